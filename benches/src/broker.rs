@@ -30,11 +30,7 @@ impl Site {
     pub fn new(checkout: &Path, program: PathBuf, issuer: &Issuer) -> Outcome<Self> {
         let origins = [issuer.origin(), GITHUB.to_owned()];
         let setup = Setup::without_bundle(checkout, "spin.toml", &origins).with_root();
-        let site = Self {
-            checkout: checkout.to_path_buf(),
-            program,
-            setup,
-        };
+        let site = Self { checkout: checkout.to_path_buf(), program, setup };
         for replay in ["allow", "single-use"] {
             site.write_bundle(replay, &issuer.url())?;
         }
@@ -72,9 +68,7 @@ impl Site {
 
     /// Starts the test guest of this name, alone.
     pub fn start_guest(&self, name: &str) -> Outcome<Broker> {
-        let source = target_folder()
-            .join("wasm32-wasip2/component")
-            .join(format!("vouchsafe_guest_{name}.wasm"));
+        let source = target_folder().join("wasm32-wasip2/component").join(format!("vouchsafe_guest_{name}.wasm"));
         let manifest = format!(
             "spin_manifest_version = 2\n[application]\nname = \"bench\"\n[[trigger.http]]\nroute = \"/...\"\n\
              component = \"guest\"\n[component.guest]\nsource = \"{}\"\n",
@@ -86,9 +80,7 @@ impl Site {
     /// Starts a broker with a new database and waits until it is ready.
     pub fn start(&self, bundle: &str, arguments: &[&str]) -> Outcome<Broker> {
         let setup = self.setup.clone();
-        let setup = arguments
-            .iter()
-            .fold(setup, |setup, argument| setup.argument(*argument));
+        let setup = arguments.iter().fold(setup, |setup, argument| setup.argument(*argument));
         self.start_application(setup, bundle)
     }
 
@@ -109,10 +101,7 @@ impl Site {
 
     fn cached(&self, setup: Setup) -> Setup {
         let cache = self.setup.folder.join("cache");
-        setup
-            .program(&self.program)
-            .argument("--cache-dir")
-            .argument(cache.display().to_string())
+        setup.program(&self.program).argument("--cache-dir").argument(cache.display().to_string())
     }
 }
 
@@ -144,13 +133,7 @@ impl Broker {
         let (mut child, address) = setup.spawn(fs::File::create(&log)?);
         let started_in = begun.elapsed();
         match address {
-            Ok(address) => Ok(Self {
-                address,
-                started_in,
-                child,
-                log,
-                _folder: setup.folder,
-            }),
+            Ok(address) => Ok(Self { address, started_in, child, log, _folder: setup.folder }),
             Err(_) => {
                 let _ = child.wait();
                 Err(format!("the broker did not start: {}", fs::read_to_string(&log)?).into())
@@ -164,12 +147,8 @@ impl Broker {
         // The name, which may contain blanks, ends with the last parenthesis; utime and stime are the
         // 14th and 15th field of the whole line.
         let (_, fields) = stat.rsplit_once(')').ok_or("no such process")?;
-        let ticks: u64 = fields
-            .split_whitespace()
-            .skip(11)
-            .take(2)
-            .map(|field| field.parse::<u64>().unwrap_or(0))
-            .sum();
+        let ticks: u64 =
+            fields.split_whitespace().skip(11).take(2).map(|field| field.parse::<u64>().unwrap_or(0)).sum();
         Ok(Duration::from_millis(ticks * 1000 / TICKS_PER_SECOND))
     }
 

@@ -49,23 +49,12 @@ pub fn run(site: &Site, other: &Path, issuer: &Issuer, options: &Options) -> Out
 }
 
 impl Best {
-    const NONE: Self = Self {
-        per_second: 0.0,
-        cpu_us: f64::INFINITY,
-    };
+    const NONE: Self = Self { per_second: 0.0, cpu_us: f64::INFINITY };
 
-    fn improve(
-        &mut self,
-        name: &str,
-        site: &Site,
-        pool: &[Vec<u8>],
-        options: &Options,
-    ) -> Outcome<()> {
+    fn improve(&mut self, name: &str, site: &Site, pool: &[Vec<u8>], options: &Options) -> Outcome<()> {
         let broker = site.start("allow", &[])?;
         warm(&broker, pool)?;
-        let arrivals = Arrivals::Closed {
-            connections: CONNECTIONS,
-        };
+        let arrivals = Arrivals::Closed { connections: CONNECTIONS };
         let seen = Row::of(name, &broker, pool, options).measure(arrivals)?;
         self.per_second = self.per_second.max(seen.per_second);
         self.cpu_us = self.cpu_us.min(seen.cpu_us);

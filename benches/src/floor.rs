@@ -16,9 +16,7 @@ use serde_json::{Map, Value, json};
 use std::hint::black_box;
 use std::path::Path;
 use std::time::{Duration, Instant};
-use vouchsafe_policy::{
-    Attribute, AttributeValue, Bundle, Effect, Environment, Principal, TokenRequest, folder,
-};
+use vouchsafe_policy::{Attribute, AttributeValue, Bundle, Effect, Environment, Principal, TokenRequest, folder};
 use vouchsafe_providers::github;
 
 const LEEWAY_SECONDS: u64 = 30;
@@ -42,11 +40,7 @@ struct Jws {
 impl Floor {
     pub fn new(issuer: &Issuer, policies: &Path) -> Outcome<Self> {
         let files = folder::read(policies).map_err(|finding| finding.to_string())?;
-        let environment = Environment {
-            issuer: BROKER.to_owned(),
-            development: true,
-            epoch_seconds: 3600,
-        };
+        let environment = Environment { issuer: BROKER.to_owned(), development: true, epoch_seconds: 3600 };
         Ok(Self {
             issuer_url: issuer.url(),
             issuer_key: ParsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, issuer.public_key()?)?,
@@ -92,10 +86,8 @@ impl Floor {
         let mut attributes = Vec::new();
         for claim in github::CLAIMS {
             match text(&claim.name) {
-                Some(value) => attributes.push(Attribute {
-                    name: claim.name.to_string(),
-                    value: AttributeValue::Text(value.to_owned()),
-                }),
+                Some(value) => attributes
+                    .push(Attribute { name: claim.name.to_string(), value: AttributeValue::Text(value.to_owned()) }),
                 None if claim.required => return Err("a claim is missing".into()),
                 None => {}
             }
@@ -110,13 +102,7 @@ impl Floor {
         Ok((principal, format!("dev:{sub}")))
     }
 
-    fn decide(
-        &self,
-        principal: Principal,
-        audience: String,
-        scope: &str,
-        now: u64,
-    ) -> Outcome<String> {
+    fn decide(&self, principal: Principal, audience: String, scope: &str, now: u64) -> Outcome<String> {
         let request = TokenRequest {
             audience,
             scopes: scope.split(' ').map(str::to_owned).collect(),
@@ -157,19 +143,12 @@ impl Floor {
         let whole_us = timed(bodies, lasting, |body| self.exchange(body, now))?;
         let each = lasting / 4;
         let jws_us = timed(bodies, each, |body| jws(&form(body)?.0))?;
-        let parsed: Vec<_> = bodies
-            .iter()
-            .map(|body| jws(&form(body)?.0))
-            .collect::<Outcome<_>>()?;
+        let parsed: Vec<_> = bodies.iter().map(|body| jws(&form(body)?.0)).collect::<Outcome<_>>()?;
         let verify_us = timed(&parsed, each, |jws| self.check_signature(jws))?;
         let claims_us = timed(&parsed, each, |jws| self.principal(jws, now))?;
-        let principals: Vec<_> = parsed
-            .iter()
-            .map(|jws| Ok(self.principal(jws, now)?.0))
-            .collect::<Outcome<_>>()?;
-        let decide_us = timed(&principals, each, |principal| {
-            self.decide(principal.clone(), AUDIENCE.to_owned(), "read", now)
-        })?;
+        let principals: Vec<_> = parsed.iter().map(|jws| Ok(self.principal(jws, now)?.0)).collect::<Outcome<_>>()?;
+        let decide_us =
+            timed(&principals, each, |principal| self.decide(principal.clone(), AUDIENCE.to_owned(), "read", now))?;
         let issue_us = timed(bodies, each, |_| self.issue("dev:subject", "read", now))?;
         Ok(Measured {
             whole_us,
@@ -200,11 +179,7 @@ fn form(body: &str) -> Outcome<(String, String, String)> {
         }
     }
     let missing = "a parameter is missing";
-    Ok((
-        token.ok_or(missing)?,
-        audience.ok_or(missing)?,
-        scope.ok_or(missing)?,
-    ))
+    Ok((token.ok_or(missing)?, audience.ok_or(missing)?, scope.ok_or(missing)?))
 }
 
 fn jws(token: &str) -> Outcome<Jws> {

@@ -64,10 +64,7 @@ pub fn run(site: &Site, issuer: &Issuer, pool: &[Vec<u8>], options: &Options) ->
     let syncs = gateway.metric("hsm_gateway_log_syncs_total");
     let lines = gateway.metric("hsm_gateway_log_lines_total");
     drop(gateway);
-    let unsynced = setup.change(
-        "development = true\n",
-        "development = true\nlog_sync = false\n",
-    );
+    let unsynced = setup.change("development = true\n", "development = true\nlog_sync = false\n");
     let unsynced = gateway_signatures(&unsynced.start(), options.lasting)?;
     let again = module_signatures(&token, options.lasting)?;
     println!(
@@ -82,18 +79,9 @@ pub fn run(site: &Site, issuer: &Issuer, pool: &[Vec<u8>], options: &Options) ->
 fn gateway_setup(site: &Site, token: &Pkcs11Token) -> GatewaySetup {
     let program = site.program.with_file_name("hsm-gateway");
     let setup = GatewaySetup::of_program(token, program)
-        .change(
-            "pin_file = \"pin\"\n",
-            &format!("pin_file = \"pin\"\nsessions = {SESSIONS}\n"),
-        )
-        .change(
-            &format!("epoch_seconds = {EPOCH_SECONDS}"),
-            "epoch_seconds = 3600",
-        )
-        .change(
-            &format!("audiences = [\"{HSM_ES256}\"]"),
-            &format!("audiences = [\"{HSM_ES256}\", \"{AUDIENCE}\"]"),
-        );
+        .change("pin_file = \"pin\"\n", &format!("pin_file = \"pin\"\nsessions = {SESSIONS}\n"))
+        .change(&format!("epoch_seconds = {EPOCH_SECONDS}"), "epoch_seconds = 3600")
+        .change(&format!("audiences = [\"{HSM_ES256}\"]"), &format!("audiences = [\"{HSM_ES256}\", \"{AUDIENCE}\"]"));
     // `es256` is the third key in the file.
     let setup = (0..3).fold(setup, |setup, _| {
         setup.change(
@@ -116,12 +104,7 @@ fn write_bundle(site: &Site) -> Outcome<()> {
     Ok(std::fs::write(api, format!("{text}tier = \"hsm\"\n"))?)
 }
 
-fn start_broker(
-    site: &Site,
-    issuer: &Issuer,
-    gateway: &GatewaySetup,
-    bundle: &str,
-) -> Outcome<Broker> {
+fn start_broker(site: &Site, issuer: &Issuer, gateway: &GatewaySetup, bundle: &str) -> Outcome<Broker> {
     let setup = site
         .application("spin.hsm.toml", &[issuer.origin(), gateway.url()])?
         .variable("gateway_urls", &gateway.url())
@@ -180,10 +163,7 @@ pub fn print_ceiling(seconds: &str) -> Outcome<()> {
     let start = Instant::now();
     let sign = || -> Outcome<u64> {
         let session = pkcs11.open_rw_session(slot)?;
-        let template = [
-            Attribute::Class(ObjectClass::PRIVATE_KEY),
-            Attribute::Label(LABEL.as_bytes().to_vec()),
-        ];
+        let template = [Attribute::Class(ObjectClass::PRIVATE_KEY), Attribute::Label(LABEL.as_bytes().to_vec())];
         let keys = session.find_objects(&template)?;
         let key = *keys.first().ok_or("no key")?;
         let mut count = 0;
@@ -196,9 +176,7 @@ pub fn print_ceiling(seconds: &str) -> Outcome<()> {
     let count = std::thread::scope(|scope| {
         let sessions: Vec<_> = (0..SESSIONS).map(|_| scope.spawn(sign)).collect();
         let counts = sessions.into_iter().map(|session| {
-            let count = session
-                .join()
-                .map_err(|_| Error::from("a session panicked"));
+            let count = session.join().map_err(|_| Error::from("a session panicked"));
             count.and_then(|count| count)
         });
         counts.sum::<Outcome<u64>>()

@@ -24,11 +24,7 @@ impl Issuer {
     /// Serves its key set on a free port until the process ends.
     pub fn start() -> Self {
         let keys = Script::Keys(Script::keys(&[ALGORITHM]));
-        Self {
-            server: issuer::Issuer::start([(REALM, keys)]),
-            key: Key::issuer(ALGORITHM),
-            minted: AtomicU64::new(0),
-        }
+        Self { server: issuer::Issuer::start([(REALM, keys)]), key: Key::issuer(ALGORITHM), minted: AtomicU64::new(0) }
     }
 
     pub fn url(&self) -> String {
@@ -55,20 +51,14 @@ impl Issuer {
     /// HTTP requests for exchanges, each with a token whose `kid` is in no key set.
     pub fn requests_with_unknown_keys(&self, count: usize) -> Vec<Vec<u8>> {
         let now = now();
-        (0..count)
-            .map(|number| request(&body(&self.mint_as(&format!("unknown-{number}"), now))))
-            .collect()
+        (0..count).map(|number| request(&body(&self.mint_as(&format!("unknown-{number}"), now)))).collect()
     }
 
     /// HTTP requests for exchanges, each with a token of its own.
     pub fn requests(&self, count: usize) -> Outcome<Vec<Vec<u8>>> {
         let now = now();
         let half = count.div_ceil(2);
-        let batch = |count| -> Vec<_> {
-            (0..count)
-                .map(|_| request(&body(&self.mint(now))))
-                .collect()
-        };
+        let batch = |count| -> Vec<_> { (0..count).map(|_| request(&body(&self.mint(now)))).collect() };
         std::thread::scope(|scope| {
             let second = scope.spawn(|| batch(count - half));
             let mut all = batch(half);
@@ -85,20 +75,13 @@ impl Issuer {
     fn mint_as(&self, kid: &str, now: u64) -> String {
         let number = self.minted.fetch_add(1, Ordering::Relaxed);
         let header = json!({"alg": ALGORITHM, "kid": kid, "typ": "JWT"}).to_string();
-        jwt::mint_raw(
-            &self.key,
-            header,
-            claims(&self.url(), now, number).to_string(),
-        )
+        jwt::mint_raw(&self.key, header, claims(&self.url(), now, number).to_string())
     }
 }
 
 /// The form of an exchange.
 pub fn body(token: &str) -> String {
-    Form::of(token)
-        .set("subject_token_type", TYPE_ID)
-        .and("scope", "read")
-        .body()
+    Form::of(token).set("subject_token_type", TYPE_ID).and("scope", "read").body()
 }
 
 fn request(body: &str) -> Vec<u8> {

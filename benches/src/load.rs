@@ -34,9 +34,7 @@ impl Arrivals {
     fn due(self, start: Instant, number: usize) -> Option<Instant> {
         match self {
             Self::Closed { .. } => None,
-            Self::Open { per_second } => {
-                Some(start + Duration::from_secs_f64(number as f64 / per_second))
-            }
+            Self::Open { per_second } => Some(start + Duration::from_secs_f64(number as f64 / per_second)),
         }
     }
 }
@@ -68,12 +66,7 @@ impl Load {
 }
 
 /// Sends `requests` in order until `lasting` has passed or none is left.
-pub fn run(
-    address: &str,
-    requests: &[Vec<u8>],
-    arrivals: Arrivals,
-    lasting: Duration,
-) -> Outcome<Load> {
+pub fn run(address: &str, requests: &[Vec<u8>], arrivals: Arrivals, lasting: Duration) -> Outcome<Load> {
     let next = AtomicUsize::new(0);
     let start = Instant::now();
     let answers = std::thread::scope(|scope| {
@@ -94,11 +87,7 @@ pub fn run(
     if latencies_us.is_empty() {
         return Err("the broker answered no request with 200".into());
     }
-    Ok(Load {
-        took,
-        unavailable,
-        latencies_us,
-    })
+    Ok(Load { took, unavailable, latencies_us })
 }
 
 /// Microseconds of each response, in no particular order; none for a 503.
@@ -153,10 +142,7 @@ impl Connection {
         let stream = TcpStream::connect(address)?;
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(ANSWER_MAX))?;
-        Ok(Self {
-            stream,
-            buffer: vec![0; ANSWER_BYTES],
-        })
+        Ok(Self { stream, buffer: vec![0; ANSWER_BYTES] })
     }
 
     /// Sends a request and returns whether the response is 200; fails unless it is 200 or 503.
@@ -192,8 +178,7 @@ fn answer_bytes(begun: &[u8]) -> Option<usize> {
     let head = std::str::from_utf8(begun.get(..head_bytes)?).ok()?;
     let length = head.lines().find_map(|line| {
         let (name, value) = line.split_once(':')?;
-        name.eq_ignore_ascii_case("content-length")
-            .then(|| value.trim().parse::<usize>().ok())?
+        name.eq_ignore_ascii_case("content-length").then(|| value.trim().parse::<usize>().ok())?
     });
     Some(head_bytes + length.unwrap_or(0))
 }

@@ -35,12 +35,7 @@ use vouchsafe_harness::bundle::{API as AUDIENCE, BROKER};
 use vouchsafe_harness::now;
 
 /// How `spin up` reuses instances by default.
-const SPIN_LIKE: [&str; 4] = [
-    "--max-instance-reuse-count",
-    "128",
-    "--idle-instance-timeout",
-    "1",
-];
+const SPIN_LIKE: [&str; 4] = ["--max-instance-reuse-count", "128", "--idle-instance-timeout", "1"];
 const SECONDS_DEFAULT: u64 = 8;
 const SECONDS_MAX: u64 = 12;
 /// More than a closed loop exchanges in a second; a run that outlives its tokens ends early.
@@ -114,10 +109,7 @@ fn options() -> Outcome<Options> {
                 options.against = Some(PathBuf::from(path).canonicalize()?);
             }
             "--seconds" => {
-                let seconds: u64 = arguments
-                    .next()
-                    .ok_or("--seconds needs a number")?
-                    .parse()?;
+                let seconds: u64 = arguments.next().ok_or("--seconds needs a number")?.parse()?;
                 if !(1..=SECONDS_MAX).contains(&seconds) {
                     return Err("--seconds is out of range".into());
                 }
@@ -131,8 +123,8 @@ fn options() -> Outcome<Options> {
 
 fn run(options: &Options) -> Outcome<()> {
     let repository = repository();
-    let program = std::env::var_os("VOUCHSAFE_BIN")
-        .map_or_else(|| target_folder().join("debug/vouchsafe"), PathBuf::from);
+    let program =
+        std::env::var_os("VOUCHSAFE_BIN").map_or_else(|| target_folder().join("debug/vouchsafe"), PathBuf::from);
     let issuer = Issuer::start();
     let site = Site::new(&repository, program, &issuer)?;
     print_machine();
@@ -194,10 +186,7 @@ fn measure_floor(issuer: &Issuer, site: &Site, options: &Options) -> Outcome<Mea
 }
 
 fn print_floor(floor: &Measured) {
-    println!(
-        "\nfloor (native, one thread): {:.1} us of CPU",
-        floor.whole_us
-    );
+    println!("\nfloor (native, one thread): {:.1} us of CPU", floor.whole_us);
     for (part, us) in &floor.parts_us {
         println!("  {part:<24} {us:>7.1} us");
     }
@@ -227,10 +216,7 @@ fn start_up(site: &Site, options: &Options) -> Outcome<()> {
 fn long_lived(site: &Site, pool: &[Vec<u8>], options: &Options) -> Outcome<f64> {
     let broker = site.start("allow", &[])?;
     warm(&broker, pool)?;
-    let short = Options {
-        lasting: options.lasting / 2,
-        ..options.clone()
-    };
+    let short = Options { lasting: options.lasting / 2, ..options.clone() };
     heading();
     answer(&broker, "/healthz", &short)?;
     answer(&broker, "/.well-known/jwks.json", &short)?;
@@ -275,10 +261,7 @@ fn spin_like(site: &Site, pool: &[Vec<u8>], options: &Options) -> Outcome<()> {
 /// The extra cost of an exchange in a new instance.
 fn new_instance(site: &Site, pool: &[Vec<u8>], options: &Options) -> Outcome<()> {
     let alone = Arrivals::Closed { connections: 1 };
-    let short = Options {
-        lasting: options.lasting / 2,
-        ..options.clone()
-    };
+    let short = Options { lasting: options.lasting / 2, ..options.clone() };
     let old = site.start("allow", &[])?;
     warm(&old, pool)?;
     let old = Row::of("long-lived", &old, pool, &short).measure(alone)?;
@@ -298,16 +281,13 @@ fn flood(site: &Site, issuer: &Issuer, pool: &[Vec<u8>], options: &Options) -> O
     let broker = site.start("allow", &[])?;
     warm(&broker, pool)?;
     let unknown = issuer.requests_with_unknown_keys(FLOOD_TOKENS);
-    let honest = Arrivals::Open {
-        per_second: FLOOD_HONEST_PER_SECOND,
-    };
+    let honest = Arrivals::Open { per_second: FLOOD_HONEST_PER_SECOND };
     Row::of("before a flood", &broker, pool, options).measure(honest)?;
     let fetched = issuer.fetches();
     let stop = AtomicBool::new(false);
     let flooded = std::thread::scope(|scope| {
-        let flooders: Vec<_> = (0..FLOOD_CONNECTIONS)
-            .map(|_| scope.spawn(|| load::flood(&broker.address, &unknown, &stop)))
-            .collect();
+        let flooders: Vec<_> =
+            (0..FLOOD_CONNECTIONS).map(|_| scope.spawn(|| load::flood(&broker.address, &unknown, &stop))).collect();
         let row = Row::of("in a flood", &broker, pool, options).measure(honest);
         stop.store(true, Ordering::Relaxed);
         let mut refused = 0;
@@ -364,12 +344,7 @@ fn heading() {
 
 impl<'a> Row<'a> {
     fn of(name: &'a str, broker: &'a Broker, requests: &'a [Vec<u8>], options: &Options) -> Self {
-        Self {
-            name,
-            broker,
-            requests,
-            lasting: options.lasting,
-        }
+        Self { name, broker, requests, lasting: options.lasting }
     }
 
     fn open_loop(&self, closed_per_second: f64) -> Outcome<()> {

@@ -11,9 +11,7 @@ use crate::{AUDIENCE, BROKER, Outcome};
 use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
-use vouchsafe_policy::{
-    Attribute, AttributeValue, BundleFiles, Decider, Effect, Environment, Principal, TokenRequest,
-};
+use vouchsafe_policy::{Attribute, AttributeValue, BundleFiles, Decider, Effect, Environment, Principal, TokenRequest};
 
 const POLICIES_PER_AUDIENCE: usize = 10;
 /// Workloads per group file.
@@ -45,17 +43,7 @@ pub fn run(repository: &Path, site: &Site, issuer: &Issuer) -> Outcome<()> {
     );
     println!(
         "{:>8} {:>9} | {:>10} {:>10} {:>8} {:>8} | {:>10} {:>10} {:>8} {:>8} | {:>6}",
-        "policies",
-        "entities",
-        "check ms",
-        "load ms",
-        "us",
-        "us",
-        "check ms",
-        "load ms",
-        "us",
-        "us",
-        "ratio"
+        "policies", "entities", "check ms", "load ms", "us", "us", "check ms", "load ms", "us", "us", "ratio"
     );
     for (rules, entities) in SIZES {
         let files = files(repository, &issuer.url(), rules, entities)?;
@@ -76,22 +64,13 @@ pub fn run(repository: &Path, site: &Site, issuer: &Issuer) -> Outcome<()> {
 }
 
 fn format_cost(cost: &Cost) -> String {
-    let Cost {
-        check,
-        load,
-        first,
-        later,
-    } = cost;
+    let Cost { check, load, first, later } = cost;
     let (check, load) = (check / 1e3, load / 1e3);
     format!("{check:>10.1} {load:>10.2} {first:>8.0} {later:>8.0}")
 }
 
 fn native(files: &BundleFiles) -> Outcome<Cost> {
-    let environment = Environment {
-        issuer: BROKER.to_owned(),
-        development: true,
-        epoch_seconds: 3600,
-    };
+    let environment = Environment { issuer: BROKER.to_owned(), development: true, epoch_seconds: 3600 };
     let timed = |seals: Option<&str>| -> Outcome<(f64, Decider)> {
         let started = Instant::now();
         let decider = Decider::load(files, &environment, seals)?;
@@ -104,12 +83,7 @@ fn native(files: &BundleFiles) -> Outcome<Cost> {
     }
     let (_, decider) = timed(checked.seals())?;
     let (first, later) = decisions(&decider)?;
-    Ok(Cost {
-        check,
-        load: median(loads),
-        first,
-        later,
-    })
+    Ok(Cost { check, load: median(loads), first, later })
 }
 
 /// Time of the first decision for an audience, and the mean of [`DECISIONS`] later ones.
@@ -133,10 +107,7 @@ fn decisions(decider: &Decider) -> Outcome<(f64, f64)> {
     for _ in 0..DECISIONS {
         decide()?;
     }
-    Ok((
-        first,
-        microseconds(started.elapsed()) / f64::from(DECISIONS),
-    ))
+    Ok((first, microseconds(started.elapsed()) / f64::from(DECISIONS)))
 }
 
 /// The same in the component, from the broker's log.
@@ -166,19 +137,9 @@ fn wasm(site: &Site, issuer: &Issuer, files: &BundleFiles) -> Outcome<Cost> {
     let first = new.timings_us("token", "decide", from)?;
     drop(new);
     let old = site.start(name, &[])?;
-    load::run(
-        &old.address,
-        &exchanges(OLD_INSTANCE_REQUESTS)?,
-        alone,
-        long,
-    )?;
+    load::run(&old.address, &exchanges(OLD_INSTANCE_REQUESTS)?, alone, long)?;
     let later = old.timings_us("token", "decide", 0)?;
-    Ok(Cost {
-        check,
-        load: median(loads),
-        first: median(first),
-        later: median(later),
-    })
+    Ok(Cost { check, load: median(loads), first: median(first), later: median(later) })
 }
 
 fn microseconds(duration: Duration) -> f64 {
@@ -191,19 +152,10 @@ fn median(mut all: Vec<f64>) -> f64 {
 }
 
 fn principal() -> Principal {
-    let text = |name: &str, value: String| Attribute {
-        name: name.to_owned(),
-        value: AttributeValue::Text(value),
-    };
-    let mut attributes: Vec<Attribute> = [
-        "actor",
-        "repository",
-        "repository_owner",
-        "run_id",
-        "workflow",
-    ]
-    .map(|name| text(name, "example".to_owned()))
-    .into();
+    let text = |name: &str, value: String| Attribute { name: name.to_owned(), value: AttributeValue::Text(value) };
+    let mut attributes: Vec<Attribute> = ["actor", "repository", "repository_owner", "run_id", "workflow"]
+        .map(|name| text(name, "example".to_owned()))
+        .into();
     attributes.extend([
         text("event_name", "push".to_owned()),
         text("ref", "refs/heads/main".to_owned()),
@@ -218,24 +170,13 @@ fn principal() -> Principal {
     }
 }
 
-fn files(
-    repository: &Path,
-    issuer_url: &str,
-    rules: usize,
-    entities: usize,
-) -> Outcome<BundleFiles> {
+fn files(repository: &Path, issuer_url: &str, rules: usize, entities: usize) -> Outcome<BundleFiles> {
     let mut files = BundleFiles::default();
-    let mut add = |path: String, text: String| {
-        files
-            .add(&path, text.into_bytes())
-            .map_err(|finding| finding.to_string())
-    };
+    let mut add =
+        |path: String, text: String| files.add(&path, text.into_bytes()).map_err(|finding| finding.to_string());
     let schema = fs::read_to_string(repository.join("policies/schema.cedarschema"))?;
     add("schema.cedarschema".to_owned(), schema)?;
-    add(
-        "bundle.toml".to_owned(),
-        "name = \"bench\"\nversion = \"1\"\n".to_owned(),
-    )?;
+    add("bundle.toml".to_owned(), "name = \"bench\"\nversion = \"1\"\n".to_owned())?;
     let issuer = format!(
         "issuer = \"{issuer_url}\"\nprovider = \"github\"\ndevelopment = true\nreplay = \"allow\"\n\
          max_token_age = \"30m\"\n"
@@ -245,11 +186,7 @@ fn files(
     for number in 0..audiences {
         // The requested audience comes last.
         let is_last = number == audiences - 1;
-        let id = if is_last {
-            AUDIENCE.to_owned()
-        } else {
-            format!("https://api-{number}.example")
-        };
+        let id = if is_last { AUDIENCE.to_owned() } else { format!("https://api-{number}.example") };
         let text = format!("id = \"{id}\"\nscopes = [\"read\", \"write\"]\n");
         add(format!("audiences/a{number}.toml"), text)?;
         let rules: String = (0..POLICIES_PER_AUDIENCE)
@@ -264,9 +201,7 @@ fn files(
     for group in 0..entities.div_ceil(WORKLOADS_PER_GROUP) {
         let workload = |at: usize| {
             let repository = group * WORKLOADS_PER_GROUP + at;
-            format!(
-                "[[workloads]]\nissuer = \"github\"\nclaims = {{ repository_id = \"{repository}\" }}\n"
-            )
+            format!("[[workloads]]\nissuer = \"github\"\nclaims = {{ repository_id = \"{repository}\" }}\n")
         };
         let text: String = (0..WORKLOADS_PER_GROUP).map(workload).collect();
         add(format!("entities/g{group}.toml"), text)?;

@@ -5,10 +5,9 @@ use crate::broker::Site;
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::{KeyPair as RsaKeyPair, KeySize};
 use aws_lc_rs::signature::{
-    ECDSA_P256_SHA256_FIXED, ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED,
-    ECDSA_P384_SHA384_FIXED_SIGNING, ED25519, EcdsaKeyPair, EcdsaSigningAlgorithm, Ed25519KeyPair,
-    KeyPair as _, ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_SHA256,
-    VerificationAlgorithm,
+    ECDSA_P256_SHA256_FIXED, ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED, ECDSA_P384_SHA384_FIXED_SIGNING,
+    ED25519, EcdsaKeyPair, EcdsaSigningAlgorithm, Ed25519KeyPair, KeyPair as _, ParsedPublicKey,
+    RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_SHA256, VerificationAlgorithm,
 };
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -43,16 +42,9 @@ pub fn run(site: &Site) -> Outcome<()> {
         let component = in_component(&guest.address, "/time", &sample, &message)?;
         let native = native(&sample, message.as_bytes())?;
         let fastest = timed(|| {
-            sample
-                .fastest
-                .verify_sig(message.as_bytes(), &sample.signature)
-                .map_err(|_| "not verified".into())
+            sample.fastest.verify_sig(message.as_bytes(), &sample.signature).map_err(|_| "not verified".into())
         })?;
-        println!(
-            "{:<28} {component:>10.1} {native:>16.1} {fastest:>16.1} {:>8.1}",
-            sample.name,
-            component / fastest
-        );
+        println!("{:<28} {component:>10.1} {native:>16.1} {fastest:>16.1} {:>8.1}", sample.name, component / fastest);
         if sample.name.starts_with("RS256") {
             let stock = in_component(&guest.address, "/stock", &sample, &message)?;
             println!("{:<28} {stock:>10.1}", "  … with crypto-bigint");
@@ -65,20 +57,8 @@ fn samples(message: &[u8]) -> Outcome<Vec<Sample>> {
     Ok(vec![
         rsa("RS256, 2048 bits", KeySize::Rsa2048, message)?,
         rsa("RS256, 4096 bits", KeySize::Rsa4096, message)?,
-        ecdsa(
-            "ES256",
-            "P-256",
-            &ECDSA_P256_SHA256_FIXED_SIGNING,
-            &ECDSA_P256_SHA256_FIXED,
-            message,
-        )?,
-        ecdsa(
-            "ES384",
-            "P-384",
-            &ECDSA_P384_SHA384_FIXED_SIGNING,
-            &ECDSA_P384_SHA384_FIXED,
-            message,
-        )?,
+        ecdsa("ES256", "P-256", &ECDSA_P256_SHA256_FIXED_SIGNING, &ECDSA_P256_SHA256_FIXED, message)?,
+        ecdsa("ES384", "P-384", &ECDSA_P384_SHA384_FIXED_SIGNING, &ECDSA_P384_SHA384_FIXED, message)?,
         ed25519(message)?,
     ])
 }
@@ -90,19 +70,12 @@ fn encode(bytes: &[u8]) -> String {
 fn rsa(name: &'static str, size: KeySize, message: &[u8]) -> Outcome<Sample> {
     let key = RsaKeyPair::generate(size)?;
     let mut signature = vec![0; key.public_modulus_len()];
-    key.sign(
-        &RSA_PKCS1_SHA256,
-        &SystemRandom::new(),
-        message,
-        &mut signature,
-    )?;
+    key.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), message, &mut signature)?;
     // RSAPublicKey in DER ends with the modulus and five bytes for the exponent 65537.
     let der = key.public_key().as_ref();
     let end = der.len().checked_sub(5).ok_or("a short key")?;
-    let modulus = end
-        .checked_sub(key.public_modulus_len())
-        .and_then(|start| der.get(start..end))
-        .ok_or("a short key")?;
+    let modulus =
+        end.checked_sub(key.public_modulus_len()).and_then(|start| der.get(start..end)).ok_or("a short key")?;
     Ok(Sample {
         name,
         jwk: json!({ "kty": "RSA", "n": encode(modulus), "e": "AQAB" }),
@@ -120,10 +93,7 @@ fn ecdsa(
 ) -> Outcome<Sample> {
     let key = EcdsaKeyPair::generate(signing)?;
     let point = key.public_key().as_ref();
-    let (x, y) = point
-        .get(1..)
-        .and_then(|both| both.split_at_checked(both.len() / 2))
-        .ok_or("a short point")?;
+    let (x, y) = point.get(1..).and_then(|both| both.split_at_checked(both.len() / 2)).ok_or("a short point")?;
     Ok(Sample {
         name,
         jwk: json!({ "kty": "EC", "crv": curve, "x": encode(x), "y": encode(y) }),
@@ -164,11 +134,7 @@ fn timed(run: impl Fn() -> Outcome<()>) -> Outcome<f64> {
 
 /// The same in the guest, which runs the loop and reads the clock.
 fn in_component(address: &str, path: &str, sample: &Sample, message: &str) -> Outcome<f64> {
-    let body = format!(
-        "{TIMES}\n{}\n{message}\n{}\n",
-        sample.jwk,
-        encode(&sample.signature)
-    );
+    let body = format!("{TIMES}\n{}\n{message}\n{}\n", sample.jwk, encode(&sample.signature));
     let mut best = f64::INFINITY;
     for _ in 0..3 {
         let mut stream = TcpStream::connect(address)?;
@@ -181,10 +147,7 @@ fn in_component(address: &str, path: &str, sample: &Sample, message: &str) -> Ou
         let mut answer = String::new();
         stream.read_to_string(&mut answer)?;
         let (_, text) = answer.rsplit_once("\r\n\r\n").ok_or("no answer")?;
-        let us: f64 = text
-            .trim()
-            .parse()
-            .map_err(|_| format!("{}: {answer}", sample.name))?;
+        let us: f64 = text.trim().parse().map_err(|_| format!("{}: {answer}", sample.name))?;
         best = best.min(us);
     }
     Ok(best)

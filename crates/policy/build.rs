@@ -24,10 +24,7 @@ fn main() -> std::io::Result<()> {
         println!("cargo::rerun-if-changed={source}");
         add(Path::new(source), &mut hash)?;
     }
-    println!(
-        "cargo::rustc-env=VOUCHSAFE_POLICY_CODE={:016x}",
-        hash.finish()
-    );
+    println!("cargo::rustc-env=VOUCHSAFE_POLICY_CODE={:016x}", hash.finish());
     Ok(())
 }
 

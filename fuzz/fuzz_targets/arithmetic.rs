@@ -45,9 +45,7 @@ fuzz_target!(|data: &[u8]| {
         assert_eq!(found, None);
         return;
     }
-    let power = BoxedMontyForm::new(wide, &params)
-        .pow(&BoxedUint::from(exponent))
-        .retrieve();
+    let power = BoxedMontyForm::new(wide, &params).pow(&BoxedUint::from(exponent)).retrieve();
     let bytes = power.to_be_bytes();
     assert_eq!(found.as_deref(), bytes.get(bytes.len() - modulus.len()..));
 });

@@ -17,8 +17,8 @@ use ed25519_dalek::{Signer, SigningKey};
 use libfuzzer_sys::fuzz_target;
 use std::rc::Rc;
 use vouchsafe_identity::{
-    AttributeValue, Claim, ClaimType, IssuerRecord, KeySource, SUB_BYTES_MAX, TrustedIssuer,
-    TrustedKeys, UnixSeconds, peek, verify,
+    AttributeValue, Claim, ClaimType, IssuerRecord, KeySource, SUB_BYTES_MAX, TrustedIssuer, TrustedKeys, UnixSeconds,
+    peek, verify,
 };
 use vouchsafe_jose::{KeySet, KeyUse};
 use vouchsafe_providers::{PROVIDERS, Profile};
@@ -28,11 +28,7 @@ const NOW: UnixSeconds = UnixSeconds(1_800_000_000);
 fn record(at: usize) -> IssuerRecord {
     let provider = PROVIDERS[at % PROVIDERS.len()];
     let spiffe = provider.profile == Profile::JwtSvid;
-    let issuer = if spiffe {
-        "spiffe://example.org"
-    } else {
-        "https://issuer.example"
-    };
+    let issuer = if spiffe { "spiffe://example.org" } else { "https://issuer.example" };
     let declared = [
         ClaimType::Boolean,
         ClaimType::Integer,
@@ -42,10 +38,7 @@ fn record(at: usize) -> IssuerRecord {
         ClaimType::TextSet,
     ];
     let names = ["a", "b", "c", "d", "e", "f"];
-    let declared = names
-        .into_iter()
-        .zip(declared)
-        .map(|(name, one)| Claim::optional(name, one));
+    let declared = names.into_iter().zip(declared).map(|(name, one)| Claim::optional(name, one));
     IssuerRecord {
         name: "idp".to_owned(),
         issuer: issuer.to_owned(),
@@ -56,11 +49,7 @@ fn record(at: usize) -> IssuerRecord {
         keys_max_age_seconds: 300,
         max_token_age_seconds: 600,
         leeway_seconds: 30,
-        claims: if provider.declares_claims() {
-            declared.collect()
-        } else {
-            Vec::new()
-        },
+        claims: if provider.declares_claims() { declared.collect() } else { Vec::new() },
         require: Vec::new(),
         subject_template: None,
         allow_act: false,
@@ -79,20 +68,12 @@ fuzz_target!(|data: &[u8]| {
     let encode = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
     let jwk = format!(
         r#"{{"keys":[{{"kty":"OKP","crv":"Ed25519","kid":"k","use":"{}","x":"{}"}}]}}"#,
-        if issuer.key_use() == KeyUse::JwtSvid {
-            "jwt-svid"
-        } else {
-            "sig"
-        },
+        if issuer.key_use() == KeyUse::JwtSvid { "jwt-svid" } else { "sig" },
         encode(key.verifying_key().as_bytes())
     );
     let set = KeySet::parse(jwk.as_bytes(), issuer.key_use()).expect("a key set");
     let keys = TrustedKeys::new(Rc::new(set), "d".to_owned(), UnixSeconds(NOW.0 + 1));
-    let input = format!(
-        "{}.{}",
-        encode(br#"{"alg":"EdDSA","kid":"k"}"#),
-        encode(payload)
-    );
+    let input = format!("{}.{}", encode(br#"{"alg":"EdDSA","kid":"k"}"#), encode(payload));
     let token = format!("{input}.{}", encode(&key.sign(input.as_bytes()).to_bytes()));
     let peeked = peek(&token);
     let Ok(verified) = verify(&token, &issuer, &keys, NOW) else {
@@ -105,9 +86,7 @@ fuzz_target!(|data: &[u8]| {
     assert!(!subject.subject.chars().any(char::is_control));
     assert!(subject.exp.0 + 30 > NOW.0);
     assert!(subject.iat.is_some() || provider == "spiffe");
-    let table = vouchsafe_providers::Provider::named(&provider)
-        .expect("known")
-        .claims;
+    let table = vouchsafe_providers::Provider::named(&provider).expect("known").claims;
     for claim in table.iter().filter(|claim| claim.required) {
         let found = subject.attributes.iter().find(|one| one.name == claim.name);
         let value = &found.expect("a required claim is there").value;

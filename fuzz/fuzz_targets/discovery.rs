@@ -15,8 +15,7 @@ use std::future::Future;
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 use vouchsafe_identity::{
-    Answer, Bearer, DocumentSource, FetchError, IssuerRecord, KeySource, KeyUrl, TrustedIssuer,
-    UnixSeconds, fetch_keys,
+    Answer, Bearer, DocumentSource, FetchError, IssuerRecord, KeySource, KeyUrl, TrustedIssuer, UnixSeconds, fetch_keys,
 };
 
 /// Answers the first request with the document, and notes every URL.
@@ -35,17 +34,9 @@ impl DocumentSource for Network<'_> {
     ) -> Result<Answer, FetchError> {
         let rest = url.as_str().strip_prefix("https://issuer.example");
         let issuers_own = rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', '?']));
-        assert!(
-            bearer.is_none() || issuers_own,
-            "a credential for {}",
-            url.as_str()
-        );
+        assert!(bearer.is_none() || issuers_own, "a credential for {}", url.as_str());
         self.asked.borrow_mut().push(url.as_str().to_owned());
-        Ok(Answer {
-            status: 200,
-            body: self.document.to_vec(),
-            ..Answer::default()
-        })
+        Ok(Answer { status: 200, body: self.document.to_vec(), ..Answer::default() })
     }
 }
 
@@ -67,35 +58,19 @@ fuzz_target!(|document: &[u8]| {
         development: false,
     })
     .expect("a record");
-    let network = Network {
-        document,
-        asked: RefCell::default(),
-    };
+    let network = Network { document, asked: RefCell::default() };
     let bearer = Bearer::parse("secret".to_owned());
-    let mut fetch = pin!(fetch_keys(
-        &network,
-        &issuer,
-        None,
-        bearer.as_ref(),
-        &[],
-        UnixSeconds(1)
-    ));
+    let mut fetch = pin!(fetch_keys(&network, &issuer, None, bearer.as_ref(), &[], UnixSeconds(1)));
     let Poll::Ready(_) = fetch.as_mut().poll(&mut Context::from_waker(Waker::noop())) else {
         panic!("nothing here waits");
     };
     let asked = network.asked.borrow();
     assert!(asked.len() <= 2);
-    assert_eq!(
-        asked[0],
-        "https://issuer.example/.well-known/openid-configuration"
-    );
+    assert_eq!(asked[0], "https://issuer.example/.well-known/openid-configuration");
     for url in asked.iter() {
         let rest = url.strip_prefix("https://").expect("https");
         let host = rest.split(['/', '?', ':']).next().unwrap_or_default();
-        assert!(
-            !host.is_empty() && !host.contains(['@', '#', '[', '\\']),
-            "{url}"
-        );
+        assert!(!host.is_empty() && !host.contains(['@', '#', '[', '\\']), "{url}");
         assert!(host.parse::<std::net::Ipv4Addr>().is_err(), "{url}");
     }
 });

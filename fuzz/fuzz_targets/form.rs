@@ -15,10 +15,7 @@ use vouchsafe_exchange::request::UnverifiedExchange;
 
 fuzz_target!(|body: &[u8]| {
     if let Err(refusal) = UnverifiedExchange::parse(body) {
-        let by_the_caller = matches!(
-            refusal,
-            Refusal::Request(_) | Refusal::Token(_) | Refusal::Denied(_)
-        );
+        let by_the_caller = matches!(refusal, Refusal::Request(_) | Refusal::Token(_) | Refusal::Denied(_));
         assert!(by_the_caller, "{refusal:?}");
     }
 });

@@ -9,14 +9,8 @@ use wasmparser::{Parser, Payload};
 
 /// Imports that are no capability: those of every component with `std`, which hosts provide empty if they could carry
 /// anything, and our own interface that only defines types.
-const AMBIENT: &[&str] = &[
-    "vouchsafe:types/types@",
-    "wasi:cli/",
-    "wasi:clocks/",
-    "wasi:http/types@",
-    "wasi:io/",
-    "wasi:random/",
-];
+const AMBIENT: &[&str] =
+    &["vouchsafe:types/types@", "wasi:cli/", "wasi:clocks/", "wasi:http/types@", "wasi:io/", "wasi:random/"];
 
 /// Manifests that select components.
 const MANIFESTS: [&str; 2] = ["spin.toml", "spin.hsm.toml"];
@@ -27,12 +21,8 @@ pub fn check(root: &Path, bless: bool) -> Result<Vec<String>> {
     let mut faults = Vec::new();
     let mut expected_files = BTreeSet::new();
     for (id, path) in components(root)? {
-        let wasm = std::fs::read(&path).with_context(|| {
-            format!(
-                "{}: build the component first (`scripts/up` does)",
-                path.display()
-            )
-        })?;
+        let wasm = std::fs::read(&path)
+            .with_context(|| format!("{}: build the component first (`scripts/up` does)", path.display()))?;
         let found = capabilities(&wasm).with_context(|| path.display().to_string())?;
         let file = folder.join(format!("{id}.txt"));
         expected_files.insert(format!("{id}.txt"));
@@ -47,9 +37,7 @@ pub fn check(root: &Path, bless: bool) -> Result<Vec<String>> {
     for entry in std::fs::read_dir(&folder)? {
         let name = entry?.file_name().to_string_lossy().into_owned();
         if !expected_files.contains(&name) {
-            faults.push(format!(
-                "tests/snapshots/imports/{name} belongs to no component of a manifest"
-            ));
+            faults.push(format!("tests/snapshots/imports/{name} belongs to no component of a manifest"));
         }
     }
     Ok(faults)
@@ -58,13 +46,8 @@ pub fn check(root: &Path, bless: bool) -> Result<Vec<String>> {
 fn components(root: &Path) -> Result<BTreeMap<String, PathBuf>> {
     let mut components = BTreeMap::new();
     for name in MANIFESTS {
-        let manifest = Manifest::parse(&std::fs::read_to_string(root.join(name))?)
-            .with_context(|| name.to_owned())?;
-        let dependencies = manifest
-            .root()?
-            .dependencies
-            .iter()
-            .map(|dependency| dependency.component.as_str());
+        let manifest = Manifest::parse(&std::fs::read_to_string(root.join(name))?).with_context(|| name.to_owned())?;
+        let dependencies = manifest.root()?.dependencies.iter().map(|dependency| dependency.component.as_str());
         for id in dependencies.chain([manifest.root_id()]) {
             components.insert(id.to_owned(), root.join(&manifest.component(id)?.source));
         }
@@ -110,12 +93,8 @@ fn text(found: &BTreeSet<String>) -> String {
 
 fn differences(id: &str, snapshot: &str, found: &BTreeSet<String>) -> Vec<String> {
     let expected: BTreeSet<String> = snapshot.lines().map(str::to_owned).collect();
-    let added = found
-        .difference(&expected)
-        .map(|import| format!("component `{id}` now imports `{import}`"));
-    let gone = expected
-        .difference(found)
-        .map(|import| format!("component `{id}` no longer imports `{import}`"));
+    let added = found.difference(&expected).map(|import| format!("component `{id}` now imports `{import}`"));
+    let gone = expected.difference(found).map(|import| format!("component `{id}` no longer imports `{import}`"));
     added.chain(gone).collect()
 }
 
@@ -140,10 +119,7 @@ mod tests {
         let found = BTreeSet::from(["a".to_owned(), "c".to_owned()]);
         assert_eq!(
             differences("x", "a\nb\n", &found),
-            [
-                "component `x` now imports `c`",
-                "component `x` no longer imports `b`"
-            ]
+            ["component `x` now imports `c`", "component `x` no longer imports `b`"]
         );
         assert!(differences("x", "a\nc\n", &found).is_empty());
     }

@@ -26,10 +26,7 @@ pub fn check(root: &Path) -> Result<Vec<String>> {
         let shown = manifest.strip_prefix(root).unwrap_or(manifest);
         let text = std::fs::read_to_string(manifest)?;
         if !inherits(&text).with_context(|| shown.display().to_string())? {
-            faults.push(format!(
-                "{}: `[lints] workspace = true` is missing",
-                shown.display()
-            ));
+            faults.push(format!("{}: `[lints] workspace = true` is missing", shown.display()));
         }
     }
     for folder in STRICT {
@@ -48,9 +45,8 @@ pub fn check(root: &Path) -> Result<Vec<String>> {
 /// Panic lints that the workspace does not deny.
 fn undenied(workspace: &str) -> Result<Vec<String>> {
     let manifest: toml::Table = workspace.parse()?;
-    let lints = manifest["workspace"]["lints"]["clippy"]
-        .as_table()
-        .context("`[workspace.lints.clippy]` is not a table")?;
+    let lints =
+        manifest["workspace"]["lints"]["clippy"].as_table().context("`[workspace.lints.clippy]` is not a table")?;
     let level = |lint: &str| {
         let name = lint.trim_start_matches("clippy::");
         lints.get(name).and_then(toml::Value::as_str)
@@ -64,20 +60,12 @@ fn undenied(workspace: &str) -> Result<Vec<String>> {
 
 fn inherits(manifest: &str) -> Result<bool> {
     let manifest: toml::Table = manifest.parse()?;
-    let inherited = manifest
-        .get("lints")
-        .and_then(|lints| lints.get("workspace"));
+    let inherited = manifest.get("lints").and_then(|lints| lints.get("workspace"));
     Ok(inherited == Some(&toml::Value::Boolean(true)))
 }
 
 /// Groups that contain panic lints, and the lint that only generated bindings may allow.
-const GROUPS: [&str; 5] = [
-    "clippy::all",
-    "clippy::restriction",
-    "clippy::pedantic",
-    "warnings",
-    "unsafe_code",
-];
+const GROUPS: [&str; 5] = ["clippy::all", "clippy::restriction", "clippy::pedantic", "warnings", "unsafe_code"];
 
 /// Lines with attributes that allow a panic lint. `expect` is fine, because it has a reason and fails if it is not needed.
 fn allowed(source: &str) -> Vec<usize> {
@@ -145,11 +133,7 @@ mod tests {
     #[test]
     fn finds_a_member_without_the_lints() {
         assert!(inherits("[lints]\nworkspace = true\n").unwrap());
-        for text in [
-            "",
-            "[lints]\nworkspace = false\n",
-            "[lints.clippy]\npanic = \"deny\"\n",
-        ] {
+        for text in ["", "[lints]\nworkspace = false\n", "[lints.clippy]\npanic = \"deny\"\n"] {
             assert!(!inherits(text).unwrap(), "{text}");
         }
     }
@@ -158,8 +142,7 @@ mod tests {
     fn finds_a_panic_lint_that_is_not_denied() {
         let denied = "arithmetic_side_effects = \"deny\"\nexpect_used = \"deny\"\nindexing_slicing = \"deny\"\n\
             unwrap_used = \"deny\"\n";
-        let workspace =
-            |last: &str| undenied(&format!("[workspace.lints.clippy]\n{denied}{last}")).unwrap();
+        let workspace = |last: &str| undenied(&format!("[workspace.lints.clippy]\n{denied}{last}")).unwrap();
         assert_eq!(workspace("panic = \"deny\""), [""; 0]);
         let fault = "Cargo.toml: `clippy::panic` is not \"deny\" in the workspace";
         assert_eq!(workspace("panic = \"warn\""), [fault]);
@@ -170,27 +153,12 @@ mod tests {
     fn finds_lines_that_allow_a_panic() {
         for (source, expected) in [
             ("#[allow(clippy::unwrap_used)]\nfn f() {}", vec![1]),
-            (
-                "#![allow(\n    clippy::panic,\n    clippy::expect_used,\n)]",
-                vec![1],
-            ),
+            ("#![allow(\n    clippy::panic,\n    clippy::expect_used,\n)]", vec![1]),
             ("#[cfg_attr(unix, allow(clippy::panic))]", vec![1]),
-            (
-                "mod a;\n#![cfg_attr(\n  unix,\n  allow(clippy::panic)\n)]",
-                vec![2],
-            ),
-            (
-                "#![cfg_attr(\n  test,\n  allow(clippy::panic, reason = \"x\")\n)]",
-                vec![],
-            ),
-            (
-                "#![cfg_attr(test, allow(clippy::panic, reason = \"x\"))]",
-                vec![],
-            ),
-            (
-                "#[expect(clippy::unwrap_used, reason = \"x\")]\nfn f() {}",
-                vec![],
-            ),
+            ("mod a;\n#![cfg_attr(\n  unix,\n  allow(clippy::panic)\n)]", vec![2]),
+            ("#![cfg_attr(\n  test,\n  allow(clippy::panic, reason = \"x\")\n)]", vec![]),
+            ("#![cfg_attr(test, allow(clippy::panic, reason = \"x\"))]", vec![]),
+            ("#[expect(clippy::unwrap_used, reason = \"x\")]\nfn f() {}", vec![]),
             ("#[allow(dead_code)]\nfn f() {} // clippy::panic", vec![]),
             ("// #[allow(clippy::panic)]", vec![]),
         ] {

@@ -58,19 +58,12 @@ fn main() -> Result<ExitCode> {
     for fault in &faults {
         eprintln!("error: {fault}");
     }
-    Ok(if faults.is_empty() {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    })
+    Ok(if faults.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// The root of the repository that contains the current folder.
 fn repository() -> Result<PathBuf> {
     let here = std::env::current_dir()?;
-    let root = here
-        .ancestors()
-        .find(|folder| folder.join("xtask/Cargo.toml").is_file());
-    root.map(PathBuf::from)
-        .context("the current folder is not inside the repository")
+    let root = here.ancestors().find(|folder| folder.join("xtask/Cargo.toml").is_file());
+    root.map(PathBuf::from).context("the current folder is not inside the repository")
 }

@@ -49,11 +49,7 @@ fn packages(root: &Path, options: &[&str]) -> Result<Vec<Package>> {
         .current_dir(root)
         .output()
         .context("cargo metadata")?;
-    anyhow::ensure!(
-        output.status.success(),
-        "cargo metadata: {}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    anyhow::ensure!(output.status.success(), "cargo metadata: {}", String::from_utf8_lossy(&output.stderr));
     let metadata: Metadata = serde_json::from_slice(&output.stdout)?;
     Ok(metadata.packages)
 }

@@ -25,18 +25,12 @@ const KINDS: [&str; 4] = ["bin", "cdylib", "lib", "rlib"];
 pub fn check(root: &Path) -> Result<Vec<String>> {
     let mut faults = Vec::new();
     for package in metadata::members(root)? {
-        let folder = package
-            .folder()
-            .strip_prefix(root)
-            .unwrap_or(package.folder());
+        let folder = package.folder().strip_prefix(root).unwrap_or(package.folder());
         if !FOLDERS.iter().any(|name| folder.starts_with(name)) {
             continue;
         }
         let is_checked = |kind: &String| KINDS.contains(&kind.as_str());
-        let targets = package
-            .targets
-            .iter()
-            .filter(|target| target.kind.iter().any(is_checked));
+        let targets = package.targets.iter().filter(|target| target.kind.iter().any(is_checked));
         for target in targets {
             faults.extend(check_crate(&target.src_path, root)?);
         }
@@ -48,10 +42,7 @@ pub fn check(root: &Path) -> Result<Vec<String>> {
 fn check_crate(entry_point: &Path, root: &Path) -> Result<Vec<String>> {
     let tree = Tree::read(entry_point)?;
     let graph = Graph::new(&tree, root);
-    Ok(cycles::components(&graph.targets())
-        .iter()
-        .map(|files| graph.describe(files))
-        .collect())
+    Ok(cycles::components(&graph.targets()).iter().map(|files| graph.describe(files)).collect())
 }
 
 /// What each file mentions of other files: the first mention of each.
@@ -62,12 +53,7 @@ struct Graph {
 
 impl Graph {
     fn new(tree: &Tree, root: &Path) -> Self {
-        let name = |path: &PathBuf| {
-            path.strip_prefix(root)
-                .unwrap_or(path)
-                .display()
-                .to_string()
-        };
+        let name = |path: &PathBuf| path.strip_prefix(root).unwrap_or(path).display().to_string();
         let names = tree.files.iter().map(|file| name(&file.path)).collect();
         let mut mentions = vec![BTreeMap::new(); tree.files.len()];
         for (index, file) in tree.files.iter().enumerate() {
@@ -81,10 +67,7 @@ impl Graph {
     }
 
     fn targets(&self) -> Vec<BTreeSet<usize>> {
-        self.mentions
-            .iter()
-            .map(|targets| targets.keys().copied().collect())
-            .collect()
+        self.mentions.iter().map(|targets| targets.keys().copied().collect()).collect()
     }
 
     /// The shortest cycle among `files`, then whatever else ties them together.
@@ -93,9 +76,7 @@ impl Graph {
         let next = cycle.iter().skip(1).chain(cycle.first());
         let shown: Vec<_> = cycle.iter().copied().zip(next.copied()).collect();
         let mut text = format!("module cycle of {} files:", cycle.len());
-        shown
-            .iter()
-            .for_each(|(from, to)| text += &self.line(*from, *to));
+        shown.iter().for_each(|(from, to)| text += &self.line(*from, *to));
         let others: Vec<_> = files
             .iter()
             .flat_map(|from| self.mentions[*from].keys().map(|to| (*from, *to)))
@@ -103,19 +84,14 @@ impl Graph {
             .collect();
         if !others.is_empty() {
             text += &format!("\n  part of a tangle of {} files:", files.len());
-            others
-                .iter()
-                .for_each(|(from, to)| text += &self.line(*from, *to));
+            others.iter().for_each(|(from, to)| text += &self.line(*from, *to));
         }
         text
     }
 
     fn line(&self, from: usize, to: usize) -> String {
         let Mention { line, path } = &self.mentions[from][&to];
-        format!(
-            "\n  {}:{line} uses `{path}` of {}",
-            self.names[from], self.names[to]
-        )
+        format!("\n  {}:{line} uses `{path}` of {}", self.names[from], self.names[to])
     }
 }
 

@@ -12,18 +12,12 @@ pub fn check(root: &Path) -> Result<Vec<String>> {
     let ours = root.join("wit/deps");
     let mut faults = Vec::new();
     for package in folders(&ours)? {
-        let (our_files, their_files) = (
-            files(&ours.join(&package))?,
-            files(&theirs.join(&package)).unwrap_or_default(),
-        );
+        let (our_files, their_files) =
+            (files(&ours.join(&package))?, files(&theirs.join(&package)).unwrap_or_default());
         if their_files.is_empty() {
-            faults.push(format!(
-                "wit/deps/{package} is not part of the locked {SDK}"
-            ));
+            faults.push(format!("wit/deps/{package} is not part of the locked {SDK}"));
         } else if our_files != their_files {
-            faults.push(format!(
-                "wit/deps/{package} differs from the locked {SDK}'s"
-            ));
+            faults.push(format!("wit/deps/{package} differs from the locked {SDK}'s"));
         }
     }
     Ok(faults)
@@ -33,10 +27,7 @@ pub fn check(root: &Path) -> Result<Vec<String>> {
 fn sdk_folder(root: &Path) -> Result<PathBuf> {
     let packages = metadata::locked_packages(root)?;
     let sdk = packages.iter().find(|package| package.name == SDK);
-    Ok(sdk
-        .context("spin-sdk is not locked")?
-        .folder()
-        .to_path_buf())
+    Ok(sdk.context("spin-sdk is not locked")?.folder().to_path_buf())
 }
 
 fn folders(path: &Path) -> Result<Vec<String>> {

@@ -23,9 +23,8 @@ use vouchsafe_exchange::ports::{Identity, Instance, KnownKeys, Policy, Signer, S
 use vouchsafe_exchange::refusal::Refusal;
 use vouchsafe_exchange::settings::Settings;
 use vouchsafe_types::{
-    Audience, AuditRecord, BackendStatus, BundleInfo, Consumption, Decision, Document,
-    IssuerRecord, KeySet, Principal, PublicKeySet, Recorded, SignedToken, SigningRequest, Space,
-    Subject, TokenRequest,
+    Audience, AuditRecord, BackendStatus, BundleInfo, Consumption, Decision, Document, IssuerRecord, KeySet, Principal,
+    PublicKeySet, Recorded, SignedToken, SigningRequest, Space, Subject, TokenRequest,
 };
 
 /// The document with the seals of validated bundles, and its retention.
@@ -67,11 +66,7 @@ pub struct Wasm {
 
 impl Wasm {
     pub fn new() -> Self {
-        Self {
-            started: Instant::now(),
-            now: clock(),
-            loading_us: Cell::new(None),
-        }
+        Self { started: Instant::now(), now: clock(), loading_us: Cell::new(None) }
     }
 
     /// How long this request took to load the bundle, if it did.
@@ -84,9 +79,7 @@ impl Wasm {
     pub async fn public_keys(&self) -> Result<PublicKeySet, Failure> {
         let settings = self.settings().await?;
         let generation_min = self.latest_generation(&settings).await;
-        signing::public_keys(generation_min)
-            .await
-            .map_err(Failure::from)
+        signing::public_keys(generation_min).await.map_err(Failure::from)
     }
 
     /// Reads the store at most once a second, because anyone can request keys.
@@ -97,20 +90,14 @@ impl Wasm {
                 return latest.number;
             }
             // Concurrent requests use the known generation instead of waiting for the store.
-            LATEST_GENERATION.set(Some(LatestGeneration {
-                at: self.now,
-                ..latest
-            }));
+            LATEST_GENERATION.set(Some(LatestGeneration { at: self.now, ..latest }));
         }
         let known = known.map_or(0, |latest| latest.number);
         let Ok(stored) = state::generation_get(settings.generation_of()).await else {
             return known;
         };
         let number = known.max(stored.unwrap_or(0));
-        LATEST_GENERATION.set(Some(LatestGeneration {
-            number,
-            at: self.now,
-        }));
+        LATEST_GENERATION.set(Some(LatestGeneration { number, at: self.now }));
         number
     }
 
@@ -169,8 +156,7 @@ fn checked_issuer(issuer: &IssuerRecord) -> Result<Rc<verification::TrustedIssue
         return Ok(checked);
     }
     let checked = Rc::new(verification::TrustedIssuer::check(issuer)?);
-    CHECKED_ISSUERS
-        .with_borrow_mut(|known| known.insert(issuer.issuer.clone(), Rc::clone(&checked)));
+    CHECKED_ISSUERS.with_borrow_mut(|known| known.insert(issuer.issuer.clone(), Rc::clone(&checked)));
     Ok(checked)
 }
 
@@ -181,9 +167,7 @@ fn parsed_keys(
     keys: &KeySet,
 ) -> Result<Rc<verification::TrustedKeys>, Failure> {
     let parsed = PARSED_KEYS.with_borrow(|sets| {
-        let known = sets
-            .iter()
-            .find(|(iss, digest, _)| *iss == issuer.issuer && *digest == keys.digest);
+        let known = sets.iter().find(|(iss, digest, _)| *iss == issuer.issuer && *digest == keys.digest);
         known.map(|(_, _, parsed)| Rc::clone(parsed))
     });
     if let Some(parsed) = parsed {
@@ -194,11 +178,7 @@ fn parsed_keys(
         if sets.len() >= KEY_SETS_IN_MEMORY_MAX {
             sets.remove(0);
         }
-        sets.push((
-            issuer.issuer.clone(),
-            keys.digest.clone(),
-            Rc::clone(&parsed),
-        ));
+        sets.push((issuer.issuer.clone(), keys.digest.clone(), Rc::clone(&parsed)));
     });
     Ok(parsed)
 }
@@ -214,24 +194,13 @@ impl Identity for Wasm {
         token.issuers()
     }
 
-    fn verify(
-        &self,
-        token: &Self::Token,
-        issuer: &IssuerRecord,
-        keys: &KeySet,
-        now: u64,
-    ) -> Result<Subject, Failure> {
+    fn verify(&self, token: &Self::Token, issuer: &IssuerRecord, keys: &KeySet, now: u64) -> Result<Subject, Failure> {
         let checked = checked_issuer(issuer)?;
         let parsed = parsed_keys(issuer, &checked, keys)?;
         Ok(token.verify(&checked, &parsed, keys.trusted_until, now)?)
     }
 
-    async fn fetch_keys(
-        &self,
-        issuer: &IssuerRecord,
-        known: Option<&KeySet>,
-        now: u64,
-    ) -> Result<KeySet, Failure> {
+    async fn fetch_keys(&self, issuer: &IssuerRecord, known: Option<&KeySet>, now: u64) -> Result<KeySet, Failure> {
         let credential = if issuer.authenticated {
             let digest = loaded_digest().unwrap_or_default();
             decisions::read_credential(digest, issuer.issuer.clone()).await?
@@ -239,8 +208,7 @@ impl Identity for Wasm {
             None
         };
         let closed = self.settings().await?.backend_urls;
-        let keys =
-            verification::fetch_keys(issuer.clone(), known.cloned(), credential, closed, now).await;
+        let keys = verification::fetch_keys(issuer.clone(), known.cloned(), credential, closed, now).await;
         keys.map_err(|error| Failure::keys_unavailable(&issuer.name, &error))
     }
 }
@@ -299,13 +267,7 @@ impl Policy for Wasm {
 }
 
 impl Store for Wasm {
-    async fn consume(
-        &self,
-        key: &str,
-        uses_max: u32,
-        issued_at: u64,
-        keep_until: u64,
-    ) -> Result<Consumption, Failure> {
+    async fn consume(&self, key: &str, uses_max: u32, issued_at: u64, keep_until: u64) -> Result<Consumption, Failure> {
         Ok(state::consume(key.to_owned(), uses_max, issued_at, keep_until).await?)
     }
 
@@ -357,8 +319,7 @@ impl Instance for Wasm {
 
     fn decision_id(&self) -> Result<String, Failure> {
         let mut bytes = [0; 16];
-        getrandom::fill(&mut bytes)
-            .map_err(|_| Failure::new(Refusal::Internal, "the host provides no randomness"))?;
+        getrandom::fill(&mut bytes).map_err(|_| Failure::new(Refusal::Internal, "the host provides no randomness"))?;
         Ok(URL_SAFE_NO_PAD.encode(bytes))
     }
 

@@ -17,10 +17,7 @@ pub fn json(status: u16, cache_control: &'static str, body: String) -> Reply {
     headers.insert("content-type", HeaderValue::from_static("application/json"));
     headers.insert("content-length", length);
     headers.insert("cache-control", HeaderValue::from_static(cache_control));
-    headers.insert(
-        "x-content-type-options",
-        HeaderValue::from_static("nosniff"),
-    );
+    headers.insert("x-content-type-options", HeaderValue::from_static("nosniff"));
     reply
 }
 
@@ -28,37 +25,20 @@ pub fn json(status: u16, cache_control: &'static str, body: String) -> Reply {
 pub fn refused(error: &WireError, decision_id: Option<&str>) -> Reply {
     let mut reply = json(error.status, "no-store", error.body(decision_id));
     if let Some(seconds) = error.retry_after_seconds {
-        reply
-            .headers_mut()
-            .insert("retry-after", HeaderValue::from(seconds));
+        reply.headers_mut().insert("retry-after", HeaderValue::from(seconds));
     }
     if error.status == 405 {
-        reply
-            .headers_mut()
-            .insert("allow", HeaderValue::from_static("POST"));
+        reply.headers_mut().insert("allow", HeaderValue::from_static("POST"));
     }
     reply
 }
 
 /// A public, cacheable response with an ETag; 304 if the client has the current version.
-pub fn cacheable(
-    body: String,
-    etag: String,
-    max_age_seconds: u64,
-    known: Option<&HeaderValue>,
-) -> Reply {
-    let unchanged = known
-        .and_then(|value| value.to_str().ok())
-        .is_some_and(|list| {
-            list.split(',')
-                .map(str::trim)
-                .any(|tag| tag == "*" || tag.trim_start_matches("W/") == etag)
-        });
-    let mut reply = if unchanged {
-        json(304, "", String::new())
-    } else {
-        json(200, "", body)
-    };
+pub fn cacheable(body: String, etag: String, max_age_seconds: u64, known: Option<&HeaderValue>) -> Reply {
+    let unchanged = known.and_then(|value| value.to_str().ok()).is_some_and(|list| {
+        list.split(',').map(str::trim).any(|tag| tag == "*" || tag.trim_start_matches("W/") == etag)
+    });
+    let mut reply = if unchanged { json(304, "", String::new()) } else { json(200, "", body) };
     let headers = reply.headers_mut();
     if unchanged {
         headers.remove("content-type");
@@ -75,9 +55,6 @@ pub fn cacheable(
 
 /// Size of the body in bytes.
 pub fn length(reply: &Reply) -> usize {
-    let text = reply
-        .headers()
-        .get("content-length")
-        .and_then(|value| value.to_str().ok());
+    let text = reply.headers().get("content-length").and_then(|value| value.to_str().ok());
     text.and_then(|text| text.parse().ok()).unwrap_or(0)
 }

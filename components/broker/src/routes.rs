@@ -33,15 +33,8 @@ pub async fn route(request: Request) -> Reply {
     };
     if !matches!(request.method().as_str(), "GET" | "HEAD") {
         discard::rest(request);
-        let mut reply = respond::json(
-            405,
-            "no-store",
-            r#"{"error":"method_not_allowed"}"#.to_owned(),
-        );
-        reply.headers_mut().insert(
-            "allow",
-            spin_sdk::http::HeaderValue::from_static("GET, HEAD"),
-        );
+        let mut reply = respond::json(405, "no-store", r#"{"error":"method_not_allowed"}"#.to_owned());
+        reply.headers_mut().insert("allow", spin_sdk::http::HeaderValue::from_static("GET, HEAD"));
         return log_and_reply(route.name(), "method_not_allowed", reply, "");
     }
     let ports = Wasm::new();
@@ -49,11 +42,7 @@ pub async fn route(request: Request) -> Reply {
         Ok(reply) => (reply, "ok", String::new()),
         Err(failure) => {
             let error = WireError::from(&failure.refusal);
-            (
-                respond::refused(&error, None),
-                failure.refusal.slug(),
-                failure.detail,
-            )
+            (respond::refused(&error, None), failure.refusal.slug(), failure.detail)
         }
     };
     let loading = ports.loading_us().map(|us| ("load", us));
@@ -109,22 +98,14 @@ impl Route {
             Ok(respond::cacheable(body, etag, max_age, known))
         };
         match self {
-            Self::Health => Ok(respond::json(
-                200,
-                "no-store",
-                r#"{"status":"ok"}"#.to_owned(),
-            )),
+            Self::Health => Ok(respond::json(200, "no-store", r#"{"status":"ok"}"#.to_owned())),
             Self::Ready => ready(ports).await,
             Self::Jwks => {
                 let keys = ports.public_keys().await?;
                 document(keys.document, keys.max_age_seconds)
             }
-            Self::AuthorizationServer => {
-                serve_metadata(ports, metadata::authorization_server, document).await
-            }
-            Self::OpenidConfiguration => {
-                serve_metadata(ports, metadata::openid_configuration, document).await
-            }
+            Self::AuthorizationServer => serve_metadata(ports, metadata::authorization_server, document).await,
+            Self::OpenidConfiguration => serve_metadata(ports, metadata::openid_configuration, document).await,
         }
     }
 }
@@ -134,10 +115,7 @@ async fn serve_metadata(
     render: fn(&Settings) -> String,
     document: impl Fn(String, u64) -> Result<Reply, Failure>,
 ) -> Result<Reply, Failure> {
-    document(
-        render(&ports.settings().await?),
-        metadata::MAX_AGE_SECONDS,
-    )
+    document(render(&ports.settings().await?), metadata::MAX_AGE_SECONDS)
 }
 
 /// Uses each component once, so that operators notice failures before callers do. Also creates the replay store, which
@@ -185,18 +163,10 @@ async fn token(mut request: Request) -> Reply {
     let attempt = exchange(&ports, &body, &forwarded_for).await;
     let decision_id = attempt.trace.decision_id.as_deref();
     let (reply, slug, detail) = match &attempt.outcome {
-        Ok(issued) => (
-            respond::json(200, "no-store", wire::success(issued)),
-            "issued",
-            "",
-        ),
+        Ok(issued) => (respond::json(200, "no-store", wire::success(issued)), "issued", ""),
         Err(failure) => {
             let error = WireError::from(&failure.refusal);
-            (
-                respond::refused(&error, decision_id),
-                failure.refusal.slug(),
-                failure.detail.as_str(),
-            )
+            (respond::refused(&error, decision_id), failure.refusal.slug(), failure.detail.as_str())
         }
     };
     log(Line {
@@ -219,9 +189,7 @@ async fn token(mut request: Request) -> Reply {
 fn forwarded_for(request: &Request) -> ForwardedFor {
     let values = |name: &str| -> Vec<String> {
         let values = request.headers().get_all(name).iter();
-        values
-            .map(|value| value.to_str().unwrap_or("?").to_owned())
-            .collect()
+        values.map(|value| value.to_str().unwrap_or("?").to_owned()).collect()
     };
     ForwardedFor {
         // Spin appends its own value after any that the client sent.
@@ -237,16 +205,9 @@ async fn read(request: &mut Request) -> Result<Vec<u8>, Refusal> {
         let value = request.headers().get(name)?;
         value.to_str().ok()
     };
-    Head {
-        method: request.method().as_str(),
-        query: request.uri().query(),
-        content_type: header("content-type"),
-    }
-    .check()?;
-    if header("content-length")
-        .and_then(|text| text.parse::<usize>().ok())
-        .is_some_and(|n| n > BODY_BYTES_MAX)
-    {
+    Head { method: request.method().as_str(), query: request.uri().query(), content_type: header("content-type") }
+        .check()?;
+    if header("content-length").and_then(|text| text.parse::<usize>().ok()).is_some_and(|n| n > BODY_BYTES_MAX) {
         return Err(RequestFault::BodyTooLarge.into());
     }
     let mut bytes = Vec::new();
@@ -265,14 +226,7 @@ async fn read(request: &mut Request) -> Result<Vec<u8>, Refusal> {
 
 fn log_and_reply(route: &'static str, slug: &'static str, reply: Reply, detail: &str) -> Reply {
     let (status, response_bytes) = (reply.status().as_u16(), respond::length(&reply));
-    log(Line {
-        route,
-        status,
-        slug,
-        detail,
-        response_bytes,
-        ..Line::default()
-    });
+    log(Line { route, status, slug, detail, response_bytes, ..Line::default() });
     reply
 }
 

@@ -48,14 +48,12 @@ impl wit::Guest for Component {
         closed: Vec<String>,
         now: u64,
     ) -> Result<KeySet, FetchError> {
-        let bearer =
-            credential.map(|text| Bearer::parse(text).ok_or(FetchError::CredentialInvalid));
+        let bearer = credential.map(|text| Bearer::parse(text).ok_or(FetchError::CredentialInvalid));
         let bearer = bearer.transpose()?;
         let issuer = vouchsafe_identity::TrustedIssuer::try_from(issuer)?;
         let network = ports::Network::with_deadline();
         let now = UnixSeconds(now);
-        let keys =
-            vouchsafe_identity::fetch_keys(&network, &issuer, known, bearer.as_ref(), &closed, now);
+        let keys = vouchsafe_identity::fetch_keys(&network, &issuer, known, bearer.as_ref(), &closed, now);
         Ok(keys.await?)
     }
 }
@@ -68,10 +66,7 @@ impl wit::GuestTrustedIssuer for TrustedIssuer {
 }
 
 impl wit::GuestTrustedKeys for TrustedKeys {
-    fn parse(
-        issuer: wit::TrustedIssuerBorrow<'_>,
-        keys: KeySet,
-    ) -> Result<wit::TrustedKeys, TokenError> {
+    fn parse(issuer: wit::TrustedIssuerBorrow<'_>, keys: KeySet) -> Result<wit::TrustedKeys, TokenError> {
         let key_use = issuer.get::<TrustedIssuer>().0.key_use();
         let keys = ParsedKeys::parse(&keys, key_use)?;
         Ok(wit::TrustedKeys::new(Self(keys)))
@@ -96,12 +91,8 @@ impl wit::GuestUnverifiedToken for UnverifiedToken {
         now: u64,
     ) -> Result<Subject, TokenError> {
         let issuer = &issuer.get::<TrustedIssuer>().0;
-        let keys = keys
-            .get::<TrustedKeys>()
-            .0
-            .trusted_until(UnixSeconds(trusted_until));
-        let verified =
-            PROOFS.with_borrow_mut(|proofs| self.0.verify(issuer, &keys, UnixSeconds(now), proofs));
+        let keys = keys.get::<TrustedKeys>().0.trusted_until(UnixSeconds(trusted_until));
+        let verified = PROOFS.with_borrow_mut(|proofs| self.0.verify(issuer, &keys, UnixSeconds(now), proofs));
         Ok(verified?.into_subject())
     }
 }

@@ -16,9 +16,7 @@ pub struct Network {
 
 impl Network {
     pub fn with_deadline() -> Self {
-        Self {
-            started: Instant::now(),
-        }
+        Self { started: Instant::now() }
     }
 }
 
@@ -31,17 +29,10 @@ impl DocumentSource for Network {
         bytes_max: usize,
     ) -> Result<Answer, FetchError> {
         // Intermediate caches must revalidate: a stale copy would outlive removed keys.
-        let mut headers = vec![
-            ("accept", "application/json"),
-            ("cache-control", "no-cache"),
-        ];
+        let mut headers = vec![("accept", "application/json"), ("cache-control", "no-cache")];
         headers.extend(known_etag.map(|etag| ("if-none-match", etag)));
         let authorization = bearer.map(|bearer| format!("Bearer {}", bearer.reveal()));
-        headers.extend(
-            authorization
-                .as_deref()
-                .map(|value| ("authorization", value)),
-        );
+        headers.extend(authorization.as_deref().map(|value| ("authorization", value)));
         let limits = Limits {
             connect: CONNECT_TIMEOUT,
             total: FETCH_TIMEOUT.saturating_sub(self.started.elapsed()),
@@ -52,9 +43,7 @@ impl DocumentSource for Network {
         let answer = answer.map_err(|error| match error {
             SendError::TimedOut => FetchError::TimedOut,
             SendError::TooLarge => FetchError::TooLarge,
-            SendError::Failed(_) | SendError::Interrupted | SendError::InvalidRequest => {
-                FetchError::Unreachable
-            }
+            SendError::Failed(_) | SendError::Interrupted | SendError::InvalidRequest => FetchError::Unreachable,
         })?;
         let etag = answer.headers.get("etag").and_then(|tag| tag.to_str().ok());
         Ok(Answer {

@@ -23,17 +23,12 @@ use vouchsafe_types::{
 struct Component;
 
 impl wit::Guest for Component {
-    async fn load(
-        environment: Environment,
-        seals: Option<String>,
-    ) -> Result<BundleInfo, PolicyError> {
+    async fn load(environment: Environment, seals: Option<String>) -> Result<BundleInfo, PolicyError> {
         Ok(ports::load(environment, seals.as_deref())?.info())
     }
 
     fn find_issuer(digest: String, iss: String) -> Result<Option<IssuerRecord>, PolicyError> {
-        Ok(ports::loaded(&digest)?
-            .issuer(&iss)
-            .map(vouchsafe_policy::Issuer::record))
+        Ok(ports::loaded(&digest)?.issuer(&iss).map(vouchsafe_policy::Issuer::record))
     }
 
     async fn read_credential(digest: String, iss: String) -> Result<Option<String>, PolicyError> {
@@ -47,12 +42,7 @@ impl wit::Guest for Component {
         Ok(ports::loaded(&digest)?.audience(&id).cloned())
     }
 
-    fn decide(
-        digest: String,
-        principal: Principal,
-        request: TokenRequest,
-        now: u64,
-    ) -> Result<Decision, PolicyError> {
+    fn decide(digest: String, principal: Principal, request: TokenRequest, now: u64) -> Result<Decision, PolicyError> {
         Ok(ports::loaded(&digest)?.decide(&principal, &request, now)?)
     }
 }

@@ -28,8 +28,7 @@ pub fn load(environment: Environment, seals: Option<&str>) -> Result<Rc<Decider>
     if let Some(bundle) = kept {
         return Ok(bundle);
     }
-    let files = folder::read(Path::new(FOLDER))
-        .map_err(|finding| PolicyError::InvalidBundle(finding.to_string()))?;
+    let files = folder::read(Path::new(FOLDER)).map_err(|finding| PolicyError::InvalidBundle(finding.to_string()))?;
     let bundle = Decider::load(&files, &environment, seals)
         .map_err(|invalid| PolicyError::InvalidBundle(invalid.to_string()))?;
     let bundle = Rc::new(bundle);
@@ -39,8 +38,7 @@ pub fn load(environment: Environment, seals: Option<&str>) -> Result<Rc<Decider>
 
 /// Reads the credential on each call, so that replacing the file rotates it.
 pub fn read_credential(name: &str) -> Result<String, PolicyError> {
-    folder::read_credential(Path::new(CREDENTIALS), name)
-        .map_err(PolicyError::CredentialUnavailable)
+    folder::read_credential(Path::new(CREDENTIALS), name).map_err(PolicyError::CredentialUnavailable)
 }
 
 /// The loaded bundle, which must have this `digest`.

@@ -19,9 +19,7 @@ mod bindings {
 use bindings::exports::vouchsafe::signer::signing::Guest;
 use ports::Gateways;
 use vouchsafe_gateway::client::GatewaySigner;
-use vouchsafe_types::{
-    BackendStatus, PublicKeySet, SignedToken, SignerError, SignerSettings, SigningRequest,
-};
+use vouchsafe_types::{BackendStatus, PublicKeySet, SignedToken, SignerError, SignerSettings, SigningRequest};
 
 struct Component;
 

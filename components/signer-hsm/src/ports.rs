@@ -31,9 +31,7 @@ pub async fn signer() -> Result<Rc<GatewaySigner>, Error> {
     }
     let config = GatewayConfig::parse(&read_variables(&Variable::GATEWAY).await?)?;
     // Two concurrent first calls may both have read the variables; the first signer wins.
-    Ok(SIGNER.with_borrow_mut(|known| {
-        Rc::clone(known.get_or_insert_with(|| Rc::new(GatewaySigner::new(config))))
-    }))
+    Ok(SIGNER.with_borrow_mut(|known| Rc::clone(known.get_or_insert_with(|| Rc::new(GatewaySigner::new(config))))))
 }
 
 /// Fetches the next epoch's seeds in the background, shortly before they are needed.
@@ -58,9 +56,7 @@ pub struct Gateways {
 
 impl Gateways {
     pub fn within_deadline() -> Self {
-        Self {
-            started: Instant::now(),
-        }
+        Self { started: Instant::now() }
     }
 
     fn time_left(&self) -> Duration {
@@ -77,17 +73,9 @@ impl Network for Gateways {
         draw_entropy()
     }
 
-    async fn send(
-        &self,
-        url: &str,
-        credential: &str,
-        body: Option<String>,
-    ) -> Result<Answer, Unreachable> {
+    async fn send(&self, url: &str, credential: &str, body: Option<String>) -> Result<Answer, Unreachable> {
         let authorization = format!("Bearer {credential}");
-        let mut headers = vec![
-            ("accept", "application/json"),
-            ("authorization", &authorization),
-        ];
+        let mut headers = vec![("accept", "application/json"), ("authorization", &authorization)];
         if body.is_some() {
             headers.push(("content-type", "application/json"));
         }
@@ -97,13 +85,8 @@ impl Network for Gateways {
             body_bytes_max: ANSWER_BYTES_MAX,
             reads_error_body: true,
         };
-        let answer = send(url, &headers, body, limits)
-            .await
-            .map_err(unreachable)?;
-        Ok(Answer {
-            status: answer.status,
-            body: answer.body,
-        })
+        let answer = send(url, &headers, body, limits).await.map_err(unreachable)?;
+        Ok(Answer { status: answer.status, body: answer.body })
     }
 
     async fn pause(&self, milliseconds: u64) -> Result<(), Unreachable> {
@@ -118,18 +101,12 @@ impl Network for Gateways {
 fn unreachable(error: SendError) -> Unreachable {
     match error {
         SendError::TimedOut => Unreachable::NotInTime,
-        SendError::Interrupted | SendError::InvalidRequest | SendError::TooLarge => {
-            Unreachable::NotHttp
-        }
+        SendError::Interrupted | SendError::InvalidRequest | SendError::TooLarge => Unreachable::NotHttp,
         SendError::Failed(ErrorCode::HttpRequestDenied) => Unreachable::NotAllowed,
         SendError::Failed(ErrorCode::DestinationIpProhibited) => Unreachable::AddressBlocked,
-        SendError::Failed(ErrorCode::DnsError(_) | ErrorCode::DestinationNotFound) => {
-            Unreachable::NameUnknown
-        }
+        SendError::Failed(ErrorCode::DnsError(_) | ErrorCode::DestinationNotFound) => Unreachable::NameUnknown,
         SendError::Failed(
-            ErrorCode::TlsProtocolError
-            | ErrorCode::TlsCertificateError
-            | ErrorCode::TlsAlertReceived(_),
+            ErrorCode::TlsProtocolError | ErrorCode::TlsCertificateError | ErrorCode::TlsAlertReceived(_),
         ) => Unreachable::TlsFailed,
         SendError::Failed(_) => Unreachable::NotReached,
     }

@@ -17,9 +17,7 @@ mod bindings {
 }
 
 use bindings::exports::vouchsafe::signer::signing::Guest;
-use vouchsafe_types::{
-    BackendStatus, PublicKeySet, SignedToken, SignerError, SignerSettings, SigningRequest,
-};
+use vouchsafe_types::{BackendStatus, PublicKeySet, SignedToken, SignerError, SignerSettings, SigningRequest};
 
 struct Component;
 
@@ -39,11 +37,7 @@ impl Guest for Component {
 
     async fn sign_token(request: SigningRequest) -> Result<SignedToken, SignerError> {
         let sign = |signer: &mut vouchsafe_signer::Signer| {
-            signer.sign(
-                &request,
-                ports::now()?,
-                &vouchsafe_guest::signer::draw_entropy()?,
-            )
+            signer.sign(&request, ports::now()?, &vouchsafe_guest::signer::draw_entropy()?)
         };
         Ok(ports::with_signer(sign).await?)
     }

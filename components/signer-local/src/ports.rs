@@ -14,9 +14,7 @@ thread_local! {
 /// Runs `use_signer` on the instance's signer, created from the variables on first use.
 ///
 /// An unreadable or invalid configuration is not remembered: the next call reads it again.
-pub async fn with_signer<T>(
-    use_signer: impl FnOnce(&mut Signer) -> Result<T, Error>,
-) -> Result<T, Error> {
+pub async fn with_signer<T>(use_signer: impl FnOnce(&mut Signer) -> Result<T, Error>) -> Result<T, Error> {
     if !is_initialized() {
         // Two concurrent first calls may both read the variables; the later signer replaces an equal one. The cell is
         // not borrowed across the await.
@@ -32,9 +30,7 @@ pub async fn with_signer<T>(
 
 /// The signer's own clock.
 pub fn now() -> Result<UnixSeconds, Error> {
-    let since_epoch = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_err(|_| Error::Internal)?;
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).map_err(|_| Error::Internal)?;
     Ok(UnixSeconds(since_epoch.as_secs()))
 }
 

@@ -22,17 +22,10 @@ impl wit::Guest for Component {
         Ok(within_deadline(async { store().await?.writable(now()?).await }).await?)
     }
 
-    async fn consume(
-        key: String,
-        uses_max: u32,
-        issued_at: u64,
-        keep_until: u64,
-    ) -> Result<Consumption, StoreError> {
+    async fn consume(key: String, uses_max: u32, issued_at: u64, keep_until: u64) -> Result<Consumption, StoreError> {
         let mut deadline = call_deadline();
         let store = deadline.limit(store()).await?;
-        let consumption = store
-            .consume(&key, uses_max, issued_at, keep_until, now()?, &mut deadline)
-            .await?;
+        let consumption = store.consume(&key, uses_max, issued_at, keep_until, now()?, &mut deadline).await?;
         Ok(consumption)
     }
 
@@ -56,28 +49,15 @@ impl wit::Guest for Component {
     }
 
     async fn document_put(name: String, document: Document) -> Result<(), StoreError> {
-        Ok(
-            within_deadline(async { store().await?.document_put(&name, document, now()?).await })
-                .await?,
-        )
+        Ok(within_deadline(async { store().await?.document_put(&name, document, now()?).await }).await?)
     }
 
     async fn pointer_get(name: String) -> Result<Option<Pointer>, StoreError> {
         Ok(within_deadline(async { store().await?.pointer_get(&name).await }).await?)
     }
 
-    async fn pointer_compare_and_swap(
-        name: String,
-        expected: Option<u64>,
-        value: String,
-    ) -> Result<bool, StoreError> {
-        Ok(within_deadline(async {
-            store()
-                .await?
-                .pointer_compare_and_swap(&name, expected, value)
-                .await
-        })
-        .await?)
+    async fn pointer_compare_and_swap(name: String, expected: Option<u64>, value: String) -> Result<bool, StoreError> {
+        Ok(within_deadline(async { store().await?.pointer_compare_and_swap(&name, expected, value).await }).await?)
     }
 }
 

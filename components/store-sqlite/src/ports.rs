@@ -31,9 +31,7 @@ pub async fn store() -> Result<Rc<Store<Sqlite>>, Error> {
     }
     // Two concurrent first calls may both open a connection; the later store replaces an equal one. The cell is not
     // borrowed across the await.
-    let connection = Connection::open_default()
-        .await
-        .map_err(convert::unavailable)?;
+    let connection = Connection::open_default().await.map_err(convert::unavailable)?;
     let store = Rc::new(Store::open(Sqlite(connection), now()?).await?);
     STORE.set(Some(Rc::clone(&store)));
     Ok(store)
@@ -43,9 +41,7 @@ pub async fn store() -> Result<Rc<Store<Sqlite>>, Error> {
 pub fn now() -> Result<UnixMilliseconds, Error> {
     let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).ok();
     let milliseconds = since_epoch.and_then(|duration| u64::try_from(duration.as_millis()).ok());
-    milliseconds
-        .map(UnixMilliseconds)
-        .ok_or(Error::Unavailable(Cause::Clock))
+    milliseconds.map(UnixMilliseconds).ok_or(Error::Unavailable(Cause::Clock))
 }
 
 /// The deadline of a call that starts now.
@@ -80,22 +76,11 @@ impl Database for Sqlite {
 
 impl Sqlite {
     async fn finish(&self, statement: Statement) -> Result<Vec<Row>, Error> {
-        let parameters = statement
-            .parameters
-            .into_iter()
-            .map(convert::to_sqlite)
-            .collect::<Vec<_>>();
-        let answer = self
-            .0
-            .execute(&statement.sql, parameters)
-            .await
-            .map_err(convert::unavailable)?;
+        let parameters = statement.parameters.into_iter().map(convert::to_sqlite).collect::<Vec<_>>();
+        let answer = self.0.execute(&statement.sql, parameters).await.map_err(convert::unavailable)?;
         // ORDER: read all rows, then the final result, and only then report success: a failed commit is reported
         // nowhere else (I10).
         let rows = answer.collect().await.map_err(convert::unavailable)?;
-        Ok(rows
-            .into_iter()
-            .map(|row| row.values.into_iter().map(convert::from_sqlite).collect())
-            .collect())
+        Ok(rows.into_iter().map(|row| row.values.into_iter().map(convert::from_sqlite).collect()).collect())
     }
 }

@@ -16,10 +16,7 @@
 //! Names are ASCII, so `eq_ignore_ascii_case` covers Unicode folding too: U+017F (`ſ`) folds to `s` and
 //! U+212A (`K`) to `k`, and neither is ASCII.
 
-#![cfg_attr(
-    test,
-    allow(clippy::arithmetic_side_effects, reason = "tests may panic")
-)]
+#![cfg_attr(test, allow(clippy::arithmetic_side_effects, reason = "tests may panic"))]
 
 mod text;
 
@@ -107,10 +104,7 @@ impl ClaimNames {
     }
 
     fn without(unavailable: &'static [&'static str]) -> Self {
-        Self {
-            unavailable,
-            names: BTreeSet::new(),
-        }
+        Self { unavailable, names: BTreeSet::new() }
     }
 
     /// Adds `name` if it is acceptable.
@@ -122,11 +116,7 @@ impl ClaimNames {
         if !is_well_formed(name) {
             return Err(NameFault::Malformed);
         }
-        if self
-            .unavailable
-            .iter()
-            .any(|other| other.eq_ignore_ascii_case(name))
-        {
+        if self.unavailable.iter().any(|other| other.eq_ignore_ascii_case(name)) {
             return Err(NameFault::Registered);
         }
         if !self.names.insert(name.to_ascii_lowercase()) {
@@ -139,9 +129,7 @@ impl ClaimNames {
 /// Visible ASCII except `"` and `\`, which JSON would have to escape.
 fn is_well_formed(name: &str) -> bool {
     (1..=NAME_BYTES_MAX).contains(&name.len())
-        && name
-            .bytes()
-            .all(|byte| matches!(byte, 0x21 | 0x23..=0x5b | 0x5d..=0x7e))
+        && name.bytes().all(|byte| matches!(byte, 0x21 | 0x23..=0x5b | 0x5d..=0x7e))
 }
 
 #[cfg(test)]
@@ -175,16 +163,9 @@ mod tests {
 
     #[test]
     fn accepts_names_that_contain_registered_ones() {
-        for name in [
-            "https://claims.example/sub",
-            "subject",
-            "sub_",
-            "x-aud",
-            "kubernetes.io/namespace",
-            "!",
-            "~",
-            "[]",
-        ] {
+        for name in
+            ["https://claims.example/sub", "subject", "sub_", "x-aud", "kubernetes.io/namespace", "!", "~", "[]"]
+        {
             check(name, Ok(()), Ok(()));
         }
     }
@@ -220,10 +201,7 @@ mod tests {
     #[test]
     fn refuses_names_that_differ_in_case_only() {
         for (first, second) in [("a", "a"), ("a", "A"), ("Repo", "rEPO")] {
-            for mut names in [
-                ClaimNames::of_issued_token(),
-                ClaimNames::of_subject_token(),
-            ] {
+            for mut names in [ClaimNames::of_issued_token(), ClaimNames::of_subject_token()] {
                 assert_eq!(names.add(first), Ok(()));
                 assert_eq!(names.add(second), Err(NameFault::Repeated), "{second}");
                 assert_eq!(names.add("other"), Ok(()));

@@ -58,22 +58,10 @@ mod tests {
 
     #[test]
     fn detects_control_characters_at_range_bounds() {
-        for c in [
-            '\0', '\t', '\n', '\r', '\u{1f}', '\u{7f}', '\u{80}', '\u{9f}',
-        ] {
+        for c in ['\0', '\t', '\n', '\r', '\u{1f}', '\u{7f}', '\u{80}', '\u{9f}'] {
             assert!(is_unprintable(c), "{c:?}");
         }
-        for c in [
-            ' ',
-            '~',
-            '\u{a0}',
-            '\u{ac}',
-            '\u{ae}',
-            'é',
-            '日',
-            '😀',
-            char::MAX,
-        ] {
+        for c in [' ', '~', '\u{a0}', '\u{ac}', '\u{ae}', 'é', '日', '😀', char::MAX] {
             assert!(!is_unprintable(c), "{c:?}");
         }
     }

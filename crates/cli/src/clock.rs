@@ -6,9 +6,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 /// The system time since 1970-01-01T00:00:00Z; zero if the clock is before that.
 pub fn since_epoch() -> Duration {
-    SystemTime::now()
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .unwrap_or_default()
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()
 }
 
 /// The system time in Unix seconds.
@@ -43,11 +41,7 @@ impl DangerClock {
         if now.is_none() && offset_file.is_none() {
             return None;
         }
-        Some(Self {
-            start: now.map_or_else(since_epoch, Duration::from_secs),
-            since: Instant::now(),
-            offset_file,
-        })
+        Some(Self { start: now.map_or_else(since_epoch, Duration::from_secs), since: Instant::now(), offset_file })
     }
 
     pub fn read(&self) -> DangerReading {
@@ -55,11 +49,7 @@ impl DangerClock {
         let wall = self.start.saturating_add(elapsed);
         let offset = self.offset_seconds();
         let by = Duration::from_secs(offset.unsigned_abs());
-        let wall = if offset < 0 {
-            wall.saturating_sub(by)
-        } else {
-            wall.saturating_add(by)
-        };
+        let wall = if offset < 0 { wall.saturating_sub(by) } else { wall.saturating_add(by) };
         DangerReading { wall, elapsed }
     }
 
@@ -84,11 +74,7 @@ mod tests {
         let wall = || clock.read().wall.as_secs();
         let near = |seconds: u64| (seconds..seconds + 60).contains(&wall());
         assert!(near(1_800_000_000), "without a file");
-        for (text, expected) in [
-            ("3600\n", 1_800_003_600),
-            ("-3600", 1_799_996_400),
-            ("soon", 1_800_000_000),
-        ] {
+        for (text, expected) in [("3600\n", 1_800_003_600), ("-3600", 1_799_996_400), ("soon", 1_800_000_000)] {
             std::fs::write(&path, text).expect("writes");
             assert!(near(expected), "{text}");
         }

@@ -42,11 +42,7 @@ impl Failure {
     }
 
     fn new(message: impl Into<String>, code: u8) -> Self {
-        Self {
-            message: message.into(),
-            hint: None,
-            code,
-        }
+        Self { message: message.into(), hint: None, code }
     }
 
     /// Adds what to do about it.

@@ -4,9 +4,7 @@ use crate::Failure;
 use std::fmt::Display;
 use std::fs::File;
 use std::io::{Read, Write as _};
-use std::os::unix::fs::{
-    DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _,
-};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
 use zeroize::Zeroizing;
 
@@ -26,17 +24,10 @@ pub fn read(path: &Path, bytes_max: u64) -> Result<Vec<u8>, Failure> {
 }
 
 /// Reads all of `source`, or fails if it is longer than `bytes_max`: a prefix might be valid by itself.
-pub fn read_from(
-    source: impl Read,
-    name: &dyn Display,
-    bytes_max: u64,
-) -> Result<Vec<u8>, Failure> {
+pub fn read_from(source: impl Read, name: &dyn Display, bytes_max: u64) -> Result<Vec<u8>, Failure> {
     let mut bytes = Vec::new();
     let fail = |why: &dyn Display| Failure::usage(format!("{name}: {why}"));
-    source
-        .take(bytes_max.saturating_add(1))
-        .read_to_end(&mut bytes)
-        .map_err(|error| fail(&error))?;
+    source.take(bytes_max.saturating_add(1)).read_to_end(&mut bytes).map_err(|error| fail(&error))?;
     if bytes.len() as u64 > bytes_max {
         return Err(fail(&format!("larger than {bytes_max} bytes")));
     }
@@ -52,9 +43,7 @@ pub fn read_text(path: &Path, bytes_max: u64) -> Result<Zeroizing<String>, Failu
 pub fn read_secret(path: &Path, bytes_max: u64) -> Result<Zeroizing<String>, Failure> {
     let file = open(path)?;
     // ORDER: checked on the open file, since the path can be given to another file in between.
-    let metadata = file
-        .metadata()
-        .map_err(|error| Failure::file(path, error))?;
+    let metadata = file.metadata().map_err(|error| Failure::file(path, error))?;
     if metadata.is_file() && !is_private(metadata.mode(), metadata.uid()) {
         let mode = metadata.mode() & 0o777;
         let why = format!("mode {mode:04o} lets others read or change this secret");
@@ -67,11 +56,7 @@ pub fn read_secret(path: &Path, bytes_max: u64) -> Result<Zeroizing<String>, Fai
 
 /// PostgreSQL's rule for its TLS key: a service may read through its group what it can't write.
 fn is_private(mode: u32, owner: u32) -> bool {
-    let forbidden = if owner == 0 {
-        FORBIDDEN_IF_ROOT
-    } else {
-        FORBIDDEN
-    };
+    let forbidden = if owner == 0 { FORBIDDEN_IF_ROOT } else { FORBIDDEN };
     mode & forbidden == 0
 }
 
@@ -84,14 +69,9 @@ fn read_open(path: &Path, file: File, bytes_max: u64) -> Result<Zeroizing<String
     let length = file.metadata().map_or(0, |it| it.len()).min(bytes_max);
     let capacity = usize::try_from(length).unwrap_or(0).saturating_add(1);
     let mut bytes = Zeroizing::new(Vec::with_capacity(capacity));
-    file.take(bytes_max.saturating_add(1))
-        .read_to_end(&mut bytes)
-        .map_err(|error| Failure::file(path, error))?;
+    file.take(bytes_max.saturating_add(1)).read_to_end(&mut bytes).map_err(|error| Failure::file(path, error))?;
     if bytes.len() as u64 > bytes_max {
-        return Err(Failure::file(
-            path,
-            format!("larger than {bytes_max} bytes"),
-        ));
+        return Err(Failure::file(path, format!("larger than {bytes_max} bytes")));
     }
     // Not a copy: the text takes the buffer over.
     match String::from_utf8(std::mem::take(&mut *bytes)) {
@@ -106,12 +86,7 @@ fn read_open(path: &Path, file: File, bytes_max: u64) -> Result<Zeroizing<String
 /// Replaces a small file atomically and durably: after a crash it has the old content or the new one.
 pub fn replace(path: &Path, content: &[u8]) -> std::io::Result<()> {
     let draft = path.with_extension("new");
-    let mut file = File::options()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(FILE_MODE)
-        .open(&draft)?;
+    let mut file = File::options().write(true).create(true).truncate(true).mode(FILE_MODE).open(&draft)?;
     file.write_all(content)?;
     file.sync_all()?;
     std::fs::rename(&draft, path)?;
@@ -121,10 +96,7 @@ pub fn replace(path: &Path, content: &[u8]) -> std::io::Result<()> {
 
 /// Creates a directory, and its parents, that only their owner can use. One that exists keeps its mode.
 pub fn create_private_directory(path: &Path) -> std::io::Result<()> {
-    std::fs::DirBuilder::new()
-        .recursive(true)
-        .mode(DIRECTORY_MODE)
-        .create(path)
+    std::fs::DirBuilder::new().recursive(true).mode(DIRECTORY_MODE).create(path)
 }
 
 /// Takes a directory's permissions away from everyone but its owner.

@@ -16,10 +16,7 @@
 //! }
 //! ```
 
-#![cfg_attr(
-    test,
-    allow(clippy::arithmetic_side_effects, reason = "tests may panic")
-)]
+#![cfg_attr(test, allow(clippy::arithmetic_side_effects, reason = "tests may panic"))]
 
 // ORDER: first, so that the modules below use its macros.
 #[macro_use]

@@ -68,11 +68,7 @@ pub fn finish(code: ExitCode) -> ExitCode {
     match STDOUT_ERROR.get() {
         Some(error) if error.kind() != ErrorKind::BrokenPipe => {
             eprintln!("error: standard output: {error}");
-            if code == ExitCode::SUCCESS {
-                ExitCode::FAILURE
-            } else {
-                code
-            }
+            if code == ExitCode::SUCCESS { ExitCode::FAILURE } else { code }
         }
         _ => code,
     }

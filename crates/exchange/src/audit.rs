@@ -24,11 +24,7 @@ impl Audit {
     ///
     /// # Errors
     /// The token was denied too often within this minute and gets no decision, or no randomness is available.
-    pub fn open(
-        ports: &impl Instance,
-        bundle: &BundleInfo,
-        verified: &VerifiedExchange,
-    ) -> Result<Self, Failure> {
+    pub fn open(ports: &impl Instance, bundle: &BundleInfo, verified: &VerifiedExchange) -> Result<Self, Failure> {
         let subject = &verified.subject;
         if let Some(until) = ports.limited_until(&subject.signing_input_digest) {
             return Err(denied_too_often(until, verified.now));
@@ -45,11 +41,7 @@ impl Audit {
             scopes: verified.request.scopes.clone(),
             ..AuditRecord::default()
         };
-        Ok(Self {
-            refused_key: refused_key(bundle, verified),
-            record,
-            now: verified.now,
-        })
+        Ok(Self { refused_key: refused_key(bundle, verified), record, now: verified.now })
     }
 
     #[must_use]
@@ -101,9 +93,7 @@ impl Audit {
         match ports.record(record).await? {
             Recorded::Written => Ok(IssuedExchange::released(signed)),
             // INVARIANT: a token signed with a superseded generation is never released.
-            Recorded::Superseded => Err(self
-                .record_refusal(ports, Refusal::Superseded.into(), trace)
-                .await),
+            Recorded::Superseded => Err(self.record_refusal(ports, Refusal::Superseded.into(), trace).await),
             // Only refusals are counted on other entries.
             Recorded::Counted(_) | Recorded::Limited(_) => Err(Refusal::Internal.into()),
         }
@@ -111,23 +101,12 @@ impl Audit {
 
     /// Records a refusal, and returns the one for the caller. A decision that cannot be recorded does not count: the
     /// caller must retry. The decision id is that of the entry that counts the refusal.
-    async fn record_refusal<P: Store + Instance>(
-        self,
-        ports: &P,
-        failure: Failure,
-        trace: &mut Trace,
-    ) -> Failure {
+    async fn record_refusal<P: Store + Instance>(self, ports: &P, failure: Failure, trace: &mut Trace) -> Failure {
         let kind = refused_kind(&failure.refusal);
-        let (token, own_id) = (
-            self.record.subject_digest.clone(),
-            self.record.decision_id.clone(),
-        );
+        let (token, own_id) = (self.record.subject_digest.clone(), self.record.decision_id.clone());
         let record = AuditRecord {
             slug: failure.refusal.slug().to_owned(),
-            refused: Some(Refused {
-                kind,
-                key: self.refused_key,
-            }),
+            refused: Some(Refused { kind, key: self.refused_key }),
             timings: trace.timings(),
             ..self.record
         };
@@ -138,9 +117,7 @@ impl Audit {
                 ports.limit(&token, until);
                 (denied_too_often(until, self.now), decision_id)
             }
-            (Ok(Recorded::Limited(Limited { decision_id, .. })), RefusedKind::Outage) => {
-                (failure, decision_id)
-            }
+            (Ok(Recorded::Limited(Limited { decision_id, .. })), RefusedKind::Outage) => (failure, decision_id),
             (Err(unrecorded), RefusedKind::Denial) => (unrecorded, own_id),
             // An outage is reported as such, recorded or not.
             (Err(_), RefusedKind::Outage) => (failure, own_id),
@@ -153,9 +130,7 @@ impl Audit {
 /// Whether a refusal is a decision, which must be recorded.
 fn refused_kind(refusal: &Refusal) -> RefusedKind {
     match refusal {
-        Refusal::Request(_) | Refusal::Token(_) | Refusal::Denied(_) | Refusal::Replay(_) => {
-            RefusedKind::Denial
-        }
+        Refusal::Request(_) | Refusal::Token(_) | Refusal::Denied(_) | Refusal::Replay(_) => RefusedKind::Denial,
         Refusal::DeniedTooOften { .. }
         | Refusal::Unavailable(_)
         | Refusal::Overloaded
@@ -180,8 +155,5 @@ fn refused_key(bundle: &BundleInfo, verified: &VerifiedExchange) -> String {
 fn denied_too_often(until: u64, now: u64) -> Failure {
     let seconds = until.saturating_sub(now).clamp(1, LIMITED_SECONDS_MAX);
     let retry_after_seconds = u32::try_from(seconds).unwrap_or(u32::MAX);
-    Refusal::DeniedTooOften {
-        retry_after_seconds,
-    }
-    .into()
+    Refusal::DeniedTooOften { retry_after_seconds }.into()
 }

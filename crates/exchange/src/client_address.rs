@@ -67,10 +67,7 @@ impl TrustedProxies {
         let entries = text.split([',', ' ']).filter(|entry| !entry.is_empty());
         let networks: Vec<IpNet> = entries.map(network).collect::<Result<_, _>>()?;
         match networks.len() {
-            0..=TRUSTED_PROXIES_MAX => Ok(Self {
-                networks,
-                header: ForwardedHeader::default(),
-            }),
+            0..=TRUSTED_PROXIES_MAX => Ok(Self { networks, header: ForwardedHeader::default() }),
             _ => Err(NetworksInvalid),
         }
     }
@@ -87,9 +84,7 @@ impl TrustedProxies {
     }
 
     fn contain(&self, address: IpAddr) -> bool {
-        self.networks
-            .iter()
-            .any(|network| network.contains(&address))
+        self.networks.iter().any(|network| network.contains(&address))
     }
 }
 
@@ -256,10 +251,7 @@ fn unquoted(text: &str) -> Option<String> {
 /// The address of a hop, without its port: `192.0.2.1`, `192.0.2.1:5`, `2001:db8::1`, `[2001:db8::1]`,
 /// `[2001:db8::1]:5`. An IPv4-mapped IPv6 address becomes IPv4.
 fn address(hop: &str) -> Option<IpAddr> {
-    let bare = hop
-        .strip_prefix('[')
-        .and_then(|rest| rest.strip_suffix(']'))
-        .filter(|inner| inner.contains(':'));
+    let bare = hop.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).filter(|inner| inner.contains(':'));
     let address = bare
         .unwrap_or(hop)
         .parse::<IpAddr>()

@@ -14,19 +14,13 @@ pub struct Failure {
 impl Failure {
     #[must_use]
     pub fn new(refusal: impl Into<Refusal>, detail: impl Into<String>) -> Self {
-        Self {
-            refusal: refusal.into(),
-            detail: detail.into(),
-        }
+        Self { refusal: refusal.into(), detail: detail.into() }
     }
 
     /// The keys of the issuer `name` could not be fetched.
     #[must_use]
     pub fn keys_unavailable(name: &str, error: &FetchError) -> Self {
-        Self::new(
-            Refusal::Unavailable(Part::Issuer),
-            format!("keys of issuer `{name}`: {error}"),
-        )
+        Self::new(Refusal::Unavailable(Part::Issuer), format!("keys of issuer `{name}`: {error}"))
     }
 }
 
@@ -40,9 +34,7 @@ impl From<PolicyError> for Failure {
     fn from(error: PolicyError) -> Self {
         let part = match error {
             PolicyError::CredentialUnavailable(_) => Part::Issuer,
-            PolicyError::Internal(_) | PolicyError::InvalidBundle(_) | PolicyError::StaleDigest => {
-                Part::Policy
-            }
+            PolicyError::Internal(_) | PolicyError::InvalidBundle(_) | PolicyError::StaleDigest => Part::Policy,
         };
         Self::new(Refusal::Unavailable(part), error.to_string())
     }

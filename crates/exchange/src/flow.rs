@@ -43,10 +43,7 @@ async fn run<P: Ports>(
     trace.step(ports, "verify");
     let verified = verified?;
     let mut audit = Audit::open(ports, &bundle, &verified)?;
-    let signed = decide_and_sign(
-        ports, &settings, &bundle, verified, client_ip, &mut audit, trace,
-    )
-    .await;
+    let signed = decide_and_sign(ports, &settings, &bundle, verified, client_ip, &mut audit, trace).await;
     audit.close(ports, signed, trace).await
 }
 
@@ -64,8 +61,7 @@ async fn decide_and_sign<P: Ports>(
     let decided = decided?;
     audit.note(decided.decision());
     let permitted = permitted::permit(decided)?;
-    let signed =
-        issued::consume_and_sign(ports, settings, &permitted, audit.decision_id(), trace).await;
+    let signed = issued::consume_and_sign(ports, settings, &permitted, audit.decision_id(), trace).await;
     trace.step(ports, "sign");
     signed
 }
@@ -73,9 +69,8 @@ async fn decide_and_sign<P: Ports>(
 /// INVARIANT: an undetermined address is refused. A client that could hide its address could choose which policies
 /// apply to it.
 fn client_ip(forwarded_for: &ForwardedFor, settings: &Settings) -> Result<Option<IpAddr>, Failure> {
-    forwarded_for.client(&settings.trusted_proxies)
-        .map_err(|undetermined| Failure {
-            refusal: RequestFault::ClientAddressUndetermined.into(),
-            detail: undetermined.to_string(),
-        })
+    forwarded_for.client(&settings.trusted_proxies).map_err(|undetermined| Failure {
+        refusal: RequestFault::ClientAddressUndetermined.into(),
+        detail: undetermined.to_string(),
+    })
 }

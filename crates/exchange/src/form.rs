@@ -40,8 +40,7 @@ impl Form {
 
     /// Removes `name`, which RFC 8693 §2.1 requires, and returns its value.
     pub fn require(&mut self, name: &'static str) -> Result<String, Refusal> {
-        self.take(name)
-            .ok_or(Refusal::Request(RequestFault::ParameterMissing(name)))
+        self.take(name).ok_or(Refusal::Request(RequestFault::ParameterMissing(name)))
     }
 }
 
@@ -65,17 +64,10 @@ mod tests {
     use super::*;
 
     fn check(body: &str, expected: Result<&[(&str, &str)], RequestFault>) {
-        let expected = expected.map_err(Refusal::Request).map(|pairs| {
-            pairs
-                .iter()
-                .map(|(n, v)| (n.to_string(), v.to_string()))
-                .collect::<Vec<_>>()
-        });
-        assert_eq!(
-            Form::parse(body.as_bytes()).map(|form| form.0),
-            expected,
-            "{body}"
-        );
+        let expected = expected
+            .map_err(Refusal::Request)
+            .map(|pairs| pairs.iter().map(|(n, v)| (n.to_string(), v.to_string())).collect::<Vec<_>>());
+        assert_eq!(Form::parse(body.as_bytes()).map(|form| form.0), expected, "{body}");
     }
 
     #[test]
@@ -104,24 +96,13 @@ mod tests {
         for body in ["a=%", "a=%4", "a=%zz", "a=%ff", "%fe=1"] {
             check(body, Err(RequestFault::Malformed));
         }
-        assert_eq!(
-            Form::parse(b"a=\xff").map(|_| ()),
-            Err(Refusal::Request(RequestFault::Malformed))
-        );
+        assert_eq!(Form::parse(b"a=\xff").map(|_| ()), Err(Refusal::Request(RequestFault::Malformed)));
     }
 
     #[test]
     fn bounds_the_number_of_parameters() {
-        let form = |count: usize| {
-            (0..count)
-                .map(|i| format!("p{i}=1"))
-                .collect::<Vec<_>>()
-                .join("&")
-        };
-        assert_eq!(
-            Form::parse(form(PARAMETERS_MAX).as_bytes()).map(|f| f.0.len()),
-            Ok(PARAMETERS_MAX)
-        );
+        let form = |count: usize| (0..count).map(|i| format!("p{i}=1")).collect::<Vec<_>>().join("&");
+        assert_eq!(Form::parse(form(PARAMETERS_MAX).as_bytes()).map(|f| f.0.len()), Ok(PARAMETERS_MAX));
         check(&form(PARAMETERS_MAX + 1), Err(RequestFault::Malformed));
     }
 }

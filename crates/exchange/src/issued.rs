@@ -2,9 +2,7 @@
 
 use crate::failure::Failure;
 use crate::keys::hex;
-use crate::limits::{
-    EXCHANGE_SECONDS_MAX, LEEWAY_SECONDS_MAX, REPLAY_MARGIN_SECONDS, TOKEN_AGE_SECONDS_MAX,
-};
+use crate::limits::{EXCHANGE_SECONDS_MAX, LEEWAY_SECONDS_MAX, REPLAY_MARGIN_SECONDS, TOKEN_AGE_SECONDS_MAX};
 use crate::permitted::PermittedExchange;
 use crate::ports::{Instance, Ports, Signer, Store};
 use crate::refusal::{Refusal, ReplayFault};
@@ -13,8 +11,8 @@ use crate::trace::Trace;
 use crate::verified::VerifiedExchange;
 use sha2::{Digest, Sha256};
 use vouchsafe_types::{
-    Attribute, AttributeValue, Consumption, ExtraClaim, Generation, PresentedIdentity, ReplayMode,
-    SigningRequest, TokenType,
+    Attribute, AttributeValue, Consumption, ExtraClaim, Generation, PresentedIdentity, ReplayMode, SigningRequest,
+    TokenType,
 };
 
 /// A token whose audit record is durable. Only [`crate::audit`] makes one.
@@ -30,19 +28,8 @@ impl IssuedExchange {
     ///
     /// INVARIANT: called only once the audit record of `signed` is durable (I1).
     pub(crate) fn released(signed: SignedExchange) -> Self {
-        let SignedExchange {
-            jwt,
-            token_type,
-            expires_in_seconds,
-            scopes,
-            ..
-        } = signed;
-        Self {
-            jwt,
-            token_type,
-            expires_in_seconds,
-            scopes,
-        }
+        let SignedExchange { jwt, token_type, expires_in_seconds, scopes, .. } = signed;
+        Self { jwt, token_type, expires_in_seconds, scopes }
     }
 }
 
@@ -74,11 +61,7 @@ pub(crate) async fn consume_and_sign<P: Ports>(
 
 /// Fails if the clock has moved too far since the token was verified.
 fn require_in_time(ports: &impl Instance, verified: &VerifiedExchange) -> Result<(), Refusal> {
-    if ports.clock().abs_diff(verified.now) <= EXCHANGE_SECONDS_MAX {
-        Ok(())
-    } else {
-        Err(Refusal::Overloaded)
-    }
+    if ports.clock().abs_diff(verified.now) <= EXCHANGE_SECONDS_MAX { Ok(()) } else { Err(Refusal::Overloaded) }
 }
 
 async fn consume(ports: &impl Store, permitted: &PermittedExchange) -> Result<(), Failure> {
@@ -113,10 +96,7 @@ async fn consume_once(
     // A token without `iat` cannot be shown to be younger than the store.
     let issued_at = verified.subject.iat.unwrap_or(0);
     let key = replay_key(verified, scope);
-    match ports
-        .consume(&key, uses_max, issued_at, keep_until(verified))
-        .await?
-    {
+    match ports.consume(&key, uses_max, issued_at, keep_until(verified)).await? {
         Consumption::Fresh => Ok(()),
         Consumption::PredatesStore => Err(Refusal::Replay(ReplayFault::PredatesStore).into()),
         Consumption::Spent => Err(Refusal::Replay(ReplayFault::Spent).into()),
@@ -142,16 +122,8 @@ fn replay_key(verified: &VerifiedExchange, scope: &str) -> String {
 /// The end of the time in which any bundle could accept the same token, plus a margin: the next bundle may accept older
 /// tokens than this one.
 fn keep_until(verified: &VerifiedExchange) -> u64 {
-    let by_age = verified
-        .subject
-        .iat
-        .map_or(u64::MAX, |iat| iat.saturating_add(TOKEN_AGE_SECONDS_MAX));
-    verified
-        .subject
-        .exp
-        .min(by_age)
-        .saturating_add(LEEWAY_SECONDS_MAX)
-        .saturating_add(REPLAY_MARGIN_SECONDS)
+    let by_age = verified.subject.iat.map_or(u64::MAX, |iat| iat.saturating_add(TOKEN_AGE_SECONDS_MAX));
+    verified.subject.exp.min(by_age).saturating_add(LEEWAY_SECONDS_MAX).saturating_add(REPLAY_MARGIN_SECONDS)
 }
 
 /// Asks the signer to build and sign the token.
@@ -175,10 +147,7 @@ async fn sign(
         jti: decision_id.to_owned(),
         scopes: verified.request.scopes.clone(),
         extra_claims: extra_claims(&principal.attributes, &audience.claims),
-        presented: Some(PresentedIdentity {
-            issuer: verified.subject.iss.clone(),
-            principal: principal.id.clone(),
-        }),
+        presented: Some(PresentedIdentity { issuer: verified.subject.iss.clone(), principal: principal.id.clone() }),
     };
     let token = ports.sign(request).await?;
     Ok(SignedExchange {
@@ -187,10 +156,7 @@ async fn sign(
         expires_in_seconds: token.expires_at.saturating_sub(verified.now),
         scopes: verified.request.scopes.clone(),
         kid: token.kid,
-        generation: token.generation.map(|number| Generation {
-            of: settings.generation_of(),
-            number,
-        }),
+        generation: token.generation.map(|number| Generation { of: settings.generation_of(), number }),
         expires_at: token.expires_at,
     })
 }
@@ -198,14 +164,9 @@ async fn sign(
 /// The verified claims that the audience lists, without those that the token lacks.
 fn extra_claims(attributes: &[Attribute], names: &[String]) -> Vec<ExtraClaim> {
     let claim = |name: &String| {
-        let attribute = attributes
-            .iter()
-            .find(|attribute| attribute.name == *name)?;
+        let attribute = attributes.iter().find(|attribute| attribute.name == *name)?;
         let value = json_text(&attribute.value);
-        Some(ExtraClaim {
-            name: name.clone(),
-            value,
-        })
+        Some(ExtraClaim { name: name.clone(), value })
     };
     names.iter().filter_map(claim).collect()
 }

@@ -15,9 +15,7 @@ mod shared;
 mod waiting;
 
 use crate::failure::Failure;
-use crate::limits::{
-    CLOCK_AHEAD_SECONDS_MAX, FETCH_BACKOFF_SECONDS_MAX, FETCH_WINDOW_MS, REFRESH_AHEAD_DIVISOR,
-};
+use crate::limits::{CLOCK_AHEAD_SECONDS_MAX, FETCH_BACKOFF_SECONDS_MAX, FETCH_WINDOW_MS, REFRESH_AHEAD_DIVISOR};
 use crate::ports::{KnownKeys, Ports};
 use crate::refusal::{Part, Refusal};
 use reason::Reason;
@@ -71,44 +69,24 @@ pub async fn refresh<P: Ports>(
 }
 
 impl<'a, P: Ports> Keys<'a, P> {
-    pub fn of(
-        ports: &'a P,
-        bundle: &'a BundleInfo,
-        issuer: &'a Rc<IssuerRecord>,
-        now: u64,
-    ) -> Self {
+    pub fn of(ports: &'a P, bundle: &'a BundleInfo, issuer: &'a Rc<IssuerRecord>, now: u64) -> Self {
         // The bundle is part of the id: keys fetched under another bundle's configuration are not reused.
         let id = hex(&Sha256::new()
             .chain_update(bundle.digest.as_bytes())
             .chain_update([0])
             .chain_update(issuer.issuer.as_bytes())
             .finalize());
-        Self {
-            ports,
-            bundle,
-            issuer,
-            id,
-            now,
-            fetched: Cell::new(false),
-        }
+        Self { ports, bundle, issuer, id, now, fetched: Cell::new(false) }
     }
 
     /// Keys that are trusted now.
     pub async fn trusted(&self) -> Result<Rc<KeySet>, Failure> {
-        if let Some(known) = self
-            .ports
-            .remembered_keys(&self.id)
-            .filter(|known| self.trusts(&known.keys))
-        {
+        if let Some(known) = self.ports.remembered_keys(&self.id).filter(|known| self.trusts(&known.keys)) {
             return Ok(self.hand_out(known));
         }
         if self.issuer.has_pinned_keys() {
             let keys = Rc::new(self.ports.fetch_keys(self.issuer, None, self.now).await?);
-            let known = KnownKeys {
-                refresh_at: keys.trusted_until,
-                keys,
-                unknown_kid_at: 0,
-            };
+            let known = KnownKeys { refresh_at: keys.trusted_until, keys, unknown_kid_at: 0 };
             self.ports.remember_keys(&self.id, &known);
             return Ok(known.keys);
         }
@@ -119,9 +97,7 @@ impl<'a, P: Ports> Keys<'a, P> {
         }
         let stale = self.stale(&shared);
         match self.renew(shared, Reason::Age).await {
-            Err(failure) if failure.refusal == Refusal::Unavailable(Part::Issuer) => {
-                stale.ok_or(failure)
-            }
+            Err(failure) if failure.refusal == Refusal::Unavailable(Part::Issuer) => stale.ok_or(failure),
             renewed => renewed,
         }
     }
@@ -133,16 +109,12 @@ impl<'a, P: Ports> Keys<'a, P> {
         }
         // Within the window, further unknown `kid`s are answered from memory.
         let remembered = self.ports.remembered_keys(&self.id);
-        if remembered.is_some_and(|known| {
-            known.keys.digest == used.digest && self.within_window(known.unknown_kid_at)
-        }) {
+        if remembered.is_some_and(|known| known.keys.digest == used.digest && self.within_window(known.unknown_kid_at))
+        {
             return Ok(None);
         }
         let shared = self.shared().await?;
-        if let Some(known) = self
-            .known(&shared)
-            .filter(|known| known.keys.digest != used.digest)
-        {
+        if let Some(known) = self.known(&shared).filter(|known| known.keys.digest != used.digest) {
             self.ports.remember_keys(&self.id, &known);
             return Ok(Some(known.keys));
         }
@@ -162,10 +134,7 @@ impl<'a, P: Ports> Keys<'a, P> {
     fn hand_out(&self, known: KnownKeys) -> Rc<KeySet> {
         if self.is_aging(&known) && !self.issuer.has_pinned_keys() {
             // Once per instance and window.
-            let again = KnownKeys {
-                refresh_at: self.now.saturating_add(WINDOW_SECONDS),
-                ..known.clone()
-            };
+            let again = KnownKeys { refresh_at: self.now.saturating_add(WINDOW_SECONDS), ..known.clone() };
             self.ports.remember_keys(&self.id, &again);
             self.ports.refresh_later(self.bundle, self.issuer);
         }
@@ -193,13 +162,8 @@ impl<'a, P: Ports> Keys<'a, P> {
     /// INVARIANT: not remembered, so each use is decided anew; the store keeps the time of the fetch.
     fn stale(&self, shared: &Shared) -> Option<Rc<KeySet>> {
         let keys = shared.keys.as_deref()?;
-        let trusted_until = keys
-            .trusted_until
-            .saturating_add(self.issuer.stale_keys_max_seconds);
-        let keys = KeySet {
-            trusted_until,
-            ..keys.clone()
-        };
+        let trusted_until = keys.trusted_until.saturating_add(self.issuer.stale_keys_max_seconds);
+        let keys = KeySet { trusted_until, ..keys.clone() };
         Some(Rc::new(keys)).filter(|keys| self.trusts(keys))
     }
 
@@ -225,11 +189,7 @@ impl<'a, P: Ports> Keys<'a, P> {
         if self.within_window(before.last_attempt(reason)) {
             return self.outcome(&before);
         }
-        if self
-            .ports
-            .lease(&reason.lease(&self.id), FETCH_WINDOW_MS)
-            .await?
-        {
+        if self.ports.lease(&reason.lease(&self.id), FETCH_WINDOW_MS).await? {
             return self.fetch(before, reason).await;
         }
         // Another instance is fetching, or has within the window: its result is shared.
@@ -255,14 +215,12 @@ impl<'a, P: Ports> Keys<'a, P> {
         let latest = self.shared().await?;
         let overtaken = latest.attempts != before.attempts && latest.fetched_at >= self.now;
         let after = self.after(latest, reason, overtaken, fetched.as_ref());
-        let trusted_until = after.keys.as_ref().map_or(self.now, |keys| {
-            keys.trusted_until
-                .saturating_add(self.issuer.stale_keys_max_seconds)
-        });
+        let trusted_until = after
+            .keys
+            .as_ref()
+            .map_or(self.now, |keys| keys.trusted_until.saturating_add(self.issuer.stale_keys_max_seconds));
         let keep_until = trusted_until.saturating_add(3600);
-        self.ports
-            .put_document(&self.name(), after.encode(), keep_until)
-            .await?;
+        self.ports.put_document(&self.name(), after.encode(), keep_until).await?;
         // ORDER: after the keys, which waiting requests read next.
         self.count_attempts(after.attempts, keep_until).await;
         match self.known(&after) {
@@ -275,17 +233,8 @@ impl<'a, P: Ports> Keys<'a, P> {
     }
 
     /// The document to store after an attempt; `overtaken` if one that began later has finished already.
-    fn after(
-        &self,
-        latest: Shared,
-        reason: Reason,
-        overtaken: bool,
-        fetched: Result<&Rc<KeySet>, &Failure>,
-    ) -> Shared {
-        let mut after = Shared {
-            attempts: latest.attempts.saturating_add(1),
-            ..latest
-        };
+    fn after(&self, latest: Shared, reason: Reason, overtaken: bool, fetched: Result<&Rc<KeySet>, &Failure>) -> Shared {
+        let mut after = Shared { attempts: latest.attempts.saturating_add(1), ..latest };
         match reason {
             Reason::Age => after.aged_at = after.aged_at.max(self.now),
             Reason::UnknownKid => after.unknown_kid_at = after.unknown_kid_at.max(self.now),
@@ -314,9 +263,7 @@ impl<'a, P: Ports> Keys<'a, P> {
         let body = self.ports.document(&self.name()).await?;
         let shared = body.as_deref().and_then(Shared::decode);
         // A fetch by a clock that was ahead must not prolong trust.
-        let mut shared = shared
-            .filter(|shared| self.is_past(shared.fetched_at))
-            .unwrap_or_default();
+        let mut shared = shared.filter(|shared| self.is_past(shared.fetched_at)).unwrap_or_default();
         // Nor may it block fetches for everyone. Such a time is discarded, not lowered to the latest plausible one,
         // which would move with each read.
         if !self.is_past(shared.retry_at.saturating_sub(FETCH_BACKOFF_SECONDS_MAX)) {

@@ -40,10 +40,7 @@
 //! - A token is released only after a `permit` by a named bundle, and after its audit record is durable.
 //! - A caller without a permit cannot tell existing audiences from nonexistent ones.
 
-#![cfg_attr(
-    test,
-    allow(clippy::arithmetic_side_effects, reason = "tests may panic")
-)]
+#![cfg_attr(test, allow(clippy::arithmetic_side_effects, reason = "tests may panic"))]
 
 pub mod audit;
 pub mod client_address;

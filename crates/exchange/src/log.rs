@@ -52,11 +52,7 @@ impl Line<'_> {
         }
         put("request_bytes", self.request_bytes.into());
         put("response_bytes", self.response_bytes.into());
-        let timings: Map<_, _> = self
-            .timings
-            .iter()
-            .map(|(n, us)| (n.to_string(), json!(us)))
-            .collect();
+        let timings: Map<_, _> = self.timings.iter().map(|(n, us)| (n.to_string(), json!(us))).collect();
         put("us", Value::Object(timings));
         Value::Object(line).to_string()
     }
@@ -75,10 +71,7 @@ pub struct Sampler {
 impl Sampler {
     #[must_use]
     pub const fn new() -> Self {
-        Self {
-            minute: 0,
-            requests: BTreeMap::new(),
-        }
+        Self { minute: 0, requests: BTreeMap::new() }
     }
 
     /// The lines to write for `line` at `now`: the number of lines omitted in an earlier minute, then the line itself

@@ -18,23 +18,10 @@ pub fn openid_configuration(settings: &Settings) -> String {
     let mut document = common(settings);
     if let Some(members) = document.as_object_mut() {
         members.insert("subject_types_supported".to_owned(), json!(["public"]));
-        members.insert(
-            "id_token_signing_alg_values_supported".to_owned(),
-            json!(settings.algorithms),
-        );
+        members.insert("id_token_signing_alg_values_supported".to_owned(), json!(settings.algorithms));
         members.insert(
             "claims_supported".to_owned(),
-            json!([
-                "iss",
-                "sub",
-                "aud",
-                "exp",
-                "iat",
-                "nbf",
-                "jti",
-                "client_id",
-                "scope"
-            ]),
+            json!(["iss", "sub", "aud", "exp", "iat", "nbf", "jti", "client_id", "scope"]),
         );
     }
     document.to_string()

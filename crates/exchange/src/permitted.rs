@@ -49,38 +49,25 @@ pub fn decide(
     let question = TokenRequest {
         audience: audience.id.clone(),
         scopes: offered.cloned().collect(),
-        requested_lifetime_seconds: requested_seconds(&verified, &audience)
-            .min(audience.max_lifetime_seconds),
+        requested_lifetime_seconds: requested_seconds(&verified, &audience).min(audience.max_lifetime_seconds),
         client_ip: client_ip.map(|address| address.to_string()),
         // Proof of possession is not supported yet: always false.
         proof_of_possession: false,
     };
     let principal = &verified.subject.principal;
     let decision = ports.decide(bundle, principal, &question, verified.now)?;
-    Ok(DecidedExchange {
-        verified,
-        audience,
-        decision,
-    })
+    Ok(DecidedExchange { verified, audience, decision })
 }
 
 /// Checks a permitted request against the audience's limits.
 pub fn permit(decided: DecidedExchange) -> Result<PermittedExchange, Refusal> {
-    let DecidedExchange {
-        verified,
-        audience,
-        decision,
-    } = decided;
+    let DecidedExchange { verified, audience, decision } = decided;
     match decision.effect {
         Effect::Permit => {}
         Effect::Deny => return Err(Denial::PolicyDenied.into()),
     }
     let lifetime_seconds = lifetime(&verified, &audience)?;
-    Ok(PermittedExchange {
-        verified,
-        audience,
-        lifetime_seconds,
-    })
+    Ok(PermittedExchange { verified, audience, lifetime_seconds })
 }
 
 fn requested_seconds(verified: &VerifiedExchange, audience: &Audience) -> u64 {

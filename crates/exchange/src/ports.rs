@@ -6,8 +6,8 @@ use crate::failure::Failure;
 use crate::settings::Settings;
 use std::rc::Rc;
 use vouchsafe_types::{
-    Audience, AuditRecord, BundleInfo, Consumption, Decision, IssuerRecord, KeySet, Principal,
-    Recorded, SignedToken, SigningRequest, Subject, TokenRequest,
+    Audience, AuditRecord, BundleInfo, Consumption, Decision, IssuerRecord, KeySet, Principal, Recorded, SignedToken,
+    SigningRequest, Subject, TokenRequest,
 };
 
 /// A key set that an instance holds in memory.
@@ -21,10 +21,7 @@ pub struct KnownKeys {
 }
 
 /// Verifies subject tokens and fetches issuers' keys.
-#[expect(
-    async_fn_in_trait,
-    reason = "the only implementations are single-threaded guests and tests"
-)]
+#[expect(async_fn_in_trait, reason = "the only implementations are single-threaded guests and tests")]
 pub trait Identity {
     /// A parsed but unverified token.
     type Token;
@@ -32,26 +29,12 @@ pub trait Identity {
     fn parse(&self, token: &str) -> Result<Self::Token, Failure>;
     /// The issuers that the token names, in the order in which to look for a configured one.
     fn issuers(&self, token: &Self::Token) -> Vec<String>;
-    fn verify(
-        &self,
-        token: &Self::Token,
-        issuer: &IssuerRecord,
-        keys: &KeySet,
-        now: u64,
-    ) -> Result<Subject, Failure>;
-    async fn fetch_keys(
-        &self,
-        issuer: &IssuerRecord,
-        known: Option<&KeySet>,
-        now: u64,
-    ) -> Result<KeySet, Failure>;
+    fn verify(&self, token: &Self::Token, issuer: &IssuerRecord, keys: &KeySet, now: u64) -> Result<Subject, Failure>;
+    async fn fetch_keys(&self, issuer: &IssuerRecord, known: Option<&KeySet>, now: u64) -> Result<KeySet, Failure>;
 }
 
 /// Loads the bundle and decides.
-#[expect(
-    async_fn_in_trait,
-    reason = "the only implementations are single-threaded guests and tests"
-)]
+#[expect(async_fn_in_trait, reason = "the only implementations are single-threaded guests and tests")]
 pub trait Policy {
     async fn bundle(&self, settings: &Settings) -> Result<BundleInfo, Failure>;
     fn issuer(&self, bundle: &BundleInfo, iss: &str) -> Result<Option<Rc<IssuerRecord>>, Failure>;
@@ -66,18 +49,9 @@ pub trait Policy {
 }
 
 /// Keeps the state that all instances share.
-#[expect(
-    async_fn_in_trait,
-    reason = "the only implementations are single-threaded guests and tests"
-)]
+#[expect(async_fn_in_trait, reason = "the only implementations are single-threaded guests and tests")]
 pub trait Store {
-    async fn consume(
-        &self,
-        key: &str,
-        uses_max: u32,
-        issued_at: u64,
-        keep_until: u64,
-    ) -> Result<Consumption, Failure>;
+    async fn consume(&self, key: &str, uses_max: u32, issued_at: u64, keep_until: u64) -> Result<Consumption, Failure>;
     async fn record(&self, record: AuditRecord) -> Result<Recorded, Failure>;
     async fn lease(&self, name: &str, ttl_ms: u64) -> Result<bool, Failure>;
     async fn document(&self, name: &str) -> Result<Option<String>, Failure>;
@@ -85,20 +59,14 @@ pub trait Store {
 }
 
 /// Signs tokens.
-#[expect(
-    async_fn_in_trait,
-    reason = "the only implementations are single-threaded guests and tests"
-)]
+#[expect(async_fn_in_trait, reason = "the only implementations are single-threaded guests and tests")]
 pub trait Signer {
     async fn settings(&self) -> Result<Settings, Failure>;
     async fn sign(&self, request: SigningRequest) -> Result<SignedToken, Failure>;
 }
 
 /// The instance that runs the exchange: its clock, its randomness and its memory.
-#[expect(
-    async_fn_in_trait,
-    reason = "the only implementations are single-threaded guests and tests"
-)]
+#[expect(async_fn_in_trait, reason = "the only implementations are single-threaded guests and tests")]
 pub trait Instance {
     /// The time of the request in Unix seconds: the clock, read once per request.
     fn now(&self) -> u64;

@@ -1,9 +1,7 @@
 //! The token request (RFC 8693 §2.1), parsed but not verified.
 
 use crate::form::Form;
-use crate::limits::{
-    AUDIENCE_BYTES_MAX, BODY_BYTES_MAX, SCOPE_BYTES_MAX, SCOPES_MAX, SUBJECT_TOKEN_BYTES_MAX,
-};
+use crate::limits::{AUDIENCE_BYTES_MAX, BODY_BYTES_MAX, SCOPE_BYTES_MAX, SCOPES_MAX, SUBJECT_TOKEN_BYTES_MAX};
 use crate::refusal::{Denial, Refusal, RequestFault};
 use vouchsafe_types::{TokenError, TokenType};
 
@@ -35,16 +33,8 @@ impl Head<'_> {
         if self.query.is_some_and(|query| !query.is_empty()) {
             return Err(RequestFault::QueryNotAllowed.into());
         }
-        let media_type = self
-            .content_type
-            .unwrap_or("")
-            .split(';')
-            .next()
-            .unwrap_or("");
-        if !media_type
-            .trim()
-            .eq_ignore_ascii_case("application/x-www-form-urlencoded")
-        {
+        let media_type = self.content_type.unwrap_or("").split(';').next().unwrap_or("");
+        if !media_type.trim().eq_ignore_ascii_case("application/x-www-form-urlencoded") {
             return Err(RequestFault::ContentTypeUnsupported.into());
         }
         Ok(())
@@ -88,13 +78,7 @@ impl UnverifiedExchange {
         let audience = audience(form.take("audience"), form.take("resource"))?;
         let scopes = scopes(form.take("scope"))?;
         let lifetime_seconds = lifetime(form.take("requested_expires_in"))?;
-        Ok(Self {
-            subject_token,
-            audience,
-            scopes,
-            lifetime_seconds,
-            token_type,
-        })
+        Ok(Self { subject_token, audience, scopes, lifetime_seconds, token_type })
     }
 }
 

@@ -32,11 +32,7 @@ impl Settings {
     /// The environment that the bundle is validated against.
     #[must_use]
     pub fn environment(&self) -> Environment {
-        Environment {
-            issuer: self.issuer.clone(),
-            development: self.development,
-            epoch_seconds: self.epoch_seconds,
-        }
+        Environment { issuer: self.issuer.clone(), development: self.development, epoch_seconds: self.epoch_seconds }
     }
 }
 

@@ -16,10 +16,7 @@ pub struct Trace {
 
 impl Trace {
     pub(crate) fn start(ports: &impl Instance) -> Self {
-        Self {
-            last_us: ports.elapsed_us(),
-            ..Self::default()
-        }
+        Self { last_us: ports.elapsed_us(), ..Self::default() }
     }
 
     /// Ends the step `name`.
@@ -36,9 +33,6 @@ impl Trace {
 
     /// The steps so far, for the audit record.
     pub(crate) fn timings(&self) -> Vec<(String, u64)> {
-        self.steps
-            .iter()
-            .map(|(name, us)| ((*name).to_owned(), *us))
-            .collect()
+        self.steps.iter().map(|(name, us)| ((*name).to_owned(), *us)).collect()
     }
 }

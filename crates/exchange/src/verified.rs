@@ -40,12 +40,7 @@ pub async fn verify<P: Ports>(
         }
         verified => verified?,
     };
-    Ok(VerifiedExchange {
-        request,
-        subject,
-        issuer,
-        now,
-    })
+    Ok(VerifiedExchange { request, subject, issuer, now })
 }
 
 /// The token's configured issuer. `iss` comes first; the trust domain counts only if `iss` is not configured, as a

@@ -45,11 +45,7 @@ impl WireError {
     fn slow_down(retry_after_seconds: u32) -> Self {
         Self {
             retry_after_seconds: Some(retry_after_seconds),
-            ..Self::new(
-                429,
-                "slow_down",
-                "too many requests for this subject were denied within a minute",
-            )
+            ..Self::new(429, "slow_down", "too many requests for this subject were denied within a minute")
         }
     }
 
@@ -58,12 +54,7 @@ impl WireError {
     }
 
     fn new(status: u16, error: &'static str, description: impl Into<Cow<'static, str>>) -> Self {
-        Self {
-            status,
-            error,
-            description: description.into(),
-            retry_after_seconds: None,
-        }
+        Self { status, error, description: description.into(), retry_after_seconds: None }
     }
 }
 
@@ -73,23 +64,13 @@ impl From<&Refusal> for WireError {
             Refusal::Request(fault) => request_error(*fault),
             Refusal::Token(fault) => Self::invalid_request(400, token_text(fault)),
             Refusal::Denied(denial) => denial_error(*denial),
-            Refusal::Replay(fault) => {
-                Self::invalid_request(400, format!("the subject token cannot be used: {fault}"))
-            }
-            Refusal::DeniedTooOften {
-                retry_after_seconds,
-            } => Self::slow_down(*retry_after_seconds),
+            Refusal::Replay(fault) => Self::invalid_request(400, format!("the subject token cannot be used: {fault}")),
+            Refusal::DeniedTooOften { retry_after_seconds } => Self::slow_down(*retry_after_seconds),
             Refusal::Unavailable(part) => Self::unavailable(part.to_string()),
-            Refusal::Overloaded => {
-                Self::unavailable("the exchange took too long; the subject token was not used")
-            }
+            Refusal::Overloaded => Self::unavailable("the exchange took too long; the subject token was not used"),
             // The caller can only retry, as in any outage of the signer.
             Refusal::Superseded => Self::unavailable(Part::Signer.to_string()),
-            Refusal::Internal => Self::new(
-                500,
-                "server_error",
-                "internal error; the request can be retried",
-            ),
+            Refusal::Internal => Self::new(500, "server_error", "internal error; the request can be retried"),
         }
     }
 }
@@ -101,14 +82,9 @@ fn request_error(fault: RequestFault) -> WireError {
         RequestFault::BodyTooLarge => {
             return WireError::invalid_request(413, "the request body is larger than 64 KiB");
         }
-        RequestFault::ClientAddressUndetermined => {
-            "cannot determine the client's address from the forwarding headers"
-        }
+        RequestFault::ClientAddressUndetermined => "cannot determine the client's address from the forwarding headers",
         RequestFault::ContentTypeUnsupported => {
-            return WireError::invalid_request(
-                415,
-                "the content type must be application/x-www-form-urlencoded",
-            );
+            return WireError::invalid_request(415, "the content type must be application/x-www-form-urlencoded");
         }
         RequestFault::GrantUnsupported => {
             return WireError::new(
@@ -117,12 +93,8 @@ fn request_error(fault: RequestFault) -> WireError {
                 "the only grant type is urn:ietf:params:oauth:grant-type:token-exchange",
             );
         }
-        RequestFault::LifetimeInvalid => {
-            "requested_expires_in must be a positive whole number of seconds"
-        }
-        RequestFault::LifetimeOverCeiling => {
-            "requested_expires_in exceeds the ceiling of this audience"
-        }
+        RequestFault::LifetimeInvalid => "requested_expires_in must be a positive whole number of seconds",
+        RequestFault::LifetimeOverCeiling => "requested_expires_in exceeds the ceiling of this audience",
         RequestFault::Malformed => "the request body is not a valid form",
         RequestFault::MethodNotAllowed => {
             return WireError::invalid_request(405, "the method must be POST");
@@ -153,11 +125,9 @@ fn denial_error(denial: Denial) -> WireError {
         Denial::AudienceUnknown | Denial::PolicyDenied | Denial::SignerRefused => {
             WireError::new(400, "invalid_target", TARGET_REFUSED)
         }
-        Denial::ScopeNotOffered => WireError::new(
-            400,
-            "invalid_scope",
-            "this audience does not offer a requested scope",
-        ),
+        Denial::ScopeNotOffered => {
+            WireError::new(400, "invalid_scope", "this audience does not offer a requested scope")
+        }
         Denial::TierUnavailable => WireError::new(
             400,
             "invalid_target",
@@ -170,9 +140,7 @@ fn denial_error(denial: Denial) -> WireError {
 /// RFC 6749 §5.2 allows their characters.
 fn token_text(error: &TokenError) -> Cow<'static, str> {
     match error {
-        TokenError::ClaimInvalid(name)
-        | TokenError::ClaimMismatch(name)
-        | TokenError::ClaimMissing(name)
+        TokenError::ClaimInvalid(name) | TokenError::ClaimMismatch(name) | TokenError::ClaimMissing(name)
             if !is_legal(name) =>
         {
             "the subject token lacks a required claim or has an invalid one".into()
@@ -182,10 +150,7 @@ fn token_text(error: &TokenError) -> Cow<'static, str> {
 }
 
 fn is_legal(name: &str) -> bool {
-    name.len() <= 64
-        && name
-            .bytes()
-            .all(|byte| matches!(byte, 0x20 | 0x21 | 0x23..=0x5b | 0x5d..=0x7e))
+    name.len() <= 64 && name.bytes().all(|byte| matches!(byte, 0x20 | 0x21 | 0x23..=0x5b | 0x5d..=0x7e))
 }
 
 /// The body of a successful response (RFC 8693 §2.2.1).

@@ -34,12 +34,7 @@ impl OperationRequest {
     /// # Errors
     /// [`Refusal::Request`] for an unknown operation or one with parameters that it doesn't have.
     pub fn operation(&self) -> Result<KeyOperation, Refusal> {
-        let Self {
-            share,
-            version,
-            destroy,
-            ..
-        } = *self;
+        let Self { share, version, destroy, .. } = *self;
         let operation = match (self.act.as_str(), share, version, destroy) {
             ("stage", None, None, false) => KeyOperation::Stage,
             ("canary", Some(share), None, false) => KeyOperation::Canary { share },
@@ -177,39 +172,15 @@ pub struct CountersListing {
 
 impl From<Counters> for CountersListing {
     fn from(figures: Counters) -> Self {
-        let Counters {
-            signed,
-            sign_failures,
-            verify_failures,
-            probes,
-            probe_failures,
-        } = figures;
-        Self {
-            signed,
-            sign_failures,
-            verify_failures,
-            probes,
-            probe_failures,
-        }
+        let Counters { signed, sign_failures, verify_failures, probes, probe_failures } = figures;
+        Self { signed, sign_failures, verify_failures, probes, probe_failures }
     }
 }
 
 impl From<CountersListing> for Counters {
     fn from(listing: CountersListing) -> Self {
-        let CountersListing {
-            signed,
-            sign_failures,
-            verify_failures,
-            probes,
-            probe_failures,
-        } = listing;
-        Self {
-            signed,
-            sign_failures,
-            verify_failures,
-            probes,
-            probe_failures,
-        }
+        let CountersListing { signed, sign_failures, verify_failures, probes, probe_failures } = listing;
+        Self { signed, sign_failures, verify_failures, probes, probe_failures }
     }
 }
 
@@ -225,30 +196,12 @@ mod tests {
 
     #[test]
     fn accepts_only_the_fields_of_an_operation() {
-        check(
-            r#"{"key":"a","act":"stage"}"#,
-            Some(Ok(KeyOperation::Stage)),
-        );
-        check(
-            r#"{"key":"a","act":"canary","share":5}"#,
-            Some(Ok(KeyOperation::Canary { share: 5 })),
-        );
-        check(
-            r#"{"key":"a","act":"canary"}"#,
-            Some(Err(OperationError::Share.into())),
-        );
-        check(
-            r#"{"key":"a","act":"rollback","version":2}"#,
-            Some(Ok(KeyOperation::Rollback { from: Some(2) })),
-        );
-        let retire = KeyOperation::Retire {
-            version: Some(1),
-            destroy: true,
-        };
-        check(
-            r#"{"key":"a","act":"retire","version":1,"destroy":true}"#,
-            Some(Ok(retire)),
-        );
+        check(r#"{"key":"a","act":"stage"}"#, Some(Ok(KeyOperation::Stage)));
+        check(r#"{"key":"a","act":"canary","share":5}"#, Some(Ok(KeyOperation::Canary { share: 5 })));
+        check(r#"{"key":"a","act":"canary"}"#, Some(Err(OperationError::Share.into())));
+        check(r#"{"key":"a","act":"rollback","version":2}"#, Some(Ok(KeyOperation::Rollback { from: Some(2) })));
+        let retire = KeyOperation::Retire { version: Some(1), destroy: true };
+        check(r#"{"key":"a","act":"retire","version":1,"destroy":true}"#, Some(Ok(retire)));
         for json in [
             r#"{"key":"a","act":"stage","share":5}"#,
             r#"{"key":"a","act":"promote","version":1}"#,

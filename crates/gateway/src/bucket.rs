@@ -18,12 +18,7 @@ impl Bucket {
     #[must_use]
     pub fn full(burst: u64, per_minute: u64, now: SteadySeconds) -> Self {
         let capacity = burst.saturating_mul(SECONDS_PER_MINUTE);
-        Self {
-            capacity,
-            per_minute,
-            level: capacity,
-            refilled_at: now,
-        }
+        Self { capacity, per_minute, level: capacity, refilled_at: now }
     }
 
     /// Takes one token.

@@ -20,8 +20,7 @@ mod state;
 use std::rc::Rc;
 
 use vouchsafe_signer::{
-    AllowedToken, Ceiling, Error, PublicKeySet, SignedToken, SignerSettings, SigningRequest, Tier,
-    UnixSeconds,
+    AllowedToken, Ceiling, Error, PublicKeySet, SignedToken, SignerSettings, SigningRequest, Tier, UnixSeconds,
 };
 
 use crate::canary::Workload;
@@ -73,11 +72,7 @@ impl GatewaySigner {
     /// # Errors
     /// [`Error::Unavailable`] if the current epoch's keys are unknown; [`Error::Superseded`] if every gateway's generation
     /// is superseded.
-    pub async fn public_keys(
-        &self,
-        generation_min: u64,
-        network: &impl Network,
-    ) -> Result<PublicKeySet, Error> {
+    pub async fn public_keys(&self, generation_min: u64, network: &impl Network) -> Result<PublicKeySet, Error> {
         // As fresh as for signing, so that a broker that issues nothing follows an emergency rotation too.
         self.follow_generation(network).await?;
         let now = network.now();
@@ -111,11 +106,7 @@ impl GatewaySigner {
     ///
     /// # Errors
     /// [`Error::Refused`] with the ceiling that `request` exceeds; [`Error::Unavailable`] if no gateway can sign.
-    pub async fn sign(
-        &self,
-        request: &SigningRequest,
-        network: &impl Network,
-    ) -> Result<SignedToken, Error> {
+    pub async fn sign(&self, request: &SigningRequest, network: &impl Network) -> Result<SignedToken, Error> {
         let now = network.now();
         let config = &self.config.signer;
         // ORDER: every ceiling before the network.
@@ -130,12 +121,7 @@ impl GatewaySigner {
             }
             Tier::Hsm if self.config.hsm_algorithms.is_empty() => Err(Error::TierUnavailable),
             Tier::Hsm => {
-                let known = |name: &str| {
-                    self.config
-                        .hsm_algorithms
-                        .iter()
-                        .any(|it| it.name() == name)
-                };
+                let known = |name: &str| self.config.hsm_algorithms.iter().any(|it| it.name() == name);
                 if !known(&request.algorithm) {
                     return Err(Error::Refused(Ceiling::Algorithm));
                 }
@@ -150,11 +136,7 @@ impl GatewaySigner {
         let now = network.now();
         let is_new = |keys: &KnownKeys| {
             let bridged = self.state.borrow().fetching;
-            let fresh = if bridged {
-                GENERATION_BRIDGED_SECONDS
-            } else {
-                GENERATION_FRESH_SECONDS
-            };
+            let fresh = if bridged { GENERATION_BRIDGED_SECONDS } else { GENERATION_FRESH_SECONDS };
             keys.age_seconds(now) < fresh
         };
         let tolerable = |keys: &KnownKeys| keys.cover(now);
@@ -168,15 +150,11 @@ impl GatewaySigner {
         network: &impl Network,
     ) -> Result<SignedToken, Error> {
         let now = network.now();
-        let mut keys = self
-            .keys(network, |keys| keys.is_fresh(now), |_| true)
-            .await?;
+        let mut keys = self.keys(network, |keys| keys.is_fresh(now), |_| true).await?;
         let workload = request.presented.as_ref();
         let workload = workload.and_then(|it| Workload::new(&it.issuer, &it.principal));
         for last in [false, true] {
-            let key = keys
-                .token_key(&request.algorithm, &request.audience)
-                .ok_or(Error::Refused(Ceiling::Gateway))?;
+            let key = keys.token_key(&request.algorithm, &request.audience).ok_or(Error::Refused(Ceiling::Gateway))?;
             let ask = SignRequest {
                 key: key.name.clone(),
                 signing_input: allowed.signing_input(&request.algorithm, &key.kid)?,
@@ -229,10 +207,7 @@ impl GatewaySigner {
             wait(network).await?;
         };
         match self.fetch_keys(network).await {
-            Err(Error::Unavailable) => self
-                .known_keys()
-                .filter(|keys| tolerable(keys))
-                .ok_or(Error::Unavailable),
+            Err(Error::Unavailable) => self.known_keys().filter(|keys| tolerable(keys)).ok_or(Error::Unavailable),
             outcome => outcome,
         }
     }

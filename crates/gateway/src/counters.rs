@@ -21,9 +21,7 @@ impl Counters {
     /// Signatures and probes, failed or not.
     #[must_use]
     pub fn outcomes(self) -> u64 {
-        self.signed
-            .saturating_add(self.probes)
-            .saturating_add(self.failures())
+        self.signed.saturating_add(self.probes).saturating_add(self.failures())
     }
 
     #[must_use]
@@ -54,19 +52,8 @@ mod tests {
 
     #[test]
     fn wrong_signatures_count_as_failures() {
-        let counters = Counters {
-            signed: 1,
-            sign_failures: 2,
-            verify_failures: 3,
-            probes: 4,
-            probe_failures: 5,
-        };
-        let expected = Outcomes {
-            total: 15,
-            failed: 10,
-            wrong: 8,
-            proven: 4,
-        };
+        let counters = Counters { signed: 1, sign_failures: 2, verify_failures: 3, probes: 4, probe_failures: 5 };
+        let expected = Outcomes { total: 15, failed: 10, wrong: 8, proven: 4 };
         assert_eq!(Outcomes::from(counters), expected);
     }
 }

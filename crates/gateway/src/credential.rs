@@ -87,11 +87,7 @@ mod tests {
             (format!("{}=", URL_SAFE_NO_PAD.encode([7; 32])), false),
             (String::new(), false),
         ] {
-            assert_eq!(
-                CredentialDigest::of(&credential).is_some(),
-                expected,
-                "{credential}"
-            );
+            assert_eq!(CredentialDigest::of(&credential).is_some(), expected, "{credential}");
         }
     }
 
@@ -100,12 +96,7 @@ mod tests {
         let digest = CredentialDigest::of(&URL_SAFE_NO_PAD.encode([7; 32])).unwrap();
         let text = digest.to_string();
         assert_eq!(CredentialDigest::parse(&text), Some(digest));
-        for wrong in [
-            text.to_uppercase(),
-            format!("{text}0"),
-            text.replacen(|_| true, "+", 1),
-            String::new(),
-        ] {
+        for wrong in [text.to_uppercase(), format!("{text}0"), text.replacen(|_| true, "+", 1), String::new()] {
             assert_eq!(CredentialDigest::parse(&wrong), None, "{wrong}");
         }
     }

@@ -9,8 +9,7 @@
 use std::collections::BTreeMap;
 
 use vouchsafe_signer::{
-    Algorithm, Epoch, EpochKey, Error, KeyDerivationInfo, PublicJwk, SEED_BYTES, Seed, UnixSeconds,
-    label,
+    Algorithm, Epoch, EpochKey, Error, KeyDerivationInfo, PublicJwk, SEED_BYTES, Seed, UnixSeconds, label,
 };
 
 use crate::refusal::Refusal;
@@ -90,11 +89,7 @@ impl std::fmt::Debug for EpochKeyring {
 impl EpochKeyring {
     #[must_use]
     pub fn new(groups: Vec<Group>, generation: u64) -> Self {
-        Self {
-            groups,
-            generation,
-            entries: BTreeMap::new(),
-        }
+        Self { groups, generation, entries: BTreeMap::new() }
     }
 
     #[must_use]
@@ -133,31 +128,19 @@ impl EpochKeyring {
                 if entry.is_some_and(|it| it.seed.is_some() || !held) {
                     continue;
                 }
-                let info = KeyDerivationInfo {
-                    issuer: &group.issuer,
-                    group: &group.name,
-                    generation: id.generation,
-                };
+                let info = KeyDerivationInfo { issuer: &group.issuer, group: &group.name, generation: id.generation };
                 let label = label(info, id.algorithm, id.epoch)?;
                 missing.push((id.epoch != current, Derivation { id, label }));
             }
         }
         missing.sort_by_key(|(later, Derivation { id, .. })| (id.generation, *later, id.epoch));
-        Ok(missing
-            .into_iter()
-            .map(|(_, derivation)| derivation)
-            .collect())
+        Ok(missing.into_iter().map(|(_, derivation)| derivation).collect())
     }
 
     /// Every key of `group` that is published during `current`.
-    fn ids<'g>(
-        &self,
-        group: &'g Group,
-        current: Epoch,
-    ) -> impl Iterator<Item = EpochKeyId> + use<'g> {
-        let epochs = self
-            .generations()
-            .flat_map(move |generation| current.published().map(move |epoch| (generation, epoch)));
+    fn ids<'g>(&self, group: &'g Group, current: Epoch) -> impl Iterator<Item = EpochKeyId> + use<'g> {
+        let epochs =
+            self.generations().flat_map(move |generation| current.published().map(move |epoch| (generation, epoch)));
         epochs.flat_map(move |(generation, epoch)| {
             group.algorithms.iter().map(move |algorithm| EpochKeyId {
                 group: group.name.clone(),
@@ -190,12 +173,7 @@ impl EpochKeyring {
     /// # Errors
     /// [`Error::Internal`] if the HSM derived another key before. INVARIANT: a published key never changes, because
     /// verifiers keep it.
-    pub fn learn(
-        &mut self,
-        derivation: Derivation,
-        seed: [u8; SEED_BYTES],
-        now: UnixSeconds,
-    ) -> Result<(), Error> {
+    pub fn learn(&mut self, derivation: Derivation, seed: [u8; SEED_BYTES], now: UnixSeconds) -> Result<(), Error> {
         let id = derivation.id;
         let seed = Seed::from_bytes(seed);
         let key = EpochKey::from_seed(&seed, id.algorithm, id.epoch)?;
@@ -205,10 +183,8 @@ impl EpochKeyring {
         }
         let current = Epoch::containing(now, id.epoch.length_seconds())?;
         // A key whose seed is derived again keeps its certificate.
-        let entry = Entry {
-            jwk: known.unwrap_or(key.jwk()).clone(),
-            seed: self.is_held(&id, current, now).then_some(seed),
-        };
+        let entry =
+            Entry { jwk: known.unwrap_or(key.jwk()).clone(), seed: self.is_held(&id, current, now).then_some(seed) };
         self.entries.insert(id, entry);
         Ok(())
     }
@@ -223,13 +199,7 @@ impl EpochKeyring {
         let entries = self.entries.iter();
         let mut uncertified: Vec<_> = entries
             .filter(|(_, entry)| !entry.jwk.has_certificate())
-            .filter_map(|(id, entry)| {
-                Some(Uncertified {
-                    id: id.clone(),
-                    issuer: issuer(id)?,
-                    jwk: entry.jwk.clone(),
-                })
-            })
+            .filter_map(|(id, entry)| Some(Uncertified { id: id.clone(), issuer: issuer(id)?, jwk: entry.jwk.clone() }))
             .collect();
         uncertified.sort_by_key(|it| (it.id.generation, it.id.epoch));
         uncertified
@@ -282,12 +252,7 @@ impl EpochKeyring {
         if generation != self.generation {
             return Err(Refusal::SeedGeneration);
         }
-        let id = EpochKeyId {
-            group: group.name.clone(),
-            generation,
-            epoch,
-            algorithm,
-        };
+        let id = EpochKeyId { group: group.name.clone(), generation, epoch, algorithm };
         // INVARIANT: no seed of an unpublished key leaves.
         self.entries
             .get(&id)
@@ -334,15 +299,8 @@ impl EpochKeyring {
 
     /// Whether a signer can use the key, which requires that it is published.
     fn has_seed(&self, group: &Group, algorithm: Algorithm, epoch: Epoch) -> bool {
-        let id = EpochKeyId {
-            group: group.name.clone(),
-            generation: self.generation,
-            epoch,
-            algorithm,
-        };
-        self.entries
-            .get(&id)
-            .is_some_and(|entry| entry.seed.is_some() && entry.jwk.has_certificate())
+        let id = EpochKeyId { group: group.name.clone(), generation: self.generation, epoch, algorithm };
+        self.entries.get(&id).is_some_and(|entry| entry.seed.is_some() && entry.jwk.has_certificate())
     }
 
     /// Whether the seed of `id` is kept during `current`.

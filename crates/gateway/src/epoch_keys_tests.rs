@@ -18,11 +18,7 @@ fn root() -> [u8; 32] {
 }
 
 fn groups() -> Vec<Group> {
-    rules("")
-        .groups()
-        .filter(|it| it.name == "default")
-        .cloned()
-        .collect()
+    rules("").groups().filter(|it| it.name == "default").cloned().collect()
 }
 
 /// Lets a software HSM derive whatever is missing at `now`, and returns how often it was used.
@@ -59,30 +55,14 @@ fn hands_out_the_published_seeds() {
     serve(&mut keyring, START);
     let group = &groups()[0];
     for (algorithm, expected) in [
-        (
-            "ES256",
-            "79f768130fa3ec60473e2b230c4d000b5b009fca912c0224918f0c9832cd83f2",
-        ),
-        (
-            "EdDSA",
-            "fb772c98a973c1af58775028f26480729161736e8918d280b90fc9d97ce8bfdc",
-        ),
+        ("ES256", "79f768130fa3ec60473e2b230c4d000b5b009fca912c0224918f0c9832cd83f2"),
+        ("EdDSA", "fb772c98a973c1af58775028f26480729161736e8918d280b90fc9d97ce8bfdc"),
     ] {
-        let seed = keyring
-            .hand_out(group, 1, algorithm, START, UnixSeconds(START))
-            .unwrap();
-        let hex: String = seed
-            .expose()
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
+        let seed = keyring.hand_out(group, 1, algorithm, START, UnixSeconds(START)).unwrap();
+        let hex: String = seed.expose().iter().map(|byte| format!("{byte:02x}")).collect();
         assert_eq!(hex, expected);
     }
-    let kids: Vec<_> = keyring
-        .published(group)
-        .into_iter()
-        .map(|key| key.kid)
-        .collect();
+    let kids: Vec<_> = keyring.published(group).into_iter().map(|key| key.kid).collect();
     assert!(kids.contains(&"4oazcEnfedU8UZsOdS2GAUyGX45U9SFfJYNsR4K6N1E".to_owned()));
     assert!(kids.contains(&"x93njDmtZnlMdKMBfBM0ddFN-zzv1pQSFUqrW59zxco".to_owned()));
     assert_eq!(group.issuer, ISSUER);
@@ -114,24 +94,13 @@ fn rejects_epochs_of_another_length() {
     check(&keyring, START + 1, START, Err(Refusal::SeedEpoch));
     check(&keyring, START + HOUR / 2, START, Err(Refusal::SeedEpoch));
     check(&keyring, 0, START, Err(Refusal::SeedWindow));
-    check(
-        &keyring,
-        u64::MAX / HOUR * HOUR,
-        START,
-        Err(Refusal::SeedWindow),
-    );
+    check(&keyring, u64::MAX / HOUR * HOUR, START, Err(Refusal::SeedWindow));
     let group = &groups()[0];
     let ask = |generation, algorithm: &str| {
-        keyring
-            .hand_out(group, generation, algorithm, START, UnixSeconds(START))
-            .map(drop)
+        keyring.hand_out(group, generation, algorithm, START, UnixSeconds(START)).map(drop)
     };
     for algorithm in ["RS256", "es256", "", "none"] {
-        assert_eq!(
-            ask(1, algorithm),
-            Err(Refusal::SeedAlgorithm),
-            "{algorithm}"
-        );
+        assert_eq!(ask(1, algorithm), Err(Refusal::SeedAlgorithm), "{algorithm}");
     }
     for generation in [0, 2, u64::MAX] {
         assert_eq!(ask(generation, "ES256"), Err(Refusal::SeedGeneration));
@@ -141,11 +110,7 @@ fn rejects_epochs_of_another_length() {
 #[test]
 fn asks_hsm_three_times_per_epoch_and_algorithm() {
     let mut keyring = keyring();
-    assert_eq!(
-        serve(&mut keyring, START + 100),
-        16,
-        "two generations of four epochs and two algorithms"
-    );
+    assert_eq!(serve(&mut keyring, START + 100), 16, "two generations of four epochs and two algorithms");
     for epoch in 1..5 {
         let start = START + epoch * HOUR;
         for now in [start, start + 60, start + HOUR - 1] {
@@ -165,11 +130,8 @@ fn derives_most_urgent_seed_first() {
         .map(|it| (it.id.generation, it.id.epoch.start()))
         .collect();
     let order = [START, START - HOUR, START + HOUR, START + 2 * HOUR];
-    let expected: Vec<_> = [1, 2]
-        .into_iter()
-        .flat_map(|generation| order.map(|start| [(generation, start); 2]))
-        .flatten()
-        .collect();
+    let expected: Vec<_> =
+        [1, 2].into_iter().flat_map(|generation| order.map(|start| [(generation, start); 2])).flatten().collect();
     assert_eq!(epochs, expected);
 }
 
@@ -177,16 +139,10 @@ fn derives_most_urgent_seed_first() {
 fn survives_hsm_outage_until_seeds_expire() {
     let mut keyring = keyring();
     serve(&mut keyring, START + 100);
-    assert_eq!(
-        keyring.seeds_until(UnixSeconds(START + 100)),
-        Some(START + 2 * HOUR)
-    );
+    assert_eq!(keyring.seeds_until(UnixSeconds(START + 100)), Some(START + 2 * HOUR));
     for now in [START + HOUR, START + 2 * HOUR - 1] {
         keyring.turn_to(UnixSeconds(now));
-        assert_eq!(
-            keyring.seeds_until(UnixSeconds(now)),
-            Some(START + 2 * HOUR)
-        );
+        assert_eq!(keyring.seeds_until(UnixSeconds(now)), Some(START + 2 * HOUR));
         check(&keyring, START + HOUR, now, Ok(()));
     }
     let over = START + 2 * HOUR;
@@ -199,13 +155,7 @@ fn survives_hsm_outage_until_seeds_expire() {
 fn keeps_no_seed_whose_window_has_closed() {
     let mut keyring = keyring();
     serve(&mut keyring, START);
-    let seeds = |keyring: &EpochKeyring| {
-        keyring
-            .entries
-            .values()
-            .filter(|entry| entry.seed.is_some())
-            .count()
-    };
+    let seeds = |keyring: &EpochKeyring| keyring.entries.values().filter(|entry| entry.seed.is_some()).count();
     // Previous (just over), current and next, of two algorithms.
     assert_eq!(seeds(&keyring), 6);
     keyring.turn_to(UnixSeconds(START + 60));
@@ -320,11 +270,7 @@ fn never_replaces_a_published_key() {
         let id = &derivation.id;
         // Its public key is published, and its seed is requested again.
         let is_known = id.generation == 1 && id.epoch.start() == START + 2 * HOUR;
-        let expected = if is_known {
-            Err(Error::Internal)
-        } else {
-            Ok(())
-        };
+        let expected = if is_known { Err(Error::Internal) } else { Ok(()) };
         let outcome = keyring.learn(derivation.clone(), [9; 32], now);
         assert_eq!(outcome, expected, "{derivation:?}");
     }

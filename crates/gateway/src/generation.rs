@@ -18,19 +18,13 @@ impl Generation {
     /// A generation that no emergency rotation created.
     #[must_use]
     pub fn first(number: u64) -> Self {
-        Self {
-            number,
-            since: None,
-        }
+        Self { number, since: None }
     }
 
     /// The following generation, current since `now` (Unix seconds).
     #[must_use]
     pub fn next(self, now: u64) -> Option<Self> {
-        Some(Self {
-            number: self.number.checked_add(1)?,
-            since: Some(now),
-        })
+        Some(Self { number: self.number.checked_add(1)?, since: Some(now) })
     }
 
     /// Checks that verifiers know the standby generation, so that it may become the current one. It has been published
@@ -39,9 +33,7 @@ impl Generation {
     /// # Errors
     /// [`Refusal::StandbyUnknown`] with the remaining seconds.
     pub fn may_be_left(self, now: u64) -> Result<(), Refusal> {
-        let known_at = self
-            .since
-            .map(|it| it.saturating_add(PUBLISHED_SECONDS_MIN));
+        let known_at = self.since.map(|it| it.saturating_add(PUBLISHED_SECONDS_MIN));
         match known_at.map_or(0, |it| it.saturating_sub(now)) {
             0 => Ok(()),
             seconds_left => Err(Refusal::StandbyUnknown { seconds_left }),
@@ -108,11 +100,7 @@ mod tests {
 
     #[test]
     fn reads_only_what_it_writes() {
-        for generation in [
-            Generation::first(1),
-            Generation::first(u64::MAX),
-            Generation::first(1).next(NOW).unwrap(),
-        ] {
+        for generation in [Generation::first(1), Generation::first(u64::MAX), Generation::first(1).next(NOW).unwrap()] {
             let bytes = generation.to_bytes();
             assert_eq!(Generation::parse(&bytes), Some(generation));
             assert_eq!(Generation::parse(&bytes[1..]), None);

@@ -22,9 +22,7 @@ pub(crate) fn parse(jwk: &JsonObject) -> Result<PublicJwk, JwkError> {
     let bytes = |name| URL_SAFE_NO_PAD.decode(text(name)?).map_err(|_| JwkError);
     let coordinate = |name| {
         let bytes = bytes(name)?;
-        (bytes.len() == COORDINATE_BYTES)
-            .then_some(bytes)
-            .ok_or(JwkError)
+        (bytes.len() == COORDINATE_BYTES).then_some(bytes).ok_or(JwkError)
     };
     let parsed = match (text("kty")?, jwk.get("crv").and_then(Json::as_text)) {
         ("EC", Some("P-256")) => PublicJwk::p256(&coordinate("x")?, &coordinate("y")?),
@@ -50,11 +48,7 @@ pub(crate) fn parse(jwk: &JsonObject) -> Result<PublicJwk, JwkError> {
     };
     // Exactly what we would write: no unknown or private member, no other `kid`.
     let ours = JsonObject::parse(parsed.to_json().as_bytes()).map_err(|_| JwkError)?;
-    if ours == *jwk {
-        Ok(parsed)
-    } else {
-        Err(JwkError)
-    }
+    if ours == *jwk { Ok(parsed) } else { Err(JwkError) }
 }
 
 #[cfg(test)]
@@ -75,17 +69,11 @@ pub(crate) mod tests {
 
     #[test]
     fn accepts_only_a_certificate_of_the_key() {
-        let (key, other) = (
-            PublicJwk::p256(&[1; 32], &[2; 32]),
-            PublicJwk::ed25519(&[3; 32]),
-        );
+        let (key, other) = (PublicJwk::p256(&[1; 32], &[2; 32]), PublicJwk::ed25519(&[3; 32]));
         for (key, other) in [(&key, &other), (&other, &key)] {
             let good = key.clone().with_certificate(&certificate(key)).to_json();
             check(&good, true);
-            check(
-                &key.clone().with_certificate(&certificate(other)).to_json(),
-                false,
-            );
+            check(&key.clone().with_certificate(&certificate(other)).to_json(), false);
             check(&key.clone().with_certificate(b"").to_json(), false);
             check(&good.replace(r#""x5c":["#, r#""x5c":["AA==","#), false);
             check(&good.replace(r#""x5c":["#, r#""x5c":[1,"#), false);
@@ -102,11 +90,9 @@ pub(crate) mod tests {
 
     #[test]
     fn accepts_only_what_it_writes() {
-        for key in [
-            PublicJwk::p256(&[1; 32], &[2; 32]),
-            PublicJwk::ed25519(&[3; 32]),
-            PublicJwk::rsa(&[4; 384], &[1, 0, 1]),
-        ] {
+        for key in
+            [PublicJwk::p256(&[1; 32], &[2; 32]), PublicJwk::ed25519(&[3; 32]), PublicJwk::rsa(&[4; 384], &[1, 0, 1])]
+        {
             let jwk = key.to_json();
             check(&jwk, true);
             check(&jwk.replace(key.kid(), "another"), false);

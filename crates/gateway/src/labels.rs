@@ -25,10 +25,7 @@ impl KeyLabel {
     /// `name` comes from the checked configuration; `version` counts from 1.
     #[must_use]
     pub fn new(name: &str, version: u64) -> Self {
-        Self {
-            name: name.to_owned(),
-            version,
-        }
+        Self { name: name.to_owned(), version }
     }
 
     /// Parses exactly what `Display` writes.
@@ -62,22 +59,16 @@ mod tests {
 
     #[test]
     fn labels_name_purpose_key_and_version() {
-        assert_eq!(
-            KeyLabel::new("deploy", 2).to_string(),
-            "vouchsafe:token:deploy:v2"
-        );
+        assert_eq!(KeyLabel::new("deploy", 2).to_string(), "vouchsafe:token:deploy:v2");
     }
 
     #[test]
     fn reads_only_canonical_labels() {
         let label = KeyLabel::new("deploy", 2);
         assert_eq!(KeyLabel::parse("vouchsafe:token:deploy:v2"), Some(label));
-        for other in [
-            "vouchsafe:root",
-            "vouchsafe:token:deploy",
-            "vouchsafe:token:deploy:v02",
-            "vouchsafe:token:deploy:v",
-        ] {
+        for other in
+            ["vouchsafe:root", "vouchsafe:token:deploy", "vouchsafe:token:deploy:v02", "vouchsafe:token:deploy:v"]
+        {
             assert_eq!(KeyLabel::parse(other), None, "{other}");
         }
     }

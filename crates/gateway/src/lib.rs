@@ -11,10 +11,7 @@
 //! trusted and within the epoch's window, widened by [`WINDOW_MARGIN_SECONDS`]; nothing is signed unless every member of
 //! it was understood; no seed, credential or signing input is printed.
 
-#![cfg_attr(
-    test,
-    allow(clippy::arithmetic_side_effects, reason = "tests may panic")
-)]
+#![cfg_attr(test, allow(clippy::arithmetic_side_effects, reason = "tests may panic"))]
 
 pub mod admin;
 mod bucket;
@@ -38,24 +35,19 @@ pub mod versions;
 pub mod wire;
 
 pub use bucket::Bucket;
-pub use canary::{
-    CANARY_OUTCOMES_MIN, Place, RolloutSecret, Verdict, WORKLOAD_BYTES_MAX, Workload, judge,
-};
+pub use canary::{CANARY_OUTCOMES_MIN, Place, RolloutSecret, Verdict, WORKLOAD_BYTES_MAX, Workload, judge};
 pub use counters::Counters;
 pub use credential::{CREDENTIAL_BYTES, CertificateDigest, CredentialDigest};
 pub use epoch_keys::{Derivation, EpochKeyring, Uncertified, WINDOW_MARGIN_SECONDS};
 pub use generation::Generation;
 pub use jwk::JwkError;
-pub use labels::{
-    KeyLabel, ROOT_CERTIFICATE_LABEL, ROOT_LABEL, ROOT_SIGNING_LABEL, TOKEN_KEY_PREFIX,
-};
+pub use labels::{KeyLabel, ROOT_CERTIFICATE_LABEL, ROOT_LABEL, ROOT_SIGNING_LABEL, TOKEN_KEY_PREFIX};
 pub use overdue::{Warning, warnings};
 pub use probe::{PROBE_AUDIENCE, PROBE_TYP, probe_input};
 pub use rates::{Rates, RatesLeft};
 pub use refusal::{Refusal, TokenError};
 pub use rules::{
-    AdminFile, Admins, Caller, CredentialFile, Group, GroupFile, KeyAlgorithm, KeyFile, KeyRule,
-    RuleError, Rules,
+    AdminFile, Admins, Caller, CredentialFile, Group, GroupFile, KeyAlgorithm, KeyFile, KeyRule, RuleError, Rules,
 };
 pub use steady::{CLOCK_STEP_SECONDS_MAX, Moment, Reading, SteadyClock, SteadySeconds};
 pub use timing::CLOCK_SKEW_SECONDS_MAX;

@@ -27,29 +27,18 @@ impl fmt::Display for Warning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::ActiveOld { version, days } => {
-                write!(
-                    f,
-                    "version {version} has been active for {days} days: stage the next one"
-                )
+                write!(f, "version {version} has been active for {days} days: stage the next one")
             }
             Self::CanaryOld { version, hours } => {
-                write!(
-                    f,
-                    "version {version} has been a canary for {hours} h: promote it or roll it back"
-                )
+                write!(f, "version {version} has been a canary for {hours} h: promote it or roll it back")
             }
             Self::Doubled { version } => write!(
                 f,
                 "duplicate PKCS#11 objects for version {version}; the version is not used: `retire --version {version} --destroy` destroys both"
             ),
-            Self::NothingSigns => {
-                f.write_str("no version is active: tokens for this key are refused")
-            }
+            Self::NothingSigns => f.write_str("no version is active: tokens for this key are refused"),
             Self::PendingOld { version, days } => {
-                write!(
-                    f,
-                    "version {version} has been pending for {days} days: make it the canary or retire it"
-                )
+                write!(f, "version {version} has been pending for {days} days: make it the canary or retire it")
             }
             Self::RetiringOver { version, hours } => {
                 write!(f, "version {version} could have been retired {hours} h ago")
@@ -72,24 +61,15 @@ pub fn warnings(rule: &KeyRule, versions: &KeyVersions, now: u64) -> Vec<Warning
         let days = age.checked_div(86_400).unwrap_or(0);
         let hours = age.checked_div(3_600).unwrap_or(0);
         warnings.extend(match record.state {
-            VersionState::Active if age > rule.age_seconds_max => {
-                Some(Warning::ActiveOld { version, days })
-            }
-            VersionState::Canary if age > CANARY_SECONDS_MAX => {
-                Some(Warning::CanaryOld { version, hours })
-            }
-            VersionState::Pending if age > PENDING_SECONDS_MAX => {
-                Some(Warning::PendingOld { version, days })
-            }
+            VersionState::Active if age > rule.age_seconds_max => Some(Warning::ActiveOld { version, days }),
+            VersionState::Canary if age > CANARY_SECONDS_MAX => Some(Warning::CanaryOld { version, hours }),
+            VersionState::Pending if age > PENDING_SECONDS_MAX => Some(Warning::PendingOld { version, days }),
             VersionState::Retiring => {
                 let over = now.saturating_sub(record.may_leave_at());
                 let hours = over.checked_div(3_600).unwrap_or(0);
                 (over > RETIRING_SECONDS_MAX).then_some(Warning::RetiringOver { version, hours })
             }
-            VersionState::Active
-            | VersionState::Canary
-            | VersionState::Pending
-            | VersionState::Retired => None,
+            VersionState::Active | VersionState::Canary | VersionState::Pending | VersionState::Retired => None,
         });
     }
     warnings
@@ -107,11 +87,7 @@ mod tests {
     fn check(state: VersionState, age: u64, expected: &[Warning]) {
         let rules = rules("age_days_max = 90");
         let rule = rules.keys().next().unwrap();
-        let record = VersionRecord {
-            state,
-            share: 0,
-            ..VersionRecord::first(NOW - age, 900)
-        };
+        let record = VersionRecord { state, share: 0, ..VersionRecord::first(NOW - age, 900) };
         let versions = KeyVersions::new([(2, record)], []);
         let mut found = warnings(rule, &versions, NOW);
         found.retain(|it| *it != Warning::NothingSigns);
@@ -122,41 +98,13 @@ mod tests {
     fn warns_when_a_state_is_overdue() {
         let day = 86_400;
         check(VersionState::Active, 90 * day, &[]);
-        check(
-            VersionState::Active,
-            90 * day + 1,
-            &[Warning::ActiveOld {
-                version: 2,
-                days: 90,
-            }],
-        );
+        check(VersionState::Active, 90 * day + 1, &[Warning::ActiveOld { version: 2, days: 90 }]);
         check(VersionState::Canary, day, &[]);
-        check(
-            VersionState::Canary,
-            day + 1,
-            &[Warning::CanaryOld {
-                version: 2,
-                hours: 24,
-            }],
-        );
+        check(VersionState::Canary, day + 1, &[Warning::CanaryOld { version: 2, hours: 24 }]);
         check(VersionState::Pending, 7 * day, &[]);
-        check(
-            VersionState::Pending,
-            7 * day + 1,
-            &[Warning::PendingOld {
-                version: 2,
-                days: 7,
-            }],
-        );
+        check(VersionState::Pending, 7 * day + 1, &[Warning::PendingOld { version: 2, days: 7 }]);
         check(VersionState::Retiring, day + 1_200, &[]);
-        check(
-            VersionState::Retiring,
-            day + 1_201,
-            &[Warning::RetiringOver {
-                version: 2,
-                hours: 24,
-            }],
-        );
+        check(VersionState::Retiring, day + 1_201, &[Warning::RetiringOver { version: 2, hours: 24 }]);
         check(VersionState::Retired, 1_000 * day, &[]);
     }
 

@@ -24,11 +24,7 @@ pub fn probe_input(rule: &KeyRule, kid: &str, nonce: &str, now: u64) -> String {
         "exp": now.saturating_sub(PROBE_EXPIRED_SECONDS),
         "jti": nonce,
     });
-    format!(
-        "{}.{}",
-        URL_SAFE_NO_PAD.encode(header),
-        URL_SAFE_NO_PAD.encode(claims.to_string())
-    )
+    format!("{}.{}", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(claims.to_string()))
 }
 
 /// How long a new probe has been expired: longer than any leeway.
@@ -46,11 +42,7 @@ mod tests {
         let rules = rules("");
         let rule = rules.keys().next().unwrap();
         let input = probe_input(rule, "kid", "nonce", 1_800_000_000);
-        let request = SignRequest {
-            key: "deploy".into(),
-            signing_input: input,
-            workload: None,
-        };
+        let request = SignRequest { key: "deploy".into(), signing_input: input, workload: None };
         assert!(SigningInput::check(request, rule, |_| true, 1_800_000_000).is_err());
     }
 }

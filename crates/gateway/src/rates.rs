@@ -58,21 +58,14 @@ impl Rates {
         };
         if left.in_day == 0 {
             let next_day = count.day.saturating_add(1).saturating_mul(SECONDS_PER_DAY);
-            return Err(Refusal::Rate {
-                retry_after_seconds: next_day.saturating_sub(now).max(1),
-            });
+            return Err(Refusal::Rate { retry_after_seconds: next_day.saturating_sub(now).max(1) });
         }
         if left.in_second == 0 {
-            return Err(Refusal::Rate {
-                retry_after_seconds: 1,
-            });
+            return Err(Refusal::Rate { retry_after_seconds: 1 });
         }
         count.in_second = count.in_second.saturating_add(1);
         count.in_day = count.in_day.saturating_add(1);
-        Ok(RatesLeft {
-            in_second: left.in_second.saturating_sub(1),
-            in_day: left.in_day.saturating_sub(1),
-        })
+        Ok(RatesLeft { in_second: left.in_second.saturating_sub(1), in_day: left.in_day.saturating_sub(1) })
     }
 
     /// Counts one seed request of `caller` at `now`.
@@ -81,11 +74,8 @@ impl Rates {
     /// [`Refusal::SeedRate`]; nothing is counted.
     pub fn take_seed(&mut self, caller: Caller<'_>, now: SteadySeconds) -> Result<(), Refusal> {
         let per_minute = caller.seeds_per_minute();
-        take(&mut self.seeds, caller, per_minute, now).map_err(|retry_after_seconds| {
-            Refusal::SeedRate {
-                retry_after_seconds,
-            }
-        })
+        take(&mut self.seeds, caller, per_minute, now)
+            .map_err(|retry_after_seconds| Refusal::SeedRate { retry_after_seconds })
     }
 
     /// Counts one request of `caller` for public keys at `now`.
@@ -94,11 +84,8 @@ impl Rates {
     /// [`Refusal::KeysRate`]; nothing is counted.
     pub fn take_keys(&mut self, caller: Caller<'_>, now: SteadySeconds) -> Result<(), Refusal> {
         let per_minute = caller.keys_per_minute();
-        take(&mut self.lists, caller, per_minute, now).map_err(|retry_after_seconds| {
-            Refusal::KeysRate {
-                retry_after_seconds,
-            }
-        })
+        take(&mut self.lists, caller, per_minute, now)
+            .map_err(|retry_after_seconds| Refusal::KeysRate { retry_after_seconds })
     }
 }
 
@@ -109,9 +96,7 @@ fn take(
     per_minute: u64,
     now: SteadySeconds,
 ) -> Result<(), u64> {
-    let bucket = buckets
-        .entry(caller.name().to_owned())
-        .or_insert_with(|| Bucket::full(per_minute, per_minute, now));
+    let bucket = buckets.entry(caller.name().to_owned()).or_insert_with(|| Bucket::full(per_minute, per_minute, now));
     bucket.take(now)
 }
 
@@ -130,9 +115,7 @@ mod tests {
         let rules = rules("requests_per_second = 2\nrequests_per_day = 3");
         let found = rates.count(rules.keys().next().unwrap(), SteadySeconds(now));
         let found = found.map(drop);
-        let expected = expected.map_err(|retry_after_seconds| Refusal::Rate {
-            retry_after_seconds,
-        });
+        let expected = expected.map_err(|retry_after_seconds| Refusal::Rate { retry_after_seconds });
         assert_eq!(found, expected, "at {now}");
     }
 
@@ -155,11 +138,7 @@ mod tests {
         let (caller, other) = (rules.caller(&sent, None), rules.caller(&other, None));
         let (caller, other) = (caller.unwrap(), other.unwrap());
         let (mut rates, now) = (Rates::default(), SteadySeconds(NOON));
-        let refused = |retry_after_seconds| {
-            Err(Refusal::SeedRate {
-                retry_after_seconds,
-            })
-        };
+        let refused = |retry_after_seconds| Err(Refusal::SeedRate { retry_after_seconds });
         assert_eq!(rates.take_seed(caller, now), Ok(()));
         assert_eq!(rates.take_seed(caller, now), Ok(()));
         assert_eq!(rates.take_seed(caller, now), refused(30));
@@ -167,18 +146,10 @@ mod tests {
             assert_eq!(rates.take_keys(caller, now), Ok(()));
         }
         let retry_after_seconds = 20;
-        assert_eq!(
-            rates.take_keys(caller, now),
-            Err(Refusal::KeysRate {
-                retry_after_seconds
-            })
-        );
+        assert_eq!(rates.take_keys(caller, now), Err(Refusal::KeysRate { retry_after_seconds }));
         assert_eq!(rates.take_seed(other, now), Ok(()));
         assert_eq!(rates.take_keys(other, now), Ok(()));
-        assert_eq!(
-            rates.take_seed(caller, SteadySeconds(NOON + 29)),
-            refused(1)
-        );
+        assert_eq!(rates.take_seed(caller, SteadySeconds(NOON + 29)), refused(1));
         assert_eq!(rates.take_seed(caller, SteadySeconds(NOON + 30)), Ok(()));
     }
 

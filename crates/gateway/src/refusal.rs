@@ -94,12 +94,7 @@ impl Refusal {
         match self {
             Self::Request => 400,
             Self::Certificate | Self::Credential => 401,
-            Self::Group
-            | Self::Key
-            | Self::SeedAlgorithm
-            | Self::SeedEpoch
-            | Self::SeedWindow
-            | Self::Token(_) => 403,
+            Self::Group | Self::Key | Self::SeedAlgorithm | Self::SeedEpoch | Self::SeedWindow | Self::Token(_) => 403,
             // The caller can read the current state and try again.
             Self::CanaryUnproven { .. }
             | Self::CanaryWorse
@@ -117,19 +112,11 @@ impl Refusal {
     #[must_use]
     pub fn retry_after_seconds(self) -> Option<u64> {
         match self {
-            Self::KeysRate {
-                retry_after_seconds,
-            }
-            | Self::Rate {
-                retry_after_seconds,
-            }
-            | Self::SeedRate {
-                retry_after_seconds,
-            } => Some(retry_after_seconds),
+            Self::KeysRate { retry_after_seconds }
+            | Self::Rate { retry_after_seconds }
+            | Self::SeedRate { retry_after_seconds } => Some(retry_after_seconds),
             Self::StandbyUnknown { seconds_left } => Some(seconds_left),
-            Self::ClockSet | Self::HsmUnavailable | Self::LogUnavailable | Self::Overloaded => {
-                Some(1)
-            }
+            Self::ClockSet | Self::HsmUnavailable | Self::LogUnavailable | Self::Overloaded => Some(1),
             Self::CanaryUnproven { .. }
             | Self::CanaryWorse
             | Self::Certificate

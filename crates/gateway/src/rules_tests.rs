@@ -75,11 +75,9 @@ fn check(change: impl FnOnce(&mut Value), entry: &'static str, field: &'static s
     let mut file = file();
     change(&mut file);
     match parse(&file).map(drop) {
-        Err(RuleError::Field {
-            entry: found_entry,
-            field: found_field,
-            ..
-        }) => assert_eq!((found_entry, found_field), (entry, field)),
+        Err(RuleError::Field { entry: found_entry, field: found_field, .. }) => {
+            assert_eq!((found_entry, found_field), (entry, field))
+        }
         other => panic!("{other:?}"),
     }
 }
@@ -88,11 +86,7 @@ fn check(change: impl FnOnce(&mut Value), entry: &'static str, field: &'static s
 fn names_the_field_that_is_wrong() {
     let long = "x".repeat(65);
     for name in ["", "Default", "a b", "a:b", "ä", long.as_str(), "other"] {
-        check(
-            |file| file["groups"][0]["name"] = name.into(),
-            "group",
-            "name",
-        );
+        check(|file| file["groups"][0]["name"] = name.into(), "group", "name");
     }
     for issuer in [
         "",
@@ -102,63 +96,20 @@ fn names_the_field_that_is_wrong() {
         "https://broker.example/a b",
         "https://broker.example/\n",
     ] {
-        check(
-            |file| file["groups"][0]["issuer"] = issuer.into(),
-            "group",
-            "issuer",
-        );
+        check(|file| file["groups"][0]["issuer"] = issuer.into(), "group", "issuer");
     }
-    for algorithms in [
-        json!([]),
-        json!(["RS256"]),
-        json!(["none"]),
-        json!(["ES256", "ES256"]),
-    ] {
-        check(
-            |file| file["groups"][0]["algorithms"] = algorithms,
-            "group",
-            "algorithms",
-        );
+    for algorithms in [json!([]), json!(["RS256"]), json!(["none"]), json!(["ES256", "ES256"])] {
+        check(|file| file["groups"][0]["algorithms"] = algorithms, "group", "algorithms");
     }
     for seconds in [0, 299, 604_801] {
-        check(
-            |file| file["groups"][0]["epoch_seconds"] = seconds.into(),
-            "group",
-            "epoch_seconds",
-        );
+        check(|file| file["groups"][0]["epoch_seconds"] = seconds.into(), "group", "epoch_seconds");
     }
-    check(
-        |file| file["keys"][0]["group"] = "nobody".into(),
-        "key",
-        "group",
-    );
-    check(
-        |file| file["keys"][0]["algorithm"] = "HS256".into(),
-        "key",
-        "algorithm",
-    );
-    check(
-        |file| file["keys"][0]["age_days_max"] = 0.into(),
-        "key",
-        "age_days_max",
-    );
-    check(
-        |file| file["keys"][1]["name"] = "deploy".into(),
-        "key",
-        "name",
-    );
-    for audiences in [
-        json!([]),
-        json!([""]),
-        json!(["a", "a"]),
-        json!(["a\n"]),
-        json!(["a\u{200b}"]),
-    ] {
-        check(
-            |file| file["keys"][0]["audiences"] = audiences,
-            "key",
-            "audiences",
-        );
+    check(|file| file["keys"][0]["group"] = "nobody".into(), "key", "group");
+    check(|file| file["keys"][0]["algorithm"] = "HS256".into(), "key", "algorithm");
+    check(|file| file["keys"][0]["age_days_max"] = 0.into(), "key", "age_days_max");
+    check(|file| file["keys"][1]["name"] = "deploy".into(), "key", "name");
+    for audiences in [json!([]), json!([""]), json!(["a", "a"]), json!(["a\n"]), json!(["a\u{200b}"])] {
+        check(|file| file["keys"][0]["audiences"] = audiences, "key", "audiences");
     }
     // Otherwise chance would decide which of two keys signs. `theirs` is in another group.
     let twin = |file: &mut Value, name: &str, value: &str| {
@@ -174,11 +125,7 @@ fn names_the_field_that_is_wrong() {
         parse(&other).unwrap_or_else(|error| panic!("{name}: {error}"));
     }
     for seconds in [0, 86_401] {
-        check(
-            |file| file["keys"][0]["lifetime_max"] = seconds.into(),
-            "key",
-            "lifetime_max",
-        );
+        check(|file| file["keys"][0]["lifetime_max"] = seconds.into(), "key", "lifetime_max");
     }
     for claims in [
         json!(["sub"]),
@@ -197,33 +144,17 @@ fn names_the_field_that_is_wrong() {
     for field in ["requests_per_second", "requests_per_day"] {
         check(|file| file["keys"][0][field] = 0.into(), "key", field);
     }
-    for sha256 in [
-        "",
-        "00",
-        &digest(&credential()).to_uppercase(),
-        &digest(&other_credential()),
-    ] {
-        check(
-            |file| file["credentials"][0]["sha256"] = sha256.into(),
-            "credential",
-            "sha256",
-        );
+    for sha256 in ["", "00", &digest(&credential()).to_uppercase(), &digest(&other_credential())] {
+        check(|file| file["credentials"][0]["sha256"] = sha256.into(), "credential", "sha256");
     }
     for groups in [json!([]), json!(["nobody"]), json!(["default", "default"])] {
-        check(
-            |file| file["credentials"][0]["groups"] = groups,
-            "credential",
-            "groups",
-        );
+        check(|file| file["credentials"][0]["groups"] = groups, "credential", "groups");
     }
 }
 
 #[test]
 fn accepts_both_ends_of_every_range() {
-    for (list, field, ends) in [
-        ("groups", "epoch_seconds", [300, 604_800]),
-        ("keys", "lifetime_max", [1, 86_400]),
-    ] {
+    for (list, field, ends) in [("groups", "epoch_seconds", [300, 604_800]), ("keys", "lifetime_max", [1, 86_400])] {
         for end in ends {
             let mut file = file();
             file[list][0][field] = end.into();
@@ -254,21 +185,15 @@ fn bounds_numbers_of_groups_and_credentials() {
 /// Otherwise signers could not read the answer, or verifiers the JWK Set.
 #[test]
 fn answers_fit_their_readers() {
-    for (keys, audience_bytes, expected) in [
-        (16, 8, None),
-        (17, 8, Some(("group", "name"))),
-        (16, 300, None),
-        (16, 1_000, Some(("credential", "groups"))),
-    ] {
+    for (keys, audience_bytes, expected) in
+        [(16, 8, None), (17, 8, Some(("group", "name"))), (16, 300, None), (16, 1_000, Some(("credential", "groups")))]
+    {
         let mut file = file();
         let audience = "a".repeat(audience_bytes);
         let key = |number: usize| {
             let mut key = file["keys"][0].clone();
             key["name"] = format!("key-{number}").into();
-            key["audiences"] = json!([
-                format!("a{number}{audience}"),
-                format!("b{number}{audience}")
-            ]);
+            key["audiences"] = json!([format!("a{number}{audience}"), format!("b{number}{audience}")]);
             key
         };
         file["keys"] = (0..keys).map(key).collect();
@@ -299,16 +224,10 @@ fn limits_credential_to_its_own_groups() {
     let (sent, other) = (credential(), other_credential());
     let caller = rules.caller(&sent, None).unwrap();
     assert_eq!(caller.name(), "broker-1");
-    assert_eq!(
-        caller.group("default").map(|it| it.name.as_str()),
-        Ok("default")
-    );
+    assert_eq!(caller.group("default").map(|it| it.name.as_str()), Ok("default"));
     assert_eq!(caller.group("other"), Err(Refusal::Group));
     assert_eq!(caller.group("nobody"), Err(Refusal::Group));
-    assert_eq!(
-        caller.key("deploy").map(|it| it.name.as_str()),
-        Ok("deploy")
-    );
+    assert_eq!(caller.key("deploy").map(|it| it.name.as_str()), Ok("deploy"));
     assert_eq!(caller.key("theirs"), Err(Refusal::Key));
     assert_eq!(caller.key("nobody"), Err(Refusal::Key));
     let caller = rules.caller(&other, None).unwrap();
@@ -321,18 +240,8 @@ fn limits_credential_to_its_own_groups() {
 fn rejects_unknown_credential() {
     let rules = rules("");
     let near = URL_SAFE_NO_PAD.encode([[1; 31].as_slice(), &[0]].concat());
-    for presented in [
-        "",
-        "x",
-        near.as_str(),
-        &digest(&credential()),
-        &format!("{} ", credential()),
-    ] {
-        assert_eq!(
-            rules.caller(presented, None).map(|caller| caller.name()),
-            Err(Refusal::Credential),
-            "{presented}"
-        );
+    for presented in ["", "x", near.as_str(), &digest(&credential()), &format!("{} ", credential())] {
+        assert_eq!(rules.caller(presented, None).map(|caller| caller.name()), Err(Refusal::Credential), "{presented}");
     }
 }
 
@@ -340,10 +249,7 @@ fn rejects_unknown_credential() {
 fn rejects_bound_credential_with_another_certificate() {
     let hex = |text: &str| {
         let digest = sha2::Sha256::digest(text);
-        digest
-            .iter()
-            .map(|it| format!("{it:02x}"))
-            .collect::<String>()
+        digest.iter().map(|it| format!("{it:02x}")).collect::<String>()
     };
     let certificate = |text: &str| CertificateDigest::of(text.as_bytes());
     let (ours, renewed, theirs) = (certificate("a"), certificate("b"), certificate("c"));
@@ -375,16 +281,9 @@ fn rejects_bound_credential_with_another_certificate() {
 
 #[test]
 fn bounds_the_certificates_of_a_credential() {
-    let with = |entries: Value| {
-        move |file: &mut Value| file["credentials"][0]["certificate_sha256"] = entries
-    };
+    let with = |entries: Value| move |file: &mut Value| file["credentials"][0]["certificate_sha256"] = entries;
     let many = |count: usize| json!(vec!["0".repeat(64); count]);
-    for wrong in [
-        json!([""]),
-        json!(["0".repeat(63)]),
-        json!(["A".repeat(64)]),
-        many(65),
-    ] {
+    for wrong in [json!([""]), json!(["0".repeat(63)]), json!(["A".repeat(64)]), many(65)] {
         check(with(wrong), "credential", "certificate_sha256");
     }
     let mut most = file();
@@ -425,25 +324,12 @@ fn names_what_is_wrong_with_an_admin() {
     for (file, field) in [
         (json!([{ "name": "Ops", "sha256": sha256 }]), "name"),
         (json!([{ "name": "ops", "sha256": "00" }]), "sha256"),
-        (
-            json!([{ "name": "ops", "sha256": digest(&credential()) }]),
-            "sha256",
-        ),
-        (
-            json!([{ "name": "a", "sha256": sha256 }, { "name": "b", "sha256": sha256 }]),
-            "sha256",
-        ),
-        (
-            json!([{ "name": "a", "sha256": sha256 }, { "name": "a", "sha256": another }]),
-            "name",
-        ),
+        (json!([{ "name": "ops", "sha256": digest(&credential()) }]), "sha256"),
+        (json!([{ "name": "a", "sha256": sha256 }, { "name": "b", "sha256": sha256 }]), "sha256"),
+        (json!([{ "name": "a", "sha256": sha256 }, { "name": "a", "sha256": another }]), "name"),
     ] {
         match admins(file).map(drop) {
-            Err(RuleError::Field {
-                entry,
-                field: found,
-                ..
-            }) => {
+            Err(RuleError::Field { entry, field: found, .. }) => {
                 assert_eq!((entry, found), ("admin", field));
             }
             other => panic!("{other:?}"),

@@ -62,11 +62,7 @@ impl SteadyClock {
     /// Trusts the wall clock as it is.
     #[must_use]
     pub fn new(reading: Reading) -> Self {
-        Self {
-            lead: reading.lead(),
-            lead_at_start: reading.lead(),
-            looked_at: reading.running,
-        }
+        Self { lead: reading.lead(), lead_at_start: reading.lead(), looked_at: reading.running }
     }
 
     /// Trusts the wall clock from now on, because an operator has confirmed it.
@@ -85,20 +81,12 @@ impl SteadyClock {
         let bound = nanos(Duration::from_secs(CLOCK_STEP_SECONDS_MAX));
         let is_set = !(bound.saturating_neg()..=bound).contains(&step);
         if !is_set {
-            let most = nanos(passed)
-                .checked_div(FOLLOWS_ONE_SECOND_IN)
-                .unwrap_or(0);
-            self.lead = self
-                .lead
-                .saturating_add(step.clamp(most.saturating_neg(), most));
+            let most = nanos(passed).checked_div(FOLLOWS_ONE_SECOND_IN).unwrap_or(0);
+            self.lead = self.lead.saturating_add(step.clamp(most.saturating_neg(), most));
         }
         let at = |lead: i128| seconds(nanos(reading.running).saturating_add(lead));
         Moment {
-            now: UnixSeconds(if is_set {
-                at(self.lead)
-            } else {
-                reading.wall.as_secs()
-            }),
+            now: UnixSeconds(if is_set { at(self.lead) } else { reading.wall.as_secs() }),
             steady: SteadySeconds(at(self.lead_at_start)),
             step_seconds: is_set.then(|| {
                 // Rounded half away from zero.

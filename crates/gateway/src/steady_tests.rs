@@ -26,10 +26,7 @@ fn check(clock: &mut SteadyClock, running: u64, step: i64, expected: Option<i64>
         None => (BOOT + running).saturating_add_signed(step),
     };
     let off = moment.now.0.abs_diff(now);
-    assert!(
-        off <= u64::from(expected.is_some()),
-        "{off} s: set by {step} at {running}"
-    );
+    assert!(off <= u64::from(expected.is_some()), "{off} s: set by {step} at {running}");
     assert_eq!(moment.steady, SteadySeconds(BOOT + running));
 }
 
@@ -44,11 +41,7 @@ fn distrusts_large_step_until_it_is_undone() {
         (5, 0, None),
         (6, -29, None),
         (7, -31, Some(-31)),
-        (
-            8,
-            -(BOOT as i64) - 9 * HOUR as i64,
-            Some(-((BOOT + HOUR + 8) as i64)),
-        ),
+        (8, -(BOOT as i64) - 9 * HOUR as i64, Some(-((BOOT + HOUR + 8) as i64))),
         (9, 0, None),
     ] {
         check(&mut clock, HOUR + later, step, expected);
@@ -77,11 +70,7 @@ fn trusts_step_once_confirmed() {
     check(&mut clock, HOUR + 1, 3600, Some(3600));
     clock.trust(reading(HOUR + 2, 3600));
     check(&mut clock, HOUR + 3, 3600, None);
-    assert_eq!(
-        clock.look(reading(HOUR + 4, 0)).step_seconds,
-        Some(-3600),
-        "and the other one no more"
-    );
+    assert_eq!(clock.look(reading(HOUR + 4, 0)).step_seconds, Some(-3600), "and the other one no more");
 }
 
 /// The clocks agree while a machine is suspended or NTP slews.

@@ -10,8 +10,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use vouchsafe_claims::is_unprintable;
 use vouchsafe_json::{Json, JsonObject};
 use vouchsafe_signer::{
-    AUDIENCE_BYTES_MAX, EXTRA_CLAIM_BYTES_MAX, JTI_BYTES_MAX, NOT_BEFORE_SECONDS, SCOPE_BYTES_MAX,
-    SCOPES_MAX, SUBJECT_BYTES_MAX,
+    AUDIENCE_BYTES_MAX, EXTRA_CLAIM_BYTES_MAX, JTI_BYTES_MAX, NOT_BEFORE_SECONDS, SCOPE_BYTES_MAX, SCOPES_MAX,
+    SUBJECT_BYTES_MAX,
 };
 
 use crate::canary::Workload;
@@ -24,24 +24,13 @@ use crate::wire::SignRequest;
 pub const SIGNING_INPUT_BYTES_MAX: usize = 16 * 1024;
 /// How far `iat` may be from the gateway's clock: the signer allows 15 s from its own clock, which may differ by
 /// [`CLOCK_SKEW_SECONDS_MAX`].
-const ISSUED_AT_SKEW_SECONDS_MAX: u64 =
-    vouchsafe_signer::ISSUED_AT_SKEW_SECONDS_MAX + CLOCK_SKEW_SECONDS_MAX;
+const ISSUED_AT_SKEW_SECONDS_MAX: u64 = vouchsafe_signer::ISSUED_AT_SKEW_SECONDS_MAX + CLOCK_SKEW_SECONDS_MAX;
 
 /// Allowed values of `typ` in the header.
 const TYPS: [&str; 2] = ["at+jwt", "JWT"];
 
 /// Claims that every token has; only `scope` is optional. The key must allow all others.
-const CLAIMS: [&str; 9] = [
-    "aud",
-    "client_id",
-    "exp",
-    "iat",
-    "iss",
-    "jti",
-    "nbf",
-    "scope",
-    "sub",
-];
+const CLAIMS: [&str; 9] = ["aud", "client_id", "exp", "iat", "iss", "jti", "nbf", "scope", "sub"];
 
 /// A signing input that the key's rule allows.
 ///
@@ -89,15 +78,7 @@ impl SigningInput {
         check_names(&payload, rule)?;
         let (jti, audience) = check_registered(&payload, rule)?;
         let lifetime_seconds = check_times(&payload, rule, now)?;
-        Ok(Self {
-            text,
-            kid,
-            typ,
-            jti,
-            audience,
-            lifetime_seconds,
-            workload: request.workload,
-        })
+        Ok(Self { text, kid, typ, jti, audience, lifetime_seconds, workload: request.workload })
     }
 
     /// The signing input for the version `kid` of the key: the payload with a header that names it.
@@ -148,9 +129,7 @@ pub fn claimed_decision_id(signing_input: &str) -> Option<String> {
 }
 
 fn object(part: &str) -> Result<JsonObject, TokenError> {
-    let json = URL_SAFE_NO_PAD
-        .decode(part)
-        .map_err(|_| TokenError::Malformed)?;
+    let json = URL_SAFE_NO_PAD.decode(part).map_err(|_| TokenError::Malformed)?;
     JsonObject::parse(&json).map_err(|_| TokenError::Malformed)
 }
 
@@ -196,9 +175,7 @@ fn is_plain(value: &Json) -> bool {
 fn check_registered(payload: &JsonObject, rule: &KeyRule) -> Result<(String, String), TokenError> {
     let text = |name, bytes_max: usize| {
         let text = payload.get(name).and_then(Json::as_text);
-        let sane = |text: &&str| {
-            !text.is_empty() && text.len() <= bytes_max && !text.chars().any(is_unprintable)
-        };
+        let sane = |text: &&str| !text.is_empty() && text.len() <= bytes_max && !text.chars().any(is_unprintable);
         text.filter(sane).ok_or(TokenError::Claim)
     };
     if payload.get("iss").and_then(Json::as_text) != Some(rule.issuer.as_str()) {
@@ -224,9 +201,7 @@ fn check_registered(payload: &JsonObject, rule: &KeyRule) -> Result<(String, Str
 fn check_scope(scope: &str) -> Result<(), TokenError> {
     let mut seen = BTreeSet::new();
     for token in scope.split(' ') {
-        let legal = token
-            .bytes()
-            .all(|b| matches!(b, 0x21 | 0x23..=0x5b | 0x5d..=0x7e));
+        let legal = token.bytes().all(|b| matches!(b, 0x21 | 0x23..=0x5b | 0x5d..=0x7e));
         if !legal || token.is_empty() || token.len() > SCOPE_BYTES_MAX || !seen.insert(token) {
             return Err(TokenError::Claim);
         }

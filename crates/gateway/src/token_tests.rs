@@ -25,37 +25,22 @@ fn encode(json: &str) -> String {
 fn check_text(text: String, expected: Result<(), Refusal>) {
     let rules = rules("");
     let rule = rules.keys().next().unwrap();
-    let request = SignRequest {
-        key: "deploy".into(),
-        signing_input: text.clone(),
-        workload: None,
-    };
+    let request = SignRequest { key: "deploy".into(), signing_input: text.clone(), workload: None };
     let found = SigningInput::check(request, rule, |kid| kid == KID, NOW);
-    assert_eq!(
-        found.map(|it| assert_eq!(it.signed_by(rule, KID), text)),
-        expected,
-        "{text}"
-    );
+    assert_eq!(found.map(|it| assert_eq!(it.signed_by(rule, KID), text)), expected, "{text}");
 }
 
 #[track_caller]
 fn check(change: impl FnOnce(&mut Value), expected: Result<(), TokenError>) {
     let mut claims = claims();
     change(&mut claims);
-    let text = format!(
-        "{}.{}",
-        encode(&header().to_string()),
-        encode(&claims.to_string())
-    );
+    let text = format!("{}.{}", encode(&header().to_string()), encode(&claims.to_string()));
     check_text(text, expected.map_err(Refusal::Token));
 }
 
 #[track_caller]
 fn check_header_text(header: &str, expected: Result<(), Refusal>) {
-    check_text(
-        format!("{}.{}", encode(header), encode(&claims().to_string())),
-        expected,
-    );
+    check_text(format!("{}.{}", encode(header), encode(&claims().to_string())), expected);
 }
 
 #[test]
@@ -67,17 +52,8 @@ fn signs_input_of_the_signer() {
         },
         Ok(()),
     );
-    check(
-        |claims| claims["aud"] = "https://two.example".into(),
-        Ok(()),
-    );
-    for value in [
-        json!(7),
-        json!(true),
-        json!("x"),
-        json!(["a", "b"]),
-        json!([]),
-    ] {
+    check(|claims| claims["aud"] = "https://two.example".into(), Ok(()));
+    for value in [json!(7), json!(true), json!("x"), json!(["a", "b"]), json!([])] {
         check(|claims| claims["ref"] = value, Ok(()));
     }
     check_header_text(&header().to_string().replace("at+jwt", "JWT"), Ok(()));
@@ -85,12 +61,7 @@ fn signs_input_of_the_signer() {
 
 #[test]
 fn refuses_another_issuer_audience_or_longer_life() {
-    for iss in [
-        json!("https://evil.example"),
-        json!("https://broker.example/"),
-        json!([ISSUER]),
-        json!(null),
-    ] {
+    for iss in [json!("https://evil.example"), json!("https://broker.example/"), json!([ISSUER]), json!(null)] {
         check(|claims| claims["iss"] = iss, Err(TokenError::Issuer));
     }
     for aud in [
@@ -117,12 +88,9 @@ fn refuses_another_issuer_audience_or_longer_life() {
 
 #[test]
 fn rejects_times_far_from_the_gateways() {
-    for (iat, expected) in [
-        (NOW - 45, Ok(())),
-        (NOW + 45, Ok(())),
-        (NOW - 46, Err(TokenError::Times)),
-        (NOW + 46, Err(TokenError::Times)),
-    ] {
+    for (iat, expected) in
+        [(NOW - 45, Ok(())), (NOW + 45, Ok(())), (NOW - 46, Err(TokenError::Times)), (NOW + 46, Err(TokenError::Times))]
+    {
         check(
             |claims| {
                 claims["iat"] = iat.into();
@@ -136,13 +104,7 @@ fn rejects_times_far_from_the_gateways() {
         check(|claims| claims["nbf"] = nbf.into(), Err(TokenError::Times));
     }
     for name in ["iat", "nbf", "exp"] {
-        for value in [
-            json!(null),
-            json!("1800000000"),
-            json!(1.8e9),
-            json!(-1),
-            json!([NOW]),
-        ] {
+        for value in [json!(null), json!("1800000000"), json!(1.8e9), json!(-1), json!([NOW])] {
             check(|claims| claims[name] = value, Err(TokenError::Times));
         }
         check(
@@ -172,13 +134,7 @@ fn rejects_unknown_claims() {
         check(|claims| claims[name] = value, Err(TokenError::Claim));
     }
     for name in ["sub", "jti", "client_id"] {
-        for value in [
-            json!(null),
-            json!(""),
-            json!(7),
-            json!("a\nb"),
-            json!("x".repeat(1_281)),
-        ] {
+        for value in [json!(null), json!(""), json!(7), json!("a\nb"), json!("x".repeat(1_281))] {
             check(|claims| claims[name] = value, Err(TokenError::Claim));
         }
         check(
@@ -195,20 +151,10 @@ fn rejects_unknown_claims() {
         }
     };
     check(subject("a \u{e9}b"), Ok(()));
-    for text in [
-        "a\nb",
-        "a\u{202e}b",
-        "a\u{2066}b",
-        "\u{200b}",
-        "a\u{2028}",
-        "\u{feff}a",
-    ] {
+    for text in ["a\nb", "a\u{202e}b", "a\u{2066}b", "\u{200b}", "a\u{2028}", "\u{feff}a"] {
         check(subject(text), Err(TokenError::Claim));
     }
-    check(
-        |claims| claims["client_id"] = "another".into(),
-        Err(TokenError::Claim),
-    );
+    check(|claims| claims["client_id"] = "another".into(), Err(TokenError::Claim));
     for scope in [
         json!(""),
         json!(" read"),
@@ -220,17 +166,9 @@ fn rejects_unknown_claims() {
     ] {
         check(|claims| claims["scope"] = scope, Err(TokenError::Claim));
     }
-    let many = |count: usize| {
-        (0..count)
-            .map(|it| it.to_string())
-            .collect::<Vec<_>>()
-            .join(" ")
-    };
+    let many = |count: usize| (0..count).map(|it| it.to_string()).collect::<Vec<_>>().join(" ");
     check(|claims| claims["scope"] = many(32).into(), Ok(()));
-    check(
-        |claims| claims["scope"] = many(33).into(),
-        Err(TokenError::Claim),
-    );
+    check(|claims| claims["scope"] = many(33).into(), Err(TokenError::Claim));
 }
 
 #[test]
@@ -255,18 +193,11 @@ fn rejects_trailing_and_malformed_bytes() {
         check_text(text, malformed());
     }
     let claims = claims().to_string();
-    for twin in [
-        r#"{"aud":"https://evil.example","#,
-        r#"{"\u0061ud":"https://evil.example","#,
-    ] {
+    for twin in [r#"{"aud":"https://evil.example","#, r#"{"\u0061ud":"https://evil.example","#] {
         let twice = claims.replacen('{', twin, 1);
         check_text(format!("{head}.{}", encode(&twice)), malformed());
     }
-    let deep = claims.replacen(
-        '{',
-        &format!("{{\"ref\":{}{},", "[".repeat(8), "]".repeat(8)),
-        1,
-    );
+    let deep = claims.replacen('{', &format!("{{\"ref\":{}{},", "[".repeat(8), "]".repeat(8)), 1);
     check_text(format!("{head}.{}", encode(&deep)), malformed());
     let long = "A".repeat(SIGNING_INPUT_BYTES_MAX + 1);
     check_text(long, malformed());
@@ -280,37 +211,18 @@ fn refuses_another_header() {
         header[name] = value;
         header.to_string()
     };
-    for alg in [
-        json!("none"),
-        json!("EdDSA"),
-        json!("es256"),
-        json!("HS256"),
-        json!(null),
-    ] {
+    for alg in [json!("none"), json!("EdDSA"), json!("es256"), json!("HS256"), json!(null)] {
         check_header_text(&with("alg", alg), fault(TokenError::Algorithm));
     }
-    for typ in [
-        json!("dpop+jwt"),
-        json!("logout+jwt"),
-        json!("at+JWT"),
-        json!(null),
-    ] {
+    for typ in [json!("dpop+jwt"), json!("logout+jwt"), json!("at+JWT"), json!(null)] {
         check_header_text(&with("typ", typ), fault(TokenError::Type));
     }
-    for (name, value) in [
-        ("crit", json!(["exp"])),
-        ("jwk", json!({})),
-        ("b64", json!(false)),
-        ("cty", json!("JWT")),
-    ] {
+    for (name, value) in [("crit", json!(["exp"])), ("jwk", json!({})), ("b64", json!(false)), ("cty", json!("JWT"))] {
         check_header_text(&with(name, value), fault(TokenError::Type));
     }
     check_header_text(&with("kid", json!(null)), fault(TokenError::Type));
     check_header_text(&with("kid", json!("another")), Err(Refusal::KeyVersion));
-    check_header_text(
-        &header().to_string().replacen('{', r#"{"alg":"none","#, 1),
-        fault(TokenError::Malformed),
-    );
+    check_header_text(&header().to_string().replacen('{', r#"{"alg":"none","#, 1), fault(TokenError::Malformed));
 }
 
 /// The gateway chooses the version; everything but the `kid` comes from the caller.
@@ -330,9 +242,6 @@ fn header_names_the_signing_version() {
         let signed = input.signed_by(rule, "another");
         assert_eq!(signed, format!("{}.{payload}", encode(&header("another"))));
         assert_eq!(input.signed_by(rule, KID), request.signing_input);
-        assert_eq!(
-            (input.audience(), input.workload()),
-            (AUDIENCE, request.workload.as_ref())
-        );
+        assert_eq!((input.audience(), input.workload()), (AUDIENCE, request.workload.as_ref()));
     }
 }

@@ -11,12 +11,7 @@ fn first() -> KeyVersions {
 }
 
 /// Carries out the first `writes` writes of an operation.
-fn done_in_part(
-    versions: &KeyVersions,
-    operation: KeyOperation,
-    now: u64,
-    writes: usize,
-) -> KeyVersions {
+fn done_in_part(versions: &KeyVersions, operation: KeyOperation, now: u64, writes: usize) -> KeyVersions {
     let plan = versions.plan(operation, now, LIFETIME).unwrap();
     let mut records = raw(versions);
     if let Some(version) = plan.create {
@@ -32,10 +27,7 @@ fn done_in_part(
 }
 
 fn raw(versions: &KeyVersions) -> BTreeMap<u64, VersionRecord> {
-    versions
-        .iter()
-        .map(|(version, it)| (version, *it))
-        .collect()
+    versions.iter().map(|(version, it)| (version, *it)).collect()
 }
 
 fn done(versions: &KeyVersions, operation: KeyOperation, now: u64) -> KeyVersions {
@@ -44,20 +36,12 @@ fn done(versions: &KeyVersions, operation: KeyOperation, now: u64) -> KeyVersion
 
 #[track_caller]
 fn check_states(versions: &KeyVersions, expected: &[(u64, &str)]) {
-    let states: Vec<_> = versions
-        .iter()
-        .map(|(version, it)| (version, it.state.name()))
-        .collect();
+    let states: Vec<_> = versions.iter().map(|(version, it)| (version, it.state.name())).collect();
     assert_eq!(states, expected);
 }
 
 #[track_caller]
-fn check_refused(
-    versions: &KeyVersions,
-    operation: KeyOperation,
-    now: u64,
-    expected: OperationError,
-) {
+fn check_refused(versions: &KeyVersions, operation: KeyOperation, now: u64, expected: OperationError) {
     assert_eq!(versions.plan(operation, now, LIFETIME), Err(expected));
 }
 
@@ -68,16 +52,10 @@ fn check_done_already(versions: &KeyVersions, operation: KeyOperation, now: u64)
 }
 
 const ROLLBACK: KeyOperation = KeyOperation::Rollback { from: None };
-const RETIRE: KeyOperation = KeyOperation::Retire {
-    version: None,
-    destroy: false,
-};
+const RETIRE: KeyOperation = KeyOperation::Retire { version: None, destroy: false };
 
 fn destroy(version: u64) -> KeyOperation {
-    KeyOperation::Retire {
-        version: Some(version),
-        destroy: true,
-    }
+    KeyOperation::Retire { version: Some(version), destroy: true }
 }
 
 #[test]
@@ -90,48 +68,30 @@ fn rotation_passes_every_state_idempotently() {
     let versions = done(&versions, KeyOperation::Stage, START + 10);
     check_states(&versions, &[(1, "active"), (2, "pending")]);
     check_done_already(&versions, KeyOperation::Stage, START + 11);
-    let too_early = |seconds_left| OperationError::TooEarly {
-        version: 2,
-        seconds_left,
-    };
+    let too_early = |seconds_left| OperationError::TooEarly { version: 2, seconds_left };
     let canary = KeyOperation::Canary { share: 5 };
     check_refused(&versions, canary, known - 1, too_early(1));
 
-    let pending = OperationError::WrongState {
-        version: 2,
-        state: "pending",
-    };
+    let pending = OperationError::WrongState { version: 2, state: "pending" };
     check_refused(&versions, KeyOperation::Promote, known, pending);
 
     let versions = done(&versions, canary, known);
     check_states(&versions, &[(1, "active"), (2, "canary")]);
     check_done_already(&versions, canary, known + 1);
-    check_refused(
-        &versions,
-        KeyOperation::Stage,
-        known,
-        OperationError::CanaryExists { version: 2 },
-    );
+    check_refused(&versions, KeyOperation::Stage, known, OperationError::CanaryExists { version: 2 });
     assert_eq!(versions.signer(|share| share == 5), Some(2));
     assert_eq!(versions.signer(|_| false), Some(1));
     let since = versions.get(2).unwrap().since;
     let versions = done(&versions, KeyOperation::Canary { share: 20 }, known + 50);
     assert_eq!(versions.canary(), Some((2, 20)));
-    assert_eq!(
-        versions.get(2).unwrap().since,
-        since,
-        "since the first share"
-    );
+    assert_eq!(versions.get(2).unwrap().since, since, "since the first share");
 
     let promoted = known + 100;
     let versions = done(&versions, KeyOperation::Promote, promoted);
     check_states(&versions, &[(1, "retiring"), (2, "active")]);
     check_done_already(&versions, KeyOperation::Promote, promoted + 1);
     let over = promoted + LIFETIME + WITHDRAWN_SECONDS_MIN;
-    let live = OperationError::TokensLive {
-        version: 1,
-        seconds_left: 1,
-    };
+    let live = OperationError::TokensLive { version: 1, seconds_left: 1 };
     check_refused(&versions, RETIRE, over - 1, live);
     check_refused(&versions, destroy(1), over - 1, live);
 
@@ -175,14 +135,7 @@ fn undoes_promotion_while_predecessor_is_published() {
     check_done_already(&versions, ROLLBACK, now + 2);
     let over = promoted.get(1).unwrap().may_leave_at();
     let retired = done(&promoted, RETIRE, over);
-    check_refused(
-        &retired,
-        back,
-        over,
-        OperationError::Nothing {
-            operation: "rollback",
-        },
-    );
+    check_refused(&retired, back, over, OperationError::Nothing { operation: "rollback" });
 }
 
 /// A repeated `rollback` must not go back twice.
@@ -205,13 +158,7 @@ fn crash_between_writes_leaves_one_signer() {
     let (versions, now) = with_canary();
     let torn = done_in_part(&versions, KeyOperation::Promote, now, 1);
     let mut on_token = raw(&versions);
-    on_token.extend(
-        versions
-            .plan(KeyOperation::Promote, now, LIFETIME)
-            .unwrap()
-            .writes[..1]
-            .to_vec(),
-    );
+    on_token.extend(versions.plan(KeyOperation::Promote, now, LIFETIME).unwrap().writes[..1].to_vec());
     assert_eq!(on_token[&1].state, VersionState::Active);
     assert_eq!(on_token[&2].state, VersionState::Active);
     check_states(&torn, &[(1, "retiring"), (2, "active")]);
@@ -219,12 +166,7 @@ fn crash_between_writes_leaves_one_signer() {
     assert_eq!(plan.writes, [(1, *torn.get(1).unwrap())], "it is ended");
 
     let promoted = done(&versions, KeyOperation::Promote, now);
-    let torn = done_in_part(
-        &promoted,
-        KeyOperation::Rollback { from: Some(2) },
-        now + 1,
-        1,
-    );
+    let torn = done_in_part(&promoted, KeyOperation::Rollback { from: Some(2) }, now + 1, 1);
     check_states(&torn, &[(1, "active"), (2, "retiring")]);
     assert_eq!(torn.signer(|_| true), Some(1));
 }
@@ -234,28 +176,15 @@ fn crash_between_writes_leaves_one_signer() {
 fn orders_changes_despite_backward_clock() {
     let (versions, now) = with_canary();
     let promoted = done(&versions, KeyOperation::Promote, now);
-    let torn = done_in_part(
-        &promoted,
-        KeyOperation::Rollback { from: Some(2) },
-        now - 400,
-        1,
-    );
+    let torn = done_in_part(&promoted, KeyOperation::Rollback { from: Some(2) }, now - 400, 1);
     assert_eq!(torn.active(), Some(1));
 }
 
 #[test]
 fn retires_pending_version_without_reusing_its_number() {
     let versions = done(&first(), KeyOperation::Stage, START);
-    check_refused(
-        &versions,
-        destroy(2),
-        START,
-        OperationError::NotRetired { version: 2 },
-    );
-    let out = KeyOperation::Retire {
-        version: Some(2),
-        destroy: false,
-    };
+    check_refused(&versions, destroy(2), START, OperationError::NotRetired { version: 2 });
+    let out = KeyOperation::Retire { version: Some(2), destroy: false };
     let versions = done(&versions, out, START + 1);
     check_states(&versions, &[(1, "active"), (2, "retiring")]);
     let over = START + 1 + WITHDRAWN_SECONDS_MIN;
@@ -274,10 +203,7 @@ fn duplicate_version_is_neither_used_nor_renumbered() {
     assert_eq!(versions.published().collect::<Vec<_>>(), [1]);
     let doubled = OperationError::Doubled { version: 2 };
     let back = KeyOperation::Rollback { from: Some(2) };
-    let out = KeyOperation::Retire {
-        version: Some(2),
-        destroy: false,
-    };
+    let out = KeyOperation::Retire { version: Some(2), destroy: false };
     for operation in [back, out] {
         check_refused(&versions, operation, START, doubled);
     }
@@ -314,22 +240,10 @@ fn next_version_replaces_a_duplicate_signer() {
 fn refuses_to_retire_signing_or_unknown_versions() {
     let (versions, now) = with_canary();
     for version in [1, 2] {
-        check_refused(
-            &versions,
-            destroy(version),
-            now,
-            OperationError::Signs { version },
-        );
+        check_refused(&versions, destroy(version), now, OperationError::Signs { version });
     }
-    check_refused(
-        &versions,
-        destroy(3),
-        now,
-        OperationError::Unknown { version: 3 },
-    );
-    let nothing = OperationError::Nothing {
-        operation: "retire",
-    };
+    check_refused(&versions, destroy(3), now, OperationError::Unknown { version: 3 });
+    let nothing = OperationError::Nothing { operation: "retire" };
     check_refused(&versions, RETIRE, now, nothing);
 }
 
@@ -350,12 +264,7 @@ fn share_is_1_to_100_percent() {
     let versions = done(&first(), KeyOperation::Stage, START);
     let now = START + PUBLISHED_SECONDS_MIN;
     for share in [0, 101, 255] {
-        check_refused(
-            &versions,
-            KeyOperation::Canary { share },
-            now,
-            OperationError::Share,
-        );
+        check_refused(&versions, KeyOperation::Canary { share }, now, OperationError::Share);
     }
     for share in [1, 100] {
         done(&versions, KeyOperation::Canary { share }, now);
@@ -385,11 +294,7 @@ fn records_longer_lifetime_before_signing() {
     let longer = versions.longer_lives(86_400);
     assert_eq!(longer[0].1.lifetime_seconds, 86_400);
     let versions = KeyVersions::new(longer, []);
-    assert_eq!(
-        versions.longer_lives(60),
-        [],
-        "a shorter one changes nothing"
-    );
+    assert_eq!(versions.longer_lives(60), [], "a shorter one changes nothing");
 }
 
 #[test]
@@ -397,11 +302,7 @@ fn reads_only_canonical_records() {
     for state in VersionState::ALL {
         let record = VersionRecord {
             state,
-            share: if state == VersionState::Canary {
-                100
-            } else {
-                0
-            },
+            share: if state == VersionState::Canary { 100 } else { 0 },
             lifetime_seconds: 86_400,
             since: START,
             published: u64::MAX,
@@ -411,11 +312,7 @@ fn reads_only_canonical_records() {
         assert_eq!(VersionState::from_name(state.name()), Some(state));
         assert_eq!(VersionRecord::parse(&bytes[1..]), None);
         assert_eq!(VersionRecord::parse(&[&bytes[..], &[0]].concat()), None);
-        let share = if state == VersionState::Canary {
-            [0, 101]
-        } else {
-            [1, 255]
-        };
+        let share = if state == VersionState::Canary { [0, 101] } else { [1, 255] };
         for share in share {
             let mut wrong = bytes;
             wrong[4] = share;
@@ -448,10 +345,7 @@ struct Walk {
 
 impl Walk {
     fn random(&mut self, below: u64) -> u64 {
-        self.state = self
-            .state
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
+        self.state = self.state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (self.state >> 33) % below
     }
 
@@ -459,21 +353,11 @@ impl Walk {
         let version = Some(self.random(8));
         match self.random(9) {
             0 | 1 => KeyOperation::Stage,
-            2 | 3 => KeyOperation::Canary {
-                share: u8::try_from(self.random(103)).unwrap(),
-            },
+            2 | 3 => KeyOperation::Canary { share: u8::try_from(self.random(103)).unwrap() },
             4 | 5 => KeyOperation::Promote,
-            6 => KeyOperation::Rollback {
-                from: version.filter(|it| it % 2 == 0),
-            },
-            7 => KeyOperation::Retire {
-                version: None,
-                destroy: false,
-            },
-            _ => KeyOperation::Retire {
-                version,
-                destroy: version.is_some_and(|it| it % 2 == 1),
-            },
+            6 => KeyOperation::Rollback { from: version.filter(|it| it % 2 == 0) },
+            7 => KeyOperation::Retire { version: None, destroy: false },
+            _ => KeyOperation::Retire { version, destroy: version.is_some_and(|it| it % 2 == 1) },
         }
     }
 
@@ -513,14 +397,8 @@ impl Walk {
         assert!(self.versions.published().count() <= PUBLISHED_MAX);
         let now = self.now;
         for (version, record) in self.versions.iter() {
-            let seen = self.seen.entry(version).or_insert_with(|| Seen {
-                published: now,
-                ..Seen::default()
-            });
-            assert!(
-                !(seen.retired && record.state != VersionState::Retired),
-                "{version} is back"
-            );
+            let seen = self.seen.entry(version).or_insert_with(|| Seen { published: now, ..Seen::default() });
+            assert!(!(seen.retired && record.state != VersionState::Retired), "{version} is back");
             match record.state {
                 VersionState::Active | VersionState::Canary => {
                     let known = now - seen.published >= MAX_AGE_SECONDS + KEYS_FRESH_SECONDS;
@@ -530,10 +408,7 @@ impl Walk {
                 VersionState::Retired => {
                     seen.retired = true;
                     let over = |last| now - last >= LIFETIME + STATES_FRESH_SECONDS;
-                    assert!(
-                        seen.signed_last.is_none_or(over),
-                        "{version} left too early"
-                    );
+                    assert!(seen.signed_last.is_none_or(over), "{version} left too early");
                 }
                 VersionState::Pending | VersionState::Retiring => {}
             }

@@ -73,11 +73,7 @@ pub fn seed_answer(seed: &Seed) -> Zeroizing<String> {
 /// [`Malformed`].
 pub fn parse_seed(body: &[u8]) -> Result<Seed, Malformed> {
     let text = Zeroizing::new(Members::parse(body, 1)?.text("seed")?);
-    let bytes = Zeroizing::new(
-        URL_SAFE_NO_PAD
-            .decode(text.as_bytes())
-            .map_err(|_| Malformed)?,
-    );
+    let bytes = Zeroizing::new(URL_SAFE_NO_PAD.decode(text.as_bytes()).map_err(|_| Malformed)?);
     let seed: [u8; SEED_BYTES] = bytes.as_slice().try_into().map_err(|_| Malformed)?;
     Ok(Seed::from_bytes(seed))
 }
@@ -110,11 +106,7 @@ impl SignRequest {
             Some(object) => Some(parse_workload(object)?),
         };
         members.only(if workload.is_some() { 3 } else { 2 })?;
-        Ok(Self {
-            key: members.text("key")?,
-            signing_input: members.text("signing_input")?,
-            workload,
-        })
+        Ok(Self { key: members.text("key")?, signing_input: members.text("signing_input")?, workload })
     }
 
     #[must_use]
@@ -246,10 +238,7 @@ fn group_json(group: &GroupKeys) -> String {
         .epoch_keys
         .iter()
         .map(|key| {
-            format!(
-                r#"{{"generation":{},"epoch_start":{},"jwk":{}}}"#,
-                key.generation, key.epoch_start, key.jwk
-            )
+            format!(r#"{{"generation":{},"epoch_start":{},"jwk":{}}}"#, key.generation, key.epoch_start, key.jwk)
         })
         .collect();
     let token_keys: Vec<_> = group
@@ -328,9 +317,7 @@ impl Members<'_> {
 
     /// Checks that there are `count` members. If that many are read by name, no unknown one remains.
     fn only(&self, count: usize) -> Result<(), Malformed> {
-        (self.object().len() == count)
-            .then_some(())
-            .ok_or(Malformed)
+        (self.object().len() == count).then_some(()).ok_or(Malformed)
     }
 
     fn text(&self, name: &str) -> Result<String, Malformed> {
@@ -358,11 +345,7 @@ impl Members<'_> {
         items.ok_or(Malformed)?.iter().map(text).collect()
     }
 
-    fn each<T>(
-        &self,
-        name: &str,
-        parse: impl Fn(&Members<'_>) -> Result<T, Malformed>,
-    ) -> Result<Vec<T>, Malformed> {
+    fn each<T>(&self, name: &str, parse: impl Fn(&Members<'_>) -> Result<T, Malformed>) -> Result<Vec<T>, Malformed> {
         let items = self.object().get(name).and_then(Json::as_array);
         let part = |item: &Json| parse(&Members::Part(item.as_object().ok_or(Malformed)?));
         items.ok_or(Malformed)?.iter().map(part).collect()

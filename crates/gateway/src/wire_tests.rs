@@ -1,10 +1,7 @@
 use super::*;
 
 fn keys() -> Keys {
-    let (first, second) = (
-        PublicJwk::p256(&[1; 32], &[2; 32]),
-        PublicJwk::rsa(&[4; 384], &[1, 0, 1]),
-    );
+    let (first, second) = (PublicJwk::p256(&[1; 32], &[2; 32]), PublicJwk::rsa(&[4; 384], &[1, 0, 1]));
     Keys {
         now: 1_800_000_000,
         generation: 3,
@@ -44,27 +41,13 @@ fn reads_what_it_writes() {
     };
     assert_eq!(SeedRequest::parse(seed.to_json().as_bytes()), Ok(seed));
     for workload in [None, Workload::new("https://issuer.example", "a \"b\"")] {
-        let sign = SignRequest {
-            key: "deploy".into(),
-            signing_input: "a.b".into(),
-            workload,
-        };
+        let sign = SignRequest { key: "deploy".into(), signing_input: "a.b".into(), workload };
         assert!(SignRequest::parse(sign.to_json().as_bytes()) == Ok(sign));
     }
     let answer = seed_answer(&Seed::from_bytes([7; 32]));
-    assert_eq!(
-        parse_seed(answer.as_bytes()).map(|it| *it.expose()),
-        Ok([7; 32])
-    );
-    let signature = Signature {
-        kid: "a".into(),
-        version: 2,
-        signature: vec![7; 64],
-    };
-    assert_eq!(
-        Signature::parse(signature.to_json().as_bytes()),
-        Ok(signature)
-    );
+    assert_eq!(parse_seed(answer.as_bytes()).map(|it| *it.expose()), Ok([7; 32]));
+    let signature = Signature { kid: "a".into(), version: 2, signature: vec![7; 64] };
+    assert_eq!(Signature::parse(signature.to_json().as_bytes()), Ok(signature));
 }
 
 #[test]
@@ -83,11 +66,7 @@ fn rejects_missing_unknown_and_extra_members() {
         r#"{"group":["a"],"generation":1,"algorithm":"ES256","epoch_start":1}"#,
         r#"{"group":"a","generation":1,"algorithm":"ES256","epoch_start":1}x"#,
     ] {
-        assert_eq!(
-            SeedRequest::parse(body.as_bytes()),
-            Err(Malformed),
-            "{body}"
-        );
+        assert_eq!(SeedRequest::parse(body.as_bytes()), Err(Malformed), "{body}");
     }
     for body in [r#"{"seed":"AAAA"}"#, r#"{"seed":1}"#, r#"{"seed":""}"#] {
         assert!(parse_seed(body.as_bytes()).is_err(), "{body}");
@@ -108,10 +87,6 @@ fn rejects_missing_unknown_and_extra_members() {
 /// I6: a signing input is almost a token.
 #[test]
 fn debug_shows_no_signing_input() {
-    let sign = SignRequest {
-        key: "deploy".into(),
-        signing_input: "secret".into(),
-        workload: None,
-    };
+    let sign = SignRequest { key: "deploy".into(), signing_input: "secret".into(), workload: None };
     assert!(!format!("{sign:?}").contains("secret"));
 }

@@ -50,9 +50,7 @@ pub async fn send(
     limits: Limits,
 ) -> Result<Answer, SendError> {
     let exchange = exchange(url, headers, body, limits);
-    super::within(limits.total, exchange)
-        .await
-        .unwrap_or(Err(SendError::TimedOut))
+    super::within(limits.total, exchange).await.unwrap_or(Err(SendError::TimedOut))
 }
 
 async fn exchange(
@@ -61,19 +59,13 @@ async fn exchange(
     body: Option<String>,
     limits: Limits,
 ) -> Result<Answer, SendError> {
-    let mut request = if body.is_some() {
-        Request::post(url)
-    } else {
-        Request::get(url)
-    };
+    let mut request = if body.is_some() { Request::post(url) } else { Request::get(url) };
     for (name, value) in headers {
         request = request.header(*name, *value);
     }
     let body = Full::new(Bytes::from(body.unwrap_or_default()));
     let mut request = request.body(body).map_err(|_| SendError::InvalidRequest)?;
-    request
-        .extensions_mut()
-        .insert(RequestOptionsExtension(options(limits)));
+    request.extensions_mut().insert(RequestOptionsExtension(options(limits)));
     let response = send_request(request).await.map_err(failed)?;
     let (parts, mut body) = response.into_parts();
     let mut bytes = Vec::new();
@@ -91,11 +83,7 @@ async fn exchange(
         }
         bytes.extend_from_slice(chunk);
     }
-    Ok(Answer {
-        status: parts.status.as_u16(),
-        headers: parts.headers,
-        body: bytes,
-    })
+    Ok(Answer { status: parts.status.as_u16(), headers: parts.headers, body: bytes })
 }
 
 /// Maps a host error. The host's own timers may fire just before the deadline does.

@@ -22,9 +22,7 @@ pub fn draw_entropy() -> Result<Entropy, Error> {
 /// # Errors
 /// A variable is undefined, or its provider does not respond in time.
 pub async fn read_variables(list: &[Variable]) -> Result<Variables, Error> {
-    super::within(READ_MAX, read_each(list))
-        .await
-        .unwrap_or(Err(Error::Unavailable))
+    super::within(READ_MAX, read_each(list)).await.unwrap_or(Err(Error::Unavailable))
 }
 
 async fn read_each(list: &[Variable]) -> Result<Variables, Error> {
@@ -33,10 +31,7 @@ async fn read_each(list: &[Variable]) -> Result<Variables, Error> {
         let text = variables::get(variable.name()).await;
         *variables.slot(variable) = text.map_err(|error| match error {
             variables::Error::InvalidName(_) | variables::Error::Undefined(_) => {
-                Error::Misconfigured {
-                    variable,
-                    fault: Fault::Missing,
-                }
+                Error::Misconfigured { variable, fault: Fault::Missing }
             }
             variables::Error::Provider(_) | variables::Error::Other(_) => Error::Unavailable,
         })?;

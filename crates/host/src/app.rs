@@ -47,19 +47,11 @@ enum Refusal {
 impl App {
     pub fn new(instances: Instances) -> Self {
         let metrics = Arc::clone(&instances.metrics);
-        Self {
-            metrics,
-            handler: ProxyHandler::new(instances),
-            limit: ConcurrencyLimit::new(),
-        }
+        Self { metrics, handler: ProxyHandler::new(instances), limit: ConcurrencyLimit::new() }
     }
 
     /// Answers one request.
-    pub async fn answer(
-        &self,
-        request: Request<Incoming>,
-        client: SocketAddr,
-    ) -> Response<Lingering<WasiBody>> {
+    pub async fn answer(&self, request: Request<Incoming>, client: SocketAddr) -> Response<Lingering<WasiBody>> {
         let start = Instant::now();
         let (head, mut body) = request.into_parts();
         let path = head.uri.path().to_owned();
@@ -68,8 +60,7 @@ impl App {
             Err(refusal) => self.refuse(refusal),
         };
         let response = linger::respond(response, body);
-        self.metrics
-            .record_request(&path, response.status().as_u16(), start.elapsed());
+        self.metrics.record_request(&path, response.status().as_u16(), start.elapsed());
         if self.metrics.draining.load(Relaxed) {
             self.metrics.drained.fetch_add(1, Relaxed);
         }
@@ -93,11 +84,7 @@ impl App {
     async fn call(&self, request: Request<Bytes>) -> Result<Response<WasiBody>, Refusal> {
         let permit = self.limit.acquire(request.method()).await;
         let permit = permit.map_err(|Overloaded| Refusal::Overloaded)?;
-        let request = request.map(|bytes| {
-            Full::new(bytes)
-                .map_err(|never| match never {})
-                .boxed_unsync()
-        });
+        let request = request.map(|bytes| Full::new(bytes).map_err(|never| match never {}).boxed_unsync());
         // A task of its own: the guest keeps running when its client disconnects, so the request must keep its permit.
         // Otherwise, clients that disconnect at once could cause any number of instances.
         let handler = self.handler.clone();
@@ -131,15 +118,9 @@ impl App {
             .body(Bytes::new())
             .map_err(|error| error.to_string())?;
         let request = request.map(|_| Empty::new().map_err(|never| match never {}).boxed_unsync());
-        let response = self
-            .handler
-            .handle((), request)
-            .await
-            .map_err(|error| format!("{error:#}"))?;
+        let response = self.handler.handle((), request).await.map_err(|error| format!("{error:#}"))?;
         let status = response.status();
-        let body = Limited::new(response.into_body(), BODY_BYTES_MAX)
-            .collect()
-            .await;
+        let body = Limited::new(response.into_body(), BODY_BYTES_MAX).collect().await;
         Ok((status, body.map_err(|error| error.to_string())?.to_bytes()))
     }
 
@@ -153,17 +134,13 @@ impl App {
 
 /// Reads the whole body within its limits, so that a slow client never occupies an instance.
 async fn read_body(headers: &http::HeaderMap, body: &mut Incoming) -> Result<Bytes, Refusal> {
-    let declared = headers
-        .get(CONTENT_LENGTH)
-        .and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
+    let declared = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
     if declared.is_some_and(|length| length > BODY_BYTES_MAX) {
         return Err(Refusal::BodyTooLarge);
     }
     match tokio::time::timeout(BODY_TIMEOUT, Limited::new(body, BODY_BYTES_MAX).collect()).await {
         Ok(Ok(collected)) => Ok(collected.to_bytes()),
-        Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => {
-            Err(Refusal::BodyTooLarge)
-        }
+        Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => Err(Refusal::BodyTooLarge),
         Ok(Err(_)) => Err(Refusal::BadRequest),
         Err(_) => Err(Refusal::BodyTimeout),
     }
@@ -173,41 +150,17 @@ impl Refusal {
     /// Status, RFC 6749 §5.2 `error` and its description.
     fn parts(self) -> (StatusCode, &'static str, &'static str) {
         match self {
-            Self::BadRequest => (
-                StatusCode::BAD_REQUEST,
-                "invalid_request",
-                "the request is not well-formed HTTP",
-            ),
-            Self::BodyTimeout => (
-                StatusCode::REQUEST_TIMEOUT,
-                "invalid_request",
-                "the body did not arrive in time",
-            ),
-            Self::BodyTooLarge => (
-                StatusCode::PAYLOAD_TOO_LARGE,
-                "invalid_request",
-                "the body is too large",
-            ),
-            Self::GuestFailed => (
-                StatusCode::INTERNAL_SERVER_ERROR,
-                "server_error",
-                "the request could not be handled",
-            ),
-            Self::MethodUnknown => (
-                StatusCode::METHOD_NOT_ALLOWED,
-                "invalid_request",
-                "the method is not allowed",
-            ),
-            Self::Overloaded => (
-                StatusCode::SERVICE_UNAVAILABLE,
-                "temporarily_unavailable",
-                "too many requests at once",
-            ),
-            Self::TimedOut => (
-                StatusCode::SERVICE_UNAVAILABLE,
-                "temporarily_unavailable",
-                "the request took too long",
-            ),
+            Self::BadRequest => (StatusCode::BAD_REQUEST, "invalid_request", "the request is not well-formed HTTP"),
+            Self::BodyTimeout => (StatusCode::REQUEST_TIMEOUT, "invalid_request", "the body did not arrive in time"),
+            Self::BodyTooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "invalid_request", "the body is too large"),
+            Self::GuestFailed => {
+                (StatusCode::INTERNAL_SERVER_ERROR, "server_error", "the request could not be handled")
+            }
+            Self::MethodUnknown => (StatusCode::METHOD_NOT_ALLOWED, "invalid_request", "the method is not allowed"),
+            Self::Overloaded => {
+                (StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable", "too many requests at once")
+            }
+            Self::TimedOut => (StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable", "the request took too long"),
         }
     }
 
@@ -215,8 +168,7 @@ impl Refusal {
         let (status, error, description) = self.parts();
         let body = format!("{{\"error\":\"{error}\",\"error_description\":\"{description}\"}}");
         let length = HeaderValue::from(body.len());
-        let mut response = json_reply(status, body)
-            .map(|body| body.map_err(|never| match never {}).boxed_unsync());
+        let mut response = json_reply(status, body).map(|body| body.map_err(|never| match never {}).boxed_unsync());
         let headers = response.headers_mut();
         headers.insert(CONTENT_LENGTH, length);
         if status == StatusCode::SERVICE_UNAVAILABLE {

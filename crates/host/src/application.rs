@@ -43,27 +43,17 @@ impl Application {
     /// Reads the manifest, the runtime config and the values of the variables.
     pub fn read(options: Options) -> Result<Self, HostError> {
         clock::require_set(SystemTime::now())?;
-        if let Some(address) = options
-            .metrics_listen
-            .filter(|address| networks::is_public(address.ip()))
-        {
+        if let Some(address) = options.metrics_listen.filter(|address| networks::is_public(address.ip())) {
             return Err(HostError::configuration(format!(
                 "--metrics-listen {address} is a public address, and metrics require no credential"
             ))
             .hint("use a loopback address or one of a private network"));
         }
-        let runtime = options
-            .runtime_config
-            .as_deref()
-            .map_or_else(|| Ok(RuntimeConfig::default()), RuntimeConfig::read)?;
+        let runtime =
+            options.runtime_config.as_deref().map_or_else(|| Ok(RuntimeConfig::default()), RuntimeConfig::read)?;
         let manifest = read_manifest(&options.manifest)?;
         let resolved = resolve(&manifest, &options)?;
-        Ok(Self {
-            options,
-            manifest,
-            resolved,
-            runtime,
-        })
+        Ok(Self { options, manifest, resolved, runtime })
     }
 
     /// Warnings about files that hold a secret variable and are readable by other users, one text per file.
@@ -97,11 +87,7 @@ fn resolve(manifest: &Manifest, options: &Options) -> Result<Resolved, HostError
         HostError::configuration(error.to_string())
             .hint("set variables with --variable NAME=VALUE, SPIN_VARIABLE_NAME or .env; `scripts/dev-env` writes a .env for local work")
     })?;
-    let development = resolved
-        .application_variables
-        .get("development")
-        .map(String::as_str)
-        == Some("true");
+    let development = resolved.application_variables.get("development").map(String::as_str) == Some("true");
     if options.danger_now.is_some() && !development {
         return Err(HostError::configuration(
             "--danger-now changes the time of every check and requires the variable `development` to be `true`",

@@ -16,23 +16,15 @@ use vouchsafe_serve::log;
 pub const CREDENTIALS: &str = "/credentials";
 
 /// Copies the bundle in `source` to `<state_dir>/bundles/<digest>` and returns that folder.
-pub fn copy(
-    source: &Path,
-    state_dir: &Path,
-    credentials_mounted: bool,
-) -> Result<PathBuf, HostError> {
+pub fn copy(source: &Path, state_dir: &Path, credentials_mounted: bool) -> Result<PathBuf, HostError> {
     let files = read(source)?;
     if let (false, [first, ..]) = (credentials_mounted, with_credentials(&files).as_slice()) {
-        let message = format!(
-            "{first}: `bearer_file` is read from {CREDENTIALS}, but nothing is mounted there"
-        );
+        let message = format!("{first}: `bearer_file` is read from {CREDENTIALS}, but nothing is mounted there");
         return Err(HostError::startup(message).hint(format!(
             "add {{ source = \"FOLDER\", destination = \"{CREDENTIALS}\" }} to `files` of the manifest"
         )));
     }
-    let now = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |since| since.as_secs());
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     for warning in lint::expiring_keys(&files, now) {
         log!("warning: {warning}");
     }
@@ -41,19 +33,15 @@ pub fn copy(
     private_directory(&bundles)?;
     let target = bundles.join(files.digest());
     if !is_copy(&target, &files) {
-        write(&target, &files)
-            .map_err(|error| HostError::startup(format!("{}: {error}", target.display())))?;
+        write(&target, &files).map_err(|error| HostError::startup(format!("{}: {error}", target.display())))?;
     }
     Ok(target)
 }
 
 fn read(source: &Path) -> Result<BundleFiles, HostError> {
     folder::read(source).map_err(|finding| {
-        HostError::startup(format!(
-            "cannot read the bundle in {}: {finding}",
-            source.display()
-        ))
-        .hint("`vouchsafe policy check` reports every error of a bundle")
+        HostError::startup(format!("cannot read the bundle in {}: {finding}", source.display()))
+            .hint("`vouchsafe policy check` reports every error of a bundle")
     })
 }
 
@@ -100,8 +88,7 @@ mod tests {
         assert_eq!(copy(&source, &state, false).expect("again"), first);
 
         fs::write(source.join("rules/a.cedar"), "// two").expect("a file");
-        let content =
-            |folder: &Path| fs::read_to_string(folder.join("rules/a.cedar")).expect("a file");
+        let content = |folder: &Path| fs::read_to_string(folder.join("rules/a.cedar")).expect("a file");
         assert_eq!(content(&first), "// one");
         let second = copy(&source, &state, false).expect("a copy");
         assert_ne!(second, first);
@@ -109,17 +96,13 @@ mod tests {
 
         // A damaged copy is replaced.
         fs::write(second.join("rules/a.cedar"), "// three").expect("a file");
-        assert_eq!(
-            content(&copy(&source, &state, false).expect("a copy")),
-            "// two"
-        );
+        assert_eq!(content(&copy(&source, &state, false).expect("a copy")), "// two");
 
         fs::create_dir_all(source.join("issuers")).expect("a folder");
         let text = "keys = { discovery = true, bearer_file = \"token\" }";
         fs::write(source.join("issuers/a.toml"), text).expect("a file");
         let refused = copy(&source, &state, false).expect_err("no credentials");
-        let expected =
-            "issuers/a.toml: `bearer_file` is read from /credentials, but nothing is mounted there";
+        let expected = "issuers/a.toml: `bearer_file` is read from /credentials, but nothing is mounted there";
         assert_eq!(refused.message, expected);
         copy(&source, &state, true).expect("a copy");
 

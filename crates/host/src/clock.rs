@@ -9,9 +9,7 @@ const CLOCK_MIN: Duration = Duration::from_secs(1_793_491_200);
 
 /// Refuses a system clock that was never set: with it, tokens that expired long ago would be accepted.
 pub fn require_set(now: SystemTime) -> Result<(), HostError> {
-    let now = now
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .unwrap_or_default();
+    let now = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     if now >= CLOCK_MIN {
         return Ok(());
     }
@@ -31,9 +29,7 @@ pub struct Clock {
 impl Clock {
     /// The real time, or a clock that starts now at `danger_now` (Unix seconds).
     pub fn new(danger_now: Option<u64>) -> Self {
-        Self {
-            start: danger_now.map(|seconds| (Duration::from_secs(seconds), Instant::now())),
-        }
+        Self { start: danger_now.map(|seconds| (Duration::from_secs(seconds), Instant::now())) }
     }
 }
 
@@ -45,9 +41,7 @@ impl HostWallClock for Clock {
     fn now(&self) -> Duration {
         match self.start {
             Some((start, since)) => start.saturating_add(since.elapsed()),
-            None => SystemTime::now()
-                .duration_since(SystemTime::UNIX_EPOCH)
-                .unwrap_or_default(),
+            None => SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default(),
         }
     }
 }

@@ -36,13 +36,8 @@ pub enum Need {
 
 /// Reads the components of `manifest`, relative to `base`, and composes them.
 pub fn compose(manifest: &Manifest, base: &Path) -> Result<Composite, HostError> {
-    let root = manifest
-        .root()
-        .map_err(|error| HostError::configuration(error.to_string()))?;
-    let mut composer = Composer {
-        graph: CompositionGraph::new(),
-        adapters: BTreeMap::new(),
-    };
+    let root = manifest.root().map_err(|error| HostError::configuration(error.to_string()))?;
+    let mut composer = Composer { graph: CompositionGraph::new(), adapters: BTreeMap::new() };
     composer.run(manifest, root, base)
 }
 
@@ -53,21 +48,15 @@ struct Composer {
 }
 
 impl Composer {
-    fn run(
-        &mut self,
-        manifest: &Manifest,
-        root: &Component,
-        base: &Path,
-    ) -> Result<Composite, HostError> {
+    fn run(&mut self, manifest: &Manifest, root: &Component, base: &Path) -> Result<Composite, HostError> {
         let root_id = manifest.root_id();
         let root_package = self.register(root_id, &base.join(&root.source))?;
         let root_node = self.graph.instantiate(root_package);
         let root_imports = self.imports(root_package);
         let mut open: BTreeSet<String> = root_imports.iter().cloned().collect();
         for dependency in &root.dependencies {
-            let component = manifest
-                .component(&dependency.component)
-                .map_err(|e| HostError::configuration(e.to_string()))?;
+            let component =
+                manifest.component(&dependency.component).map_err(|e| HostError::configuration(e.to_string()))?;
             let package = self.register(&dependency.component, &base.join(&component.source))?;
             let node = self.graph.instantiate(package);
             self.check_dependency(dependency, package, node)?;
@@ -77,14 +66,7 @@ impl Composer {
                         "more than one dependency of `{root_id}` satisfies `{import}`"
                     )));
                 }
-                self.plug(
-                    &dependency.component,
-                    package,
-                    node,
-                    root_node,
-                    root_package,
-                    &import,
-                )?;
+                self.plug(&dependency.component, package, node, root_node, root_package, &import)?;
             }
         }
         self.check_root(root_id, root, root_node, root_package, &open)?;
@@ -94,24 +76,15 @@ impl Composer {
 
     fn register(&mut self, id: &str, path: &Path) -> Result<PackageId, HostError> {
         let bytes = read_component(path)?;
-        let package = Package::from_bytes(
-            &format!("component:{id}"),
-            None,
-            bytes,
-            self.graph.types_mut(),
-        )
-        .map_err(|error| HostError::configuration(format!("{}: {error:#}", path.display())))?;
+        let package = Package::from_bytes(&format!("component:{id}"), None, bytes, self.graph.types_mut())
+            .map_err(|error| HostError::configuration(format!("{}: {error:#}", path.display())))?;
         self.graph
             .register_package(package)
             .map_err(|error| HostError::configuration(format!("component `{id}`: {error}")))
     }
 
     fn imports(&self, package: PackageId) -> Vec<String> {
-        self.graph.types()[self.graph[package].ty()]
-            .imports
-            .keys()
-            .cloned()
-            .collect()
+        self.graph.types()[self.graph[package].ty()].imports.keys().cloned().collect()
     }
 
     /// Whether `import` is an interface that only defines types. It needs no implementation and gives access to
@@ -128,32 +101,23 @@ impl Composer {
     }
 
     /// ORDER: before the dependency is plugged in, so that no composite with a forbidden import ever exists.
-    fn check_dependency(
-        &mut self,
-        dependency: &Dependency,
-        package: PackageId,
-        node: NodeId,
-    ) -> Result<(), HostError> {
+    fn check_dependency(&mut self, dependency: &Dependency, package: PackageId, node: NodeId) -> Result<(), HostError> {
         for import in self.imports(package) {
             if self.is_types_only(package, &import) {
                 continue;
             }
             match need_of(&import) {
                 Need::Ambient => {}
-                Need::Granted(capability) | Need::Emptiable(capability)
-                    if dependency.inherit.contains(&capability) => {}
-                Need::Emptiable(_) => {
-                    self.plug_empty(&dependency.component, package, node, &import)?
+                Need::Granted(capability) | Need::Emptiable(capability) if dependency.inherit.contains(&capability) => {
                 }
+                Need::Emptiable(_) => self.plug_empty(&dependency.component, package, node, &import)?,
                 Need::Granted(capability) => {
                     return Err(HostError::configuration(format!(
                         "dependency `{}` imports `{import}` but does not inherit `{}`",
                         dependency.component,
                         capability.name()
                     ))
-                    .hint(
-                        "add it to `inherit_configuration`, or find out why the component needs it",
-                    ));
+                    .hint("add it to `inherit_configuration`, or find out why the component needs it"));
                 }
                 Need::Unknown => {
                     return Err(unknown_import(&dependency.component, &import));
@@ -172,10 +136,7 @@ impl Composer {
         open: &BTreeSet<String>,
     ) -> Result<(), HostError> {
         // If a dependency inherits the files, the root does not see them. Spin would show them to both.
-        let inherited_by_dependency = root
-            .dependencies
-            .iter()
-            .any(|d| d.inherit.contains(&Capability::Files));
+        let inherited_by_dependency = root.dependencies.iter().any(|d| d.inherit.contains(&Capability::Files));
         for import in open {
             if self.is_types_only(package, import) {
                 continue;
@@ -202,99 +163,58 @@ impl Composer {
     ) -> Result<(), HostError> {
         let types = self.graph.types();
         let export = types[self.graph[from].ty()].exports.get(import).copied();
-        let export = export.ok_or_else(|| {
-            HostError::configuration(format!("component `{id}` does not export `{import}`"))
-        })?;
+        let export =
+            export.ok_or_else(|| HostError::configuration(format!("component `{id}` does not export `{import}`")))?;
         let wanted = types[self.graph[to].ty()].imports.get(import).copied();
-        let wanted = wanted
-            .ok_or_else(|| HostError::configuration(format!("nothing imports `{import}`")))?;
+        let wanted = wanted.ok_or_else(|| HostError::configuration(format!("nothing imports `{import}`")))?;
         let mut cache = Default::default();
-        SubtypeChecker::new(&mut cache)
-            .is_subtype(export, types, wanted, types)
-            .map_err(|error| {
-                HostError::configuration(format!(
-                    "component `{id}` exports `{import}` with another type: {error:#}"
-                ))
-            })?;
-        let failed = |error: &dyn std::error::Error| {
-            HostError::configuration(format!("cannot plug in `{import}`: {error}"))
-        };
-        let alias = self
-            .graph
-            .alias_instance_export(from_node, import)
-            .map_err(|error| failed(&error))?;
-        self.graph
-            .set_instantiation_argument(to_node, import, alias)
-            .map_err(|error| failed(&error))
+        SubtypeChecker::new(&mut cache).is_subtype(export, types, wanted, types).map_err(|error| {
+            HostError::configuration(format!("component `{id}` exports `{import}` with another type: {error:#}"))
+        })?;
+        let failed =
+            |error: &dyn std::error::Error| HostError::configuration(format!("cannot plug in `{import}`: {error}"));
+        let alias = self.graph.alias_instance_export(from_node, import).map_err(|error| failed(&error))?;
+        self.graph.set_instantiation_argument(to_node, import, alias).map_err(|error| failed(&error))
     }
 
-    fn plug_empty(
-        &mut self,
-        id: &str,
-        package: PackageId,
-        node: NodeId,
-        import: &str,
-    ) -> Result<(), HostError> {
+    fn plug_empty(&mut self, id: &str, package: PackageId, node: NodeId, import: &str) -> Result<(), HostError> {
         let text = empty::adapter(import).ok_or_else(|| unknown_import(id, import))?;
         let adapter = match self.adapters.get(import) {
             Some(adapter) => *adapter,
             None => {
-                let bytes = wat::parse_str(&text)
-                    .map_err(|error| HostError::configuration(format!("`{import}`: {error}")))?;
+                let bytes =
+                    wat::parse_str(&text).map_err(|error| HostError::configuration(format!("`{import}`: {error}")))?;
                 let name = format!("empty:a{}", self.adapters.len());
                 let empty = Package::from_bytes(&name, None, bytes, self.graph.types_mut())
                     .map_err(|error| HostError::configuration(format!("`{import}`: {error:#}")))?;
-                let empty = self
-                    .graph
-                    .register_package(empty)
-                    .map_err(|e| HostError::configuration(e.to_string()))?;
+                let empty = self.graph.register_package(empty).map_err(|e| HostError::configuration(e.to_string()))?;
                 let adapter = self.graph.instantiate(empty);
                 self.adapters.insert(import.to_owned(), adapter);
                 adapter
             }
         };
-        let from = self.graph[adapter]
-            .package()
-            .ok_or_else(|| unknown_import(id, import))?;
+        let from = self.graph[adapter].package().ok_or_else(|| unknown_import(id, import))?;
         self.plug(id, from, adapter, node, package, import)
     }
 
     fn export_all(&mut self, id: &str, package: PackageId, node: NodeId) -> Result<(), HostError> {
-        let names: Vec<String> = self.graph.types()[self.graph[package].ty()]
-            .exports
-            .keys()
-            .cloned()
-            .collect();
+        let names: Vec<String> = self.graph.types()[self.graph[package].ty()].exports.keys().cloned().collect();
         for name in names {
             let failed = |error: &dyn std::error::Error| {
                 HostError::configuration(format!("cannot export `{name}` of `{id}`: {error}"))
             };
-            let alias = self
-                .graph
-                .alias_instance_export(node, &name)
-                .map_err(|error| failed(&error))?;
-            self.graph
-                .export(alias, &name)
-                .map_err(|error| failed(&error))?;
+            let alias = self.graph.alias_instance_export(node, &name).map_err(|error| failed(&error))?;
+            self.graph.export(alias, &name).map_err(|error| failed(&error))?;
         }
         Ok(())
     }
 
     fn encode(&self) -> Result<Composite, HostError> {
-        let imports = self
-            .graph
-            .imports()
-            .map(|(name, ..)| name.to_owned())
-            .collect();
+        let imports = self.graph.imports().map(|(name, ..)| name.to_owned()).collect();
         // Wasmtime validates what it compiles; validating here as well would double the start-up time.
-        let options = EncodeOptions {
-            validate: false,
-            ..Default::default()
-        };
+        let options = EncodeOptions { validate: false, ..Default::default() };
         let bytes = self.graph.encode(options).map_err(|error| {
-            let cause = std::error::Error::source(&error)
-                .map(|source| format!(": {source:#}"))
-                .unwrap_or_default();
+            let cause = std::error::Error::source(&error).map(|source| format!(": {source:#}")).unwrap_or_default();
             HostError::configuration(format!("cannot compose the components: {error}{cause}"))
         })?;
         Ok(Composite { bytes, imports })
@@ -324,9 +244,7 @@ fn read_component(path: &Path) -> Result<Vec<u8>, HostError> {
 /// What an import gives a component access to. Every name that is not listed is unknown, so that nothing is
 /// granted by oversight.
 pub fn need_of(import: &str) -> Need {
-    let interface = import
-        .split_once('@')
-        .map_or(import, |(interface, _)| interface);
+    let interface = import.split_once('@').map_or(import, |(interface, _)| interface);
     match interface {
         "spin:variables/variables" => Need::Granted(Capability::Variables),
         "spin:sqlite/sqlite" => Need::Granted(Capability::SqliteDatabases),
@@ -335,10 +253,7 @@ pub fn need_of(import: &str) -> Need {
         "wasi:cli/environment" => Need::Emptiable(Capability::Environment),
         // Descriptors come from `preopens` only.
         "wasi:filesystem/types" | "wasi:http/types" => Need::Ambient,
-        _ if ["wasi:cli/", "wasi:clocks/", "wasi:io/", "wasi:random/"]
-            .iter()
-            .any(|p| interface.starts_with(p)) =>
-        {
+        _ if ["wasi:cli/", "wasi:clocks/", "wasi:io/", "wasi:random/"].iter().any(|p| interface.starts_with(p)) => {
             Need::Ambient
         }
         _ => Need::Unknown,
@@ -347,15 +262,9 @@ pub fn need_of(import: &str) -> Need {
 
 /// Imports that a dependency's name covers: a package covers all of its interfaces.
 fn matching(name: &str, imports: &[String]) -> Result<Vec<String>, HostError> {
-    let found: Vec<String> = imports
-        .iter()
-        .filter(|import| covers(name, import))
-        .cloned()
-        .collect();
+    let found: Vec<String> = imports.iter().filter(|import| covers(name, import)).cloned().collect();
     if found.is_empty() {
-        return Err(HostError::configuration(format!(
-            "dependency `{name}` matches no import of the component"
-        )));
+        return Err(HostError::configuration(format!("dependency `{name}` matches no import of the component")));
     }
     Ok(found)
 }
@@ -371,9 +280,7 @@ fn covers(name: &str, import: &str) -> bool {
     let ((package, version), (interface, import_version)) = (split(name), split(import));
     version == import_version
         && package.contains(':')
-        && interface
-            .strip_prefix(package.as_str())
-            .is_some_and(|rest| rest.starts_with('/'))
+        && interface.strip_prefix(package.as_str()).is_some_and(|rest| rest.starts_with('/'))
 }
 
 #[cfg(test)]

@@ -30,19 +30,12 @@ pub struct Overloaded;
 
 impl ConcurrencyLimit {
     pub fn new() -> Self {
-        Self {
-            writes: Arc::new(Semaphore::new(WRITES_MAX)),
-            reads: Arc::new(Semaphore::new(READS_MAX)),
-        }
+        Self { writes: Arc::new(Semaphore::new(WRITES_MAX)), reads: Arc::new(Semaphore::new(READS_MAX)) }
     }
 
     /// Waits for a permit for a request with this method.
     pub async fn acquire(&self, method: &Method) -> Result<Permit, Overloaded> {
-        let permits = if method.is_safe() {
-            &self.reads
-        } else {
-            &self.writes
-        };
+        let permits = if method.is_safe() { &self.reads } else { &self.writes };
         let permit = Arc::clone(permits).acquire_owned();
         match tokio::time::timeout(PERMIT_TIMEOUT, permit).await {
             Ok(Ok(_permit)) => Ok(Permit { _permit }),
@@ -62,11 +55,7 @@ mod tests {
             let permit = limit.acquire(method).await;
             taken.push(permit.unwrap_or_else(|_| panic!("{method} {number} of {max}")));
         }
-        assert_eq!(
-            limit.acquire(method).await.err(),
-            Some(Overloaded),
-            "{method}"
-        );
+        assert_eq!(limit.acquire(method).await.err(), Some(Overloaded), "{method}");
         taken
     }
 

@@ -71,14 +71,10 @@ impl RuntimeConfig {
     fn for_each_path(&mut self, mut change: impl FnMut(&mut PathBuf)) {
         self.state_dir.iter_mut().for_each(&mut change);
         for tls in &mut self.client_tls {
-            [
-                &mut tls.ca_roots_file,
-                &mut tls.client_cert_file,
-                &mut tls.client_private_key_file,
-            ]
-            .into_iter()
-            .flatten()
-            .for_each(&mut change);
+            [&mut tls.ca_roots_file, &mut tls.client_cert_file, &mut tls.client_private_key_file]
+                .into_iter()
+                .flatten()
+                .for_each(&mut change);
         }
         for SqliteDatabase::Spin { path } in self.sqlite_database.values_mut() {
             path.iter_mut().for_each(&mut change);
@@ -95,25 +91,15 @@ impl RuntimeConfig {
     }
 
     /// Paths of the databases that the manifest grants.
-    pub fn database_paths(
-        &self,
-        labels: &[String],
-        state: &Path,
-    ) -> Result<BTreeMap<String, PathBuf>, HostError> {
+    pub fn database_paths(&self, labels: &[String], state: &Path) -> Result<BTreeMap<String, PathBuf>, HostError> {
         let path_of = |label: &String| match (self.sqlite_database.get(label), label.as_str()) {
-            (Some(SqliteDatabase::Spin { path: Some(path) }), _) => {
-                Ok((label.clone(), path.clone()))
-            }
+            (Some(SqliteDatabase::Spin { path: Some(path) }), _) => Ok((label.clone(), path.clone())),
             (_, "default") => Ok((label.clone(), state.join("sqlite.db"))),
             (Some(SqliteDatabase::Spin { path: None }), _) => {
                 Ok((label.clone(), state.join(format!("sqlite-{label}.db"))))
             }
-            (None, _) => Err(HostError::configuration(format!(
-                "database `{label}` is not configured"
-            ))
-            .hint(format!(
-                "add [sqlite_database.{label}] to the runtime config file"
-            ))),
+            (None, _) => Err(HostError::configuration(format!("database `{label}` is not configured"))
+                .hint(format!("add [sqlite_database.{label}] to the runtime config file"))),
         };
         labels.iter().map(path_of).collect()
     }
@@ -137,10 +123,7 @@ mod tests {
         let labels: Vec<String> = labels.iter().map(|&label| label.to_owned()).collect();
         let found = config.database_paths(&labels, Path::new("/state"));
         let found = found.map_err(|failure| failure.message)?;
-        Ok(found
-            .into_values()
-            .map(|path| path.display().to_string())
-            .collect())
+        Ok(found.into_values().map(|path| path.display().to_string()).collect())
     }
 
     #[test]
@@ -149,32 +132,16 @@ mod tests {
             [[client_tls]]\ncomponent_ids = [\"broker\"]\nhosts = [\"h\"]\nca_roots_file = \"ca.pem\"\n\
             [sqlite_database.default]\ntype = \"spin\"\npath = \"/data/a.db\"\n[sqlite_database.b]\ntype = \"spin\"";
         let config = read("whole", text).expect("reads");
-        assert!(
-            config
-                .state_dir
-                .as_ref()
-                .is_some_and(|dir| dir.is_absolute() && dir.ends_with("state"))
-        );
-        assert!(
-            config.client_tls[0]
-                .ca_roots_file
-                .as_ref()
-                .is_some_and(|file| file.is_absolute())
-        );
+        assert!(config.state_dir.as_ref().is_some_and(|dir| dir.is_absolute() && dir.ends_with("state")));
+        assert!(config.client_tls[0].ca_roots_file.as_ref().is_some_and(|file| file.is_absolute()));
         let blocked = config.blocked_networks().expect("networks");
         assert!(blocked.contains("10.0.0.1".parse().expect("an address")));
-        assert_eq!(
-            paths(&config, &["default", "b"]),
-            Ok(vec!["/state/sqlite-b.db".into(), "/data/a.db".into()])
-        );
+        assert_eq!(paths(&config, &["default", "b"]), Ok(vec!["/state/sqlite-b.db".into(), "/data/a.db".into()]));
     }
 
     #[test]
     fn reads_the_shipped_runtime_config() {
-        let shipped = concat!(
-            env!("CARGO_MANIFEST_DIR"),
-            "/../../deploy/spin-runtime.toml"
-        );
+        let shipped = concat!(env!("CARGO_MANIFEST_DIR"), "/../../deploy/spin-runtime.toml");
         let config = RuntimeConfig::read(Path::new(shipped)).expect("reads");
         let blocked = config.blocked_networks().expect("networks");
         assert!(blocked.contains("10.0.0.1".parse().expect("an address")));
@@ -183,43 +150,22 @@ mod tests {
     #[test]
     fn only_default_database_needs_no_configuration() {
         let config = RuntimeConfig::default();
-        assert_eq!(
-            paths(&config, &["default"]),
-            Ok(vec!["/state/sqlite.db".into()])
-        );
-        assert_eq!(
-            paths(&config, &["other"]),
-            Err("database `other` is not configured".into())
-        );
+        assert_eq!(paths(&config, &["default"]), Ok(vec!["/state/sqlite.db".into()]));
+        assert_eq!(paths(&config, &["other"]), Err("database `other` is not configured".into()));
     }
 
     #[test]
     fn refuses_unknown_settings() {
         for (name, text, expected) in [
             ("key", "log_dir = \"x\"", "unknown field `log_dir`"),
-            (
-                "table",
-                "[key_value_store.default]\ntype = \"spin\"",
-                "unknown field `key_value_store`",
-            ),
-            (
-                "kind",
-                "[sqlite_database.default]\ntype = \"libsql\"\nurl = \"x\"",
-                "unknown variant `libsql`",
-            ),
+            ("table", "[key_value_store.default]\ntype = \"spin\"", "unknown field `key_value_store`"),
+            ("kind", "[sqlite_database.default]\ntype = \"libsql\"\nurl = \"x\"", "unknown variant `libsql`"),
         ] {
             let message = read(name, text).map(|_| ()).expect_err(name);
             assert!(message.contains(expected), "{message}");
         }
-        let config = read(
-            "network",
-            "[outbound_networking]\nblock_networks = [\"privat\"]",
-        )
-        .expect("reads");
-        let failure = config
-            .blocked_networks()
-            .map(|_| ())
-            .expect_err("no network");
+        let config = read("network", "[outbound_networking]\nblock_networks = [\"privat\"]").expect("reads");
+        let failure = config.blocked_networks().map(|_| ()).expect_err("no network");
         assert!(failure.message.contains("`privat`"), "{}", failure.message);
     }
 }

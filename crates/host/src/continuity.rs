@@ -15,8 +15,8 @@ use tokio::sync::oneshot;
 use vouchsafe_manifest::{Capability, Component};
 use vouchsafe_serve::log;
 use vouchsafe_store::{
-    ALIVE_SECONDS, Cause, Continuity, Database, Error, Row, Statement, Store, UnixMilliseconds,
-    Value, keep_alive, note_space,
+    ALIVE_SECONDS, Cause, Continuity, Database, Error, Row, Statement, Store, UnixMilliseconds, Value, keep_alive,
+    note_space,
 };
 use wasmtime_wasi::HostWallClock as _;
 
@@ -36,11 +36,7 @@ pub fn has_store(root: &Component) -> bool {
 }
 
 /// Sets up the store, marks it as in use, and keeps doing so on a separate thread.
-pub fn start(
-    database: Arc<crate::sqlite::Database>,
-    files: Arc<StoreFiles>,
-    clock: Clock,
-) -> Result<(), HostError> {
+pub fn start(database: Arc<crate::sqlite::Database>, files: Arc<StoreFiles>, clock: Clock) -> Result<(), HostError> {
     let failed = |what: String| HostError::startup(format!("cannot use the store: {what}"));
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
@@ -68,10 +64,7 @@ pub fn start(
             }
         });
     };
-    std::thread::Builder::new()
-        .name("store-alive".into())
-        .spawn(work)
-        .map_err(|error| failed(error.to_string()))?;
+    std::thread::Builder::new().name("store-alive".into()).spawn(work).map_err(|error| failed(error.to_string()))?;
     match wait.recv() {
         Ok(Ok(continuity)) => report(continuity),
         Ok(Err(error)) => return Err(failed(error.to_string())),
@@ -111,9 +104,7 @@ fn now(clock: Clock) -> UnixMilliseconds {
 fn report(continuity: Continuity) {
     if let Continuity::Broken { last_in_use } = continuity {
         let when = vouchsafe_policy::to_rfc3339(last_in_use).unwrap_or_default();
-        log!(
-            "serve: the database was last in use at {when}; single-use tokens issued before now are refused"
-        );
+        log!("serve: the database was last in use at {when}; single-use tokens issued before now are refused");
     }
 }
 
@@ -134,11 +125,7 @@ impl Database for Shared {
         let answer = answer.map_err(unavailable)?;
         match answer.late {
             Some(error) => Err(unavailable(error)),
-            None => Ok(answer
-                .rows
-                .into_iter()
-                .map(|row| row.values.into_iter().map(from_sqlite).collect())
-                .collect()),
+            None => Ok(answer.rows.into_iter().map(|row| row.values.into_iter().map(from_sqlite).collect()).collect()),
         }
     }
 }

@@ -19,17 +19,9 @@ pub struct CpuWatch {
 
 impl CpuWatch {
     pub fn new(deadline: Duration) -> Arc<Self> {
-        let epochs = deadline
-            .as_nanos()
-            .checked_div(EPOCH.as_nanos())
-            .unwrap_or(1)
-            .max(1);
+        let epochs = deadline.as_nanos().checked_div(EPOCH.as_nanos()).unwrap_or(1).max(1);
         let epochs_max = u64::try_from(epochs).unwrap_or(u64::MAX);
-        Arc::new(Self {
-            epochs_max,
-            epochs: AtomicU64::new(0),
-            yielding: AtomicBool::new(false),
-        })
+        Arc::new(Self { epochs_max, epochs: AtomicU64::new(0), yielding: AtomicBool::new(false) })
     }
 
     /// Makes the guest of `store` trap when its count reaches the deadline. Until then, the guest yields to other
@@ -42,10 +34,7 @@ impl CpuWatch {
                 return Ok(UpdateDeadline::Interrupt);
             }
             watch.yielding.store(true, Relaxed);
-            Ok(UpdateDeadline::YieldCustom(
-                1,
-                Box::pin(tokio::task::yield_now()),
-            ))
+            Ok(UpdateDeadline::YieldCustom(1, Box::pin(tokio::task::yield_now())))
         });
     }
 

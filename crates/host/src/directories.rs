@@ -16,11 +16,7 @@ const STICKY: u32 = 0o1000;
 
 /// Directory of compiled code: in the user's cache directory, or in the state directory.
 pub fn cache_directory(state: &Path) -> PathBuf {
-    let absolute = |name| {
-        std::env::var_os(name)
-            .map(PathBuf::from)
-            .filter(|path| path.is_absolute())
-    };
+    let absolute = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
     let owner = |path: &Path| path.metadata().map(|found| found.uid()).ok();
     let is_root = owner(Path::new("/proc/self")) == Some(ROOT);
     let trusted = |path: &Path| !is_root || owner(path) == Some(ROOT);
@@ -49,11 +45,7 @@ fn choose_cache(
 pub fn private_directory(path: &Path) -> Result<(), HostError> {
     let fail = |error: io::Error| HostError::configuration(format!("{}: {error}", path.display()));
     let mut builder = std::fs::DirBuilder::new();
-    builder
-        .recursive(true)
-        .mode(0o700)
-        .create(path)
-        .map_err(fail)?;
+    builder.recursive(true).mode(0o700).create(path).map_err(fail)?;
     let found = std::fs::metadata(path).map_err(fail)?;
     let identity = Identity::of_process(&found);
     let mode = found.permissions().mode();
@@ -62,13 +54,9 @@ pub fn private_directory(path: &Path) -> Result<(), HostError> {
         return Err(HostError::configuration(message).hint("remove it or choose another directory"));
     }
     if let Some(parent) = identity.unsafe_parent(path).map_err(fail)? {
-        let message = format!(
-            "{} is in {}, which is owned or writable by other users",
-            path.display(),
-            parent.display()
-        );
-        return Err(HostError::configuration(message)
-            .hint("choose another directory, or remove the write permission"));
+        let message =
+            format!("{} is in {}, which is owned or writable by other users", path.display(), parent.display());
+        return Err(HostError::configuration(message).hint("choose another directory, or remove the write permission"));
     }
     if mode & 0o077 != 0 {
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o700)).map_err(fail)?;
@@ -139,14 +127,8 @@ mod tests {
         let (cache, home) = (|| Some(cache.clone()), || Some(home.clone()));
         let (all, none) = (|_: &Path| true, |_: &Path| false);
         let path = PathBuf::from;
-        assert_eq!(
-            choose_cache(cache(), home(), all, &state),
-            path("/xdg/vouchsafe")
-        );
-        assert_eq!(
-            choose_cache(None, home(), all, &state),
-            path("/home/a/.cache/vouchsafe")
-        );
+        assert_eq!(choose_cache(cache(), home(), all, &state), path("/xdg/vouchsafe"));
+        assert_eq!(choose_cache(None, home(), all, &state), path("/home/a/.cache/vouchsafe"));
         assert_eq!(choose_cache(None, None, all, &state), path("/state/cache"));
         assert_eq!(choose_cache(None, None, none, &state), path("/state/cache"));
         for (cache, home) in [(cache(), home()), (cache(), None), (None, home())] {
@@ -157,29 +139,16 @@ mod tests {
     #[test]
     fn restricts_own_directory_and_refuses_writable_one() {
         let base = base("own");
-        for (mode, accepted) in [
-            (0o700, true),
-            (0o755, true),
-            (0o750, true),
-            (0o770, false),
-            (0o707, false),
-        ] {
+        for (mode, accepted) in [(0o700, true), (0o755, true), (0o750, true), (0o770, false), (0o707, false)] {
             let path = base.join(format!("{mode:o}"));
             set(&path, mode);
             assert_eq!(private_directory(&path).is_ok(), accepted, "{mode:o}");
-            let after = std::fs::metadata(&path)
-                .expect("there")
-                .permissions()
-                .mode()
-                & 0o777;
+            let after = std::fs::metadata(&path).expect("there").permissions().mode() & 0o777;
             assert_eq!(after, if accepted { 0o700 } else { mode }, "{mode:o}");
         }
         let new = base.join("new/one");
         private_directory(&new).expect("made");
-        assert_eq!(
-            std::fs::metadata(&new).expect("there").permissions().mode() & 0o777,
-            0o700
-        );
+        assert_eq!(std::fs::metadata(&new).expect("there").permissions().mode() & 0o777, 0o700);
         std::fs::remove_dir_all(&base).expect("removed");
     }
 
@@ -193,11 +162,8 @@ mod tests {
             std::os::unix::fs::symlink(&path, &link).expect("a link");
             for path in [path, link] {
                 let made = private_directory(&path).map_err(|failure| failure.message);
-                let refused = format!(
-                    "{} is in {}, which is owned or writable by other users",
-                    path.display(),
-                    parent.display()
-                );
+                let refused =
+                    format!("{} is in {}, which is owned or writable by other users", path.display(), parent.display());
                 let expected = if accepted { Ok(()) } else { Err(refused) };
                 assert_eq!(made, expected, "{mode:o}");
             }
@@ -214,30 +180,14 @@ mod tests {
             set(&base, mode);
             identity.is_writable_for_others(&base.metadata().expect("there"))
         };
-        let identity = |user, group| Identity {
-            user,
-            group,
-            root_owner: ROOT,
-        };
-        assert!(
-            !is_writable(identity(user, group), 0o775),
-            "the process's own group"
-        );
+        let identity = |user, group| Identity { user, group, root_owner: ROOT };
+        assert!(!is_writable(identity(user, group), 0o775), "the process's own group");
         // Only root can give the directory away.
         let away = |id: u32| std::os::unix::fs::chown(&base, Some(id), Some(id)).is_ok();
         if user == ROOT && away(1) {
-            assert!(
-                !is_writable(identity(1, 1), 0o775),
-                "the process's own group"
-            );
-            assert!(
-                !is_writable(identity(1, 2), 0o755),
-                "another group with read permission"
-            );
-            assert!(
-                is_writable(identity(1, 2), 0o775),
-                "another group with write permission"
-            );
+            assert!(!is_writable(identity(1, 1), 0o775), "the process's own group");
+            assert!(!is_writable(identity(1, 2), 0o755), "another group with read permission");
+            assert!(is_writable(identity(1, 2), 0o775), "another group with write permission");
             assert!(!is_writable(identity(1, 2), 0o1775), "a sticky directory");
             assert!(is_writable(identity(2, 1), 0o755), "another owner");
             assert!(is_writable(identity(2, 1), 0o1755), "another owner, sticky");

@@ -37,11 +37,7 @@ fn preopens(version: &str) -> String {
 }
 
 fn environment(version: &str) -> String {
-    let initial_cwd = if version.starts_with("0.2.") {
-        "initial-cwd"
-    } else {
-        "get-initial-cwd"
-    };
+    let initial_cwd = if version.starts_with("0.2.") { "initial-cwd" } else { "get-initial-cwd" };
     format!(
         r#"(component{EMPTY_MODULE}
   (func $environment (result (list (tuple string string)))

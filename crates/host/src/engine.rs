@@ -4,9 +4,7 @@ use crate::directories::private_directory;
 use crate::error::HostError;
 use std::path::Path;
 use std::time::Duration;
-use wasmtime::{
-    Cache, CacheConfig, Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig,
-};
+use wasmtime::{Cache, CacheConfig, Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
 
 /// Length of one epoch, in which the CPU time of guests is measured.
 pub const EPOCH: Duration = Duration::from_millis(10);
@@ -29,8 +27,8 @@ pub fn new(cache: &Path) -> Result<Engine, HostError> {
     private_directory(cache)?;
     let mut settings = CacheConfig::new();
     settings.with_directory(cache);
-    let cache = Cache::new(settings)
-        .map_err(|error| HostError::configuration(format!("{}: {error:#}", cache.display())))?;
+    let cache =
+        Cache::new(settings).map_err(|error| HostError::configuration(format!("{}: {error:#}", cache.display())))?;
     let mut config = Config::new();
     config.wasm_component_model(true);
     config.wasm_component_model_async(true);
@@ -42,9 +40,7 @@ pub fn new(cache: &Path) -> Result<Engine, HostError> {
         config.allocation_strategy(InstanceAllocationStrategy::OnDemand);
         Engine::new(&config)
     });
-    engine.map_err(|error| {
-        HostError::configuration(format!("cannot start the Wasm engine: {error:#}"))
-    })
+    engine.map_err(|error| HostError::configuration(format!("cannot start the Wasm engine: {error:#}")))
 }
 
 fn pooling() -> InstanceAllocationStrategy {
@@ -69,16 +65,14 @@ fn pooling() -> InstanceAllocationStrategy {
 /// Advances the engine's epoch on a thread of its own, for as long as the engine exists.
 pub fn start_epochs(engine: &Engine) -> std::io::Result<()> {
     let engine = engine.weak();
-    std::thread::Builder::new()
-        .name("epochs".into())
-        .spawn(move || {
-            loop {
-                std::thread::sleep(EPOCH);
-                match engine.upgrade() {
-                    Some(engine) => engine.increment_epoch(),
-                    None => return,
-                }
+    std::thread::Builder::new().name("epochs".into()).spawn(move || {
+        loop {
+            std::thread::sleep(EPOCH);
+            match engine.upgrade() {
+                Some(engine) => engine.increment_epoch(),
+                None => return,
             }
-        })?;
+        }
+    })?;
     Ok(())
 }

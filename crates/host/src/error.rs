@@ -21,19 +21,12 @@ pub enum ErrorKind {
 impl HostError {
     /// An option, a file or the environment is wrong.
     pub(crate) fn configuration(message: impl Into<String>) -> Self {
-        Self {
-            kind: ErrorKind::Configuration,
-            message: message.into(),
-            hint: None,
-        }
+        Self { kind: ErrorKind::Configuration, message: message.into(), hint: None }
     }
 
     /// The system, the database or the application is not ready.
     pub(crate) fn startup(message: impl Into<String>) -> Self {
-        Self {
-            kind: ErrorKind::Startup,
-            ..Self::configuration(message)
-        }
+        Self { kind: ErrorKind::Startup, ..Self::configuration(message) }
     }
 
     /// Adds the line that says what to do about it.

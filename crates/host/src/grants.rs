@@ -21,15 +21,8 @@ const POLICIES: &str = "/policies";
 
 /// Opens the databases, copies the bundle, and collects what guests may use.
 pub fn grants(application: &Application, state_dir: &Path) -> Result<Grants, HostError> {
-    let Application {
-        options,
-        manifest,
-        resolved,
-        runtime,
-    } = application;
-    let root = manifest
-        .root()
-        .map_err(|error| HostError::configuration(error.to_string()))?;
+    let Application { options, manifest, resolved, runtime } = application;
+    let root = manifest.root().map_err(|error| HostError::configuration(error.to_string()))?;
     let network = Network {
         allowed: resolved.allowed_outbound_hosts.clone(),
         blocked: runtime.blocked_networks()?,
@@ -40,12 +33,8 @@ pub fn grants(application: &Application, state_dir: &Path) -> Result<Grants, Hos
         private_directory(state_dir)?;
     }
     let paths = runtime.database_paths(&root.sqlite_databases, state_dir)?;
-    let databases = Databases::open(&paths).map_err(|error| {
-        HostError::startup(format!(
-            "cannot open the database in {}: {error}",
-            state_dir.display()
-        ))
-    })?;
+    let databases = Databases::open(&paths)
+        .map_err(|error| HostError::startup(format!("cannot open the database in {}: {error}", state_dir.display())))?;
     let policies = options.policies.as_deref();
     let grants = Grants {
         variables: Arc::new(resolved.variables.clone()),

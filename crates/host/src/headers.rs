@@ -13,11 +13,7 @@ pub struct BadRequest;
 /// of the same name, the last value is the host's, as with Spin.
 pub fn prepare(head: &mut request::Parts, client: SocketAddr) -> Result<(), BadRequest> {
     let authority = authority(head)?;
-    let path = head
-        .uri
-        .path_and_query()
-        .cloned()
-        .unwrap_or_else(|| PathAndQuery::from_static("/"));
+    let path = head.uri.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/"));
     for (name, value) in [
         ("spin-path-info", head.uri.path().to_owned()),
         ("spin-full-url", format!("http://{authority}{path}")),
@@ -47,10 +43,7 @@ fn authority(head: &request::Parts) -> Result<Authority, BadRequest> {
     if second.is_some() {
         return Err(BadRequest);
     }
-    let host = host
-        .map(|host| Authority::try_from(host.as_bytes()))
-        .transpose()
-        .map_err(|_| BadRequest)?;
+    let host = host.map(|host| Authority::try_from(host.as_bytes())).transpose().map_err(|_| BadRequest)?;
     match (head.uri.authority(), host) {
         (Some(target), Some(host)) if *target != host => Err(BadRequest),
         (Some(target), _) => Ok(target.clone()),
@@ -77,17 +70,11 @@ mod tests {
 
     #[test]
     fn last_spin_header_is_from_the_host() {
-        let mut head = parts(
-            "/token?a=b",
-            &[("host", "b.example:80"), ("spin-client-addr", "1.2.3.4:5")],
-        );
+        let mut head = parts("/token?a=b", &[("host", "b.example:80"), ("spin-client-addr", "1.2.3.4:5")]);
         prepare(&mut head, client()).expect("accepted");
         let seen: Vec<_> = head.headers.get_all("spin-client-addr").iter().collect();
         assert_eq!(seen, ["1.2.3.4:5", "192.0.2.1:5"]);
-        assert_eq!(
-            head.headers["spin-full-url"],
-            "http://b.example:80/token?a=b"
-        );
+        assert_eq!(head.headers["spin-full-url"], "http://b.example:80/token?a=b");
         assert_eq!(head.headers["spin-path-info"], "/token");
         assert_eq!(head.uri, "http://b.example:80/token?a=b");
     }
@@ -101,11 +88,7 @@ mod tests {
             ("/", &[("host", "")][..]),
             ("http://a.example/", &[("host", "b.example")][..]),
         ] {
-            assert_eq!(
-                prepare(&mut parts(uri, headers), client()),
-                Err(BadRequest),
-                "{uri} {headers:?}"
-            );
+            assert_eq!(prepare(&mut parts(uri, headers), client()), Err(BadRequest), "{uri} {headers:?}");
         }
     }
 

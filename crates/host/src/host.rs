@@ -57,13 +57,7 @@ impl Application {
                 return Err(error);
             }
         };
-        Ok(Host {
-            app,
-            listener,
-            address,
-            stop: Box::pin(stop),
-            ready,
-        })
+        Ok(Host { app, listener, address, stop: Box::pin(stop), ready })
     }
 }
 
@@ -87,43 +81,20 @@ impl Host {
 }
 
 fn load(application: &Application) -> Result<App, HostError> {
-    let Application {
-        options,
-        manifest,
-        runtime,
-        ..
-    } = application;
-    let state_dir = options
-        .state_dir
-        .clone()
-        .or(runtime.state_dir.clone())
-        .unwrap_or_else(|| PathBuf::from(".state"));
+    let Application { options, manifest, runtime, .. } = application;
+    let state_dir = options.state_dir.clone().or(runtime.state_dir.clone()).unwrap_or_else(|| PathBuf::from(".state"));
     let grants = grants::grants(application, &state_dir)?;
     let composite = compose::compose(manifest, application.base())?;
-    let cache = options
-        .cache_dir
-        .clone()
-        .unwrap_or_else(|| directories::cache_directory(&state_dir));
+    let cache = options.cache_dir.clone().unwrap_or_else(|| directories::cache_directory(&state_dir));
     let engine = engine::new(&cache)?;
-    let failed = |error: wasmtime::Error| {
-        HostError::configuration(format!("cannot load the application: {error:#}"))
-    };
+    let failed = |error: wasmtime::Error| HostError::configuration(format!("cannot load the application: {error:#}"));
     let linker = link(&engine, manifest, &composite.imports)?;
     let component = report_progress(|| Component::from_binary(&engine, &composite.bytes));
     let component = component.map_err(failed)?;
-    let pre = linker
-        .instantiate_pre(&component)
-        .and_then(ServicePre::new)
-        .map_err(failed)?;
+    let pre = linker.instantiate_pre(&component).and_then(ServicePre::new).map_err(failed)?;
     engine::start_epochs(&engine).map_err(|error| HostError::startup(error.to_string()))?;
     let metrics = Arc::clone(&grants.network.metrics);
-    Ok(App::new(Instances {
-        engine,
-        pre,
-        grants,
-        lifetime: options.lifetime,
-        metrics,
-    }))
+    Ok(App::new(Instances { engine, pre, grants, lifetime: options.lifetime, metrics }))
 }
 
 /// Tells a user at a terminal why the first start takes a while. With compiled code in the cache, compiling takes less
@@ -147,9 +118,8 @@ fn report_progress<T>(compile: impl FnOnce() -> T) -> T {
 
 async fn bind(address: SocketAddr, flag: &str) -> Result<(TcpListener, SocketAddr), HostError> {
     vouchsafe_serve::bind(address).await.map_err(|error| {
-        HostError::startup(format!("cannot listen on {address}: {error}")).hint(format!(
-            "another process may be using the port; set another one with {flag}"
-        ))
+        HostError::startup(format!("cannot listen on {address}: {error}"))
+            .hint(format!("another process may be using the port; set another one with {flag}"))
     })
 }
 
@@ -159,14 +129,8 @@ async fn check_ready(app: &App, address: SocketAddr) -> Result<Vec<u8>, HostErro
     let answer = app.get(READY, &address.to_string()).await;
     let why = match answer {
         Ok((status, body)) if status.is_success() => return Ok(body.into()),
-        Ok((status, body)) => format!(
-            "{READY} answered {status}: {}",
-            String::from_utf8_lossy(&body).trim()
-        ),
+        Ok((status, body)) => format!("{READY} answered {status}: {}", String::from_utf8_lossy(&body).trim()),
         Err(error) => format!("{READY} failed: {error}"),
     };
-    Err(
-        HostError::startup(format!("the application is not ready: {why}"))
-            .hint("the log lines above say why"),
-    )
+    Err(HostError::startup(format!("the application is not ready: {why}")).hint("the log lines above say why"))
 }

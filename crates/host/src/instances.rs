@@ -50,12 +50,9 @@ impl HandlerState for Instances {
         let cpu = CpuWatch::new(self.lifetime.cpu_deadline);
         let mut store = self.grants.store(&self.engine, &cpu)?;
         let pre = ProxyPre::P3(self.pre.clone());
-        let proxy = tokio::time::timeout(
-            self.lifetime.request_timeout,
-            pre.instantiate_async(&mut store),
-        )
-        .await
-        .map_err(|_| wasmtime::format_err!("instantiation timed out"))??;
+        let proxy = tokio::time::timeout(self.lifetime.request_timeout, pre.instantiate_async(&mut store))
+            .await
+            .map_err(|_| wasmtime::format_err!("instantiation timed out"))??;
         cpu.record_pause();
         self.metrics.instances_new.fetch_add(1, Relaxed);
         self.metrics.instances_live.fetch_add(1, Relaxed);
@@ -63,16 +60,8 @@ impl HandlerState for Instances {
             store,
             proxy,
             view: GuestState::http,
-            expiration: Expiration {
-                lifetime: self.lifetime,
-                cpu: Arc::clone(&cpu),
-                sleep: None,
-            },
-            state: Worker {
-                lifetime: self.lifetime,
-                metrics: Arc::clone(&self.metrics),
-                cpu,
-            },
+            expiration: Expiration { lifetime: self.lifetime, cpu: Arc::clone(&cpu), sleep: None },
+            state: Worker { lifetime: self.lifetime, metrics: Arc::clone(&self.metrics), cpu },
         })
     }
 }
@@ -85,12 +74,7 @@ pub struct Expiration {
 }
 
 impl WorkerExpiration for Expiration {
-    fn poll(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        status: WorkerStatus,
-        start: Instant,
-    ) -> Poll<()> {
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>, status: WorkerStatus, start: Instant) -> Poll<()> {
         // Called whenever the instance's event loop has nothing to run.
         self.cpu.record_pause();
         let allowed = match status {
@@ -98,15 +82,10 @@ impl WorkerExpiration for Expiration {
             WorkerStatus::Requests => self.lifetime.request_timeout.saturating_add(UNRESPONSIVE),
             WorkerStatus::PostReturn => POST_RETURN,
         };
-        let Some(deadline) = start
-            .checked_add(allowed)
-            .map(tokio::time::Instant::from_std)
-        else {
+        let Some(deadline) = start.checked_add(allowed).map(tokio::time::Instant::from_std) else {
             return Poll::Pending;
         };
-        let sleep = self
-            .sleep
-            .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
+        let sleep = self.sleep.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
         if sleep.deadline() != deadline {
             sleep.as_mut().reset(deadline);
         }
@@ -153,11 +132,7 @@ impl WorkerState for Worker {
             && !self.metrics.draining.load(Relaxed)
         {
             self.metrics.traps.fetch_add(1, Relaxed);
-            let reason = if self.cpu.is_exceeded() {
-                "cpu deadline"
-            } else {
-                "trap"
-            };
+            let reason = if self.cpu.is_exceeded() { "cpu deadline" } else { "trap" };
             // Debug output includes the Wasm backtrace, which has function names but no data.
             log!("serve: instance terminated, its requests failed ({reason}): {error:?}");
         }

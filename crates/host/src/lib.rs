@@ -13,10 +13,7 @@
 //! Invariants: a dependency reaches nothing that it does not inherit; a guest connects to no address that was not
 //! checked; no client holds a connection, an instance or a CPU without a bound.
 
-#![cfg_attr(
-    test,
-    allow(clippy::arithmetic_side_effects, reason = "tests may panic")
-)]
+#![cfg_attr(test, allow(clippy::arithmetic_side_effects, reason = "tests may panic"))]
 
 mod app;
 mod application;

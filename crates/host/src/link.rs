@@ -18,34 +18,28 @@ pub fn link(
     let mut link = || -> wasmtime::Result<()> {
         wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
         wasmtime_wasi::p3::add_to_linker(&mut linker)?;
-        wasmtime_wasi_http::p3::bindings::http::types::add_to_linker::<
-            _,
-            wasmtime_wasi_http::WasiHttp,
-        >(&mut linker, wasmtime_wasi_http::WasiHttpView::http)
+        wasmtime_wasi_http::p3::bindings::http::types::add_to_linker::<_, wasmtime_wasi_http::WasiHttp>(
+            &mut linker,
+            wasmtime_wasi_http::WasiHttpView::http,
+        )
     };
-    let failed = |error: wasmtime::Error| {
-        HostError::configuration(format!("cannot link the host functions: {error:#}"))
-    };
+    let failed =
+        |error: wasmtime::Error| HostError::configuration(format!("cannot link the host functions: {error:#}"));
     link().map_err(failed)?;
-    let root = manifest
-        .root()
-        .map_err(|error| HostError::configuration(error.to_string()))?;
+    let root = manifest.root().map_err(|error| HostError::configuration(error.to_string()))?;
     for import in imports {
         let Need::Granted(capability) = need_of(import) else {
             continue;
         };
         let (granted, added) = match capability {
             Capability::Variables => (true, spin::add_variables(&mut linker)),
-            Capability::SqliteDatabases => (
-                !root.sqlite_databases.is_empty(),
-                spin::add_sqlite(&mut linker),
-            ),
+            Capability::SqliteDatabases => (!root.sqlite_databases.is_empty(), spin::add_sqlite(&mut linker)),
             Capability::AllowedOutboundHosts => (
                 !manifest.allowed_outbound_hosts().is_empty(),
-                wasmtime_wasi_http::p3::bindings::http::client::add_to_linker::<
-                    _,
-                    wasmtime_wasi_http::WasiHttp,
-                >(&mut linker, wasmtime_wasi_http::WasiHttpView::http),
+                wasmtime_wasi_http::p3::bindings::http::client::add_to_linker::<_, wasmtime_wasi_http::WasiHttp>(
+                    &mut linker,
+                    wasmtime_wasi_http::WasiHttpView::http,
+                ),
             ),
             Capability::Environment | Capability::Files => (true, Ok(())),
         };

@@ -18,8 +18,7 @@ const ROUTES: &[&str] = &[
 ];
 /// Upper bounds of the latency histogram, in microseconds.
 const BUCKETS_US: [u64; 14] = [
-    500, 1_000, 2_000, 3_000, 5_000, 7_500, 10_000, 25_000, 50_000, 100_000, 250_000, 1_000_000,
-    5_000_000, 30_000_000,
+    500, 1_000, 2_000, 3_000, 5_000, 7_500, 10_000, 25_000, 50_000, 100_000, 250_000, 1_000_000, 5_000_000, 30_000_000,
 ];
 
 /// Outcome of an outbound request.
@@ -72,11 +71,7 @@ pub struct Metrics {
 impl Metrics {
     /// Counts an answered request.
     pub fn record_request(&self, path: &str, status: u16, took: Duration) {
-        let route = ROUTES
-            .iter()
-            .find(|route| **route == path)
-            .copied()
-            .unwrap_or("other");
+        let route = ROUTES.iter().find(|route| **route == path).copied().unwrap_or("other");
         increase(&self.requests, (route, status));
         let took_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
         let mut latencies = lock(&self.latency);
@@ -107,10 +102,9 @@ impl Metrics {
             let labels = [("host", host.as_str()), ("outcome", outcome.name())];
             text.sample("vouchsafe_outbound_total", &labels, count);
         }
-        for (name, value) in [
-            ("vouchsafe_instances_live", &self.instances_live),
-            ("vouchsafe_connections_live", &self.connections),
-        ] {
+        for (name, value) in
+            [("vouchsafe_instances_live", &self.instances_live), ("vouchsafe_connections_live", &self.connections)]
+        {
             text.gauge(name, value.load(Relaxed));
         }
         for (name, value) in [
@@ -135,17 +129,9 @@ impl Metrics {
             text.help(name, help);
             text.gauge(name, bytes);
         };
-        size(
-            "vouchsafe_store_bytes",
-            "Size of the store's database and its write-ahead log.",
-            files.bytes(),
-        );
+        size("vouchsafe_store_bytes", "Size of the store's database and its write-ahead log.", files.bytes());
         if let Some(bytes) = files.free_bytes() {
-            size(
-                "vouchsafe_store_free_bytes",
-                "Free bytes of the file system that the store's database is on.",
-                bytes,
-            );
+            size("vouchsafe_store_free_bytes", "Free bytes of the file system that the store's database is on.", bytes);
         }
     }
 
@@ -200,10 +186,7 @@ mod tests {
             "vouchsafe_request_duration_seconds_count{route=\"/token\"} 1",
             "vouchsafe_outbound_total{host=\"a.example\",outcome=\"timed_out\"} 1",
         ] {
-            assert!(
-                text.lines().any(|found| found == line),
-                "{line} is not in\n{text}"
-            );
+            assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
         }
         assert!(!text.contains("wp-admin"));
         assert!(!text.contains("vouchsafe_store"), "there is no store");

@@ -19,8 +19,7 @@ impl Networks {
             if text == "private" {
                 networks.private = true;
             } else {
-                let range =
-                    IpNet::from_str(text).or_else(|_| IpAddr::from_str(text).map(IpNet::from));
+                let range = IpNet::from_str(text).or_else(|_| IpAddr::from_str(text).map(IpNet::from));
                 networks.ranges.push(range.map_err(|_| text.clone())?);
             }
         }
@@ -30,8 +29,7 @@ impl Networks {
     /// Whether `address` is blocked. An IPv4 address embedded in an IPv6 address counts as the IPv4 address.
     pub fn contains(&self, address: IpAddr) -> bool {
         let address = unwrap_ipv4(address);
-        (self.private && is_private(address))
-            || self.ranges.iter().any(|range| range.contains(&address))
+        (self.private && is_private(address)) || self.ranges.iter().any(|range| range.contains(&address))
     }
 }
 
@@ -42,11 +40,7 @@ fn unwrap_ipv4(address: IpAddr) -> IpAddr {
     };
     let nat64 = (v6.to_bits() >> 32) == (0x0064_ff9b_u128 << 64);
     let low = Ipv4Addr::from_bits(u32::try_from(v6.to_bits() & u128::from(u32::MAX)).unwrap_or(0));
-    if nat64 {
-        IpAddr::V4(low)
-    } else {
-        v6.to_ipv4_mapped().map_or(address, IpAddr::V4)
-    }
+    if nat64 { IpAddr::V4(low) } else { v6.to_ipv4_mapped().map_or(address, IpAddr::V4) }
 }
 
 /// Whether `address` is reachable from the internet. The wildcard addresses (`0.0.0.0`, `::`) count as private.
@@ -100,9 +94,7 @@ mod tests {
 
     fn blocks(networks: &[&str], address: &str) -> bool {
         let texts: Vec<String> = networks.iter().map(|&text| text.to_owned()).collect();
-        Networks::parse(&texts)
-            .expect("networks")
-            .contains(address.parse().expect(address))
+        Networks::parse(&texts).expect("networks").contains(address.parse().expect(address))
     }
 
     #[test]
@@ -164,10 +156,7 @@ mod tests {
     #[test]
     fn refuses_invalid_networks() {
         for text in ["privat", "10.0.0.0/33", "10.0.0/8", "::/129", ""] {
-            assert_eq!(
-                Networks::parse(&[text.to_owned()]).map(|_| ()),
-                Err(text.to_owned())
-            );
+            assert_eq!(Networks::parse(&[text.to_owned()]).map(|_| ()), Err(text.to_owned()));
         }
     }
 

@@ -74,8 +74,7 @@ struct Timeouts {
 impl Timeouts {
     fn new(options: Option<RequestOptions>) -> Self {
         let options = options.unwrap_or_default();
-        let bounded =
-            |asked: Option<Duration>| asked.unwrap_or(STEP_TIMEOUT_MAX).min(STEP_TIMEOUT_MAX);
+        let bounded = |asked: Option<Duration>| asked.unwrap_or(STEP_TIMEOUT_MAX).min(STEP_TIMEOUT_MAX);
         Self {
             connect: bounded(options.connect_timeout),
             first_byte: bounded(options.first_byte_timeout),
@@ -86,31 +85,21 @@ impl Timeouts {
 
 impl Network {
     fn allows(&self, scheme: &str, host: &str, port: u16) -> bool {
-        self.allowed
-            .iter()
-            .any(|pattern| pattern.allows(scheme, host, port))
+        self.allowed.iter().any(|pattern| pattern.allows(scheme, host, port))
     }
 
     /// The host's name in metrics: only names in the manifest, so that guests can't create any number of series.
     fn label(&self, uri: &Uri) -> String {
         let host = uri.host().unwrap_or_default().to_ascii_lowercase();
-        let known = self
-            .allowed
-            .iter()
-            .any(|pattern| pattern.exact_host() == Some(host.as_str()));
+        let known = self.allowed.iter().any(|pattern| pattern.exact_host() == Some(host.as_str()));
         if known { host } else { "other".to_owned() }
     }
 
     async fn resolve(&self, host: &str, port: u16) -> Result<Vec<SocketAddr>, Error> {
         let bare = host.trim_start_matches('[').trim_end_matches(']');
-        let found = tokio::net::lookup_host((bare, port))
-            .await
-            .map_err(|_| Error::DestinationNotFound)?;
+        let found = tokio::net::lookup_host((bare, port)).await.map_err(|_| Error::DestinationNotFound)?;
         let addresses: Vec<SocketAddr> = found.collect();
-        if addresses
-            .iter()
-            .any(|address| self.blocked.contains(address.ip()))
-        {
+        if addresses.iter().any(|address| self.blocked.contains(address.ip())) {
             return Err(Error::DestinationIpProhibited);
         }
         Ok(addresses)
@@ -135,16 +124,10 @@ impl Network {
         if !tls {
             return Ok(Box::new(stream));
         }
-        let bare = host
-            .trim_start_matches('[')
-            .trim_end_matches(']')
-            .to_owned();
-        let name = rustls::pki_types::ServerName::try_from(bare)
-            .map_err(|_| Error::HttpRequestUriInvalid)?;
+        let bare = host.trim_start_matches('[').trim_end_matches(']').to_owned();
+        let name = rustls::pki_types::ServerName::try_from(bare).map_err(|_| Error::HttpRequestUriInvalid)?;
         let connector = tokio_rustls::TlsConnector::from(self.tls.of(host));
-        Ok(Box::new(
-            connector.connect(name, stream).await.map_err(Error::Tls)?,
-        ))
+        Ok(Box::new(connector.connect(name, stream).await.map_err(Error::Tls)?))
     }
 }
 
@@ -160,12 +143,10 @@ async fn send(network: &Network, mut request: Request<WasiBody>, timeouts: Timeo
     if !network.allows(scheme, &host, port) {
         return Err(Error::HttpRequestDenied);
     }
-    let stream = timeout(timeouts.connect, network.open(tls, &host, port))
-        .await
-        .map_err(|_| Error::ConnectionTimeout)??;
+    let stream =
+        timeout(timeouts.connect, network.open(tls, &host, port)).await.map_err(|_| Error::ConnectionTimeout)??;
     *request.uri_mut() = origin_form(uri)?;
-    let (mut sender, connection) =
-        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
     // Connections are not pooled: each ends with its response's body, or when the guest drops that.
     let driver = tokio::spawn(connection);
     let guard = AbortOnDrop(driver.abort_handle());
@@ -186,10 +167,7 @@ async fn send(network: &Network, mut request: Request<WasiBody>, timeouts: Timeo
 fn origin_form(uri: &Uri) -> Result<Uri, Error> {
     let path = uri.path_and_query().map_or("/", |path| path.as_str());
     let path = if path.is_empty() { "/" } else { path };
-    Uri::builder()
-        .path_and_query(path)
-        .build()
-        .map_err(|_| Error::HttpRequestUriInvalid)
+    Uri::builder().path_and_query(path).build().map_err(|_| Error::HttpRequestUriInvalid)
 }
 
 struct AbortOnDrop(tokio::task::AbortHandle);
@@ -210,12 +188,7 @@ struct TimedBody {
 
 impl TimedBody {
     fn new(incoming: hyper::body::Incoming, idle_max: Duration, connection: AbortOnDrop) -> Self {
-        Self {
-            incoming,
-            idle_max,
-            idle: Box::pin(tokio::time::sleep(idle_max)),
-            _connection: connection,
-        }
+        Self { incoming, idle_max, idle: Box::pin(tokio::time::sleep(idle_max)), _connection: connection }
     }
 }
 
@@ -229,17 +202,11 @@ impl http_body::Body for TimedBody {
     ) -> Poll<Option<Result<http_body::Frame<Bytes>, Error>>> {
         match Pin::new(&mut self.incoming).poll_frame(cx) {
             Poll::Ready(frame) => {
-                let deadline = Instant::now()
-                    .checked_add(self.idle_max)
-                    .unwrap_or_else(Instant::now);
+                let deadline = Instant::now().checked_add(self.idle_max).unwrap_or_else(Instant::now);
                 self.idle.as_mut().reset(deadline);
                 Poll::Ready(frame.map(|frame| frame.map_err(Error::from)))
             }
-            Poll::Pending => self
-                .idle
-                .as_mut()
-                .poll(cx)
-                .map(|()| Some(Err(Error::ConnectionReadTimeout))),
+            Poll::Pending => self.idle.as_mut().poll(cx).map(|()| Some(Err(Error::ConnectionReadTimeout))),
         }
     }
 

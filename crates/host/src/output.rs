@@ -24,11 +24,7 @@ impl Output {
             None => return,
         };
         // If standard error is closed, guests carry on without it.
-        drop(
-            std::io::stderr()
-                .lock()
-                .write_all(pending.get(..complete).unwrap_or_default()),
-        );
+        drop(std::io::stderr().lock().write_all(pending.get(..complete).unwrap_or_default()));
         pending.drain(..complete);
     }
 }
@@ -46,11 +42,7 @@ impl StdoutStream for Output {
 }
 
 impl AsyncWrite for Output {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<std::io::Result<usize>> {
+    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<std::io::Result<usize>> {
         self.append(bytes);
         Poll::Ready(Ok(bytes.len()))
     }

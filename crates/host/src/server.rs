@@ -8,11 +8,8 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use vouchsafe_serve::{CONNECTIONS_MAX, Drain, Limits, log, serve_connection};
 
-const LIMITS: Limits = Limits {
-    connections_max: CONNECTIONS_MAX,
-    header_bytes_max: 64 * 1024,
-    drain_max: Duration::from_secs(10),
-};
+const LIMITS: Limits =
+    Limits { connections_max: CONNECTIONS_MAX, header_bytes_max: 64 * 1024, drain_max: Duration::from_secs(10) };
 
 /// Serves `app` until `stop` completes, then lets requests in flight finish.
 pub async fn serve(app: Arc<App>, listener: TcpListener, stop: impl Future<Output = ()>) {
@@ -23,10 +20,7 @@ pub async fn serve(app: Arc<App>, listener: TcpListener, stop: impl Future<Outpu
     let connect = |stream, client, drain| Some(connection(Arc::clone(&app), stream, client, drain));
     let open = vouchsafe_serve::serve("serve", listener, LIMITS, stop, connect).await;
     if open > 0 {
-        log!(
-            "serve: {open} connections did not end within {} s",
-            LIMITS.drain_max.as_secs()
-        );
+        log!("serve: {open} connections did not end within {} s", LIMITS.drain_max.as_secs());
     }
 }
 

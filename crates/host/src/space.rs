@@ -14,10 +14,7 @@ impl StoreFiles {
         // SQLite chooses this name.
         let mut log = OsString::from(&database);
         log.push("-wal");
-        Self {
-            database,
-            log: log.into(),
-        }
+        Self { database, log: log.into() }
     }
 
     /// Size of the database and its write-ahead log, in bytes.

@@ -26,10 +26,7 @@ pub fn add_sqlite(linker: &mut Linker<GuestState>) -> wasmtime::Result<()> {
 impl variables::Host for GuestState {}
 
 impl<T> variables::HostWithStore<T> for Spin {
-    async fn get(
-        store: &Accessor<T, Self>,
-        name: String,
-    ) -> wasmtime::Result<Result<String, variables::Error>> {
+    async fn get(store: &Accessor<T, Self>, name: String) -> wasmtime::Result<Result<String, variables::Error>> {
         Ok(store.with(|mut access| {
             let value = access.get().variables.get(&name).cloned();
             value.ok_or(variables::Error::Undefined(name))
@@ -40,10 +37,7 @@ impl<T> variables::HostWithStore<T> for Spin {
 impl sqlite::Host for GuestState {}
 
 impl GuestState {
-    fn open(
-        &mut self,
-        label: &str,
-    ) -> wasmtime::Result<Result<Resource<Connection>, sqlite::Error>> {
+    fn open(&mut self, label: &str) -> wasmtime::Result<Result<Resource<Connection>, sqlite::Error>> {
         if let Err(error) = self.databases.get(label) {
             return Ok(Err(error));
         }
@@ -58,10 +52,7 @@ impl GuestState {
 }
 
 impl sqlite::HostConnection for GuestState {
-    async fn open(
-        &mut self,
-        label: String,
-    ) -> wasmtime::Result<Result<Resource<Connection>, sqlite::Error>> {
+    async fn open(&mut self, label: String) -> wasmtime::Result<Result<Resource<Connection>, sqlite::Error>> {
         GuestState::open(self, &label)
     }
 
@@ -74,10 +65,7 @@ impl sqlite::HostConnection for GuestState {
         let answer = self.database(&handle)?.query(statement, parameters).await;
         Ok(answer.and_then(|answer| match answer.late {
             Some(error) => Err(error),
-            None => Ok(sqlite::QueryResult {
-                columns: answer.columns,
-                rows: answer.rows,
-            }),
+            None => Ok(sqlite::QueryResult { columns: answer.columns, rows: answer.rows }),
         }))
     }
 
@@ -96,11 +84,7 @@ impl sqlite::HostConnection for GuestState {
 }
 
 /// Columns, rows, and the outcome, which a guest must await to know whether a write succeeded.
-type Streamed = (
-    Vec<String>,
-    StreamReader<sqlite::RowResult>,
-    FutureReader<Result<(), sqlite::Error>>,
-);
+type Streamed = (Vec<String>, StreamReader<sqlite::RowResult>, FutureReader<Result<(), sqlite::Error>>);
 
 impl<T: 'static> sqlite::HostConnectionWithStore<T> for Spin {
     async fn open_async(
@@ -124,24 +108,17 @@ impl<T: 'static> sqlite::HostConnectionWithStore<T> for Spin {
         let outcome = answer.late.map_or(Ok(()), Err);
         store.with(|mut access| {
             let rows = StreamReader::new(&mut access, answer.rows)?;
-            let outcome =
-                FutureReader::new(&mut access, async move { wasmtime::error::Ok(outcome) })?;
+            let outcome = FutureReader::new(&mut access, async move { wasmtime::error::Ok(outcome) })?;
             Ok(Ok((answer.columns, rows, outcome)))
         })
     }
 
-    async fn last_insert_rowid_async(
-        store: &Accessor<T, Self>,
-        handle: Resource<Connection>,
-    ) -> wasmtime::Result<i64> {
+    async fn last_insert_rowid_async(store: &Accessor<T, Self>, handle: Resource<Connection>) -> wasmtime::Result<i64> {
         let database = store.with(|mut access| access.get().database(&handle))?;
         Ok(database.last_insert_rowid().await?)
     }
 
-    async fn changes_async(
-        store: &Accessor<T, Self>,
-        handle: Resource<Connection>,
-    ) -> wasmtime::Result<u64> {
+    async fn changes_async(store: &Accessor<T, Self>, handle: Resource<Connection>) -> wasmtime::Result<u64> {
         let database = store.with(|mut access| access.get().database(&handle))?;
         Ok(database.changes().await?)
     }

@@ -35,9 +35,7 @@ impl Databases {
             make_private(path);
             Ok((label.clone(), Arc::new(Database::open(path)?)))
         };
-        Ok(Self(
-            paths.iter().map(open).collect::<rusqlite::Result<_>>()?,
-        ))
+        Ok(Self(paths.iter().map(open).collect::<rusqlite::Result<_>>()?))
     }
 
     /// The database `label`. Only databases that the manifest grants are here.
@@ -63,10 +61,7 @@ impl Database {
             .name("sqlite".into())
             .spawn(move || group::run_jobs(&connection, &receiver))
             .map_err(|_| rusqlite::Error::InvalidQuery)?;
-        Ok(Self {
-            jobs,
-            path: path.to_owned(),
-        })
+        Ok(Self { jobs, path: path.to_owned() })
     }
 
     /// Sends a job to the connection's thread. The job runs even if the caller is dropped.
@@ -79,12 +74,7 @@ impl Database {
 
     /// Runs one statement to its end. Its writes are committed when this returns.
     pub async fn query(&self, statement: String, parameters: Vec<Value>) -> Result<Answer, Error> {
-        self.submit(|reply| Job::Query {
-            statement,
-            parameters,
-            reply,
-        })
-        .await?
+        self.submit(|reply| Job::Query { statement, parameters, reply }).await?
     }
 
     /// Rowid of the connection's last insert, by any guest.
@@ -108,10 +98,7 @@ mod tests {
     }
 
     async fn run(database: &Database, statement: &str, parameters: Vec<Value>) -> Answer {
-        database
-            .query(statement.to_owned(), parameters)
-            .await
-            .expect(statement)
+        database.query(statement.to_owned(), parameters).await.expect(statement)
     }
 
     #[tokio::test]
@@ -125,17 +112,9 @@ mod tests {
                 Value::Null,
             ]
         };
-        let answer = run(
-            &database(),
-            "SELECT ? AS a, ? AS b, ? AS c, ? AS d, ? AS e",
-            values(),
-        )
-        .await;
+        let answer = run(&database(), "SELECT ? AS a, ? AS b, ? AS c, ? AS d, ? AS e", values()).await;
         assert_eq!(answer.columns, ["a", "b", "c", "d", "e"]);
-        assert_eq!(
-            format!("{:?}", answer.rows[0].values),
-            format!("{:?}", values())
-        );
+        assert_eq!(format!("{:?}", answer.rows[0].values), format!("{:?}", values()));
         assert!(answer.late.is_none());
     }
 
@@ -147,10 +126,7 @@ mod tests {
         let answer = run(&database, "INSERT INTO t VALUES ('a') RETURNING k", vec![]).await;
         assert!(answer.rows.is_empty());
         assert!(matches!(answer.late, Some(Error::Io(text)) if text.contains("UNIQUE")));
-        let refused = database
-            .query("SELEC 1".to_owned(), vec![])
-            .await
-            .map(|_| ());
+        let refused = database.query("SELEC 1".to_owned(), vec![]).await.map(|_| ());
         assert!(matches!(refused, Err(Error::Io(text)) if text.contains("syntax error")));
     }
 
@@ -159,11 +135,7 @@ mod tests {
         let database = database();
         for (bytes, expected) in [(RESULT_BYTES_MAX, true), (RESULT_BYTES_MAX + 1, false)] {
             let answer = run(&database, &format!("SELECT zeroblob({bytes})"), vec![]).await;
-            assert_eq!(
-                (answer.rows.len() == 1, answer.late.is_none()),
-                (expected, expected),
-                "{bytes}"
-            );
+            assert_eq!((answer.rows.len() == 1, answer.late.is_none()), (expected, expected), "{bytes}");
         }
     }
 
@@ -205,9 +177,6 @@ mod tests {
     #[test]
     fn denies_ungranted_database() {
         let databases = Databases::default();
-        assert!(matches!(
-            databases.get("default").map(|_| ()),
-            Err(Error::AccessDenied)
-        ));
+        assert!(matches!(databases.get("default").map(|_| ()), Err(Error::AccessDenied)));
     }
 }

@@ -38,15 +38,9 @@ pub struct GuestState {
 
 impl Grants {
     /// Creates the store of one instance.
-    pub fn store(
-        &self,
-        engine: &Engine,
-        cpu: &Arc<CpuWatch>,
-    ) -> wasmtime::Result<Store<GuestState>> {
+    pub fn store(&self, engine: &Engine, cpu: &Arc<CpuWatch>) -> wasmtime::Result<Store<GuestState>> {
         let mut wasi = WasiCtx::builder();
-        wasi.stdout(Output::default())
-            .stderr(Output::default())
-            .wall_clock(self.clock);
+        wasi.stdout(Output::default()).stderr(Output::default()).wall_clock(self.clock);
         // Guests read a few small files when an instance starts. Moving each read to another thread would take far
         // longer than the read.
         wasi.allow_blocking_current_thread(true);
@@ -63,9 +57,7 @@ impl Grants {
             wasi: wasi.build(),
             http: WasiHttpCtx::new(),
             outbound: Outbound(Arc::clone(&self.network)),
-            limits: StoreLimitsBuilder::new()
-                .memory_size(MEMORY_BYTES_MAX)
-                .build(),
+            limits: StoreLimitsBuilder::new().memory_size(MEMORY_BYTES_MAX).build(),
         };
         let mut store = Store::new(engine, state);
         store.limiter(|state| &mut state.limits);
@@ -76,19 +68,12 @@ impl Grants {
 
 impl WasiView for GuestState {
     fn ctx(&mut self) -> WasiCtxView<'_> {
-        WasiCtxView {
-            ctx: &mut self.wasi,
-            table: &mut self.table,
-        }
+        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
     }
 }
 
 impl WasiHttpView for GuestState {
     fn http(&mut self) -> WasiHttpCtxView<'_> {
-        WasiHttpCtxView {
-            hooks: &mut self.outbound,
-            table: &mut self.table,
-            ctx: &mut self.http,
-        }
+        WasiHttpCtxView { hooks: &mut self.outbound, table: &mut self.table, ctx: &mut self.http }
     }
 }

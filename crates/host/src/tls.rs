@@ -20,30 +20,19 @@ impl Tls {
     /// Reads the certificates of every `[[client_tls]]` that names `component`.
     pub fn new(settings: &[ClientTls], component: &str) -> Result<Self, HostError> {
         let mut by_host = BTreeMap::new();
-        for setting in settings
-            .iter()
-            .filter(|setting| setting.component_ids.iter().any(|id| id == component))
-        {
+        for setting in settings.iter().filter(|setting| setting.component_ids.iter().any(|id| id == component)) {
             let config = Arc::new(client_config(setting)?);
             for host in &setting.hosts {
                 by_host.insert(host.to_ascii_lowercase(), Arc::clone(&config));
             }
         }
-        let public = Arc::new(
-            builder()?
-                .with_root_certificates(public_roots())
-                .with_no_client_auth(),
-        );
+        let public = Arc::new(builder()?.with_root_certificates(public_roots()).with_no_client_auth());
         Ok(Self { public, by_host })
     }
 
     /// Settings for a connection to `host`.
     pub fn of(&self, host: &str) -> Arc<ClientConfig> {
-        Arc::clone(
-            self.by_host
-                .get(&host.to_ascii_lowercase())
-                .unwrap_or(&self.public),
-        )
+        Arc::clone(self.by_host.get(&host.to_ascii_lowercase()).unwrap_or(&self.public))
     }
 }
 
@@ -56,21 +45,13 @@ fn builder() -> Result<Builder, HostError> {
 }
 
 fn public_roots() -> RootCertStore {
-    RootCertStore {
-        roots: webpki_roots::TLS_SERVER_ROOTS.into(),
-    }
+    RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.into() }
 }
 
 fn client_config(setting: &ClientTls) -> Result<ClientConfig, HostError> {
     // As with Spin, a file replaces the public roots unless they are requested as well.
-    let with_public = setting
-        .ca_use_webpki_roots
-        .unwrap_or(setting.ca_roots_file.is_none());
-    let mut roots = if with_public {
-        public_roots()
-    } else {
-        RootCertStore::empty()
-    };
+    let with_public = setting.ca_use_webpki_roots.unwrap_or(setting.ca_roots_file.is_none());
+    let mut roots = if with_public { public_roots() } else { RootCertStore::empty() };
     if let Some(path) = &setting.ca_roots_file {
         add_roots(&mut roots, path)?;
     }
@@ -79,9 +60,7 @@ fn client_config(setting: &ClientTls) -> Result<ClientConfig, HostError> {
         (None, None) => Ok(builder.with_no_client_auth()),
         (Some(certificate), Some(key)) => {
             let private = PrivateKeyDer::from_pem_file(key).map_err(|error| wrong(key, &error))?;
-            builder
-                .with_client_auth_cert(read_certificates(certificate)?, private)
-                .map_err(|error| wrong(key, &error))
+            builder.with_client_auth_cert(read_certificates(certificate)?, private).map_err(|error| wrong(key, &error))
         }
         _ => Err(HostError::configuration(
             "client_tls: client_cert_file and client_private_key_file must be set together",

@@ -14,11 +14,7 @@ const VALUE_BYTES_MAX: u64 = 64 * 1024;
 const READ_BY_OTHERS: u32 = 0o044;
 
 /// Collects values for the manifest's variables from all sources but its defaults.
-pub fn collect(
-    manifest: &Manifest,
-    flags: &[String],
-    dotenv: &Path,
-) -> Result<BTreeMap<String, String>, HostError> {
+pub fn collect(manifest: &Manifest, flags: &[String], dotenv: &Path) -> Result<BTreeMap<String, String>, HostError> {
     let mut values = BTreeMap::new();
     let file = read_dotenv(dotenv)?;
     for name in manifest.variables().keys() {
@@ -27,9 +23,7 @@ pub fn collect(
             Ok(value) => Some(value),
             Err(std::env::VarError::NotPresent) => file.get(&key).cloned(),
             Err(std::env::VarError::NotUnicode(_)) => {
-                return Err(HostError::configuration(format!(
-                    "{key} is not valid UTF-8"
-                )));
+                return Err(HostError::configuration(format!("{key} is not valid UTF-8")));
             }
         };
         if let Some(value) = value {
@@ -51,8 +45,7 @@ pub fn warnings(manifest: &Manifest, flags: &[String], dotenv: &Path) -> Vec<Str
     };
     let of_flag = |flag: &'_ String| {
         let (name, path) = flag.split_once("=@")?;
-        (!name.contains('=') && is_secret(name))
-            .then(|| (name.to_owned(), Path::new(path).to_owned()))
+        (!name.contains('=') && is_secret(name)).then(|| (name.to_owned(), Path::new(path).to_owned()))
     };
     let in_dotenv = read_dotenv(dotenv).unwrap_or_default();
     let secrets = manifest.variables().keys().filter(|name| is_secret(name));
@@ -86,35 +79,22 @@ fn parse_flag(flag: &str) -> Result<(String, String), HostError> {
 }
 
 fn read_value(name: &str, path: &Path) -> Result<String, HostError> {
-    let fail = |why: String| {
-        HostError::configuration(format!("variable `{name}` from {}: {why}", path.display()))
-    };
-    let size = std::fs::metadata(path)
-        .map_err(|error| fail(error.to_string()))?
-        .len();
+    let fail = |why: String| HostError::configuration(format!("variable `{name}` from {}: {why}", path.display()));
+    let size = std::fs::metadata(path).map_err(|error| fail(error.to_string()))?.len();
     if size > VALUE_BYTES_MAX {
-        return Err(fail(format!(
-            "the file has {size} bytes, more than the maximum of {VALUE_BYTES_MAX}"
-        )));
+        return Err(fail(format!("the file has {size} bytes, more than the maximum of {VALUE_BYTES_MAX}")));
     }
     let text = std::fs::read_to_string(path).map_err(|error| fail(error.to_string()))?;
     // The line break that editors add at the end is not part of the value.
-    Ok(text
-        .strip_suffix('\n')
-        .map_or(text.as_str(), |t| t.strip_suffix('\r').unwrap_or(t))
-        .to_owned())
+    Ok(text.strip_suffix('\n').map_or(text.as_str(), |t| t.strip_suffix('\r').unwrap_or(t)).to_owned())
 }
 
 fn read_dotenv(path: &Path) -> Result<BTreeMap<String, String>, HostError> {
     match std::fs::read_to_string(path) {
-        Ok(text) => parse_dotenv(&text).map_err(|line| {
-            HostError::configuration(format!("{}:{line}: expected NAME=VALUE", path.display()))
-        }),
+        Ok(text) => parse_dotenv(&text)
+            .map_err(|line| HostError::configuration(format!("{}:{line}: expected NAME=VALUE", path.display()))),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(BTreeMap::new()),
-        Err(error) => Err(HostError::configuration(format!(
-            "{}: {error}",
-            path.display()
-        ))),
+        Err(error) => Err(HostError::configuration(format!("{}: {error}", path.display()))),
     }
 }
 
@@ -134,10 +114,7 @@ fn parse_dotenv(text: &str) -> Result<BTreeMap<String, String>, usize> {
 }
 
 fn unquote(value: &str) -> &str {
-    ['"', '\'']
-        .into_iter()
-        .find_map(|quote| value.strip_prefix(quote)?.strip_suffix(quote))
-        .unwrap_or(value)
+    ['"', '\''].into_iter().find_map(|quote| value.strip_prefix(quote)?.strip_suffix(quote)).unwrap_or(value)
 }
 
 #[cfg(test)]
@@ -149,10 +126,7 @@ mod tests {
         let text = "# local\n\nA=b=c\nexport B = 'x y'\nC=\"q\"\nD=\n";
         let values = parse_dotenv(text).expect("parses");
         let expected = [("A", "b=c"), ("B", "x y"), ("C", "q"), ("D", "")];
-        assert_eq!(
-            values,
-            expected.map(|(k, v)| (k.to_owned(), v.to_owned())).into()
-        );
+        assert_eq!(values, expected.map(|(k, v)| (k.to_owned(), v.to_owned())).into());
         assert_eq!(parse_dotenv("A=1\nnonsense"), Err(2));
     }
 
@@ -185,27 +159,16 @@ mod tests {
         };
         let secret = [format!("root=@{}", value.display())];
         let open = [format!("open=@{}", value.display()), "root=@".to_owned()];
-        for (mode, expected) in [
-            (0o600, None),
-            (0o700, None),
-            (0o640, Some("0640")),
-            (0o604, Some("0604")),
-        ] {
+        for (mode, expected) in [(0o600, None), (0o700, None), (0o640, Some("0640")), (0o604, Some("0604"))] {
             write(&value, "x", mode);
-            let expected: Vec<_> = expected
-                .map(|mode| warning(&value, mode))
-                .into_iter()
-                .collect();
+            let expected: Vec<_> = expected.map(|mode| warning(&value, mode)).into_iter().collect();
             assert_eq!(warnings(&manifest, &secret, &dotenv), expected, "{mode:o}");
             assert_eq!(warnings(&manifest, &open, &dotenv), [""; 0], "{mode:o}");
         }
         write(&dotenv, "SPIN_VARIABLE_OPEN=x\n", 0o644);
         assert_eq!(warnings(&manifest, &[], &dotenv), [""; 0]);
         write(&dotenv, "SPIN_VARIABLE_ROOT=x\n", 0o644);
-        assert_eq!(
-            warnings(&manifest, &[], &dotenv),
-            [warning(&dotenv, "0644")]
-        );
+        assert_eq!(warnings(&manifest, &[], &dotenv), [warning(&dotenv, "0644")]);
         write(&dotenv, "SPIN_VARIABLE_ROOT=x\n", 0o600);
         assert_eq!(warnings(&manifest, &[], &dotenv), [""; 0]);
         std::fs::remove_dir_all(&folder).expect("removed");

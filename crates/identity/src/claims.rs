@@ -49,10 +49,7 @@ pub(crate) fn trust_domain_of(claims: &JsonObject) -> Option<String> {
 
 /// Requires the token to be from `issuer`: by `iss`, or by the trust domain in `sub`, the only issuer that a JWT-SVID
 /// names (SPIFFE JWT-SVID §3.1).
-pub(crate) fn require_issuer(
-    claims: &JsonObject,
-    issuer: &TrustedIssuer,
-) -> Result<(), TokenError> {
+pub(crate) fn require_issuer(claims: &JsonObject, issuer: &TrustedIssuer) -> Result<(), TokenError> {
     let iss = stated_issuer_of(claims)?;
     match issuer.profile() {
         Profile::Jwt => match iss {
@@ -74,11 +71,7 @@ pub(crate) fn require_issuer(
 /// Rejects tokens bound to a key of their holder (RFC 7800 §3.1): without a proof of possession, which is not supported
 /// here, they prove nothing.
 pub(crate) fn require_bearer(claims: &JsonObject) -> Result<(), TokenError> {
-    if claims.contains("cnf") {
-        Err(TokenError::ClaimInvalid(CNF))
-    } else {
-        Ok(())
-    }
+    if claims.contains("cnf") { Err(TokenError::ClaimInvalid(CNF)) } else { Ok(()) }
 }
 
 /// Checks delegation (RFC 8693 §4). A token whose bearer acts for its subject is refused unless the issuer's file
@@ -114,15 +107,10 @@ pub(crate) fn require_actor(claims: &JsonObject, issuer: &TrustedIssuer) -> Resu
 }
 
 /// Checks the values that the issuer's file requires in every token.
-pub(crate) fn require_values(
-    issuer: &TrustedIssuer,
-    sub: &str,
-    attributes: &[Attribute],
-) -> Result<(), TokenError> {
+pub(crate) fn require_values(issuer: &TrustedIssuer, sub: &str, attributes: &[Attribute]) -> Result<(), TokenError> {
     for claim in issuer.required_claims() {
         let name = || ClaimName(Cow::Owned(claim.name.clone()));
-        let value = text_of(sub, attributes, &claim.name)
-            .ok_or_else(|| TokenError::ClaimMissing(name()))?;
+        let value = text_of(sub, attributes, &claim.name).ok_or_else(|| TokenError::ClaimMissing(name()))?;
         if !claim.values.iter().any(|allowed| allowed == value) {
             return Err(TokenError::ClaimMismatch(name()));
         }
@@ -131,39 +119,26 @@ pub(crate) fn require_values(
 }
 
 /// `sub`, or the text attribute of this name.
-pub(crate) fn text_of<'a>(
-    sub: &'a str,
-    attributes: &'a [Attribute],
-    name: &str,
-) -> Option<&'a str> {
+pub(crate) fn text_of<'a>(sub: &'a str, attributes: &'a [Attribute], name: &str) -> Option<&'a str> {
     if name == "sub" {
         return Some(sub);
     }
-    attributes
-        .iter()
-        .find_map(|attribute| match &attribute.value {
-            AttributeValue::Text(text) if attribute.name == name => Some(text.as_str()),
-            AttributeValue::Text(_)
-            | AttributeValue::Boolean(_)
-            | AttributeValue::Integer(_)
-            | AttributeValue::TextSet(_) => None,
-        })
+    attributes.iter().find_map(|attribute| match &attribute.value {
+        AttributeValue::Text(text) if attribute.name == name => Some(text.as_str()),
+        AttributeValue::Text(_)
+        | AttributeValue::Boolean(_)
+        | AttributeValue::Integer(_)
+        | AttributeValue::TextSet(_) => None,
+    })
 }
 
 /// Requires `aud` to name an accepted audience and no other (RFC 7519 §4.1.3): a token that another party may also
 /// present does not prove who presents it here.
-pub(crate) fn require_audience(
-    claims: &JsonObject,
-    issuer: &TrustedIssuer,
-) -> Result<(), TokenError> {
+pub(crate) fn require_audience(claims: &JsonObject, issuer: &TrustedIssuer) -> Result<(), TokenError> {
     let audience = match claims.get("aud") {
         None => return Err(TokenError::ClaimMissing(AUD)),
         Some(Json::Text(audience)) => audience,
-        Some(Json::Array(audiences))
-            if audiences
-                .iter()
-                .all(|audience| audience.as_text().is_some()) =>
-        {
+        Some(Json::Array(audiences)) if audiences.iter().all(|audience| audience.as_text().is_some()) => {
             match audiences.as_slice() {
                 [Json::Text(audience)] => audience,
                 _ => return Err(TokenError::AudienceMismatch),
@@ -171,11 +146,7 @@ pub(crate) fn require_audience(
         }
         Some(_) => return Err(TokenError::ClaimInvalid(AUD)),
     };
-    if issuer.accepts_audience(audience) {
-        Ok(())
-    } else {
-        Err(TokenError::AudienceMismatch)
-    }
+    if issuer.accepts_audience(audience) { Ok(()) } else { Err(TokenError::AudienceMismatch) }
 }
 
 /// The times of a valid token.
@@ -226,19 +197,13 @@ fn numeric_date(claims: &JsonObject, name: &ClaimName) -> Result<Option<UnixSeco
         Some(Json::Float(seconds)) => whole_seconds(*seconds).ok_or_else(invalid)?,
         Some(_) => return Err(invalid()),
     };
-    if seconds > NUMERIC_DATE_MAX {
-        Err(invalid())
-    } else {
-        Ok(Some(UnixSeconds(seconds)))
-    }
+    if seconds > NUMERIC_DATE_MAX { Err(invalid()) } else { Ok(Some(UnixSeconds(seconds))) }
 }
 
 /// The range is checked before the cast, and every whole number in it is exact as `f64`.
 fn whole_seconds(seconds: f64) -> Option<u64> {
     let whole = seconds.floor();
-    (0.0..=NUMERIC_DATE_MAX as f64)
-        .contains(&whole)
-        .then_some(whole as u64)
+    (0.0..=NUMERIC_DATE_MAX as f64).contains(&whole).then_some(whole as u64)
 }
 
 /// `sub` is required (RFC 7523 §3, rule 2).
@@ -251,11 +216,7 @@ pub(crate) fn subject_of(claims: &JsonObject) -> Result<&str, TokenError> {
 /// Accepts 1 to [`SUB_BYTES_MAX`] bytes, all printable.
 pub(crate) fn require_subject_limits(subject: &str) -> Result<(), TokenError> {
     let fits = (1..=SUB_BYTES_MAX).contains(&subject.len());
-    if fits && !subject.chars().any(is_unprintable) {
-        Ok(())
-    } else {
-        Err(TokenError::ClaimInvalid(SUB))
-    }
+    if fits && !subject.chars().any(is_unprintable) { Ok(()) } else { Err(TokenError::ClaimInvalid(SUB)) }
 }
 
 /// `jti`, which is optional; without it, replay protection uses the signing input.

@@ -20,8 +20,7 @@ pub(crate) fn jwks_url(document: &[u8], issuer: &TrustedIssuer) -> Result<KeyUrl
     if required_text(&document, "issuer")? != issuer.issuer() {
         return Err(FetchError::IssuerMismatch);
     }
-    KeyUrl::of_keys(required_text(&document, "jwks_uri")?, issuer.development())
-        .map_err(FetchError::UrlRefused)
+    KeyUrl::of_keys(required_text(&document, "jwks_uri")?, issuer.development()).map_err(FetchError::UrlRefused)
 }
 
 fn required_text<'d>(document: &'d JsonObject, name: &'static str) -> Result<&'d str, FetchError> {

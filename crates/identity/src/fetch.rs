@@ -69,14 +69,8 @@ pub async fn fetch_keys(
     // ORDER: before any request to the keys' URL, whether configured or discovered.
     let url = url.outside(closed).map_err(FetchError::UrlRefused)?;
     let known_etag = known.as_ref().and_then(|keys| etag_of(&url, keys));
-    let answer = source
-        .get(&url, known_etag, bearer, KEY_SET_BYTES_MAX)
-        .await?;
-    let trusted_until = trusted_until(
-        now,
-        answer.cache_control.as_deref(),
-        issuer.keys_max_age_seconds(),
-    );
+    let answer = source.get(&url, known_etag, bearer, KEY_SET_BYTES_MAX).await?;
+    let trusted_until = trusted_until(now, answer.cache_control.as_deref(), issuer.keys_max_age_seconds());
     match (answer.status, known) {
         (STATUS_OK, _) => {
             let etag = usable_etag(answer.etag).map(|tag| format!("{} {tag}", url.as_str()));
@@ -111,11 +105,7 @@ async fn discover<'b>(
     Ok((keys, bearer))
 }
 
-fn pinned_keys(
-    pinned: &PinnedKeys,
-    key_use: KeyUse,
-    now: UnixSeconds,
-) -> Result<KeySet, FetchError> {
+fn pinned_keys(pinned: &PinnedKeys, key_use: KeyUse, now: UnixSeconds) -> Result<KeySet, FetchError> {
     if now.0 >= pinned.expires {
         return Err(FetchError::PinnedKeysExpired);
     }
@@ -140,12 +130,7 @@ fn accepted(
     let digest = sha256_hex(&document);
     let not_utf8 = |_| FetchError::DocumentInvalid(DocumentError::Digest);
     let document = String::from_utf8(document).map_err(not_utf8)?;
-    Ok(KeySet {
-        digest,
-        document,
-        trusted_until: trusted_until.0,
-        etag,
-    })
+    Ok(KeySet { digest, document, trusted_until: trusted_until.0, etag })
 }
 
 /// The entity tag that `url` gave to the document of `keys`.
@@ -156,11 +141,7 @@ fn etag_of<'k>(url: &KeyUrl, keys: &'k KeySet) -> Option<&'k str> {
 
 /// An entity tag that can be sent back (RFC 9110 §8.8.3).
 fn usable_etag(etag: Option<String>) -> Option<String> {
-    etag.filter(|tag| {
-        tag.len() <= ETAG_BYTES_MAX
-            && !tag.is_empty()
-            && tag.bytes().all(|byte| byte.is_ascii_graphic())
-    })
+    etag.filter(|tag| tag.len() <= ETAG_BYTES_MAX && !tag.is_empty() && tag.bytes().all(|byte| byte.is_ascii_graphic()))
 }
 
 #[cfg(test)]

@@ -26,49 +26,27 @@ struct Network {
 
 impl Network {
     fn new(answers: Vec<(&'static str, Outcome)>) -> Self {
-        Self {
-            answers,
-            asked: RefCell::default(),
-            shown: RefCell::default(),
-        }
+        Self { answers, asked: RefCell::default(), shown: RefCell::default() }
     }
 }
 
 impl DocumentSource for Network {
-    async fn get(
-        &self,
-        url: &KeyUrl,
-        known_etag: Option<&str>,
-        bearer: Option<&Bearer>,
-        _bytes_max: usize,
-    ) -> Outcome {
+    async fn get(&self, url: &KeyUrl, known_etag: Option<&str>, bearer: Option<&Bearer>, _bytes_max: usize) -> Outcome {
         if bearer.is_some() {
             self.shown.borrow_mut().push(url.as_str().to_owned());
         }
-        self.asked
-            .borrow_mut()
-            .push((url.as_str().to_owned(), known_etag.map(str::to_owned)));
-        let answer = self
-            .answers
-            .iter()
-            .find(|(known, _)| *known == url.as_str());
+        self.asked.borrow_mut().push((url.as_str().to_owned(), known_etag.map(str::to_owned)));
+        let answer = self.answers.iter().find(|(known, _)| *known == url.as_str());
         answer.map_or(Err(FetchError::Unreachable), |(_, outcome)| outcome.clone())
     }
 }
 
 fn ok(body: impl Into<Vec<u8>>) -> Outcome {
-    Ok(Answer {
-        status: 200,
-        body: body.into(),
-        ..Answer::default()
-    })
+    Ok(Answer { status: 200, body: body.into(), ..Answer::default() })
 }
 
 fn status(status: u16) -> Outcome {
-    Ok(Answer {
-        status,
-        ..Answer::default()
-    })
+    Ok(Answer { status, ..Answer::default() })
 }
 
 fn discovery(issuer: &str, jwks_uri: &str) -> Outcome {
@@ -76,11 +54,7 @@ fn discovery(issuer: &str, jwks_uri: &str) -> Outcome {
 }
 
 fn issuer(keys: KeySource) -> TrustedIssuer {
-    TrustedIssuer::try_from(IssuerRecord {
-        keys,
-        ..testkit::issuer_record()
-    })
-    .unwrap()
+    TrustedIssuer::try_from(IssuerRecord { keys, ..testkit::issuer_record() }).unwrap()
 }
 
 /// Runs a future that is always ready.
@@ -113,18 +87,9 @@ fn fetches_keys_by_discovery() {
         etag: Some("\"v1\"".to_owned()),
         body: testkit::key_set_document().into_bytes(),
     };
-    let network = Network::new(vec![
-        (DISCOVERY_URL, discovery(ISSUER, JWKS_URL)),
-        (JWKS_URL, Ok(answer)),
-    ]);
-    assert_eq!(
-        fetch(&network, KeySource::Discovery, None),
-        Ok(fetched(Some("\"v1\""), NOW.plus(60)))
-    );
-    let asked = [
-        (DISCOVERY_URL.to_owned(), None),
-        (JWKS_URL.to_owned(), None),
-    ];
+    let network = Network::new(vec![(DISCOVERY_URL, discovery(ISSUER, JWKS_URL)), (JWKS_URL, Ok(answer))]);
+    assert_eq!(fetch(&network, KeySource::Discovery, None), Ok(fetched(Some("\"v1\""), NOW.plus(60))));
+    let asked = [(DISCOVERY_URL.to_owned(), None), (JWKS_URL.to_owned(), None)];
     assert_eq!(*network.asked.borrow(), asked);
 }
 
@@ -162,10 +127,7 @@ fn never_fetches_from_closed_servers() {
     let closed = |url: &str| vec!["https://other.example".to_owned(), url.to_owned()];
     let refused = Err(FetchError::UrlRefused(UrlRejection::Closed));
     let network = || {
-        Network::new(vec![
-            (DISCOVERY_URL, discovery(ISSUER, JWKS_URL)),
-            (JWKS_URL, ok(testkit::key_set_document())),
-        ])
+        Network::new(vec![(DISCOVERY_URL, discovery(ISSUER, JWKS_URL)), (JWKS_URL, ok(testkit::key_set_document()))])
     };
     let fetch = |network: &Network, keys, closed: &[String]| {
         now_or_never(fetch_keys(network, &issuer(keys), None, None, closed, NOW))
@@ -174,12 +136,8 @@ fn never_fetches_from_closed_servers() {
         let asked = network.asked.into_inner().into_iter();
         asked.map(|(url, _)| url).collect()
     };
-    for url in [
-        "https://keys.example",
-        "https://KEYS.example:443",
-        "https://keys.example.",
-        "http://keys.example:443",
-    ] {
+    for url in ["https://keys.example", "https://KEYS.example:443", "https://keys.example.", "http://keys.example:443"]
+    {
         let (discovered, configured) = (network(), network());
         let found = fetch(&discovered, KeySource::Discovery, &closed(url));
         assert_eq!(found, refused, "{url}");
@@ -192,11 +150,7 @@ fn never_fetches_from_closed_servers() {
     let (own, open) = (network(), network());
     let found = fetch(&own, KeySource::Discovery, &closed(ISSUER));
     assert_eq!((found, asked(own)), (refused, vec![]));
-    for url in [
-        "https://keys.example:8443",
-        "https://evil.keys.example",
-        "http://keys.example",
-    ] {
+    for url in ["https://keys.example:8443", "https://evil.keys.example", "http://keys.example"] {
         let found = fetch(&open, KeySource::Discovery, &closed(url));
         assert!(found.is_ok(), "{url}: {found:?}");
     }
@@ -205,10 +159,7 @@ fn never_fetches_from_closed_servers() {
 /// Two URLs may use the tag `"1"` for different documents.
 #[test]
 fn sends_etag_only_to_its_own_url() {
-    let unchanged = Answer {
-        status: 304,
-        ..Answer::default()
-    };
+    let unchanged = Answer { status: 304, ..Answer::default() };
     let elsewhere = "https://keys.example/jwks2";
     for other in [elsewhere, "https://keys.example/jw"] {
         let network = Network::new(vec![(other, Ok(unchanged.clone()))]);
@@ -222,36 +173,20 @@ fn sends_etag_only_to_its_own_url() {
 #[test]
 fn fetches_keys_from_configured_url() {
     let network = Network::new(vec![(JWKS_URL, ok(testkit::key_set_document()))]);
-    assert_eq!(
-        fetch(&network, KeySource::JwksUri(JWKS_URL.to_owned()), None),
-        Ok(fetched(None, NOW.plus(300)))
-    );
+    assert_eq!(fetch(&network, KeySource::JwksUri(JWKS_URL.to_owned()), None), Ok(fetched(None, NOW.plus(300))));
 }
 
 #[test]
 fn renews_unchanged_keys() {
-    let unchanged = Answer {
-        status: 304,
-        cache_control: Some("max-age=100".to_owned()),
-        ..Answer::default()
-    };
+    let unchanged = Answer { status: 304, cache_control: Some("max-age=100".to_owned()), ..Answer::default() };
     let network = Network::new(vec![(JWKS_URL, Ok(unchanged))]);
     let source = || KeySource::JwksUri(JWKS_URL.to_owned());
     let known = fetched(Some("\"v1\""), UnixSeconds(1));
-    assert_eq!(
-        fetch(&network, source(), Some(known)),
-        Ok(fetched(Some("\"v1\""), NOW.plus(100)))
-    );
+    assert_eq!(fetch(&network, source(), Some(known)), Ok(fetched(Some("\"v1\""), NOW.plus(100))));
     assert_eq!(network.asked.borrow()[0].1.as_deref(), Some("\"v1\""));
     // An unsolicited 304 renews nothing.
-    assert_eq!(
-        fetch(&network, source(), None),
-        Err(FetchError::Status(304))
-    );
-    assert_eq!(
-        fetch(&network, source(), Some(fetched(None, UnixSeconds(1)))),
-        Err(FetchError::Status(304))
-    );
+    assert_eq!(fetch(&network, source(), None), Err(FetchError::Status(304)));
+    assert_eq!(fetch(&network, source(), Some(fetched(None, UnixSeconds(1)))), Err(FetchError::Status(304)));
 }
 
 /// A removed key is gone after the next fetch (peers §5.1, 2).
@@ -260,12 +195,7 @@ fn replaces_changed_keys() {
     let changed = json!({"keys": [testkit::TestKey::stranger("ES256").jwk("new")]}).to_string();
     let network = Network::new(vec![(JWKS_URL, ok(changed.clone()))]);
     let known = fetched(Some("\"v1\""), NOW.plus(1));
-    let keys = fetch(
-        &network,
-        KeySource::JwksUri(JWKS_URL.to_owned()),
-        Some(known),
-    )
-    .unwrap();
+    let keys = fetch(&network, KeySource::JwksUri(JWKS_URL.to_owned()), Some(known)).unwrap();
     assert_eq!((keys.document, keys.etag), (changed, None));
 }
 
@@ -273,85 +203,48 @@ fn replaces_changed_keys() {
 fn keeps_only_sendable_entity_tags() {
     let long = "x".repeat(ETAG_BYTES_MAX + 1);
     let longest = "x".repeat(ETAG_BYTES_MAX);
-    for (etag, kept) in [
-        ("W/\"a\"", true),
-        (longest.as_str(), true),
-        (&long, false),
-        ("", false),
-        ("a\r\nb", false),
-        ("é", false),
-    ] {
+    for (etag, kept) in
+        [("W/\"a\"", true), (longest.as_str(), true), (&long, false), ("", false), ("a\r\nb", false), ("é", false)]
+    {
         assert_eq!(usable_etag(Some(etag.to_owned())).is_some(), kept, "{etag}");
     }
 }
 
 fn check_jwks(answer: Outcome, expected: FetchError) {
     let network = Network::new(vec![(JWKS_URL, answer)]);
-    let outcome = fetch(
-        &network,
-        KeySource::JwksUri(JWKS_URL.to_owned()),
-        Some(fetched(Some("\"v1\""), NOW.plus(1))),
-    );
+    let outcome = fetch(&network, KeySource::JwksUri(JWKS_URL.to_owned()), Some(fetched(Some("\"v1\""), NOW.plus(1))));
     assert_eq!(outcome, Err(expected));
 }
 
 #[test]
 fn rejects_responses_without_keys() {
     let key_set = |error| FetchError::DocumentInvalid(DocumentError::KeySet(error));
-    for code in [
-        201, 204, 206, 301, 302, 303, 307, 308, 400, 404, 429, 500, 503,
-    ] {
+    for code in [201, 204, 206, 301, 302, 303, 307, 308, 400, 404, 429, 500, 503] {
         check_jwks(status(code), FetchError::Status(code));
     }
     check_jwks(Err(FetchError::TimedOut), FetchError::TimedOut);
     check_jwks(Err(FetchError::Unreachable), FetchError::Unreachable);
-    check_jwks(
-        ok("<html><body>Sign in</body></html>"),
-        key_set(KeySetError::Json(JsonError::Syntax)),
-    );
+    check_jwks(ok("<html><body>Sign in</body></html>"), key_set(KeySetError::Json(JsonError::Syntax)));
     check_jwks(ok(""), key_set(KeySetError::Json(JsonError::Syntax)));
     check_jwks(ok("{}"), key_set(KeySetError::KeysMissing));
-    check_jwks(
-        ok(r#"{"keys":[]}"#),
-        FetchError::DocumentInvalid(DocumentError::NoUsableKey),
-    );
-    check_jwks(
-        ok(r#"{"keys":[{"kty":"oct","k":"AA"}]}"#),
-        key_set(KeySetError::SecretKey),
-    );
-    check_jwks(
-        ok(format!(r#"{{"keys":[{}{{}}]}}"#, "{},".repeat(499))),
-        key_set(KeySetError::TooManyKeys),
-    );
+    check_jwks(ok(r#"{"keys":[]}"#), FetchError::DocumentInvalid(DocumentError::NoUsableKey));
+    check_jwks(ok(r#"{"keys":[{"kty":"oct","k":"AA"}]}"#), key_set(KeySetError::SecretKey));
+    check_jwks(ok(format!(r#"{{"keys":[{}{{}}]}}"#, "{},".repeat(499))), key_set(KeySetError::TooManyKeys));
     check_jwks(ok(vec![b' '; 1024 * 1024]), FetchError::TooLarge);
-    check_jwks(
-        ok(vec![0xff; 10]),
-        key_set(KeySetError::Json(JsonError::NotUtf8)),
-    );
+    check_jwks(ok(vec![0xff; 10]), key_set(KeySetError::Json(JsonError::NotUtf8)));
 }
 
 fn check_discovery(answer: Outcome, expected: FetchError) {
-    let network = Network::new(vec![
-        (DISCOVERY_URL, answer),
-        (JWKS_URL, ok(testkit::key_set_document())),
-    ]);
+    let network = Network::new(vec![(DISCOVERY_URL, answer), (JWKS_URL, ok(testkit::key_set_document()))]);
     assert_eq!(fetch(&network, KeySource::Discovery, None), Err(expected));
-    assert_eq!(
-        network.asked.borrow().len(),
-        1,
-        "no further document is fetched"
-    );
+    assert_eq!(network.asked.borrow().len(), 1, "no further document is fetched");
 }
 
 #[test]
 fn rejects_discovery_documents_of_another_issuer() {
-    for other in [
-        "https://other.example",
-        "https://issuer.example/",
-        "https://ISSUER.example",
-        "http://issuer.example",
-        "",
-    ] {
+    for other in
+        ["https://other.example", "https://issuer.example/", "https://ISSUER.example", "http://issuer.example", ""]
+    {
         check_discovery(discovery(other, JWKS_URL), FetchError::IssuerMismatch);
     }
 }
@@ -366,10 +259,7 @@ fn rejects_discovery_documents_with_refused_urls() {
         ("https://keys.example/jwks#x", UrlRejection::Fragment),
         ("/jwks", UrlRejection::Scheme),
     ] {
-        check_discovery(
-            discovery(ISSUER, jwks_uri),
-            FetchError::UrlRefused(rejection),
-        );
+        check_discovery(discovery(ISSUER, jwks_uri), FetchError::UrlRefused(rejection));
     }
 }
 
@@ -379,28 +269,13 @@ fn rejects_invalid_discovery_documents() {
     check_discovery(status(302), FetchError::Status(302));
     check_discovery(status(304), FetchError::Status(304));
     check_discovery(status(404), FetchError::Status(404));
-    check_discovery(
-        ok("<html>"),
-        invalid(DocumentError::Discovery(JsonError::Syntax)),
-    );
-    check_discovery(
-        ok("[]"),
-        invalid(DocumentError::Discovery(JsonError::NotAnObject)),
-    );
+    check_discovery(ok("<html>"), invalid(DocumentError::Discovery(JsonError::Syntax)));
+    check_discovery(ok("[]"), invalid(DocumentError::Discovery(JsonError::NotAnObject)));
     check_discovery(ok("{}"), invalid(DocumentError::DiscoveryMember("issuer")));
-    check_discovery(
-        ok(json!({"issuer": [ISSUER]}).to_string()),
-        invalid(DocumentError::DiscoveryMember("issuer")),
-    );
-    check_discovery(
-        ok(json!({"issuer": ISSUER}).to_string()),
-        invalid(DocumentError::DiscoveryMember("jwks_uri")),
-    );
+    check_discovery(ok(json!({"issuer": [ISSUER]}).to_string()), invalid(DocumentError::DiscoveryMember("issuer")));
+    check_discovery(ok(json!({"issuer": ISSUER}).to_string()), invalid(DocumentError::DiscoveryMember("jwks_uri")));
     let twice = format!(r#"{{"issuer":"{ISSUER}","issuer":"{ISSUER}","jwks_uri":"{JWKS_URL}"}}"#);
-    check_discovery(
-        ok(twice),
-        invalid(DocumentError::Discovery(JsonError::DuplicateMember)),
-    );
+    check_discovery(ok(twice), invalid(DocumentError::Discovery(JsonError::DuplicateMember)));
 }
 
 #[test]
@@ -418,40 +293,20 @@ fn bounds_discovery_document() {
 #[test]
 fn never_fetches_from_refused_configured_url() {
     for (keys, rejection) in [
-        (
-            KeySource::JwksUri("https://127.0.0.1/jwks".to_owned()),
-            UrlRejection::Address,
-        ),
-        (
-            KeySource::JwksUri("http://keys.example/jwks".to_owned()),
-            UrlRejection::Scheme,
-        ),
+        (KeySource::JwksUri("https://127.0.0.1/jwks".to_owned()), UrlRejection::Address),
+        (KeySource::JwksUri("http://keys.example/jwks".to_owned()), UrlRejection::Scheme),
     ] {
         let network = Network::new(Vec::new());
-        assert_eq!(
-            fetch(&network, keys, None),
-            Err(FetchError::UrlRefused(rejection))
-        );
+        assert_eq!(fetch(&network, keys, None), Err(FetchError::UrlRefused(rejection)));
         assert_eq!(network.asked.borrow().len(), 0);
     }
 }
 
 #[test]
 fn uses_pinned_keys_until_they_expire() {
-    let pinned = |expires| {
-        KeySource::Pinned(PinnedKeys {
-            document: testkit::key_set_document(),
-            expires,
-        })
-    };
+    let pinned = |expires| KeySource::Pinned(PinnedKeys { document: testkit::key_set_document(), expires });
     let network = Network::new(Vec::new());
-    assert_eq!(
-        fetch(&network, pinned(NOW.0 + 1), None),
-        Ok(fetched(None, NOW.plus(1)))
-    );
-    assert_eq!(
-        fetch(&network, pinned(NOW.0), None),
-        Err(FetchError::PinnedKeysExpired)
-    );
+    assert_eq!(fetch(&network, pinned(NOW.0 + 1), None), Ok(fetched(None, NOW.plus(1))));
+    assert_eq!(fetch(&network, pinned(NOW.0), None), Err(FetchError::PinnedKeysExpired));
     assert_eq!(network.asked.borrow().len(), 0);
 }

@@ -10,23 +10,14 @@ pub const KEYS_AGE_SECONDS_MIN: u64 = 30;
 ///
 /// Uses `max-age`, capped at `keys_max_age_seconds`, which is also the default. A `Cache-Control` that forbids storing
 /// or cannot be parsed means the minimum (RFC 9111 §4.2.1).
-pub(crate) fn trusted_until(
-    now: UnixSeconds,
-    cache_control: Option<&str>,
-    keys_max_age_seconds: u64,
-) -> UnixSeconds {
-    let stated = cache_control
-        .and_then(max_age_seconds)
-        .unwrap_or(keys_max_age_seconds);
+pub(crate) fn trusted_until(now: UnixSeconds, cache_control: Option<&str>, keys_max_age_seconds: u64) -> UnixSeconds {
+    let stated = cache_control.and_then(max_age_seconds).unwrap_or(keys_max_age_seconds);
     now.plus(stated.max(KEYS_AGE_SECONDS_MIN).min(keys_max_age_seconds))
 }
 
 /// The shortest age among the header's directives.
 fn max_age_seconds(cache_control: &str) -> Option<u64> {
-    cache_control
-        .split(',')
-        .filter_map(directive_age_seconds)
-        .min()
+    cache_control.split(',').filter_map(directive_age_seconds).min()
 }
 
 fn directive_age_seconds(directive: &str) -> Option<u64> {
@@ -41,11 +32,7 @@ fn directive_age_seconds(directive: &str) -> Option<u64> {
 /// Too large a number means "infinity"; anything else invalid means stale (RFC 9111 §1.2.2, §4.2.1).
 fn delta_seconds(text: &str) -> u64 {
     let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    if digits {
-        text.parse().unwrap_or(u64::MAX)
-    } else {
-        0
-    }
+    if digits { text.parse().unwrap_or(u64::MAX) } else { 0 }
 }
 
 #[cfg(test)]
@@ -81,15 +68,7 @@ mod tests {
 
     #[test]
     fn treats_invalid_or_forbidding_headers_as_stale() {
-        for header in [
-            "no-store",
-            "no-cache",
-            "max-age=",
-            "max-age=-1",
-            "max-age=1e3",
-            "max-age=\"60\"",
-            "max-age",
-        ] {
+        for header in ["no-store", "no-cache", "max-age=", "max-age=-1", "max-age=1e3", "max-age=\"60\"", "max-age"] {
             check(Some(header), KEYS_AGE_SECONDS_MIN);
         }
         check(Some("max-age=200, max-age=100"), 100);
@@ -99,9 +78,6 @@ mod tests {
     #[test]
     fn honors_issuer_bound_below_minimum() {
         assert_eq!(trusted_until(NOW, Some("max-age=60"), 10), NOW.plus(10));
-        assert_eq!(
-            trusted_until(UnixSeconds(u64::MAX), None, 300),
-            UnixSeconds(u64::MAX)
-        );
+        assert_eq!(trusted_until(UnixSeconds(u64::MAX), None, 300), UnixSeconds(u64::MAX));
     }
 }

@@ -83,10 +83,7 @@ impl TrustedIssuer {
     }
 
     pub(crate) fn accepts_audience(&self, audience: &str) -> bool {
-        self.record
-            .audiences
-            .iter()
-            .any(|accepted| accepted == audience)
+        self.record.audiences.iter().any(|accepted| accepted == audience)
     }
 
     pub(crate) fn keys_max_age_seconds(&self) -> u64 {
@@ -123,14 +120,8 @@ impl TryFrom<IssuerRecord> for TrustedIssuer {
         if record.leeway_seconds > LEEWAY_SECONDS_MAX {
             return Err(IssuerError::Leeway);
         }
-        let algorithms = record
-            .algorithms
-            .iter()
-            .map(|name| Algorithm::from_name(name))
-            .collect::<Option<Vec<_>>>();
-        let algorithms = algorithms
-            .filter(|list| !list.is_empty())
-            .ok_or(IssuerError::Algorithms)?;
+        let algorithms = record.algorithms.iter().map(|name| Algorithm::from_name(name)).collect::<Option<Vec<_>>>();
+        let algorithms = algorithms.filter(|list| !list.is_empty()).ok_or(IssuerError::Algorithms)?;
         let provider = Provider::named(&record.provider).ok_or(IssuerError::Provider)?;
         let claims = claims(provider, &record)?;
         if provider.profile == Profile::JwtSvid && trust_domain_of(&record.issuer).is_none() {
@@ -143,21 +134,12 @@ impl TryFrom<IssuerRecord> for TrustedIssuer {
         }
         let parse = |text: &String| SubjectTemplate::parse(text, is_text);
         let subject_template = record.subject_template.as_ref().map(parse).transpose()?;
-        Ok(Self {
-            provider,
-            algorithms,
-            subject_template,
-            claims,
-            record,
-        })
+        Ok(Self { provider, algorithms, subject_template, claims, record })
     }
 }
 
 /// The provider's claims, or those that the issuer's file declares.
-fn claims(
-    provider: &'static Provider,
-    record: &IssuerRecord,
-) -> Result<Cow<'static, [Claim]>, IssuerError> {
+fn claims(provider: &'static Provider, record: &IssuerRecord) -> Result<Cow<'static, [Claim]>, IssuerError> {
     if !provider.declares_claims() {
         return match (record.claims.is_empty(), record.allow_act) {
             (true, false) => Ok(Cow::Borrowed(provider.claims)),
@@ -194,9 +176,7 @@ fn is_text_claim(claims: &[Claim], name: &str) -> bool {
 /// Why an issuer's record is invalid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum IssuerError {
-    #[error(
-        "`allow_act` requires a provider without claims of its own, and no claim `act_sub`"
-    )]
+    #[error("`allow_act` requires a provider without claims of its own, and no claim `act_sub`")]
     Actor,
     #[error("unknown algorithm, or none listed")]
     Algorithms,

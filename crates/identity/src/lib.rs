@@ -6,10 +6,7 @@
 //! Invariants: a [`VerifiedSubject`] exists only if every check of [`verify`] passed; only URLs that [`KeyUrl`] accepts
 //! are fetched, and no token can choose one.
 
-#![cfg_attr(
-    test,
-    allow(clippy::arithmetic_side_effects, reason = "tests may panic")
-)]
+#![cfg_attr(test, allow(clippy::arithmetic_side_effects, reason = "tests may panic"))]
 
 mod bearer;
 mod claims;

@@ -20,13 +20,7 @@ impl Proof {
     pub(crate) fn of(token: &str, issuer: &TrustedIssuer, key_set_digest: &str) -> Self {
         let mut hash = Sha256::new();
         let provider = issuer.provider_name();
-        for part in [
-            issuer.name(),
-            issuer.issuer(),
-            provider,
-            key_set_digest,
-            token,
-        ] {
+        for part in [issuer.name(), issuer.issuer(), provider, key_set_digest, token] {
             hash.update((part.len() as u64).to_be_bytes());
             hash.update(part.as_bytes());
         }
@@ -49,10 +43,7 @@ pub struct ProofCache {
 impl ProofCache {
     #[must_use]
     pub const fn new() -> Self {
-        Self {
-            until: BTreeMap::new(),
-            order: VecDeque::new(),
-        }
+        Self { until: BTreeMap::new(), order: VecDeque::new() }
     }
 
     pub(crate) fn holds(&self, proof: &Proof, now: UnixSeconds) -> bool {

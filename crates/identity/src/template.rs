@@ -51,10 +51,7 @@ impl SubjectTemplate {
     }
 
     /// Replaces the placeholders with the results of `value_of`.
-    pub(crate) fn fill<'v>(
-        &self,
-        value_of: impl Fn(&str) -> Option<&'v str>,
-    ) -> Result<String, TokenError> {
+    pub(crate) fn fill<'v>(&self, value_of: impl Fn(&str) -> Option<&'v str>) -> Result<String, TokenError> {
         let mut subject = String::new();
         for part in &self.parts {
             match part {
@@ -107,21 +104,14 @@ mod tests {
     #[test]
     fn fills_placeholders_with_claims() {
         for (text, subject) in [("{a}", "A"), ("x:{a}", "x:A"), ("{a}:{a}y", "A:Ay")] {
-            assert_eq!(
-                parse(text).map(|template| template.fill(value_of)),
-                Ok(Ok(subject.to_owned())),
-                "{text}"
-            );
+            assert_eq!(parse(text).map(|template| template.fill(value_of)), Ok(Ok(subject.to_owned())), "{text}");
         }
     }
 
     #[test]
     fn names_missing_template_claim() {
         let missing = TokenError::ClaimMissing(ClaimName(Cow::Borrowed("b")));
-        assert_eq!(
-            parse("{a}{b}").map(|template| template.fill(value_of)),
-            Ok(Err(missing))
-        );
+        assert_eq!(parse("{a}{b}").map(|template| template.fill(value_of)), Ok(Err(missing)));
     }
 
     #[test]

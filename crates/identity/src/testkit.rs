@@ -7,8 +7,8 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use ring::rand::SystemRandom;
 use ring::rsa::PublicKeyComponents;
 use ring::signature::{
-    ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair,
-    KeyPair, RSA_PKCS1_SHA256, RsaKeyPair,
+    ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair,
+    RSA_PKCS1_SHA256, RsaKeyPair,
 };
 use serde_json::{Value, json};
 use vouchsafe_jose::{KeySet, KeyUse};
@@ -45,18 +45,12 @@ impl TestKey {
 
     fn es256(base64: &str) -> Self {
         let random = SystemRandom::new();
-        Self::Es256(
-            EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &pkcs8(base64), &random)
-                .unwrap(),
-        )
+        Self::Es256(EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &pkcs8(base64), &random).unwrap())
     }
 
     fn es384(base64: &str) -> Self {
         let random = SystemRandom::new();
-        Self::Es384(
-            EcdsaKeyPair::from_pkcs8(&ECDSA_P384_SHA384_FIXED_SIGNING, &pkcs8(base64), &random)
-                .unwrap(),
-        )
+        Self::Es384(EcdsaKeyPair::from_pkcs8(&ECDSA_P384_SHA384_FIXED_SIGNING, &pkcs8(base64), &random).unwrap())
     }
 
     fn eddsa(base64: &str) -> Self {
@@ -86,20 +80,10 @@ impl TestKey {
     pub(crate) fn sign(&self, message: &[u8]) -> Vec<u8> {
         match self {
             Self::EdDsa(key) => key.sign(message).as_ref().to_vec(),
-            Self::Es256(key) | Self::Es384(key) => key
-                .sign(&SystemRandom::new(), message)
-                .unwrap()
-                .as_ref()
-                .to_vec(),
+            Self::Es256(key) | Self::Es384(key) => key.sign(&SystemRandom::new(), message).unwrap().as_ref().to_vec(),
             Self::Rs256(key) => {
                 let mut signature = vec![0; key.public().modulus_len()];
-                key.sign(
-                    &RSA_PKCS1_SHA256,
-                    &SystemRandom::new(),
-                    message,
-                    &mut signature,
-                )
-                .unwrap();
+                key.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), message, &mut signature).unwrap();
                 signature
             }
         }
@@ -135,11 +119,7 @@ pub(crate) fn mint_raw(key: &TestKey, header: &str, payload: impl AsRef<[u8]>) -
 
 /// An RS256 token from the issuer with these claims.
 pub(crate) fn mint(claims: &Value) -> String {
-    mint_raw(
-        &TestKey::issuer("RS256"),
-        r#"{"alg":"RS256","kid":"RS256","typ":"JWT"}"#,
-        claims.to_string(),
-    )
+    mint_raw(&TestKey::issuer("RS256"), r#"{"alg":"RS256","kid":"RS256","typ":"JWT"}"#, claims.to_string())
 }
 
 /// The claims of an acceptable token from a plain `oidc` issuer.
@@ -152,10 +132,7 @@ pub(crate) fn claims() -> Value {
 
 /// The JWK Set of the issuer: one key for each algorithm, named after it.
 pub(crate) fn key_set_document() -> String {
-    let keys: Vec<_> = ["RS256", "ES256", "ES384", "EdDSA"]
-        .iter()
-        .map(|alg| TestKey::issuer(alg).jwk(alg))
-        .collect();
+    let keys: Vec<_> = ["RS256", "ES256", "ES384", "EdDSA"].iter().map(|alg| TestKey::issuer(alg).jwk(alg)).collect();
     json!({ "keys": keys }).to_string()
 }
 
@@ -171,9 +148,7 @@ pub(crate) fn issuer_record() -> IssuerRecord {
         issuer: ISSUER.to_owned(),
         provider: "oidc".to_owned(),
         audiences: vec![BROKER.to_owned(), "https://other-name.example".to_owned()],
-        algorithms: ["RS256", "ES256", "ES384", "EdDSA"]
-            .map(str::to_owned)
-            .to_vec(),
+        algorithms: ["RS256", "ES256", "ES384", "EdDSA"].map(str::to_owned).to_vec(),
         keys: KeySource::Discovery,
         keys_max_age_seconds: 300,
         max_token_age_seconds: TOKEN_AGE_SECONDS,

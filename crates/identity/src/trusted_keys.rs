@@ -26,19 +26,13 @@ impl ParsedKeys {
             return Err(DocumentError::Digest);
         }
         let set = vouchsafe_jose::KeySet::parse(keys.document.as_bytes(), key_use);
-        Ok(Self {
-            set: Rc::new(set.map_err(DocumentError::KeySet)?),
-            digest: keys.digest.as_str().into(),
-        })
+        Ok(Self { set: Rc::new(set.map_err(DocumentError::KeySet)?), digest: keys.digest.as_str().into() })
     }
 
     /// The keys, trusted strictly before `until`.
     #[must_use]
     pub fn trusted_until(&self, until: UnixSeconds) -> TrustedKeys {
-        TrustedKeys {
-            keys: self.clone(),
-            until,
-        }
+        TrustedKeys { keys: self.clone(), until }
     }
 }
 
@@ -84,21 +78,13 @@ mod tests {
 
     fn parse(digest: String, document: &str) -> Result<(), DocumentError> {
         let document = document.to_owned();
-        let keys = KeySet {
-            digest,
-            document,
-            trusted_until: 0,
-            etag: None,
-        };
+        let keys = KeySet { digest, document, trusted_until: 0, etag: None };
         ParsedKeys::parse(&keys, KeyUse::Signature).map(drop)
     }
 
     #[test]
     fn computes_sha256_of_documents() {
-        assert_eq!(
-            sha256_hex(b"abc"),
-            "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
-        );
+        assert_eq!(sha256_hex(b"abc"), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
     }
 
     #[test]
@@ -113,10 +99,7 @@ mod tests {
 
     #[test]
     fn rejects_documents_that_are_not_key_sets() {
-        assert_eq!(
-            parse(sha256_hex(b"x"), "x"),
-            Err(DocumentError::KeySet(KeySetError::Json(JsonError::Syntax)))
-        );
+        assert_eq!(parse(sha256_hex(b"x"), "x"), Err(DocumentError::KeySet(KeySetError::Json(JsonError::Syntax))));
     }
 
     #[test]

@@ -50,11 +50,7 @@ impl KeyUrl {
     /// unparsable entry in `closed` matches every host.
     pub(crate) fn outside(self, closed: &[String]) -> Result<Self, UrlRejection> {
         let here = place(&self.0);
-        if closed
-            .iter()
-            .map(|url| place(url))
-            .any(|it| it.is_none() || it == here)
-        {
+        if closed.iter().map(|url| place(url)).any(|it| it.is_none() || it == here) {
             return Err(UrlRejection::Closed);
         }
         Ok(self)
@@ -63,12 +59,8 @@ impl KeyUrl {
     /// Scheme and authority as written; a different spelling counts as a different origin.
     pub(crate) fn origin(&self) -> &str {
         let rest = self.0.split_once("://").map_or("", |(_, rest)| rest);
-        let path = rest
-            .find(['/', '?'])
-            .map_or(0, |at| rest.len().saturating_sub(at));
-        self.0
-            .get(..self.0.len().saturating_sub(path))
-            .unwrap_or(&self.0)
+        let path = rest.find(['/', '?']).map_or(0, |at| rest.len().saturating_sub(at));
+        self.0.get(..self.0.len().saturating_sub(path)).unwrap_or(&self.0)
     }
 }
 
@@ -103,10 +95,7 @@ fn require_fetchable(text: &str, development: bool) -> Result<(), UrlRejection> 
     if text.contains('#') {
         return Err(UrlRejection::Fragment);
     }
-    if !text
-        .bytes()
-        .all(|byte| byte.is_ascii_graphic() && byte != b'\\')
-    {
+    if !text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\') {
         return Err(UrlRejection::Malformed);
     }
     let encrypted = text.starts_with("https://");
@@ -151,11 +140,7 @@ impl Host {
             return Err(UrlRejection::Userinfo);
         }
         let host = uri.host().ok_or(UrlRejection::Host)?;
-        require_plain_port(
-            authority
-                .strip_prefix(host)
-                .ok_or(UrlRejection::Malformed)?,
-        )?;
+        require_plain_port(authority.strip_prefix(host).ok_or(UrlRejection::Malformed)?)?;
         let parsed = vouchsafe_url::Host::parse(host).ok_or(UrlRejection::Host)?;
         if let vouchsafe_url::Host::Name(name) = parsed {
             require_dns_name(name)?;
@@ -180,23 +165,14 @@ fn require_dns_name(host: &str) -> Result<(), UrlRejection> {
 }
 
 fn is_dns_label(label: &str) -> bool {
-    let plain = label
-        .bytes()
-        .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
-    (1..=DNS_LABEL_BYTES_MAX).contains(&label.len())
-        && plain
-        && !label.starts_with('-')
-        && !label.ends_with('-')
+    let plain = label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+    (1..=DNS_LABEL_BYTES_MAX).contains(&label.len()) && plain && !label.starts_with('-') && !label.ends_with('-')
 }
 
 /// Requires nothing after the host, or `:` and a port in canonical decimal.
 fn require_plain_port(after_host: &str) -> Result<(), UrlRejection> {
     let Some(port) = after_host.strip_prefix(':') else {
-        return if after_host.is_empty() {
-            Ok(())
-        } else {
-            Err(UrlRejection::Malformed)
-        };
+        return if after_host.is_empty() { Ok(()) } else { Err(UrlRejection::Malformed) };
     };
     match port.parse::<u16>() {
         Ok(number) if number > 0 && number.to_string() == port => Ok(()),

@@ -39,18 +39,11 @@ impl UnverifiedToken {
         let jws = UnverifiedJws::parse(token)?;
         let claims = parse_claims(jws.payload())?;
         let iss = claims::stated_issuer_of(&claims)?.map(str::to_owned);
-        let issuers: Vec<_> = iss
-            .into_iter()
-            .chain(claims::trust_domain_of(&claims))
-            .collect();
+        let issuers: Vec<_> = iss.into_iter().chain(claims::trust_domain_of(&claims)).collect();
         if issuers.is_empty() {
             return Err(TokenError::ClaimMissing(ClaimName::registered("iss")));
         }
-        Ok(Self {
-            jws,
-            claims,
-            issuers,
-        })
+        Ok(Self { jws, claims, issuers })
     }
 
     /// The issuers that the token names, in lookup order: `iss`, then the trust domain of a `sub` that is a SPIFFE ID
@@ -163,12 +156,8 @@ fn require_signature(
     now: UnixSeconds,
     proofs: &ProofCache,
 ) -> Result<Option<Proof>, TokenError> {
-    let pinned_expired =
-        matches!(issuer.keys(), KeySource::Pinned(pinned) if now.0 >= pinned.expires);
-    let set = keys
-        .at(now)
-        .filter(|_| !pinned_expired)
-        .ok_or(TokenError::KeyUnusable)?;
+    let pinned_expired = matches!(issuer.keys(), KeySource::Pinned(pinned) if now.0 >= pinned.expires);
+    let set = keys.at(now).filter(|_| !pinned_expired).ok_or(TokenError::KeyUnusable)?;
     let key = set.find(jws.kid(), jws.algorithm())?;
     let proof = Proof::of(jws.token(), issuer, keys.digest());
     if proofs.holds(&proof, now) {
@@ -179,8 +168,7 @@ fn require_signature(
 }
 
 fn parse_claims(payload: &[u8]) -> Result<JsonObject, TokenError> {
-    let claims = JsonObject::parse(payload)
-        .map_err(|error| TokenError::Malformed(Malformed::Payload(error)))?;
+    let claims = JsonObject::parse(payload).map_err(|error| TokenError::Malformed(Malformed::Payload(error)))?;
     if claims.len() > CLAIMS_MAX {
         return Err(TokenError::Malformed(Malformed::TooManyClaims));
     }
@@ -213,11 +201,7 @@ fn subject(
     })
 }
 
-fn subject_name(
-    issuer: &TrustedIssuer,
-    sub: &str,
-    attributes: &[Attribute],
-) -> Result<String, TokenError> {
+fn subject_name(issuer: &TrustedIssuer, sub: &str, attributes: &[Attribute]) -> Result<String, TokenError> {
     let Some(template) = issuer.subject_template() else {
         return Ok(sub.to_owned());
     };

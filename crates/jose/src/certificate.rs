@@ -58,16 +58,10 @@ pub(crate) fn require_own(jwk: &JsonObject, info: &[u8]) -> Result<(), KeyError>
         return Ok(());
     };
     let first = chain.as_array().and_then(<[Json]>::first);
-    let certificate = first
-        .and_then(Json::as_text)
-        .and_then(|text| STANDARD.decode(text).ok())
-        .ok_or(KeyError::Certificate)?;
+    let certificate =
+        first.and_then(Json::as_text).and_then(|text| STANDARD.decode(text).ok()).ok_or(KeyError::Certificate)?;
     let holds = certificate.windows(info.len()).any(|window| window == info);
-    if holds {
-        Ok(())
-    } else {
-        Err(KeyError::Certificate)
-    }
+    if holds { Ok(()) } else { Err(KeyError::Certificate) }
 }
 
 /// Whether a JWK of P-256 or Ed25519 has an `x5c` whose first certificate is for its key. Does not check the key
@@ -78,11 +72,7 @@ pub fn certificate_is_of_key(jwk: &JsonObject) -> bool {
         let text = jwk.get(name).and_then(Json::as_text);
         text.and_then(base64url::decode)
     };
-    let info = match (
-        jwk.get("crv").and_then(Json::as_text),
-        bytes("x"),
-        bytes("y"),
-    ) {
+    let info = match (jwk.get("crv").and_then(Json::as_text), bytes("x"), bytes("y")) {
         (Some("P-256"), Some(x), Some(y)) => ec(Curve::P256, &[&[0x04][..], &x, &y].concat()),
         (Some("Ed25519"), Some(x), None) => ed25519(&x),
         _ => return false,
@@ -90,19 +80,11 @@ pub fn certificate_is_of_key(jwk: &JsonObject) -> bool {
     jwk.contains("x5c") && info.and_then(|info| require_own(jwk, &info)).is_ok()
 }
 
-fn public_key_info(
-    oid: ObjectIdentifier,
-    parameters: Option<AnyRef<'_>>,
-    key: &[u8],
-) -> Result<Vec<u8>, KeyError> {
+fn public_key_info(oid: ObjectIdentifier, parameters: Option<AnyRef<'_>>, key: &[u8]) -> Result<Vec<u8>, KeyError> {
     let key = BitStringRef::from_bytes(key);
     let info = key.and_then(|subject_public_key| {
         let algorithm = AlgorithmIdentifierRef { oid, parameters };
-        SubjectPublicKeyInfoRef {
-            algorithm,
-            subject_public_key,
-        }
-        .to_der()
+        SubjectPublicKeyInfoRef { algorithm, subject_public_key }.to_der()
     });
     info.map_err(|_| KeyError::Malformed)
 }

@@ -44,22 +44,9 @@ fn rejects_certificate_of_another_key() {
             let chain = format!("[\"{other}\",\"{certificate}\"]");
             check(key, &chain, Err(KeyError::Certificate));
         }
-        for chain in [
-            "[]",
-            "null",
-            "\"\"",
-            "[\"\"]",
-            "[1]",
-            "{}",
-            "[\"AAAA\"]",
-            "[\"not base64\"]",
-        ] {
+        for chain in ["[]", "null", "\"\"", "[\"\"]", "[1]", "{}", "[\"AAAA\"]", "[\"not base64\"]"] {
             check(key, chain, Err(KeyError::Certificate));
         }
-        check(
-            key,
-            &format!("\"{certificate}\""),
-            Err(KeyError::Certificate),
-        );
+        check(key, &format!("\"{certificate}\""), Err(KeyError::Certificate));
     }
 }

@@ -28,9 +28,7 @@ pub enum KeyError {
     Purpose,
     #[error("the RSA exponent is not an odd number from 3 to {RSA_EXPONENT_MAX}")]
     RsaExponent,
-    #[error(
-        "the RSA modulus is not an odd number of {RSA_MODULUS_BITS_MIN} to {RSA_MODULUS_BITS_MAX} bits"
-    )]
+    #[error("the RSA modulus is not an odd number of {RSA_MODULUS_BITS_MIN} to {RSA_MODULUS_BITS_MAX} bits")]
     RsaModulus,
     #[error("the RSA modulus is longer than allowed in a key set")]
     RsaTooLong,

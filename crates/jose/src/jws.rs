@@ -89,9 +89,7 @@ impl UnverifiedJws {
     /// What the signature covers: the first two parts and the dot between them (RFC 7515 §5.1).
     #[must_use]
     pub fn signing_input(&self) -> &str {
-        self.token
-            .get(..self.signing_input_bytes)
-            .unwrap_or_default()
+        self.token.get(..self.signing_input_bytes).unwrap_or_default()
     }
 
     /// The whole token, signature included.
@@ -160,10 +158,7 @@ impl ProtectedHeader {
     fn parse(encoded: &str) -> Result<Self, JwsError> {
         let bytes = base64url::decode(encoded).ok_or(Malformed::Base64)?;
         let header = JsonObject::parse(&bytes).map_err(Malformed::Header)?;
-        let name = header
-            .get("alg")
-            .and_then(Json::as_text)
-            .ok_or(Malformed::Algorithm)?;
+        let name = header.get("alg").and_then(Json::as_text).ok_or(Malformed::Algorithm)?;
         let algorithm = Algorithm::from_name(name).ok_or(JwsError::AlgorithmNotAllowed)?;
         if PROCESSING_MEMBERS.iter().any(|name| header.contains(name)) {
             return Err(JwsError::CriticalHeader);
@@ -172,23 +167,12 @@ impl ProtectedHeader {
         if kid.as_ref().is_some_and(|kid| kid.len() > KID_BYTES_MAX) {
             return Err(Malformed::Kid.into());
         }
-        let has_other_members = header
-            .iter()
-            .any(|(name, _)| !matches!(name, "alg" | "kid" | "typ"));
-        Ok(Self {
-            algorithm,
-            kid,
-            has_other_members,
-            typ: optional_text(&header, "typ", Malformed::Typ)?,
-        })
+        let has_other_members = header.iter().any(|(name, _)| !matches!(name, "alg" | "kid" | "typ"));
+        Ok(Self { algorithm, kid, has_other_members, typ: optional_text(&header, "typ", Malformed::Typ)? })
     }
 }
 
-fn optional_text(
-    header: &JsonObject,
-    name: &str,
-    error: Malformed,
-) -> Result<Option<String>, Malformed> {
+fn optional_text(header: &JsonObject, name: &str, error: Malformed) -> Result<Option<String>, Malformed> {
     match header.get(name) {
         None => Ok(None),
         Some(Json::Text(text)) => Ok(Some(text.clone())),

@@ -48,11 +48,7 @@ impl PublicKey {
     }
 
     /// Like [`Self::from_jwk`], with an RSA modulus of at most `rsa_bits_max`.
-    pub(crate) fn from_jwk_within(
-        jwk: &JsonObject,
-        key_use: KeyUse,
-        rsa_bits_max: u32,
-    ) -> Result<Self, KeyError> {
+    pub(crate) fn from_jwk_within(jwk: &JsonObject, key_use: KeyUse, rsa_bits_max: u32) -> Result<Self, KeyError> {
         require_use(jwk, key_use)?;
         let (kind, info) = match required_text(jwk, "kty")? {
             "EC" => ec_key(jwk)?,
@@ -91,21 +87,17 @@ impl PublicKey {
     pub fn verify(&self, message: &[u8], signature: &[u8]) -> Result<(), SignatureError> {
         match &self.0 {
             Kind::Ed25519(key) => {
-                let signature =
-                    ed25519_dalek::Signature::from_slice(signature).map_err(|_| SignatureError)?;
+                let signature = ed25519_dalek::Signature::from_slice(signature).map_err(|_| SignatureError)?;
                 // Strict: rejects keys and commitments of small order (RFC 8032 §5.1.7 leaves this open).
-                key.verify_strict(message, &signature)
-                    .map_err(|_| SignatureError)
+                key.verify_strict(message, &signature).map_err(|_| SignatureError)
             }
             Kind::P256(key) => {
                 // `r` and `s` as 32 bytes each, never DER (RFC 7518 §3.4).
-                let signature =
-                    p256::ecdsa::Signature::from_slice(signature).map_err(|_| SignatureError)?;
+                let signature = p256::ecdsa::Signature::from_slice(signature).map_err(|_| SignatureError)?;
                 key.verify(message, &signature).map_err(|_| SignatureError)
             }
             Kind::P384(key) => {
-                let signature =
-                    p384::ecdsa::Signature::from_slice(signature).map_err(|_| SignatureError)?;
+                let signature = p384::ecdsa::Signature::from_slice(signature).map_err(|_| SignatureError)?;
                 key.verify(message, &signature).map_err(|_| SignatureError)
             }
             Kind::Rsa(key) => key.verify(message, signature),
@@ -134,11 +126,7 @@ fn require_use(jwk: &JsonObject, key_use: KeyUse) -> Result<(), KeyError> {
     }
     match jwk.get("key_ops") {
         None => Ok(()),
-        Some(Json::Array(operations))
-            if operations.iter().any(|op| op.as_text() == Some("verify")) =>
-        {
-            Ok(())
-        }
+        Some(Json::Array(operations)) if operations.iter().any(|op| op.as_text() == Some("verify")) => Ok(()),
         Some(_) => Err(KeyError::Purpose),
     }
 }
@@ -155,12 +143,8 @@ fn ec_key(jwk: &JsonObject) -> Result<(Kind, Vec<u8>), KeyError> {
     }
     let point = [&[0x04][..], &x, &y].concat();
     let kind = match curve {
-        certificate::Curve::P256 => {
-            p256::ecdsa::VerifyingKey::from_sec1_bytes(&point).map(Kind::P256)
-        }
-        certificate::Curve::P384 => {
-            p384::ecdsa::VerifyingKey::from_sec1_bytes(&point).map(Kind::P384)
-        }
+        certificate::Curve::P256 => p256::ecdsa::VerifyingKey::from_sec1_bytes(&point).map(Kind::P256),
+        certificate::Curve::P384 => p384::ecdsa::VerifyingKey::from_sec1_bytes(&point).map(Kind::P384),
     };
     let kind = kind.map_err(|_| KeyError::Point)?;
     Ok((kind, certificate::ec(curve, &point)?))
@@ -170,18 +154,12 @@ fn ed25519_key(jwk: &JsonObject) -> Result<(Kind, Vec<u8>), KeyError> {
     if required_text(jwk, "crv")? != "Ed25519" {
         return Err(KeyError::Curve);
     }
-    let point = required_bytes(jwk, "x")?
-        .try_into()
-        .map_err(|_| KeyError::Malformed)?;
+    let point = required_bytes(jwk, "x")?.try_into().map_err(|_| KeyError::Malformed)?;
     if !is_canonical(&point) {
         return Err(KeyError::Point);
     }
     let key = ed25519_dalek::VerifyingKey::from_bytes(&point).map_err(|_| KeyError::Point)?;
-    if key.is_weak() {
-        Err(KeyError::Point)
-    } else {
-        Ok((Kind::Ed25519(key), certificate::ed25519(&point)?))
-    }
+    if key.is_weak() { Err(KeyError::Point) } else { Ok((Kind::Ed25519(key), certificate::ed25519(&point)?)) }
 }
 
 /// Whether y, the little-endian bytes without the sign bit, is less than 2^255 − 19 (RFC 8032 §5.1.3).
@@ -192,9 +170,7 @@ fn is_canonical(point: &[u8; 32]) -> bool {
 }
 
 fn required_text<'j>(jwk: &'j JsonObject, name: &str) -> Result<&'j str, KeyError> {
-    jwk.get(name)
-        .and_then(Json::as_text)
-        .ok_or(KeyError::Malformed)
+    jwk.get(name).and_then(Json::as_text).ok_or(KeyError::Malformed)
 }
 
 fn required_bytes(jwk: &JsonObject, name: &str) -> Result<Vec<u8>, KeyError> {

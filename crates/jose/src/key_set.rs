@@ -49,18 +49,11 @@ impl KeySet {
             return Err(KeySetError::TooLarge);
         }
         let set = JsonObject::parse(document)?;
-        let jwks = set
-            .get("keys")
-            .and_then(Json::as_array)
-            .ok_or(KeySetError::KeysMissing)?;
+        let jwks = set.get("keys").and_then(Json::as_array).ok_or(KeySetError::KeysMissing)?;
         if jwks.len() > KEYS_MAX {
             return Err(KeySetError::TooManyKeys);
         }
-        let jwks = jwks
-            .iter()
-            .map(Json::as_object)
-            .collect::<Option<Vec<_>>>()
-            .ok_or(KeySetError::KeysMissing)?;
+        let jwks = jwks.iter().map(Json::as_object).collect::<Option<Vec<_>>>().ok_or(KeySetError::KeysMissing)?;
         // ORDER: the whole set is checked before any key is built.
         require_public(&jwks)?;
         let kids = distinct_kids(&jwks)?;
@@ -68,10 +61,7 @@ impl KeySet {
     }
 
     fn build(jwks: &[&JsonObject], kids: Vec<Option<String>>, key_use: KeyUse) -> Self {
-        let mut set = Self {
-            keys: Vec::new(),
-            skipped: Vec::new(),
-        };
+        let mut set = Self { keys: Vec::new(), skipped: Vec::new() };
         for (jwk, kid) in jwks.iter().zip(kids) {
             match PublicKey::from_jwk_within(jwk, key_use, KEY_SET_RSA_BITS_MAX) {
                 Ok(key) => set.keys.push(Entry { kid, key }),
@@ -86,11 +76,7 @@ impl KeySet {
     ///
     /// # Errors
     /// [`KeyLookupError`] if there is no such key, or if it is not for `algorithm`.
-    pub fn find(
-        &self,
-        kid: Option<&str>,
-        algorithm: Algorithm,
-    ) -> Result<&PublicKey, KeyLookupError> {
+    pub fn find(&self, kid: Option<&str>, algorithm: Algorithm) -> Result<&PublicKey, KeyLookupError> {
         match kid {
             Some(kid) => self.find_named(kid, algorithm),
             None => self.find_only(algorithm),
@@ -98,32 +84,17 @@ impl KeySet {
     }
 
     fn find_named(&self, kid: &str, algorithm: Algorithm) -> Result<&PublicKey, KeyLookupError> {
-        if let Some(entry) = self
-            .keys
-            .iter()
-            .find(|entry| entry.kid.as_deref() == Some(kid))
-        {
-            return if entry.key.algorithm() == algorithm {
-                Ok(&entry.key)
-            } else {
-                Err(KeyLookupError::Unusable)
-            };
+        if let Some(entry) = self.keys.iter().find(|entry| entry.kid.as_deref() == Some(kid)) {
+            return if entry.key.algorithm() == algorithm { Ok(&entry.key) } else { Err(KeyLookupError::Unusable) };
         }
-        if self
-            .skipped
-            .iter()
-            .any(|skipped| skipped.kid.as_deref() == Some(kid))
-        {
+        if self.skipped.iter().any(|skipped| skipped.kid.as_deref() == Some(kid)) {
             return Err(KeyLookupError::Unusable);
         }
         Err(KeyLookupError::Unknown)
     }
 
     fn find_only(&self, algorithm: Algorithm) -> Result<&PublicKey, KeyLookupError> {
-        let mut fitting = self
-            .keys
-            .iter()
-            .filter(|entry| entry.key.algorithm() == algorithm);
+        let mut fitting = self.keys.iter().filter(|entry| entry.key.algorithm() == algorithm);
         match (fitting.next(), fitting.next()) {
             (Some(only), None) => Ok(&only.key),
             (None, _) | (Some(_), Some(_)) => Err(KeyLookupError::Unknown),
@@ -178,14 +149,9 @@ pub enum KeySetError {
 
 fn require_public(jwks: &[&JsonObject]) -> Result<(), KeySetError> {
     let is_secret = |jwk: &&JsonObject| {
-        jwk.get("kty").and_then(Json::as_text) == Some("oct")
-            || SECRET_MEMBERS.iter().any(|name| jwk.contains(name))
+        jwk.get("kty").and_then(Json::as_text) == Some("oct") || SECRET_MEMBERS.iter().any(|name| jwk.contains(name))
     };
-    if jwks.iter().any(is_secret) {
-        Err(KeySetError::SecretKey)
-    } else {
-        Ok(())
-    }
+    if jwks.iter().any(is_secret) { Err(KeySetError::SecretKey) } else { Ok(()) }
 }
 
 fn distinct_kids(jwks: &[&JsonObject]) -> Result<Vec<Option<String>>, KeySetError> {

@@ -26,10 +26,7 @@
 //! assert_eq!(payload(token, key_set).unwrap(), b"Example of Ed25519 signing");
 //! ```
 
-#![cfg_attr(
-    test,
-    allow(clippy::arithmetic_side_effects, reason = "tests may panic")
-)]
+#![cfg_attr(test, allow(clippy::arithmetic_side_effects, reason = "tests may panic"))]
 
 mod algorithm;
 mod base64url;
@@ -48,9 +45,7 @@ pub use error::{KeyError, SignatureError};
 pub use jws::{JwsError, KID_BYTES_MAX, Malformed, TOKEN_BYTES_MAX, UnverifiedJws};
 pub use key::{KeyUse, PublicKey};
 pub use key_set::{KEY_SET_BYTES_MAX, KEYS_MAX, KeyLookupError, KeySet, KeySetError, SkippedKey};
-pub use limits::{
-    KEY_SET_RSA_BITS_MAX, RSA_EXPONENT_MAX, RSA_MODULUS_BITS_MAX, RSA_MODULUS_BITS_MIN,
-};
+pub use limits::{KEY_SET_RSA_BITS_MAX, RSA_EXPONENT_MAX, RSA_MODULUS_BITS_MAX, RSA_MODULUS_BITS_MIN};
 /// The arithmetic, only for its fuzz target.
 #[cfg(fuzzing)]
 pub use montgomery::Modulus;

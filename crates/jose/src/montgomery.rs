@@ -40,16 +40,11 @@ impl Modulus {
     pub fn from_be_bytes(bytes: &[u8]) -> Option<Self> {
         let limbs = from_be_bytes(bytes, limbs_of(bytes.len()));
         let lowest = u64::from(*limbs.first()?);
-        if lowest.is_multiple_of(2) || (lowest == 1 && limbs.iter().skip(1).all(|limb| *limb == 0))
-        {
+        if lowest.is_multiple_of(2) || (lowest == 1 && limbs.iter().skip(1).all(|limb| *limb == 0)) {
             return None;
         }
-        let mut modulus = Self {
-            negated_inverse: negated_inverse(lowest),
-            r_squared: Vec::new(),
-            bytes: bytes.len(),
-            limbs,
-        };
+        let mut modulus =
+            Self { negated_inverse: negated_inverse(lowest), r_squared: Vec::new(), bytes: bytes.len(), limbs };
         modulus.r_squared = modulus.two_to_r_squared();
         Some(modulus)
     }
@@ -149,12 +144,8 @@ impl Modulus {
     fn two_to_r_squared(&self) -> Limbs {
         let limbs = self.limbs.len();
         let r_bits = limbs * LIMB_BITS as usize;
-        let (highest, top) = self
-            .limbs
-            .iter()
-            .enumerate()
-            .rfind(|(_, limb)| **limb != 0)
-            .map_or((0, 1), |(at, limb)| (at, *limb));
+        let (highest, top) =
+            self.limbs.iter().enumerate().rfind(|(_, limb)| **limb != 0).map_or((0, 1), |(at, limb)| (at, *limb));
         let top_bit = top.ilog2();
         let mut number: Limbs = vec![0; limbs];
         if let Some(limb) = number.get_mut(highest) {

@@ -47,14 +47,8 @@ fn expected(modulus: &[u8], base: &[u8], exponent: u64) -> Option<Vec<u8>> {
 }
 
 fn check(modulus: &[u8], base: &[u8], exponent: u64) {
-    let found = Modulus::from_be_bytes(modulus)
-        .unwrap()
-        .power(base, exponent);
-    assert_eq!(
-        found,
-        expected(modulus, base, exponent),
-        "{modulus:02x?} {base:02x?} {exponent}"
-    );
+    let found = Modulus::from_be_bytes(modulus).unwrap().power(base, exponent);
+    assert_eq!(found, expected(modulus, base, exponent), "{modulus:02x?} {base:02x?} {exponent}");
 }
 
 /// Number of random cases; `scripts/soak` runs more.
@@ -64,8 +58,7 @@ fn rounds() -> usize {
 
 #[test]
 fn agrees_with_another_implementation() {
-    let seed =
-        std::env::var("VOUCHSAFE_SEED").map_or(0x9e37_79b9_7f4a_7c15, |text| text.parse().unwrap());
+    let seed = std::env::var("VOUCHSAFE_SEED").map_or(0x9e37_79b9_7f4a_7c15, |text| text.parse().unwrap());
     let mut random = Random(seed);
     for round in 0..rounds() {
         // All lengths up to 260 bytes, and sometimes those of RSA up to 8192 bits.

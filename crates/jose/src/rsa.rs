@@ -14,15 +14,13 @@ const RSA_EXPONENT_MIN: u64 = 3;
 /// The generator and the primes that identify moduli of CVE-2017-15361 ("ROCA").
 const ROCA_GENERATOR: u32 = 65_537;
 const ROCA_PRIMES: [u32; 38] = [
-    3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47, 53, 59, 61, 67, 71, 73, 79, 83, 89, 97,
-    101, 103, 107, 109, 113, 127, 131, 137, 139, 149, 151, 157, 163, 167,
+    3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47, 53, 59, 61, 67, 71, 73, 79, 83, 89, 97, 101, 103, 107, 109,
+    113, 127, 131, 137, 139, 149, 151, 157, 163, 167,
 ];
 
 /// DER of `DigestInfo` for SHA-256, up to the digest (RFC 8017 §9.2, note 1).
-const SHA256_DIGEST_INFO: [u8; 19] = [
-    0x30, 0x31, 0x30, 0x0d, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x01, 0x05,
-    0x00, 0x04, 0x20,
-];
+const SHA256_DIGEST_INFO: [u8; 19] =
+    [0x30, 0x31, 0x30, 0x0d, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x01, 0x05, 0x00, 0x04, 0x20];
 
 /// An RSA public key.
 #[derive(Clone)]
@@ -46,13 +44,8 @@ impl RsaPublicKey {
         if n.len() > RSA_MODULUS_BITS_MAX as usize / 8 {
             return Err(KeyError::RsaModulus);
         }
-        let highest_bits = n
-            .first()
-            .map_or(0, |first| u8::BITS.saturating_sub(first.leading_zeros()));
-        let bits = (n.len() as u32)
-            .saturating_sub(1)
-            .saturating_mul(u8::BITS)
-            .saturating_add(highest_bits);
+        let highest_bits = n.first().map_or(0, |first| u8::BITS.saturating_sub(first.leading_zeros()));
+        let bits = (n.len() as u32).saturating_sub(1).saturating_mul(u8::BITS).saturating_add(highest_bits);
         if bits < RSA_MODULUS_BITS_MIN {
             return Err(KeyError::RsaModulus);
         }
@@ -65,11 +58,7 @@ impl RsaPublicKey {
         if has_small_factor(n) || is_weak(n) {
             return Err(KeyError::RsaWeak);
         }
-        Ok(Self {
-            modulus: Modulus::from_be_bytes(n).ok_or(KeyError::RsaModulus)?,
-            modulus_bytes: n.len(),
-            exponent,
-        })
+        Ok(Self { modulus: Modulus::from_be_bytes(n).ok_or(KeyError::RsaModulus)?, modulus_bytes: n.len(), exponent })
     }
 
     /// Compares the whole encoded message instead of parsing it, which prevents Bleichenbacher's forgery
@@ -79,21 +68,14 @@ impl RsaPublicKey {
             return Err(SignatureError);
         }
         let expected = encoded_message(message, self.modulus_bytes).ok_or(SignatureError)?;
-        if self.modulus.power(signature, self.exponent) == Some(expected) {
-            Ok(())
-        } else {
-            Err(SignatureError)
-        }
+        if self.modulus.power(signature, self.exponent) == Some(expected) { Ok(()) } else { Err(SignatureError) }
     }
 }
 
 /// EMSA-PKCS1-v1_5 of SHA-256 (RFC 8017 §9.2): `00 01 FF… 00 DigestInfo`.
 fn encoded_message(message: &[u8], bytes: usize) -> Option<Vec<u8>> {
     let digest = Sha256::digest(message);
-    let padding_end = bytes
-        .checked_sub(1)?
-        .checked_sub(SHA256_DIGEST_INFO.len())?
-        .checked_sub(digest.len())?;
+    let padding_end = bytes.checked_sub(1)?.checked_sub(SHA256_DIGEST_INFO.len())?.checked_sub(digest.len())?;
     let mut encoded = vec![0x00, 0x01];
     encoded.resize(padding_end, 0xff);
     encoded.push(0x00);
@@ -107,21 +89,14 @@ fn has_small_factor(n: &[u8]) -> bool {
     ROCA_PRIMES.iter().any(|prime| residue(n, *prime) == 0)
 }
 
-#[expect(
-    clippy::arithmetic_side_effects,
-    reason = "the primes of `ROCA_PRIMES` are not 0 and have 8 bits"
-)]
+#[expect(clippy::arithmetic_side_effects, reason = "the primes of `ROCA_PRIMES` are not 0 and have 8 bits")]
 fn residue(n: &[u8], prime: u32) -> u32 {
-    n.iter()
-        .fold(0, |residue, byte| (residue << 8 | u32::from(*byte)) % prime)
+    n.iter().fold(0, |residue, byte| (residue << 8 | u32::from(*byte)) % prime)
 }
 
 /// Whether the modulus is a power of the generator modulo each of the primes. That holds for every modulus of the
 /// faulty library, and for about one in a hundred million others.
-#[expect(
-    clippy::arithmetic_side_effects,
-    reason = "primes and powers have 8 bits, the generator 17"
-)]
+#[expect(clippy::arithmetic_side_effects, reason = "primes and powers have 8 bits, the generator 17")]
 fn is_weak(n: &[u8]) -> bool {
     ROCA_PRIMES.iter().all(|prime| {
         let residue = residue(n, *prime);
@@ -138,9 +113,5 @@ fn be_u64(bytes: &[u8]) -> Option<u64> {
     if bytes.len() > size_of::<u64>() {
         return None;
     }
-    Some(
-        bytes
-            .iter()
-            .fold(0, |number, byte| number << 8 | u64::from(*byte)),
-    )
+    Some(bytes.iter().fold(0, |number, byte| number << 8 | u64::from(*byte)))
 }

@@ -11,10 +11,7 @@
 //! assert_eq!(JsonObject::parse(br#"{"a":1,"\u0061":2}"#), Err(JsonError::DuplicateMember));
 //! ```
 
-#![cfg_attr(
-    test,
-    allow(clippy::arithmetic_side_effects, reason = "tests may panic")
-)]
+#![cfg_attr(test, allow(clippy::arithmetic_side_effects, reason = "tests may panic"))]
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
@@ -49,12 +46,9 @@ impl Json {
         let text = std::str::from_utf8(document).map_err(|_| JsonError::NotUtf8)?;
         let reason = Cell::new(JsonError::Syntax);
         let mut deserializer = serde_json::Deserializer::from_str(text);
-        let value = Strict {
-            levels_left: JSON_DEPTH_MAX,
-            reason: &reason,
-        }
-        .deserialize(&mut deserializer)
-        .map_err(|_| reason.get())?;
+        let value = Strict { levels_left: JSON_DEPTH_MAX, reason: &reason }
+            .deserialize(&mut deserializer)
+            .map_err(|_| reason.get())?;
         deserializer.end().map_err(|_| JsonError::Syntax)?;
         Ok(value)
     }
@@ -63,12 +57,9 @@ impl Json {
     pub fn as_text(&self) -> Option<&str> {
         match self {
             Self::Text(text) => Some(text),
-            Self::Null
-            | Self::Boolean(_)
-            | Self::Integer(_)
-            | Self::Float(_)
-            | Self::Array(_)
-            | Self::Object(_) => None,
+            Self::Null | Self::Boolean(_) | Self::Integer(_) | Self::Float(_) | Self::Array(_) | Self::Object(_) => {
+                None
+            }
         }
     }
 
@@ -76,12 +67,7 @@ impl Json {
     pub fn as_array(&self) -> Option<&[Json]> {
         match self {
             Self::Array(items) => Some(items),
-            Self::Null
-            | Self::Boolean(_)
-            | Self::Integer(_)
-            | Self::Float(_)
-            | Self::Text(_)
-            | Self::Object(_) => None,
+            Self::Null | Self::Boolean(_) | Self::Integer(_) | Self::Float(_) | Self::Text(_) | Self::Object(_) => None,
         }
     }
 
@@ -89,12 +75,7 @@ impl Json {
     pub fn as_object(&self) -> Option<&JsonObject> {
         match self {
             Self::Object(object) => Some(object),
-            Self::Null
-            | Self::Boolean(_)
-            | Self::Integer(_)
-            | Self::Float(_)
-            | Self::Text(_)
-            | Self::Array(_) => None,
+            Self::Null | Self::Boolean(_) | Self::Integer(_) | Self::Float(_) | Self::Text(_) | Self::Array(_) => None,
         }
     }
 }
@@ -111,12 +92,9 @@ impl JsonObject {
     pub fn parse(document: &[u8]) -> Result<Self, JsonError> {
         match Json::parse(document)? {
             Json::Object(object) => Ok(object),
-            Json::Null
-            | Json::Boolean(_)
-            | Json::Integer(_)
-            | Json::Float(_)
-            | Json::Text(_)
-            | Json::Array(_) => Err(JsonError::NotAnObject),
+            Json::Null | Json::Boolean(_) | Json::Integer(_) | Json::Float(_) | Json::Text(_) | Json::Array(_) => {
+                Err(JsonError::NotAnObject)
+            }
         }
     }
 
@@ -176,10 +154,7 @@ impl Strict<'_> {
 
     fn descend<E: Error>(&self) -> Result<Self, E> {
         match self.levels_left.checked_sub(1) {
-            Some(levels_left) => Ok(Self {
-                levels_left,
-                ..*self
-            }),
+            Some(levels_left) => Ok(Self { levels_left, ..*self }),
             None => Err(self.refuse(JsonError::TooDeep)),
         }
     }
@@ -217,11 +192,7 @@ impl<'de> Visitor<'de> for Strict<'_> {
     }
 
     fn visit_f64<E: Error>(self, value: f64) -> Result<Json, E> {
-        if value.is_finite() {
-            Ok(Json::Float(value))
-        } else {
-            Err(self.refuse(JsonError::Syntax))
-        }
+        if value.is_finite() { Ok(Json::Float(value)) } else { Err(self.refuse(JsonError::Syntax)) }
     }
 
     fn visit_str<E: Error>(self, value: &str) -> Result<Json, E> {

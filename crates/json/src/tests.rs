@@ -13,14 +13,9 @@ fn nested(levels: usize) -> String {
 
 #[test]
 fn accepts_plain_objects() {
-    for document in [
-        "{}",
-        " { } ",
-        r#"{"a":null}"#,
-        r#"{"a":[],"b":{"a":1}}"#,
-        "{\"a\":\"\u{1d11e}\"}",
-        r#"{"a":"\ud834\udd1e"}"#,
-    ] {
+    for document in
+        ["{}", " { } ", r#"{"a":null}"#, r#"{"a":[],"b":{"a":1}}"#, "{\"a\":\"\u{1d11e}\"}", r#"{"a":"\ud834\udd1e"}"#]
+    {
         check(document.as_bytes(), Ok(()));
     }
 }
@@ -46,22 +41,12 @@ fn rejects_duplicate_members_at_any_depth() {
 #[test]
 fn rejects_nesting_beyond_the_limit() {
     check(nested(JSON_DEPTH_MAX).as_bytes(), Ok(()));
-    check(
-        nested(JSON_DEPTH_MAX + 1).as_bytes(),
-        Err(JsonError::TooDeep),
-    );
+    check(nested(JSON_DEPTH_MAX + 1).as_bytes(), Err(JsonError::TooDeep));
     check(nested(100).as_bytes(), Err(JsonError::TooDeep));
     check(nested(100_000).as_bytes(), Err(JsonError::TooDeep));
-    let objects = format!(
-        "{}1{}",
-        r#"{"a":"#.repeat(JSON_DEPTH_MAX),
-        "}".repeat(JSON_DEPTH_MAX)
-    );
+    let objects = format!("{}1{}", r#"{"a":"#.repeat(JSON_DEPTH_MAX), "}".repeat(JSON_DEPTH_MAX));
     check(objects.as_bytes(), Ok(()));
-    check(
-        format!(r#"{{"a":{objects}}}"#).as_bytes(),
-        Err(JsonError::TooDeep),
-    );
+    check(format!(r#"{{"a":{objects}}}"#).as_bytes(), Err(JsonError::TooDeep));
 }
 
 #[test]
@@ -133,19 +118,12 @@ fn keeps_integers_exact() {
         ("18446744073709551615", Json::Integer(i128::from(u64::MAX))),
         ("-9223372036854775808", Json::Integer(i128::from(i64::MIN))),
         // Beyond 64 bits a number is not an integer.
-        (
-            "18446744073709551616",
-            Json::Float(18_446_744_073_709_551_616.0),
-        ),
+        ("18446744073709551616", Json::Float(18_446_744_073_709_551_616.0)),
         ("1e3", Json::Float(1000.0)),
         ("1.5", Json::Float(1.5)),
     ] {
         let object = JsonObject::parse(format!(r#"{{"a":{text}}}"#).as_bytes());
-        assert_eq!(
-            object.as_ref().map(|object| object.get("a")),
-            Ok(Some(&value)),
-            "{text}"
-        );
+        assert_eq!(object.as_ref().map(|object| object.get("a")), Ok(Some(&value)), "{text}");
     }
 }
 

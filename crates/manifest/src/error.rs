@@ -10,10 +10,7 @@ pub enum ManifestError {
     )]
     DependencyConfiguration { id: String, key: &'static str },
     #[error("invalid host pattern `{pattern}`: {reason}")]
-    HostPattern {
-        pattern: String,
-        reason: HostPatternError,
-    },
+    HostPattern { pattern: String, reason: HostPatternError },
     #[error("invalid id `{value}`: use lowercase words joined by `{joined_by}`")]
     Id { value: String, joined_by: char },
     #[error("dependency `{id}` has dependencies of its own, but only one level is supported")]
@@ -21,18 +18,11 @@ pub enum ManifestError {
     #[error("unsupported route `{route}`: only `/...` is supported")]
     Route { route: String },
     #[error("invalid template `{template}`: {reason}")]
-    Template {
-        template: String,
-        reason: &'static str,
-    },
+    Template { template: String, reason: &'static str },
     #[error("found {triggers} HTTP triggers, but exactly one is supported")]
     TriggerCount { triggers: usize },
     #[error("{message}")]
-    Toml {
-        message: String,
-        line: usize,
-        column: usize,
-    },
+    Toml { message: String, line: usize, column: usize },
     #[error("component `{id}` is not in the manifest")]
     UnknownComponent { id: String },
     #[error("variable `{name}` is not in the manifest")]

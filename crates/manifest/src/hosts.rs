@@ -24,10 +24,7 @@ enum Host {
 
 impl HostPattern {
     pub fn parse(pattern: &str) -> Result<Self, ManifestError> {
-        parse(pattern).map_err(|reason| ManifestError::HostPattern {
-            pattern: pattern.to_owned(),
-            reason,
-        })
+        parse(pattern).map_err(|reason| ManifestError::HostPattern { pattern: pattern.to_owned(), reason })
     }
 
     /// Whether a request to `scheme://host:port` is allowed. `host` is as in a URL: an IPv6 address
@@ -35,16 +32,11 @@ impl HostPattern {
     #[must_use]
     pub fn allows(&self, scheme: &str, host: &str, port: u16) -> bool {
         let host = host.to_ascii_lowercase();
-        let scheme_fits = self
-            .scheme
-            .as_deref()
-            .is_none_or(|allowed| allowed.eq_ignore_ascii_case(scheme));
+        let scheme_fits = self.scheme.as_deref().is_none_or(|allowed| allowed.eq_ignore_ascii_case(scheme));
         let host_fits = match &self.host {
             Host::Any => true,
             Host::Exact(name) => *name == host,
-            Host::Subdomains(suffix) => host
-                .strip_suffix(suffix.as_str())
-                .is_some_and(|label| !label.is_empty()),
+            Host::Subdomains(suffix) => host.strip_suffix(suffix.as_str()).is_some_and(|label| !label.is_empty()),
         };
         scheme_fits && host_fits && self.ports.contains(&port)
     }
@@ -60,9 +52,7 @@ impl HostPattern {
 }
 
 fn parse(pattern: &str) -> Result<HostPattern, HostPatternError> {
-    let (scheme, rest) = pattern
-        .split_once("://")
-        .ok_or(HostPatternError::SchemeMissing)?;
+    let (scheme, rest) = pattern.split_once("://").ok_or(HostPatternError::SchemeMissing)?;
     if scheme.is_empty() {
         return Err(HostPatternError::SchemeMissing);
     }
@@ -77,24 +67,14 @@ fn parse(pattern: &str) -> Result<HostPattern, HostPatternError> {
     let scheme = (scheme != "*").then(|| scheme.to_ascii_lowercase());
     let ports = match port {
         Some(port) => parse_ports(port)?,
-        None => default_port(scheme.as_deref())
-            .map(|port| port..=port)
-            .ok_or(HostPatternError::PortMissing)?,
+        None => default_port(scheme.as_deref()).map(|port| port..=port).ok_or(HostPatternError::PortMissing)?,
     };
-    Ok(HostPattern {
-        scheme,
-        host: parse_host(host)?,
-        ports,
-    })
+    Ok(HostPattern { scheme, host: parse_host(host)?, ports })
 }
 
 fn is_network(rest: &str) -> bool {
     rest.rsplit_once('/').is_some_and(|(address, bits)| {
-        bits.parse::<u8>().is_ok()
-            && address
-                .trim_matches(['[', ']'])
-                .parse::<std::net::IpAddr>()
-                .is_ok()
+        bits.parse::<u8>().is_ok() && address.trim_matches(['[', ']']).parse::<std::net::IpAddr>().is_ok()
     })
 }
 
@@ -122,10 +102,7 @@ fn parse_ports(port: &str) -> Result<RangeInclusive<u16>, HostPatternError> {
     match port.split_once("..") {
         Some((low, high)) => {
             let (low, end) = (number(low)?, number(high)?);
-            let high = end
-                .checked_sub(1)
-                .filter(|high| *high >= low)
-                .ok_or(HostPatternError::Port)?;
+            let high = end.checked_sub(1).filter(|high| *high >= low).ok_or(HostPatternError::Port)?;
             Ok(low..=high)
         }
         None => number(port).map(|port| port..=port),
@@ -138,18 +115,10 @@ fn parse_host(host: &str) -> Result<Host, HostPatternError> {
     }
     let name = host.strip_prefix('*').unwrap_or(host);
     let is_subdomains = name.len() != host.len();
-    let allowed =
-        |c: char| c.is_ascii_alphanumeric() || ['-', '.', '_', ':', '[', ']'].contains(&c);
-    if name.is_empty()
-        || !name.chars().all(allowed)
-        || (is_subdomains && (!name.starts_with('.') || name.len() < 2))
-    {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || ['-', '.', '_', ':', '[', ']'].contains(&c);
+    if name.is_empty() || !name.chars().all(allowed) || (is_subdomains && (!name.starts_with('.') || name.len() < 2)) {
         return Err(HostPatternError::HostName);
     }
     let name = name.to_ascii_lowercase();
-    Ok(if is_subdomains {
-        Host::Subdomains(name)
-    } else {
-        Host::Exact(name)
-    })
+    Ok(if is_subdomains { Host::Subdomains(name) } else { Host::Exact(name) })
 }

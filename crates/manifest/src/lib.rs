@@ -8,10 +8,7 @@
 //!
 //! Invariant: every component, dependency and variable that a [`Manifest`] names exists in it.
 
-#![cfg_attr(
-    test,
-    allow(clippy::arithmetic_side_effects, reason = "tests may panic")
-)]
+#![cfg_attr(test, allow(clippy::arithmetic_side_effects, reason = "tests may panic"))]
 
 mod error;
 mod hosts;

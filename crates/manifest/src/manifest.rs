@@ -63,13 +63,8 @@ pub enum Capability {
 
 impl Capability {
     /// All capabilities, as `inherit_configuration = true` inherits them.
-    pub const ALL: [Self; 5] = [
-        Self::AllowedOutboundHosts,
-        Self::Environment,
-        Self::Files,
-        Self::SqliteDatabases,
-        Self::Variables,
-    ];
+    pub const ALL: [Self; 5] =
+        [Self::AllowedOutboundHosts, Self::Environment, Self::Files, Self::SqliteDatabases, Self::Variables];
 
     /// The capability's name in the manifest.
     #[must_use]
@@ -86,9 +81,7 @@ impl Capability {
     /// Finds the capability with this name in the manifest.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL
-            .into_iter()
-            .find(|capability| capability.name() == name)
+        Self::ALL.into_iter().find(|capability| capability.name() == name)
     }
 }
 
@@ -118,24 +111,18 @@ impl Manifest {
 
     /// The component with this id.
     pub fn component(&self, id: &str) -> Result<&Component, ManifestError> {
-        self.components
-            .get(id)
-            .ok_or_else(|| ManifestError::UnknownComponent { id: id.to_owned() })
+        self.components.get(id).ok_or_else(|| ManifestError::UnknownComponent { id: id.to_owned() })
     }
 
     /// Hosts that the root component may connect to, as written: patterns may contain `{{ variables }}`.
     #[must_use]
     pub fn allowed_outbound_hosts(&self) -> &[String] {
-        self.components
-            .get(&self.root)
-            .map_or(&[], |root| &root.allowed_outbound_hosts)
+        self.components.get(&self.root).map_or(&[], |root| &root.allowed_outbound_hosts)
     }
 
     /// The directories that the root component sees.
     #[must_use]
     pub fn files(&self) -> &[FileMount] {
-        self.components
-            .get(&self.root)
-            .map_or(&[], |root| &root.files)
+        self.components.get(&self.root).map_or(&[], |root| &root.files)
     }
 }

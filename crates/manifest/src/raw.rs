@@ -94,10 +94,7 @@ struct RawDependency {
 }
 
 #[derive(Deserialize)]
-#[serde(
-    untagged,
-    expecting = "`inherit_configuration` is a boolean or a list of categories"
-)]
+#[serde(untagged, expecting = "`inherit_configuration` is a boolean or a list of categories")]
 enum RawInherit {
     All(bool),
     Some(Vec<String>),
@@ -129,62 +126,28 @@ impl Manifest {
 fn parse(text: &str) -> Result<Manifest, ManifestError> {
     let raw: RawManifest = toml::from_str(text).map_err(|error| toml_error(text, &error))?;
     if raw.spin_manifest_version != MANIFEST_VERSION {
-        return Err(ManifestError::Version {
-            version: raw.spin_manifest_version,
-        });
+        return Err(ManifestError::Version { version: raw.spin_manifest_version });
     }
     let root = root_of(raw.trigger.http)?;
-    let variables = raw
-        .variables
-        .into_iter()
-        .map(variable)
-        .collect::<Result<_, _>>()?;
-    let components = raw
-        .component
-        .into_iter()
-        .map(component)
-        .collect::<Result<_, _>>()?;
-    let manifest = Manifest {
-        application: raw.application.name,
-        variables,
-        components,
-        root,
-    };
+    let variables = raw.variables.into_iter().map(variable).collect::<Result<_, _>>()?;
+    let components = raw.component.into_iter().map(component).collect::<Result<_, _>>()?;
+    let manifest = Manifest { application: raw.application.name, variables, components, root };
     check_references(&manifest)?;
     Ok(manifest)
 }
 
 fn toml_error(text: &str, error: &toml::de::Error) -> ManifestError {
-    let before = error
-        .span()
-        .and_then(|span| text.get(..span.start))
-        .unwrap_or("");
+    let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or("");
     let line = before.matches('\n').count().saturating_add(1);
-    let column = before
-        .rsplit('\n')
-        .next()
-        .unwrap_or("")
-        .chars()
-        .count()
-        .saturating_add(1);
-    ManifestError::Toml {
-        message: error.message().to_owned(),
-        line,
-        column,
-    }
+    let column = before.rsplit('\n').next().unwrap_or("").chars().count().saturating_add(1);
+    ManifestError::Toml { message: error.message().to_owned(), line, column }
 }
 
 fn root_of(triggers: Vec<RawHttpTrigger>) -> Result<String, ManifestError> {
     let count = triggers.len();
-    let [trigger] = <[RawHttpTrigger; 1]>::try_from(triggers)
-        .map_err(|_| ManifestError::TriggerCount { triggers: count })?;
-    if trigger.route == ROUTE {
-        Ok(trigger.component)
-    } else {
-        Err(ManifestError::Route {
-            route: trigger.route,
-        })
-    }
+    let [trigger] =
+        <[RawHttpTrigger; 1]>::try_from(triggers).map_err(|_| ManifestError::TriggerCount { triggers: count })?;
+    if trigger.route == ROUTE { Ok(trigger.component) } else { Err(ManifestError::Route { route: trigger.route }) }
 }
 
 fn variable((name, raw): (String, RawVariable)) -> Result<(String, Variable), ManifestError> {
@@ -192,13 +155,7 @@ fn variable((name, raw): (String, RawVariable)) -> Result<(String, Variable), Ma
     if raw.required == raw.default.is_some() {
         return Err(ManifestError::VariableDefault { name });
     }
-    Ok((
-        name,
-        Variable {
-            default: raw.default,
-            secret: raw.secret,
-        },
-    ))
+    Ok((name, Variable { default: raw.default, secret: raw.secret }))
 }
 
 fn component((id, raw): (String, RawComponent)) -> Result<(String, Component), ManifestError> {
@@ -213,20 +170,9 @@ fn component((id, raw): (String, RawComponent)) -> Result<(String, Component), M
         .collect::<Result<_, ManifestError>>()?;
     let component = Component {
         source: raw.source,
-        files: raw
-            .files
-            .into_iter()
-            .map(|f| FileMount {
-                source: f.source,
-                destination: f.destination,
-            })
-            .collect(),
+        files: raw.files.into_iter().map(|f| FileMount { source: f.source, destination: f.destination }).collect(),
         sqlite_databases: raw.sqlite_databases,
-        dependencies: raw
-            .dependencies
-            .into_iter()
-            .map(dependency)
-            .collect::<Result<_, _>>()?,
+        dependencies: raw.dependencies.into_iter().map(dependency).collect::<Result<_, _>>()?,
         allowed_outbound_hosts: raw.allowed_outbound_hosts,
         environment: raw.environment,
         variables,
@@ -242,18 +188,12 @@ fn dependency((name, raw): (String, RawDependency)) -> Result<Dependency, Manife
         RawInherit::Some(names) => names
             .into_iter()
             .map(|category| {
-                Capability::from_name(&category).ok_or_else(|| ManifestError::Capability {
-                    dependency: name.clone(),
-                    name: category,
-                })
+                Capability::from_name(&category)
+                    .ok_or_else(|| ManifestError::Capability { dependency: name.clone(), name: category })
             })
             .collect::<Result<_, _>>()?,
     };
-    Ok(Dependency {
-        name,
-        component: raw.component,
-        inherit,
-    })
+    Ok(Dependency { name, component: raw.component, inherit })
 }
 
 fn check_references(manifest: &Manifest) -> Result<(), ManifestError> {
@@ -264,18 +204,13 @@ fn check_references(manifest: &Manifest) -> Result<(), ManifestError> {
             return Err(ManifestError::NestedDependency { id: id.clone() });
         }
         if let Some(key) = own_configuration(component) {
-            return Err(ManifestError::DependencyConfiguration {
-                id: id.clone(),
-                key,
-            });
+            return Err(ManifestError::DependencyConfiguration { id: id.clone(), key });
         }
     }
     for component in manifest.components.values() {
         for name in component.variables.values().flat_map(Template::names) {
             if !manifest.variables.contains_key(name) {
-                return Err(ManifestError::UnknownVariable {
-                    name: name.to_owned(),
-                });
+                return Err(ManifestError::UnknownVariable { name: name.to_owned() });
             }
         }
     }
@@ -286,10 +221,7 @@ fn check_references(manifest: &Manifest) -> Result<(), ManifestError> {
 /// error, because its author expected it to have an effect.
 fn own_configuration(component: &Component) -> Option<&'static str> {
     [
-        (
-            "allowed_outbound_hosts",
-            component.allowed_outbound_hosts.is_empty(),
-        ),
+        ("allowed_outbound_hosts", component.allowed_outbound_hosts.is_empty()),
         ("environment", component.environment.is_empty()),
         ("files", component.files.is_empty()),
         ("sqlite_databases", component.sqlite_databases.is_empty()),
@@ -303,16 +235,11 @@ fn own_configuration(component: &Component) -> Option<&'static str> {
 fn check_id(value: &str, joined_by: char) -> Result<(), ManifestError> {
     let is_word = |word: &str| {
         word.starts_with(|c: char| c.is_ascii_lowercase())
-            && word
-                .chars()
-                .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit())
+            && word.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit())
     };
     if value.split(joined_by).all(is_word) {
         Ok(())
     } else {
-        Err(ManifestError::Id {
-            value: value.to_owned(),
-            joined_by,
-        })
+        Err(ManifestError::Id { value: value.to_owned(), joined_by })
     }
 }

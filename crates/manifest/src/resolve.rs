@@ -37,17 +37,13 @@ impl Manifest {
     /// Fills in the values `provided`, then the manifest's defaults. A required variable without a value is an error
     /// here; Spin reports it when a guest first reads the variable.
     pub fn resolve(&self, provided: &BTreeMap<String, String>) -> Result<Resolved, ManifestError> {
-        if let Some(name) = provided
-            .keys()
-            .find(|name| !self.variables.contains_key(*name))
-        {
+        if let Some(name) = provided.keys().find(|name| !self.variables.contains_key(*name)) {
             return Err(ManifestError::UnknownVariable { name: name.clone() });
         }
         let mut values = BTreeMap::new();
         for (name, variable) in &self.variables {
             let value = provided.get(name).or(variable.default.as_ref());
-            let value =
-                value.ok_or_else(|| ManifestError::VariableMissing { name: name.clone() })?;
+            let value = value.ok_or_else(|| ManifestError::VariableMissing { name: name.clone() })?;
             values.insert(name.clone(), value.clone());
         }
         let root = self.root()?;
@@ -61,11 +57,6 @@ impl Manifest {
             .map(|pattern| HostPattern::parse(&Template::parse(pattern)?.expand(&values)?))
             .collect::<Result<_, _>>()?;
         let environment = root.environment.clone();
-        Ok(Resolved {
-            application_variables: values,
-            variables,
-            allowed_outbound_hosts,
-            environment,
-        })
+        Ok(Resolved { application_variables: values, variables, allowed_outbound_hosts, environment })
     }
 }

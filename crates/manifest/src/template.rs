@@ -15,16 +15,11 @@ enum Part {
 
 impl Template {
     pub fn parse(text: &str) -> Result<Self, ManifestError> {
-        let fail = |reason| ManifestError::Template {
-            template: text.to_owned(),
-            reason,
-        };
+        let fail = |reason| ManifestError::Template { template: text.to_owned(), reason };
         let mut parts = Vec::new();
         let mut rest = text;
         while let Some((before, after)) = rest.split_once("{{") {
-            let (name, after) = after
-                .split_once("}}")
-                .ok_or_else(|| fail("`{{` without `}}`"))?;
+            let (name, after) = after.split_once("}}").ok_or_else(|| fail("`{{` without `}}`"))?;
             let name = name.trim();
             if name.is_empty() || !name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') {
                 return Err(fail("invalid variable name between `{{` and `}}`"));
@@ -53,9 +48,9 @@ impl Template {
         for part in &self.0 {
             text.push_str(match part {
                 Part::Text(text) => text,
-                Part::Variable(name) => values
-                    .get(name)
-                    .ok_or_else(|| ManifestError::UnknownVariable { name: name.clone() })?,
+                Part::Variable(name) => {
+                    values.get(name).ok_or_else(|| ManifestError::UnknownVariable { name: name.clone() })?
+                }
             });
         }
         Ok(text)

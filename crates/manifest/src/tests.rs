@@ -47,12 +47,7 @@ fn parses_the_applications_manifest() {
         .expect("a root")
         .dependencies
         .iter()
-        .map(|d| {
-            (
-                d.component.as_str(),
-                d.inherit.iter().map(|c| c.name()).collect::<Vec<_>>(),
-            )
-        })
+        .map(|d| (d.component.as_str(), d.inherit.iter().map(|c| c.name()).collect::<Vec<_>>()))
         .collect();
     assert_eq!(
         inherited,
@@ -63,11 +58,7 @@ fn parses_the_applications_manifest() {
             ("store-sqlite", vec!["sqlite_databases"]),
         ]
     );
-    assert!(
-        manifest
-            .allowed_outbound_hosts()
-            .contains(&"https://token.actions.githubusercontent.com".to_owned())
-    );
+    assert!(manifest.allowed_outbound_hosts().contains(&"https://token.actions.githubusercontent.com".to_owned()));
 }
 
 /// Paths of all keys of Spin 4.1's manifest that this application may use. `*` stands for a name.
@@ -99,11 +90,7 @@ const SPIN_KEYS: &[&str] = &[
 
 fn fits(path: &[String], key: &str) -> bool {
     let segments: Vec<&str> = key.split('.').collect();
-    segments.len() == path.len()
-        && segments
-            .iter()
-            .zip(path)
-            .all(|(want, have)| *want == "*" || want == have)
+    segments.len() == path.len() && segments.iter().zip(path).all(|(want, have)| *want == "*" || want == have)
 }
 
 fn leaves(value: &toml::Value, path: &mut Vec<String>, found: &mut Vec<Vec<String>>) {
@@ -129,10 +116,7 @@ fn application_uses_only_keys_of_spin() {
     leaves(&value, &mut Vec::new(), &mut found);
     assert!(found.len() > 30, "only {} keys seen", found.len());
     for path in found {
-        assert!(
-            SPIN_KEYS.iter().any(|key| fits(&path, key)),
-            "{path:?} is not a key of Spin 4.1"
-        );
+        assert!(SPIN_KEYS.iter().any(|key| fits(&path, key)), "{path:?} is not a key of Spin 4.1");
     }
 }
 
@@ -140,32 +124,13 @@ fn application_uses_only_keys_of_spin() {
 fn names_the_unknown_key() {
     for (from, to, name) in [
         ("[application]", "[tool]\n[application]", "tool"),
-        (
-            "name = \"small\"",
-            "name = \"small\"\ntrigger = 1",
-            "trigger",
-        ),
-        (
-            "source = \"root.wasm\"",
-            "source = \"root.wasm\"\nkey_value_stores = []",
-            "key_value_stores",
-        ),
-        (
-            "route = \"/...\"",
-            "route = \"/...\"\nexecutor = { type = \"wagi\" }",
-            "executor",
-        ),
-        (
-            "[component.part]",
-            "[component.part]\ntargets = []",
-            "targets",
-        ),
+        ("name = \"small\"", "name = \"small\"\ntrigger = 1", "trigger"),
+        ("source = \"root.wasm\"", "source = \"root.wasm\"\nkey_value_stores = []", "key_value_stores"),
+        ("route = \"/...\"", "route = \"/...\"\nexecutor = { type = \"wagi\" }", "executor"),
+        ("[component.part]", "[component.part]\ntargets = []", "targets"),
     ] {
         let message = toml_message(from, to);
-        assert!(
-            message.contains(&format!("unknown field `{name}`")),
-            "{message}"
-        );
+        assert!(message.contains(&format!("unknown field `{name}`")), "{message}");
     }
 }
 
@@ -178,84 +143,23 @@ fn locates_toml_errors() {
 #[test]
 fn refuses_misspelled_category() {
     let error = refused("[\"variables\"]", "[\"variabels\"]");
-    assert_eq!(
-        error,
-        ManifestError::Capability {
-            dependency: "a:b@0.1.0".into(),
-            name: "variabels".into()
-        }
-    );
+    assert_eq!(error, ManifestError::Capability { dependency: "a:b@0.1.0".into(), name: "variabels".into() });
 }
 
 #[test]
 fn refuses_invalid_parts() {
-    let configuration = |key| ManifestError::DependencyConfiguration {
-        id: "part".into(),
-        key,
-    };
+    let configuration = |key| ManifestError::DependencyConfiguration { id: "part".into(), key };
     for (from, to, expected) in [
-        (
-            "version = 2",
-            "version = 1",
-            ManifestError::Version { version: 1 },
-        ),
-        (
-            "\"/...\"",
-            "\"/token\"",
-            ManifestError::Route {
-                route: "/token".into(),
-            },
-        ),
-        (
-            "component = \"root\"",
-            "component = \"gone\"",
-            ManifestError::UnknownComponent { id: "gone".into() },
-        ),
-        (
-            "component = \"part\"",
-            "component = \"gone\"",
-            ManifestError::UnknownComponent { id: "gone".into() },
-        ),
-        (
-            "[component.part]",
-            "[component.Part]",
-            ManifestError::Id {
-                value: "Part".into(),
-                joined_by: '-',
-            },
-        ),
-        (
-            "issuer = {",
-            "iss-uer = {",
-            ManifestError::Id {
-                value: "iss-uer".into(),
-                joined_by: '_',
-            },
-        ),
-        (
-            "{ required = true }",
-            "{ }",
-            ManifestError::VariableDefault {
-                name: "issuer".into(),
-            },
-        ),
-        (
-            "{{ issuer }}",
-            "{{ gone }}",
-            ManifestError::UnknownVariable {
-                name: "gone".into(),
-            },
-        ),
-        (
-            "\"part.wasm\"",
-            "\"part.wasm\"\nsqlite_databases = [\"default\"]",
-            configuration("sqlite_databases"),
-        ),
-        (
-            "\"part.wasm\"",
-            "\"part.wasm\"\nenvironment = { A = \"b\" }",
-            configuration("environment"),
-        ),
+        ("version = 2", "version = 1", ManifestError::Version { version: 1 }),
+        ("\"/...\"", "\"/token\"", ManifestError::Route { route: "/token".into() }),
+        ("component = \"root\"", "component = \"gone\"", ManifestError::UnknownComponent { id: "gone".into() }),
+        ("component = \"part\"", "component = \"gone\"", ManifestError::UnknownComponent { id: "gone".into() }),
+        ("[component.part]", "[component.Part]", ManifestError::Id { value: "Part".into(), joined_by: '-' }),
+        ("issuer = {", "iss-uer = {", ManifestError::Id { value: "iss-uer".into(), joined_by: '_' }),
+        ("{ required = true }", "{ }", ManifestError::VariableDefault { name: "issuer".into() }),
+        ("{{ issuer }}", "{{ gone }}", ManifestError::UnknownVariable { name: "gone".into() }),
+        ("\"part.wasm\"", "\"part.wasm\"\nsqlite_databases = [\"default\"]", configuration("sqlite_databases")),
+        ("\"part.wasm\"", "\"part.wasm\"\nenvironment = { A = \"b\" }", configuration("environment")),
     ] {
         assert_eq!(refused(from, to), expected);
     }
@@ -264,10 +168,7 @@ fn refuses_invalid_parts() {
 #[test]
 fn refuses_second_trigger() {
     let second = "[[trigger.http]]\nroute = \"/...\"\ncomponent = \"root\"\n[component.root]";
-    assert_eq!(
-        refused("[component.root]", second),
-        ManifestError::TriggerCount { triggers: 2 }
-    );
+    assert_eq!(refused("[component.root]", second), ManifestError::TriggerCount { triggers: 2 });
 }
 
 #[test]
@@ -282,27 +183,11 @@ fn values_take_precedence_over_defaults() {
 #[test]
 fn refuses_missing_and_unknown_values() {
     let manifest = Manifest::parse(SMALL).expect("parses");
-    let missing = manifest
-        .resolve(&BTreeMap::new())
-        .map(|_| ())
-        .expect_err("missing");
-    assert_eq!(
-        missing,
-        ManifestError::VariableMissing {
-            name: "issuer".into()
-        }
-    );
+    let missing = manifest.resolve(&BTreeMap::new()).map(|_| ()).expect_err("missing");
+    assert_eq!(missing, ManifestError::VariableMissing { name: "issuer".into() });
     let provided = BTreeMap::from([("isuer".to_owned(), "x".to_owned())]);
-    let unknown = manifest
-        .resolve(&provided)
-        .map(|_| ())
-        .expect_err("unknown");
-    assert_eq!(
-        unknown,
-        ManifestError::UnknownVariable {
-            name: "isuer".into()
-        }
-    );
+    let unknown = manifest.resolve(&provided).map(|_| ()).expect_err("unknown");
+    assert_eq!(unknown, ManifestError::UnknownVariable { name: "isuer".into() });
 }
 
 #[test]
@@ -329,28 +214,12 @@ fn matches_scheme_host_and_port() {
         ("http://127.0.0.1:7000", "http", "127.0.0.1", 80, false),
         ("http://[::1]:7000", "http", "[::1]", 7000, true),
         ("http://[::1]", "http", "[::1]", 80, true),
-        (
-            "http://a.example:8000..8002",
-            "http",
-            "a.example",
-            8001,
-            true,
-        ),
-        (
-            "http://a.example:8000..8002",
-            "http",
-            "a.example",
-            8002,
-            false,
-        ),
+        ("http://a.example:8000..8002", "http", "a.example", 8001, true),
+        ("http://a.example:8000..8002", "http", "a.example", 8002, false),
         ("*://*:*", "http", "anything", 1, true),
     ] {
         let pattern_ = HostPattern::parse(pattern).expect(pattern);
-        assert_eq!(
-            pattern_.allows(scheme, host, port),
-            expected,
-            "{pattern} {scheme}://{host}:{port}"
-        );
+        assert_eq!(pattern_.allows(scheme, host, port), expected, "{pattern} {scheme}://{host}:{port}");
     }
 }
 
@@ -373,10 +242,7 @@ fn refuses_patterns_that_are_not_origins() {
         ("https://a.example:9..9", HostPatternError::Port),
         ("redis://a.example", HostPatternError::PortMissing),
     ] {
-        let expected = ManifestError::HostPattern {
-            pattern: pattern.into(),
-            reason,
-        };
+        let expected = ManifestError::HostPattern { pattern: pattern.into(), reason };
         assert_eq!(HostPattern::parse(pattern), Err(expected));
     }
 }
@@ -384,9 +250,6 @@ fn refuses_patterns_that_are_not_origins() {
 #[test]
 fn refuses_broken_templates() {
     for text in ["{{ a", "a }}", "{{ }}", "{{ a b }}", "{{ a-b }}"] {
-        assert!(
-            matches!(Template::parse(text), Err(ManifestError::Template { .. })),
-            "{text}"
-        );
+        assert!(matches!(Template::parse(text), Err(ManifestError::Template { .. })), "{text}");
     }
 }

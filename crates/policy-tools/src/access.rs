@@ -15,9 +15,7 @@ pub fn access(bundle: &Bundle) -> BTreeMap<(String, String), Vec<String>> {
             let matching = |policy: &&NamedPolicy| can_match(policy, &scope);
             let policies: Vec<&NamedPolicy> = bundle.policies().iter().filter(matching).collect();
             let forbids_all = |policy: &&&NamedPolicy| {
-                policy.is_forbid()
-                    && !policy.cedar.has_non_scope_constraint()
-                    && covers_all(policy, &scope)
+                policy.is_forbid() && !policy.cedar.has_non_scope_constraint() && covers_all(policy, &scope)
             };
             let permits = policies.iter().filter(|policy| !policy.is_forbid());
             let permits: Vec<String> = permits.map(|policy| policy.id.clone()).collect();
@@ -38,9 +36,7 @@ fn covers_all(policy: &NamedPolicy, scope: &RequestScope<'_>) -> bool {
     };
     let resource = match policy.cedar.resource_constraint() {
         ResourceConstraint::Any | ResourceConstraint::Eq(_) | ResourceConstraint::Is(_) => true,
-        ResourceConstraint::In(uid) | ResourceConstraint::IsIn(_, uid) => {
-            scope.audience_groups.contains(&uid)
-        }
+        ResourceConstraint::In(uid) | ResourceConstraint::IsIn(_, uid) => scope.audience_groups.contains(&uid),
     };
     principal && resource
 }

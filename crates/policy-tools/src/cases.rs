@@ -15,8 +15,8 @@ use toml::Value;
 use vouchsafe_json::JsonObject;
 use vouchsafe_policy::authoring::{Spanned, TomlFile, suggest};
 use vouchsafe_policy::{
-    Bundle, BundleError, BundleFiles, DecideError, Decision, Diagnostic, Effect, Issuer, Principal,
-    TokenRequest, parse_unix_seconds,
+    Bundle, BundleError, BundleFiles, DecideError, Decision, Diagnostic, Effect, Issuer, Principal, TokenRequest,
+    parse_unix_seconds,
 };
 use vouchsafe_providers::{Attribute, AttributeValue};
 
@@ -128,10 +128,7 @@ fn of_path(path: &str) -> Option<(&str, Effect)> {
 }
 
 /// Reads every case of the bundle in path order.
-pub fn read(
-    files: &BundleFiles,
-    bundle: &Bundle,
-) -> Result<Vec<Case>, Vec<Diagnostic<CheckError>>> {
+pub fn read(files: &BundleFiles, bundle: &Bundle) -> Result<Vec<Case>, Vec<Diagnostic<CheckError>>> {
     let mut cases = Vec::new();
     let mut diagnostics = Vec::new();
     for (path, content) in files.iter() {
@@ -139,19 +136,11 @@ pub fn read(
             continue;
         };
         match read_case(path, content, files, bundle) {
-            Ok(case) => cases.push(Case {
-                policy: policy.to_owned(),
-                effect,
-                ..case
-            }),
+            Ok(case) => cases.push(Case { policy: policy.to_owned(), effect, ..case }),
             Err(more) => diagnostics.extend(more),
         }
     }
-    if diagnostics.is_empty() {
-        Ok(cases)
-    } else {
-        Err(diagnostics)
-    }
+    if diagnostics.is_empty() { Ok(cases) } else { Err(diagnostics) }
 }
 
 fn read_case(
@@ -169,12 +158,7 @@ fn read_case(
         file.refuse(
             entries.issuer.span(),
             CheckError::CaseIssuerUnknown {
-                suggestion: suggest(
-                    &issuer_name,
-                    bundle
-                        .issuers_of_all_environments()
-                        .map(|it| it.name.as_str()),
-                ),
+                suggestion: suggest(&issuer_name, bundle.issuers_of_all_environments().map(|it| it.name.as_str())),
                 name: issuer_name,
             },
         );
@@ -212,12 +196,7 @@ fn read_case(
         principal,
         token,
         request: TokenRequest {
-            requested_lifetime_seconds: file.seconds(
-                "lifetime",
-                lifetime,
-                0..=u64::MAX,
-                LIFETIME_SECONDS_DEFAULT,
-            ),
+            requested_lifetime_seconds: file.seconds("lifetime", lifetime, 0..=u64::MAX, LIFETIME_SECONDS_DEFAULT),
             audience: entries.request.audience,
             scopes: entries.request.scopes,
             client_ip: entries.request.client_ip,
@@ -316,10 +295,7 @@ fn base(issuer_name: &str, files: &BundleFiles) -> Result<BaseFile, Box<Diagnost
     }
 }
 
-fn attributes(
-    file: &mut TomlFile<'_, CheckError>,
-    claims: BTreeMap<String, Value>,
-) -> Vec<Attribute> {
+fn attributes(file: &mut TomlFile<'_, CheckError>, claims: BTreeMap<String, Value>) -> Vec<Attribute> {
     let mut attributes = Vec::with_capacity(claims.len());
     for (name, value) in claims {
         match attribute_value(value) {
@@ -339,10 +315,8 @@ fn attribute_value(value: Value) -> Option<AttributeValue> {
         Value::Integer(value) => Some(AttributeValue::Integer(value)),
         Value::String(value) => Some(AttributeValue::Text(value)),
         Value::Array(values) => {
-            let texts: Option<Vec<String>> = values
-                .into_iter()
-                .map(|value| value.as_str().map(str::to_owned))
-                .collect();
+            let texts: Option<Vec<String>> =
+                values.into_iter().map(|value| value.as_str().map(str::to_owned)).collect();
             texts.map(AttributeValue::TextSet)
         }
         Value::Datetime(_) | Value::Float(_) | Value::Table(_) => None,

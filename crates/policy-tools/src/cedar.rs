@@ -35,15 +35,10 @@ pub fn export(suite: &Suite, files: &BundleFiles) -> Result<CedarSuite, LoadErro
 ///
 /// # Errors
 /// `files` are not those of the bundle.
-pub fn export_profiles(
-    suite: &Suite,
-    files: &BundleFiles,
-) -> Result<BTreeMap<String, CedarSuite>, LoadError> {
+pub fn export_profiles(suite: &Suite, files: &BundleFiles) -> Result<BTreeMap<String, CedarSuite>, LoadError> {
     let profiles = suite.others.iter();
     let named = profiles.filter_map(|(name, bundle)| Some((name.clone()?, bundle)));
-    named
-        .map(|(name, bundle)| Ok((name, export_of(suite, bundle, files)?)))
-        .collect()
+    named.map(|(name, bundle)| Ok((name, export_of(suite, bundle, files)?))).collect()
 }
 
 fn export_of(suite: &Suite, bundle: &Bundle, files: &BundleFiles) -> Result<CedarSuite, LoadError> {
@@ -52,9 +47,7 @@ fn export_of(suite: &Suite, bundle: &Bundle, files: &BundleFiles) -> Result<Ceda
     let mut left_out = Vec::new();
     let cases = suite.results.iter().map(|result| &result.case);
     for case in cases.filter(|case| std::ptr::eq(suite.bundle_of(case), bundle)) {
-        let erring_forbid = |policy: &NamedPolicy| {
-            policy.is_forbid() && case.erring.iter().any(|id| id == &policy.id)
-        };
+        let erring_forbid = |policy: &NamedPolicy| policy.is_forbid() && case.erring.iter().any(|id| id == &policy.id);
         let differs = bundle.policies().iter().any(erring_forbid);
         let request = bundle
             .decide(&case.principal, &case.request, case.now)
@@ -68,12 +61,7 @@ fn export_of(suite: &Suite, bundle: &Bundle, files: &BundleFiles) -> Result<Ceda
         }
     }
     let policies: Vec<String> = bundle.policies().iter().filter_map(written_out).collect();
-    Ok(CedarSuite {
-        tests: Value::Array(tests),
-        policies: format!("{}\n", policies.join("\n\n")),
-        schema,
-        left_out,
-    })
+    Ok(CedarSuite { tests: Value::Array(tests), policies: format!("{}\n", policies.join("\n\n")), schema, left_out })
 }
 
 /// The text of a policy. A template-linked policy is written as a static one with its own `@id`.

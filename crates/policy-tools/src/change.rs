@@ -25,26 +25,12 @@ pub struct Change {
 /// Finds a change of `request` that is permitted and within the audience's limits. Prefers changing one thing to
 /// changing several, and keeping scopes to dropping them. None if the request is permitted as it is, or if no change is
 /// found within [`DECISIONS_MAX`] decisions.
-pub fn smallest_change(
-    bundle: &Bundle,
-    principal: &Principal,
-    request: &TokenRequest,
-    now: u64,
-) -> Option<Change> {
-    let mut search = Search {
-        bundle,
-        principal,
-        asked: request,
-        now,
-        left: DECISIONS_MAX,
-    };
+pub fn smallest_change(bundle: &Bundle, principal: &Principal, request: &TokenRequest, now: u64) -> Option<Change> {
+    let mut search = Search { bundle, principal, asked: request, now, left: DECISIONS_MAX };
     if search.permits(request).is_some() {
         return None;
     }
-    let others: Vec<&Audience> = bundle
-        .audiences()
-        .filter(|audience| audience.id != request.audience)
-        .collect();
+    let others: Vec<&Audience> = bundle.audiences().filter(|audience| audience.id != request.audience).collect();
     let same: Vec<&Audience> = bundle.audience(&request.audience).into_iter().collect();
     // Which of scopes, lifetime and audience are changed.
     for (audiences, scopes, lifetime) in [
@@ -115,9 +101,7 @@ impl Search<'_> {
         let audience = self.bundle.audience(&request.audience)?;
         let lifetime = request.requested_lifetime_seconds;
         let offered = |scope: &String| audience.scopes.contains(scope);
-        if !(1..=audience.max_lifetime_seconds).contains(&lifetime)
-            || !request.scopes.iter().all(offered)
-        {
+        if !(1..=audience.max_lifetime_seconds).contains(&lifetime) || !request.scopes.iter().all(offered) {
             return None;
         }
         self.left = self.left.checked_sub(1)?;
@@ -128,10 +112,7 @@ impl Search<'_> {
     /// Lifetimes that can make a difference: numbers in policies and their neighbours, and those of the audience.
     /// Closest to the requested one first.
     fn lifetimes(&self, audience: &Audience) -> Vec<u64> {
-        let mut numbers = BTreeSet::from([
-            audience.default_lifetime_seconds,
-            audience.max_lifetime_seconds,
-        ]);
+        let mut numbers = BTreeSet::from([audience.default_lifetime_seconds, audience.max_lifetime_seconds]);
         for policy in self.bundle.policies() {
             let est = policy.cedar.to_json().unwrap_or_default();
             numbers_in(&est, &mut numbers);
@@ -150,23 +131,18 @@ fn numbers_in(expression: &Value, numbers: &mut BTreeSet<u64>) {
     match expression {
         Value::Array(values) => values.iter().for_each(|value| numbers_in(value, numbers)),
         Value::Number(number) => numbers.extend(number.as_u64()),
-        Value::Object(members) => members
-            .values()
-            .for_each(|value| numbers_in(value, numbers)),
+        Value::Object(members) => members.values().for_each(|value| numbers_in(value, numbers)),
         Value::Bool(_) | Value::Null | Value::String(_) => {}
     }
 }
 
 /// Alternative scopes, by how little they differ: subsets of the requested ones, then one more.
 fn scope_sets(asked: &[String], offered: &[String]) -> Vec<Vec<String>> {
-    let kept: Vec<&String> = asked
-        .iter()
-        .filter(|scope| offered.contains(scope))
-        .collect();
+    let kept: Vec<&String> = asked.iter().filter(|scope| offered.contains(scope)).collect();
     let mut sets: Vec<Vec<String>> = match kept.len() {
-        0..=SCOPES_WHOLE_MAX => (0..1_usize << kept.len())
-            .map(|mask| chosen(&kept, |at| mask >> at & 1 == 1))
-            .collect(),
+        0..=SCOPES_WHOLE_MAX => {
+            (0..1_usize << kept.len()).map(|mask| chosen(&kept, |at| mask >> at & 1 == 1)).collect()
+        }
         count => (0..count)
             .map(|left_out| chosen(&kept, |at| at != left_out))
             .chain((0..count).map(|only| chosen(&kept, |at| at == only)))

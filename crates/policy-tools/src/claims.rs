@@ -40,10 +40,5 @@ pub fn principal_of_claims(issuer: &Issuer, claims: &JsonObject) -> Result<Princ
             return Err(ClaimsError::NotRequired(name.clone()));
         }
     }
-    Ok(Principal {
-        entity_type: issuer.entity_type(),
-        id: id.to_owned(),
-        issuer_name: issuer.name.clone(),
-        attributes,
-    })
+    Ok(Principal { entity_type: issuer.entity_type(), id: id.to_owned(), issuer_name: issuer.name.clone(), attributes })
 }

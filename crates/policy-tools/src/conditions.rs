@@ -12,18 +12,9 @@ pub(crate) struct Conditions<'a> {
 impl<'a> Conditions<'a> {
     pub fn of(est: &'a Value) -> Self {
         let (mut when, mut unless) = (Vec::new(), Vec::new());
-        for condition in est
-            .get("conditions")
-            .and_then(Value::as_array)
-            .into_iter()
-            .flatten()
-        {
+        for condition in est.get("conditions").and_then(Value::as_array).into_iter().flatten() {
             let kind = condition.get("kind").and_then(Value::as_str);
-            let into = if kind == Some("unless") {
-                &mut unless
-            } else {
-                &mut when
-            };
+            let into = if kind == Some("unless") { &mut unless } else { &mut when };
             into.extend(condition.get("body"));
         }
         Self { when, unless }
@@ -39,15 +30,11 @@ impl<'a> Conditions<'a> {
     }
 
     pub fn bound_scopes(&self) -> bool {
-        self.when.iter().any(|body| bounds(body, true))
-            || self.unless.iter().any(|body| bounds(body, false))
+        self.when.iter().any(|body| bounds(body, true)) || self.unless.iter().any(|body| bounds(body, false))
     }
 
     pub fn have_reversed_bound(&self) -> bool {
-        self.when
-            .iter()
-            .chain(&self.unless)
-            .any(|body| has_reversed_bound(body))
+        self.when.iter().chain(&self.unless).any(|body| has_reversed_bound(body))
     }
 }
 
@@ -85,8 +72,7 @@ fn bounds(expression: &Value, wanted: bool) -> bool {
         ("||", true) | ("&&", false) => side("left") && side("right"),
         ("!", _) => bounds(operand("arg"), !wanted),
         ("if-then-else", _) => {
-            (bounds(operand("if"), true) || side("then"))
-                && (bounds(operand("if"), false) || side("else"))
+            (bounds(operand("if"), true) || side("then")) && (bounds(operand("if"), false) || side("else"))
         }
         ("containsAll", true) => is_scopes(operand("right")) && !is_scopes(operand("left")),
         ("==", true) => is_scopes(operand("left")) != is_scopes(operand("right")),
@@ -97,10 +83,7 @@ fn bounds(expression: &Value, wanted: bool) -> bool {
 
 /// Whether `context.scopes.containsAll(…)` occurs anywhere.
 fn has_reversed_bound(expression: &Value) -> bool {
-    let here = expression
-        .get("containsAll")
-        .and_then(|operands| operands.get("left"))
-        .is_some_and(is_scopes);
+    let here = expression.get("containsAll").and_then(|operands| operands.get("left")).is_some_and(is_scopes);
     here || match expression {
         Value::Array(values) => values.iter().any(has_reversed_bound),
         Value::Object(members) => members.values().any(has_reversed_bound),
@@ -111,14 +94,8 @@ fn has_reversed_bound(expression: &Value) -> bool {
 /// Whether `expression` is `context.scopes`.
 fn is_scopes(expression: &Value) -> bool {
     let attribute = expression.get(".");
-    attribute
-        .and_then(|access| access.get("attr"))
-        .and_then(Value::as_str)
-        == Some("scopes")
-        && attribute
-            .and_then(|access| access.pointer("/left/Var"))
-            .and_then(Value::as_str)
-            == Some("context")
+    attribute.and_then(|access| access.get("attr")).and_then(Value::as_str) == Some("scopes")
+        && attribute.and_then(|access| access.pointer("/left/Var")).and_then(Value::as_str) == Some("context")
 }
 
 pub(crate) fn sole_member(value: &Value) -> Option<(&str, &Value)> {
@@ -147,11 +124,7 @@ impl<'a> Conditions<'a> {
             let listed = sides.get("right").is_some_and(is_scopes);
             text_literals(sides.get("left")?).filter(|_| listed)
         };
-        self.conjuncts()
-            .into_iter()
-            .filter_map(bound)
-            .flatten()
-            .collect()
+        self.conjuncts().into_iter().filter_map(bound).flatten().collect()
     }
 
     /// The conjuncts of all `when` clauses.

@@ -32,9 +32,7 @@ impl Difference {
     }
 
     pub fn of(&self, direction: Direction) -> impl Iterator<Item = &Change> {
-        self.changes
-            .iter()
-            .filter(move |it| it.direction == direction)
+        self.changes.iter().filter(move |it| it.direction == direction)
     }
 
     /// Whether someone may get more than before.
@@ -63,24 +61,14 @@ impl<'a> Side<'a> {
     /// # Errors
     /// The bundle does not load.
     pub fn load(files: &'a BundleFiles, environment: &Environment) -> Result<Self, LoadError> {
-        let environment = Environment {
-            development: true,
-            ..environment.clone()
-        };
+        let environment = Environment { development: true, ..environment.clone() };
         let bundle = Bundle::load(files, &environment)?;
-        Ok(Self {
-            files,
-            environment,
-            bundle,
-        })
+        Ok(Self { files, environment, bundle })
     }
 
     /// The bundle as the broker at `issuer` loads it.
     fn at(&self, issuer: &str) -> Result<Bundle, LoadError> {
-        let environment = Environment {
-            issuer: issuer.to_owned(),
-            ..self.environment.clone()
-        };
+        let environment = Environment { issuer: issuer.to_owned(), ..self.environment.clone() };
         Bundle::load(self.files, &environment)
     }
 
@@ -104,11 +92,7 @@ impl<'a> Side<'a> {
 ///
 /// # Errors
 /// A case of either bundle cannot be read, or a bundle does not load in a profile.
-pub fn diff(
-    old: &Side<'_>,
-    new: &Side<'_>,
-    recorded: &[(String, RecordedRequest)],
-) -> Result<Difference, SuiteError> {
+pub fn diff(old: &Side<'_>, new: &Side<'_>, recorded: &[(String, RecordedRequest)]) -> Result<Difference, SuiteError> {
     // The brokers of all profiles, with both bundles as they load them.
     let mut brokers: BTreeMap<String, Broker> = BTreeMap::new();
     for (name, issuer) in old.profiles().chain(new.profiles()) {
@@ -130,11 +114,7 @@ pub fn diff(
                 subject: Subject::Case,
                 bundles,
                 name: case.path,
-                request: RecordedRequest {
-                    principal: case.principal,
-                    request: case.request,
-                    now: case.now,
-                },
+                request: RecordedRequest { principal: case.principal, request: case.request, now: case.now },
             };
             if case.refused.is_none() && !asked.iter().any(|it| it.is_same(&of_case)) {
                 asked.push(of_case);
@@ -155,14 +135,9 @@ pub fn diff(
     changes.extend(groups::zones(&old.bundle, &new.bundle));
     let (of_settings, takeovers) = settings::settings(&old.bundle, &new.bundle);
     changes.extend(of_settings);
-    changes.sort_by(|one, next| {
-        (one.direction, one.subject, &one.name).cmp(&(next.direction, next.subject, &next.name))
-    });
-    Ok(Difference {
-        takeovers,
-        changes,
-        decided: asked.len(),
-    })
+    changes
+        .sort_by(|one, next| (one.direction, one.subject, &one.name).cmp(&(next.direction, next.subject, &next.name)));
+    Ok(Difference { takeovers, changes, decided: asked.len() })
 }
 
 /// The changes of policies and of the groups that they name.
@@ -203,9 +178,7 @@ struct Asked<'b> {
 
 impl Asked<'_> {
     fn is_same(&self, other: &Self) -> bool {
-        self.name == other.name
-            && self.request == other.request
-            && std::ptr::eq(self.bundles.0, other.bundles.0)
+        self.name == other.name && self.request == other.request && std::ptr::eq(self.bundles.0, other.bundles.0)
     }
 }
 
@@ -217,13 +190,7 @@ fn decided(asked: &Asked<'_>) -> Option<Change> {
         (true, false) => Direction::Narrowing,
         _ => return None,
     };
-    Some(Change {
-        direction,
-        subject: asked.subject,
-        name: asked.name.clone(),
-        old: was,
-        new: is,
-    })
+    Some(Change { direction, subject: asked.subject, name: asked.name.clone(), old: was, new: is })
 }
 
 /// Whether the broker would grant the request, by policies and limits, and why.
@@ -233,11 +200,7 @@ fn granted(bundle: &Bundle, asked: &RecordedRequest) -> (bool, String) {
         Ok(decision) => decision,
         Err(error) => return (false, error.to_string()),
     };
-    let words = outcome(
-        decision.effect,
-        &decision.determining_rules,
-        &decision.erring_rules,
-    );
+    let words = outcome(decision.effect, &decision.determining_rules, &decision.erring_rules);
     if decision.effect == Effect::Deny {
         return (false, words);
     }

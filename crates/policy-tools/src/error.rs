@@ -12,10 +12,7 @@ pub enum CheckError {
     #[error("claim `{0}` must be a string, an integer, a boolean or an array of strings")]
     CaseClaimInvalid(String),
     #[error("issuer `{name}` is not in the bundle")]
-    CaseIssuerUnknown {
-        name: String,
-        suggestion: Option<String>,
-    },
+    CaseIssuerUnknown { name: String, suggestion: Option<String> },
     #[error("`refused` requires a `token`: claims are not verified")]
     CaseRefusalWithoutToken,
     #[error("a case can have a `token` or claims, not both")]
@@ -29,42 +26,23 @@ pub enum CheckError {
     #[error("claim `{claim}` is missing; every {entity_type} has it")]
     CaseClaimMissing { claim: String, entity_type: String },
     #[error("claim `{claim}` is {found}, but must be {expected} for {entity_type}")]
-    CaseClaimMistyped {
-        claim: String,
-        entity_type: String,
-        expected: &'static str,
-        found: &'static str,
-    },
+    CaseClaimMistyped { claim: String, entity_type: String, expected: &'static str, found: &'static str },
     #[error("{entity_type} has no claim `{claim}`")]
-    CaseClaimUnknown {
-        claim: String,
-        entity_type: String,
-        suggestion: Option<String>,
-    },
+    CaseClaimUnknown { claim: String, entity_type: String, suggestion: Option<String> },
     #[error("no audience file defines audience `{name}`")]
-    CaseAudienceUnknown {
-        name: String,
-        suggestion: Option<String>,
-    },
+    CaseAudienceUnknown { name: String, suggestion: Option<String> },
     #[error("the case cannot be decided: {0}")]
     CaseUndecidable(DecideError),
     #[error("the case is not met: expected {expected}, found {found}")]
     CaseUnmet { expected: String, found: String },
     #[error("profile `{name}` is not in `bundle.toml`")]
-    CaseProfileUnknown {
-        name: String,
-        suggestion: Option<String>,
-    },
+    CaseProfileUnknown { name: String, suggestion: Option<String> },
     #[error("`at` must be a date such as `2027-01-01T00:00:00Z`")]
     CaseTimeInvalid,
     #[error("policy `{0}` forbids less if the client address is unknown")]
     ForbidNeedsAddress(String),
     #[error("policy `{policy}` tests `{name}`, which no request that it can match has")]
-    PolicyNameUnknown {
-        policy: String,
-        name: String,
-        suggestion: Option<String>,
-    },
+    PolicyNameUnknown { policy: String, name: String, suggestion: Option<String> },
 }
 
 impl CheckError {
@@ -100,25 +78,15 @@ impl CheckError {
         let fix = match self {
             Self::Bundle(error) => return error.fix(),
             Self::CaseIssuerUnknown { .. } => "use the name of an issuer file, without `.toml`",
-            Self::CaseClaimMissing { .. } => {
-                "add it to the case, or to the default claims of its issuer"
-            }
+            Self::CaseClaimMissing { .. } => "add it to the case, or to the default claims of its issuer",
             Self::CaseClaimMistyped { .. } | Self::CaseClaimUnknown { .. } => {
                 "write it as in the issuer's tokens; see `schema.cedarschema` and the issuer file"
             }
-            Self::CaseAudienceUnknown { .. } => {
-                "use the `id` of an audience, or add a file in `audiences/`"
-            }
+            Self::CaseAudienceUnknown { .. } => "use the `id` of an audience, or add a file in `audiences/`",
             Self::CaseUndecidable(error) => return fix_of_case(error),
-            Self::CaseUnmet { .. } => {
-                "correct the policy or the case; `vouchsafe policy explain` shows why"
-            }
-            Self::ForbidNeedsAddress(_) => {
-                "forbid all but known addresses: `unless { context has client_ip && … }`"
-            }
-            Self::PolicyNameUnknown { .. } => {
-                "correct the name: Cedar evaluates `has` of an unknown name to false"
-            }
+            Self::CaseUnmet { .. } => "correct the policy or the case; `vouchsafe policy explain` shows why",
+            Self::ForbidNeedsAddress(_) => "forbid all but known addresses: `unless { context has client_ip && … }`",
+            Self::PolicyNameUnknown { .. } => "correct the name: Cedar evaluates `has` of an unknown name to false",
             _ => return None,
         };
         Some(fix.to_owned())
@@ -181,9 +149,7 @@ impl std::error::Error for SuiteError {}
 impl From<LoadError> for SuiteError {
     fn from(error: LoadError) -> Self {
         let diagnostics = error.diagnostics.into_iter();
-        Self {
-            diagnostics: diagnostics.map(|it| it.map(CheckError::from)).collect(),
-        }
+        Self { diagnostics: diagnostics.map(|it| it.map(CheckError::from)).collect() }
     }
 }
 

@@ -7,9 +7,7 @@ use cedar_policy::{Authorizer, Policy, PolicyId, PolicySet};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use vouchsafe_policy::authoring::PreparedRequest;
-use vouchsafe_policy::{
-    Bundle, DecideError, Decision, Effect, NamedPolicy, Position, Principal, TokenRequest,
-};
+use vouchsafe_policy::{Bundle, DecideError, Decision, Effect, NamedPolicy, Position, Principal, TokenRequest};
 
 /// A decision with the contribution of each policy.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,8 +35,7 @@ impl Explanation {
     pub fn by_distance(&self) -> (Vec<&PolicyExplanation>, Vec<&PolicyExplanation>) {
         let policies = self.policies.iter();
         let (mut near, far): (Vec<_>, Vec<_>) = policies.partition(|policy| policy.scope_matches());
-        let unpermitted =
-            self.decision.effect == Effect::Deny && self.decision.determining_rules.is_empty();
+        let unpermitted = self.decision.effect == Effect::Deny && self.decision.determining_rules.is_empty();
         near.sort_by_key(|policy| (unpermitted && policy.forbid, policy.distance()));
         (near, far)
     }
@@ -58,11 +55,7 @@ impl PolicyExplanation {
 
     /// Whether the policy matched.
     pub fn matches(&self) -> bool {
-        self.scope_matches()
-            && self
-                .conditions
-                .iter()
-                .all(|one| one.verdict == Verdict::Holds)
+        self.scope_matches() && self.conditions.iter().all(|one| one.verdict == Verdict::Holds)
     }
 }
 
@@ -132,19 +125,12 @@ impl<'b> Explainer<'b> {
     ///
     /// # Errors
     /// Those of [`Bundle::decide`].
-    pub fn explain(
-        &self,
-        principal: &Principal,
-        request: &TokenRequest,
-        now: u64,
-    ) -> Result<Explanation, DecideError> {
+    pub fn explain(&self, principal: &Principal, request: &TokenRequest, now: u64) -> Result<Explanation, DecideError> {
         let decision = self.bundle.decide(principal, request, now)?;
         let prepared = self.bundle.prepare(principal, request, now)?;
         let inputs = inputs_of(&decision);
         let policies = self.policies.iter();
-        let policies = policies
-            .map(|policy| policy.explain(&prepared, &inputs))
-            .collect();
+        let policies = policies.map(|policy| policy.explain(&prepared, &inputs)).collect();
         Ok(Explanation { decision, policies })
     }
 }
@@ -181,10 +167,7 @@ fn names_read(expression: &Value, names: &mut Vec<String>) {
     match expression {
         Value::Array(values) => values.iter().for_each(|value| names_read(value, names)),
         Value::Object(members) => {
-            for access in [".", "has"]
-                .into_iter()
-                .filter_map(|operator| members.get(operator))
-            {
+            for access in [".", "has"].into_iter().filter_map(|operator| members.get(operator)) {
                 let variable = access.pointer("/left/Var").and_then(Value::as_str);
                 let attribute = access.get("attr").and_then(Value::as_str);
                 if let (Some(variable), Some(attribute)) = (variable, attribute) {
@@ -204,18 +187,10 @@ impl<'b> Anatomy<'b> {
     fn of(policy: &'b NamedPolicy) -> Self {
         let est = policy.cedar.to_json().unwrap_or_default();
         let alone = |part| (part, compiled(&only_scope(&est, part)));
-        Self {
-            policy,
-            scope: ["principal", "action", "resource"].map(alone).into(),
-            conditions: condition_parts(&est),
-        }
+        Self { policy, scope: ["principal", "action", "resource"].map(alone).into(), conditions: condition_parts(&est) }
     }
 
-    fn explain(
-        &self,
-        prepared: &PreparedRequest,
-        inputs: &BTreeMap<String, String>,
-    ) -> PolicyExplanation {
+    fn explain(&self, prepared: &PreparedRequest, inputs: &BTreeMap<String, String>) -> PolicyExplanation {
         let mismatch = |(_, part): &&(&str, Part)| evaluate(part, prepared) != Verdict::Holds;
         let mismatches = self.scope.iter().filter(mismatch);
         let scope_mismatches: Vec<&'static str> = mismatches.map(|(name, _)| *name).collect();
@@ -251,11 +226,7 @@ impl<'b> Anatomy<'b> {
         }
     }
 
-    fn explain_conditions(
-        &self,
-        prepared: &PreparedRequest,
-        inputs: &BTreeMap<String, String>,
-    ) -> Vec<Condition> {
+    fn explain_conditions(&self, prepared: &PreparedRequest, inputs: &BTreeMap<String, String>) -> Vec<Condition> {
         let mut failed = false;
         let mut explain = |part: &ConditionPart| {
             let mut verdict = evaluate(&part.alone, prepared);
@@ -353,9 +324,7 @@ fn evaluate(part: &Part, prepared: &PreparedRequest) -> Verdict {
     };
     let response = Authorizer::new().is_authorized(&prepared.request, set, &prepared.entities);
     let diagnostics = response.diagnostics();
-    if let Some(cedar_policy::AuthorizationError::PolicyEvaluationError(error)) =
-        diagnostics.errors().next()
-    {
+    if let Some(cedar_policy::AuthorizationError::PolicyEvaluationError(error)) = diagnostics.errors().next() {
         return Verdict::Errs(error.inner().to_string());
     }
     match diagnostics.reason().next() {

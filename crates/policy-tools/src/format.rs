@@ -21,13 +21,9 @@ pub fn format_policies(text: &str) -> Result<String, FormatError> {
     if before.is_empty() {
         return Ok(text.to_owned());
     }
-    let config = Config {
-        line_width: 80,
-        indent_width: 2,
-    };
+    let config = Config { line_width: 80, indent_width: 2 };
     let (head, rest) = split_head(text);
-    let pretty = policies_str_to_pretty(rest, &config)
-        .map_err(|error| FormatError::Unreadable(error.to_string()))?;
+    let pretty = policies_str_to_pretty(rest, &config).map_err(|error| FormatError::Unreadable(error.to_string()))?;
     let pretty = format!("{head}{}\n", pretty.trim_end());
     match meaning(&pretty)? == before {
         true => Ok(pretty),
@@ -43,11 +39,7 @@ fn split_head(text: &str) -> (&str, &str) {
         end = end.saturating_add(line.len());
         if line.trim().is_empty() {
             let (head, rest) = text.split_at_checked(end).unwrap_or(("", text));
-            return if head.trim().is_empty() {
-                ("", text)
-            } else {
-                (head, rest)
-            };
+            return if head.trim().is_empty() { ("", text) } else { (head, rest) };
         }
         if !line.starts_with("//") {
             break;

@@ -24,13 +24,7 @@ impl Graph {
     pub fn of(bundle: &Bundle) -> Self {
         let issuers: Vec<(String, String, String)> = bundle
             .issuers_of_all_environments()
-            .map(|issuer| {
-                (
-                    issuer.name.clone(),
-                    issuer.issuer.clone(),
-                    issuer.entity_type(),
-                )
-            })
+            .map(|issuer| (issuer.name.clone(), issuer.issuer.clone(), issuer.entity_type()))
             .collect();
         let audiences: Vec<(String, String)> = bundle
             .audiences()
@@ -39,29 +33,19 @@ impl Graph {
                     Tier::Delegated => "epoch keys",
                     Tier::Hsm => "HSM",
                 };
-                (
-                    audience.id.clone(),
-                    format!("{tier}, {}", audience.algorithm),
-                )
+                (audience.id.clone(), format!("{tier}, {}", audience.algorithm))
             })
             .collect();
-        let edges = access(bundle)
-            .into_iter()
-            .filter_map(|((issuer, audience), policies)| {
-                let issuer = issuers.iter().position(|(name, _, _)| name == &issuer)?;
-                let audience = audiences.iter().position(|(id, _)| id == &audience)?;
-                Some((issuer, audience, policies))
-            });
+        let edges = access(bundle).into_iter().filter_map(|((issuer, audience), policies)| {
+            let issuer = issuers.iter().position(|(name, _, _)| name == &issuer)?;
+            let audience = audiences.iter().position(|(id, _)| id == &audience)?;
+            Some((issuer, audience, policies))
+        });
         let edges = edges.collect();
         let mut tiers: Vec<String> = audiences.iter().map(|(_, tier)| tier.clone()).collect();
         tiers.sort_unstable();
         tiers.dedup();
-        Self {
-            issuers,
-            audiences,
-            edges,
-            tiers,
-        }
+        Self { issuers, audiences, edges, tiers }
     }
 
     fn tier_of(&self, audience: &str) -> usize {
@@ -75,20 +59,13 @@ impl Graph {
         // Writing to a String cannot fail.
         for (at, (name, url, kind)) in self.issuers.iter().enumerate() {
             let (name, url) = (quoted(name), quoted(url));
-            let _ = writeln!(
-                text,
-                "  i{at}[\"issuer {name}<br/>{url}\"] --> k{at}([\"{kind}\"])"
-            );
+            let _ = writeln!(text, "  i{at}[\"issuer {name}<br/>{url}\"] --> k{at}([\"{kind}\"])");
         }
         for (at, (id, _)) in self.audiences.iter().enumerate() {
             let _ = writeln!(text, "  a{at}[\"{}\"]", quoted(id));
         }
         for (issuer, audience, policies) in &self.edges {
-            let _ = writeln!(
-                text,
-                "  k{issuer} -- \"{}\" --> a{audience}",
-                policies.join("<br/>")
-            );
+            let _ = writeln!(text, "  k{issuer} -- \"{}\" --> a{audience}", policies.join("<br/>"));
         }
         for (at, tier) in self.tiers.iter().enumerate() {
             let _ = writeln!(text, "  t{at}[(\"{tier}\")]");
@@ -109,8 +86,7 @@ impl Graph {
             drawing.cell(1, row, kind, &format!("in Issuer::\"{name}\""));
             drawing.line((0, row), (1, row));
             let first = row;
-            for (_, audience, policies) in self.edges.iter().filter(|(issuer, _, _)| *issuer == at)
-            {
+            for (_, audience, policies) in self.edges.iter().filter(|(issuer, _, _)| *issuer == at) {
                 let (one, others) = summary(policies);
                 drawing.cell_titled(2, row, (&one, &others), &policies.join(", "));
                 drawing.line((1, first), (2, row));
@@ -198,17 +174,11 @@ impl Drawing {
 
     fn line(&mut self, from: (usize, usize), to: (usize, usize)) {
         let ((x1, y1), (x2, y2)) = (Self::corner(from.0, from.1), Self::corner(to.0, to.1));
-        let (x1, y1) = (
-            x1.saturating_add(CELL_WIDTH),
-            y1.saturating_add(CELL_HEIGHT / 2),
-        );
+        let (x1, y1) = (x1.saturating_add(CELL_WIDTH), y1.saturating_add(CELL_HEIGHT / 2));
         let y2 = y2.saturating_add(CELL_HEIGHT / 2);
         let bend = COLUMN_WIDTH.saturating_sub(CELL_WIDTH) / 2;
         let (c1, c2) = (x1.saturating_add(bend), x2.saturating_sub(bend));
-        let _ = writeln!(
-            self.lines,
-            "<path d=\"M{x1} {y1}C{c1} {y1} {c2} {y2} {x2} {y2}\"/>"
-        );
+        let _ = writeln!(self.lines, "<path d=\"M{x1} {y1}C{c1} {y1} {c2} {y2} {x2} {y2}\"/>");
     }
 
     fn finish(self) -> String {

@@ -59,11 +59,9 @@ fn group(xml: &mut String, policy: &str, results: &[&CaseResult], untested: bool
         );
         let _ = match &result.verdict {
             Verdict::Met => writeln!(xml, "{head}/>"),
-            Verdict::Undecidable(reason) => writeln!(
-                xml,
-                "{head}>\n      <error message=\"{}\"/>\n    </testcase>",
-                escaped(reason)
-            ),
+            Verdict::Undecidable(reason) => {
+                writeln!(xml, "{head}>\n      <error message=\"{}\"/>\n    </testcase>", escaped(reason))
+            }
             Verdict::Unmet { expected, found } => writeln!(
                 xml,
                 "{head}>\n      <failure message=\"{}\"/>\n    </testcase>",

@@ -4,10 +4,7 @@
 //! component depends on this crate. Every decision is made by [`vouchsafe_policy::Bundle::decide`], as in the broker.
 //! Entry points: [`lint::check`], [`run`], [`explain::explain`], [`diff::diff`].
 
-#![cfg_attr(
-    test,
-    allow(clippy::arithmetic_side_effects, reason = "tests may panic")
-)]
+#![cfg_attr(test, allow(clippy::arithmetic_side_effects, reason = "tests may panic"))]
 
 mod access;
 pub mod cases;

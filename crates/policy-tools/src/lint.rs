@@ -23,8 +23,7 @@ use std::fmt;
 use vouchsafe_policy::authoring::span::diagnostic_in;
 use vouchsafe_policy::authoring::{text_of, toml_span};
 use vouchsafe_policy::{
-    Bundle, BundleFiles, Diagnostic, Environment, NamedPolicy, parse_unix_seconds, policy_set,
-    to_rfc3339,
+    Bundle, BundleFiles, Diagnostic, Environment, NamedPolicy, parse_unix_seconds, policy_set, to_rfc3339,
 };
 pub use warning::Warning;
 
@@ -57,10 +56,7 @@ pub fn check(files: &BundleFiles, environment: &Environment) -> Report {
     let bundle = match Bundle::load(files, environment) {
         Ok(bundle) => bundle,
         Err(error) => {
-            return Report {
-                errors: SuiteError::from(error).diagnostics,
-                ..Report::default()
-            };
+            return Report { errors: SuiteError::from(error).diagnostics, ..Report::default() };
         }
     };
     let (cases, mut errors) = match cases::read(files, &bundle) {
@@ -92,37 +88,26 @@ pub fn check(files: &BundleFiles, environment: &Environment) -> Report {
     let policies = bundle.policies().iter();
     errors.extend(policies.filter_map(|policy| addresses::forbid_that_needs_one(files, policy)));
     let unused = bundle.unused_templates().iter();
-    let unused = unused
-        .map(|template| template.diagnostic(files, Warning::TemplateUnused(template.id.clone())));
+    let unused = unused.map(|template| template.diagnostic(files, Warning::TemplateUnused(template.id.clone())));
     warnings.extend(unused);
     warnings.extend(settings::warnings(files, &bundle, &dead));
     if errors.is_empty() {
         warnings.extend(untested(files, &bundle, &cases));
     }
     warnings.sort_by(|one, next| (&one.file, one.position).cmp(&(&next.file, next.position)));
-    Report {
-        errors,
-        warnings,
-        bundle: Some(bundle),
-    }
+    Report { errors, warnings, bundle: Some(bundle) }
 }
 
 /// Like [`check`], for a folder with `unread` files. Reports those first, then the errors of the other `files` that are
 /// not merely a consequence of missing ones. The report has no bundle.
-pub fn check_readable(
-    files: &BundleFiles,
-    environment: &Environment,
-    unread: Vec<Diagnostic>,
-) -> Report {
+pub fn check_readable(files: &BundleFiles, environment: &Environment, unread: Vec<Diagnostic>) -> Report {
     let mut report = check(files, environment);
     report.bundle = None;
     let defines = |diagnostic: &Diagnostic| !diagnostic.file.starts_with("tests/");
     if unread.iter().any(defines) {
         report.errors.retain(|error| !error.kind.is_about_missing());
     }
-    report
-        .warnings
-        .retain(|warning| !warning.kind.is_about_missing());
+    report.warnings.retain(|warning| !warning.kind.is_about_missing());
     let unread = unread.into_iter().map(|it| it.map(CheckError::from));
     report.errors.splice(0..0, unread);
     report
@@ -160,15 +145,8 @@ pub fn expiring_keys(files: &BundleFiles, now: u64) -> Vec<Diagnostic<Warning>> 
 }
 
 /// Cases that are not met. Decided as in development, because cases of development issuers count too.
-fn unmet(
-    files: &BundleFiles,
-    environment: &Environment,
-    cases: &[Case],
-) -> Vec<Diagnostic<CheckError>> {
-    let development = Environment {
-        development: true,
-        ..environment.clone()
-    };
+fn unmet(files: &BundleFiles, environment: &Environment, cases: &[Case]) -> Vec<Diagnostic<CheckError>> {
+    let development = Environment { development: true, ..environment.clone() };
     let mut profiles = match Profiles::load(files, &development) {
         Ok(profiles) => profiles,
         Err(invalid) => return invalid.diagnostics,
@@ -189,11 +167,7 @@ fn unmet(
                 &["rules"],
                 CheckError::CaseUnmet {
                     expected: outcome(case.effect, &case.policies, &case.erring),
-                    found: outcome(
-                        decision.effect,
-                        &decision.determining_rules,
-                        &decision.erring_rules,
-                    ),
+                    found: outcome(decision.effect, &decision.determining_rules, &decision.erring_rules),
                 },
             ),
             Err(error) => Some(undecidable(files, bundle, case, error)),
@@ -212,10 +186,7 @@ fn of_policy(files: &BundleFiles, policy: &NamedPolicy, warning: Warning) -> Dia
 }
 
 /// The warnings of Cedar's validator, and the policies that it knows never to match.
-fn validator_warnings(
-    files: &BundleFiles,
-    bundle: &Bundle,
-) -> (Vec<Diagnostic<Warning>>, Vec<String>) {
+fn validator_warnings(files: &BundleFiles, bundle: &Bundle) -> (Vec<Diagnostic<Warning>>, Vec<String>) {
     let Ok(set) = policy_set(bundle.policies()) else {
         return (Vec::new(), Vec::new());
     };
@@ -242,11 +213,7 @@ fn validator_warnings(
 }
 
 fn untested(files: &BundleFiles, bundle: &Bundle, cases: &[Case]) -> Vec<Diagnostic<Warning>> {
-    let determining: BTreeSet<&str> = cases
-        .iter()
-        .flat_map(|case| &case.policies)
-        .map(String::as_str)
-        .collect();
+    let determining: BTreeSet<&str> = cases.iter().flat_map(|case| &case.policies).map(String::as_str).collect();
     let without = bundle
         .policies()
         .iter()
@@ -255,11 +222,6 @@ fn untested(files: &BundleFiles, bundle: &Bundle, cases: &[Case]) -> Vec<Diagnos
     let unknown = cases
         .iter()
         .filter(|case| !bundle.has_policy(&case.policy))
-        .map(|case| {
-            Diagnostic::of_file(
-                &case.path,
-                Warning::PolicyOfCaseUnknown(case.policy.clone()),
-            )
-        });
+        .map(|case| Diagnostic::of_file(&case.path, Warning::PolicyOfCaseUnknown(case.policy.clone())));
     without.chain(unknown).collect()
 }

@@ -18,11 +18,7 @@ impl<'a> Profiles<'a> {
     /// The bundle does not load.
     pub fn load(files: &'a BundleFiles, environment: &Environment) -> Result<Self, SuiteError> {
         let bundle = Bundle::load(files, environment)?;
-        Ok(Self {
-            files,
-            environment: environment.clone(),
-            loaded: BTreeMap::from([(None, bundle)]),
-        })
+        Ok(Self { files, environment: environment.clone(), loaded: BTreeMap::from([(None, bundle)]) })
     }
 
     /// The bundle in the named profile, or in that of the environment.
@@ -32,21 +28,12 @@ impl<'a> Profiles<'a> {
     pub fn bundle(&mut self, profile: Option<&str>) -> Result<&Bundle, SuiteError> {
         let key = profile.map(str::to_owned);
         if let (Some(name), false) = (profile, self.loaded.contains_key(&key)) {
-            let known = self
-                .loaded
-                .get(&None)
-                .and_then(|bundle| bundle.profile(name));
+            let known = self.loaded.get(&None).and_then(|bundle| bundle.profile(name));
             let Some(issuer) = known.map(str::to_owned) else {
                 let error = unknown(name);
-                return Err(SuiteError::from(vec![Diagnostic::of_file(
-                    "bundle.toml",
-                    error,
-                )]));
+                return Err(SuiteError::from(vec![Diagnostic::of_file("bundle.toml", error)]));
             };
-            let environment = Environment {
-                issuer,
-                ..self.environment.clone()
-            };
+            let environment = Environment { issuer, ..self.environment.clone() };
             let bundle = Bundle::load(self.files, &environment)?;
             self.loaded.insert(key.clone(), bundle);
         }
@@ -64,8 +51,5 @@ impl<'a> Profiles<'a> {
 }
 
 fn unknown(profile: &str) -> CheckError {
-    CheckError::CaseProfileUnknown {
-        name: profile.to_owned(),
-        suggestion: None,
-    }
+    CheckError::CaseProfileUnknown { name: profile.to_owned(), suggestion: None }
 }

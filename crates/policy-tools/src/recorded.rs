@@ -31,20 +31,13 @@ impl RecordedRequest {
             let value = whole.pointer(pointer).and_then(Value::as_str);
             value.map(str::to_owned).ok_or(RecordError::Part(name))
         };
-        let attributes = whole
-            .pointer("/entities/0/attrs")
-            .and_then(Value::as_object);
+        let attributes = whole.pointer("/entities/0/attrs").and_then(Value::as_object);
         let attributes = attributes.ok_or(RecordError::Part("attrs"))?.iter();
         let attributes = attributes.map(|(name, value)| {
             let value = attribute_value(value).ok_or(RecordError::Part("attrs"))?;
-            Ok(Attribute {
-                name: name.clone(),
-                value,
-            })
+            Ok(Attribute { name: name.clone(), value })
         });
-        let parents = whole
-            .pointer("/entities/0/parents")
-            .and_then(Value::as_array);
+        let parents = whole.pointer("/entities/0/parents").and_then(Value::as_array);
         let is_issuer = |uid: &&Value| uid.get("type").and_then(Value::as_str) == Some("Issuer");
         let issuer = parents.into_iter().flatten().find(is_issuer);
         let issuer = issuer.and_then(|uid| uid.get("id")?.as_str());
@@ -75,8 +68,7 @@ fn token_request(whole: &Value, audience: String) -> Result<TokenRequest, Record
     Ok(TokenRequest {
         audience,
         scopes,
-        requested_lifetime_seconds: lifetime
-            .ok_or(RecordError::Part("requested_lifetime_seconds"))?,
+        requested_lifetime_seconds: lifetime.ok_or(RecordError::Part("requested_lifetime_seconds"))?,
         client_ip: client_ip.and_then(Value::as_str).map(str::to_owned),
         proof_of_possession: proof.ok_or(RecordError::Part("proof_of_possession"))?,
     })

@@ -22,9 +22,7 @@ pub use text::text;
 pub fn items(files: &BundleFiles, report: &Report) -> Vec<Item> {
     let errors = report.errors.iter().map(|error| of_error(files, error));
     let warnings = report.warnings.iter();
-    errors
-        .chain(warnings.map(|warning| of_warning(files, warning)))
-        .collect()
+    errors.chain(warnings.map(|warning| of_warning(files, warning))).collect()
 }
 
 /// An error, ready to be printed.
@@ -50,9 +48,7 @@ fn item<P: Display>(
         code,
         file: diagnostic.file.clone(),
         in_bundle: true,
-        place: diagnostic
-            .position
-            .and_then(|position| place(files, &diagnostic.file, position, diagnostic.length)),
+        place: diagnostic.position.and_then(|position| place(files, &diagnostic.file, position, diagnostic.length)),
         message: diagnostic.kind.to_string(),
         fix,
     }

@@ -10,9 +10,7 @@ use crate::format::format_policies;
 use crate::suite::{CaseResult, Verdict, run};
 use samples::{base_file, cedar_text, claim_line, comparison, other_value, toml_text};
 use std::collections::BTreeMap;
-use vouchsafe_policy::{
-    Bundle, BundleFiles, Claim, ClaimType, Effect, Environment, Issuer, LoadError, Provider,
-};
+use vouchsafe_policy::{Bundle, BundleFiles, Claim, ClaimType, Effect, Environment, Issuer, LoadError, Provider};
 
 /// Files to add to a bundle, by path.
 pub type NewFiles = BTreeMap<String, String>;
@@ -22,17 +20,9 @@ pub enum ScaffoldError {
     #[error("`{0}` already exists")]
     AlreadyExists(String),
     #[error("{entity_type} has no claim `{claim}`; it has {known}")]
-    ClaimUnknown {
-        claim: String,
-        entity_type: String,
-        known: String,
-    },
+    ClaimUnknown { claim: String, entity_type: String, known: String },
     #[error("claim `{claim}` is {wanted}, not `{value}`")]
-    ClaimValue {
-        claim: String,
-        wanted: &'static str,
-        value: String,
-    },
+    ClaimValue { claim: String, wanted: &'static str, value: String },
     #[error("the result would not load\n{0}")]
     Invalid(SuiteError),
     #[error("the bundle has no issuer `{0}`")]
@@ -71,17 +61,10 @@ pub enum NewKeys {
 ///
 /// # Errors
 /// The file exists or would not load.
-pub fn issuer(
-    files: &BundleFiles,
-    environment: &Environment,
-    new: &NewIssuer,
-) -> Result<NewFiles, ScaffoldError> {
+pub fn issuer(files: &BundleFiles, environment: &Environment, new: &NewIssuer) -> Result<NewFiles, ScaffoldError> {
     let Some(provider) = Provider::named(&new.provider) else {
         let known: Vec<&str> = vouchsafe_policy::providers().map(|one| one.name).collect();
-        return Err(ScaffoldError::ProviderUnknown {
-            name: new.provider.clone(),
-            known: known.join("`, `"),
-        });
+        return Err(ScaffoldError::ProviderUnknown { name: new.provider.clone(), known: known.join("`, `") });
     };
     let mut text = format!("issuer = {}\n", toml_text(&new.url));
     text.push_str(&format!("provider = {}\n", toml_text(provider.name)));
@@ -94,17 +77,14 @@ pub fn issuer(
         NewKeys::Pinned { document, expires } => {
             let file = format!("{}.json", new.name);
             let (name, expires) = (toml_text(&file), toml_text(expires));
-            text.push_str(&format!(
-                "keys = {{ pinned = {name}, expires = {expires} }}\n"
-            ));
+            text.push_str(&format!("keys = {{ pinned = {name}, expires = {expires} }}\n"));
             made.insert(format!("issuers/{file}"), document.clone());
         }
     }
     if !new.require.is_empty() {
         let pairs = new.require.iter();
-        let pairs: Vec<String> = pairs
-            .map(|(name, value)| format!("{} = {}", toml_text(name), toml_text(value)))
-            .collect();
+        let pairs: Vec<String> =
+            pairs.map(|(name, value)| format!("{} = {}", toml_text(name), toml_text(value))).collect();
         text.push_str(&format!("require = {{ {} }}\n", pairs.join(", ")));
     }
     if !new.claims.is_empty() {
@@ -138,11 +118,7 @@ pub struct NewAudience {
 ///
 /// # Errors
 /// The file exists or would not load.
-pub fn audience(
-    files: &BundleFiles,
-    environment: &Environment,
-    new: &NewAudience,
-) -> Result<NewFiles, ScaffoldError> {
+pub fn audience(files: &BundleFiles, environment: &Environment, new: &NewAudience) -> Result<NewFiles, ScaffoldError> {
     let mut text = format!("id = {}\n", toml_text(&new.id));
     if let Some(lifetime) = &new.max_lifetime {
         text.push_str(&format!("max_lifetime = {}\n", toml_text(lifetime)));
@@ -184,14 +160,9 @@ pub struct MadePolicy {
 ///
 /// # Errors
 /// A file exists, the claims are not those of the issuer's tokens, or the policy would permit nothing.
-pub fn policy(
-    files: &BundleFiles,
-    environment: &Environment,
-    new: &NewPolicy,
-) -> Result<MadePolicy, ScaffoldError> {
+pub fn policy(files: &BundleFiles, environment: &Environment, new: &NewPolicy) -> Result<MadePolicy, ScaffoldError> {
     let bundle = load_with(files, environment, &NewFiles::new())?;
-    let issuer = named(&bundle, &new.issuer)
-        .ok_or_else(|| ScaffoldError::IssuerUnknown(new.issuer.clone()))?;
+    let issuer = named(&bundle, &new.issuer).ok_or_else(|| ScaffoldError::IssuerUnknown(new.issuer.clone()))?;
     let claims = typed(new, issuer)?;
     let text = policy_text(new, issuer, &claims)?;
     let mut made = NewFiles::from([(format!("rules/{}.cedar", new.id), text)]);
@@ -199,10 +170,7 @@ pub fn policy(
     if files.content(&base).is_none() {
         made.insert(base, base_file(issuer));
     }
-    let whole: Vec<String> = claims
-        .iter()
-        .map(|(claim, value)| claim_line(claim, value))
-        .collect();
+    let whole: Vec<String> = claims.iter().map(|(claim, value)| claim_line(claim, value)).collect();
     let allow = format!("tests/{}/allow/what the rule is for.toml", new.id);
     made.insert(allow.clone(), case(new, &whole, &new.scopes));
     for (at, (claim, value)) in claims.iter().enumerate() {
@@ -229,10 +197,7 @@ fn settle(
     allow: &str,
 ) -> Result<MadePolicy, ScaffoldError> {
     let mut wider = Vec::new();
-    let development = Environment {
-        development: true,
-        ..environment.clone()
-    };
+    let development = Environment { development: true, ..environment.clone() };
     let bundle = load_with(files, &development, &made)?;
     let all = with(files, &made)?;
     let cases = cases::read(&all, &bundle);
@@ -263,17 +228,11 @@ fn settle(
         }
     }
     let suite = run(&with(files, &made)?, environment).map_err(ScaffoldError::Invalid)?;
-    let failed = |result: &&CaseResult| {
-        made.contains_key(&result.case.path) && result.verdict != Verdict::Met
-    };
-    let permits = |result: &CaseResult| {
-        result.case.effect == Effect::Permit && result.case.policies.contains(&new.id)
-    };
+    let failed = |result: &&CaseResult| made.contains_key(&result.case.path) && result.verdict != Verdict::Met;
+    let permits = |result: &CaseResult| result.case.effect == Effect::Permit && result.case.policies.contains(&new.id);
     match suite.results.iter().find(failed) {
         None if suite.results.iter().any(permits) => Ok(MadePolicy { files: made, wider }),
-        None => Err(ScaffoldError::NeverPermits(
-            "it does not determine its case".to_owned(),
-        )),
+        None => Err(ScaffoldError::NeverPermits("it does not determine its case".to_owned())),
         Some(result) => Err(ScaffoldError::NeverPermits(format!("{:?}", result.verdict))),
     }
 }
@@ -283,10 +242,7 @@ const UNDECIDED: &str = "rules = []";
 
 fn case(new: &NewPolicy, claims: &[String], scopes: &[String]) -> String {
     let scopes: Vec<String> = scopes.iter().map(|scope| toml_text(scope)).collect();
-    let claims: String = claims
-        .iter()
-        .map(|line| format!("claims.{line}\n"))
-        .collect();
+    let claims: String = claims.iter().map(|line| format!("claims.{line}\n")).collect();
     format!(
         "issuer = {}\n{UNDECIDED}\n{claims}\n[request]\naudience = {}\nscopes = [{}]\n",
         toml_text(&new.issuer),
@@ -304,10 +260,7 @@ fn another_scope(bundle: &Bundle, new: &NewPolicy) -> String {
 }
 
 /// The claims and their types.
-fn typed<'a>(
-    new: &NewPolicy,
-    issuer: &'a Issuer,
-) -> Result<Vec<(&'a Claim, String)>, ScaffoldError> {
+fn typed<'a>(new: &NewPolicy, issuer: &'a Issuer) -> Result<Vec<(&'a Claim, String)>, ScaffoldError> {
     let table = match issuer.provider.declares_claims() {
         true => &issuer.claims,
         false => issuer.provider.claims,
@@ -317,35 +270,20 @@ fn typed<'a>(
         let claim = claim.ok_or_else(|| ScaffoldError::ClaimUnknown {
             claim: name.clone(),
             entity_type: issuer.entity_type(),
-            known: table
-                .iter()
-                .map(|claim| format!("`{}`", claim.name))
-                .collect::<Vec<_>>()
-                .join(", "),
+            known: table.iter().map(|claim| format!("`{}`", claim.name)).collect::<Vec<_>>().join(", "),
         })?;
         let wanted = match claim.claim_type {
             ClaimType::Boolean if !matches!(value.as_str(), "true" | "false") => "true or false",
             ClaimType::Integer if value.parse::<i64>().is_err() => "an integer",
             _ => return Ok((claim, value.clone())),
         };
-        Err(ScaffoldError::ClaimValue {
-            claim: name.clone(),
-            wanted,
-            value: value.clone(),
-        })
+        Err(ScaffoldError::ClaimValue { claim: name.clone(), wanted, value: value.clone() })
     };
     new.claims.iter().map(find).collect()
 }
 
-fn policy_text(
-    new: &NewPolicy,
-    issuer: &Issuer,
-    claims: &[(&Claim, String)],
-) -> Result<String, ScaffoldError> {
-    let mut conditions: Vec<String> = claims
-        .iter()
-        .map(|(claim, value)| comparison(claim, value))
-        .collect();
+fn policy_text(new: &NewPolicy, issuer: &Issuer, claims: &[(&Claim, String)]) -> Result<String, ScaffoldError> {
+    let mut conditions: Vec<String> = claims.iter().map(|(claim, value)| comparison(claim, value)).collect();
     let scopes: Vec<String> = new.scopes.iter().map(|scope| cedar_text(scope)).collect();
     conditions.push(match scopes.as_slice() {
         [] => "context.scopes.isEmpty()".to_owned(),
@@ -365,8 +303,7 @@ fn policy_text(
         cedar_text(&new.audience),
         conditions.join(" && "),
     );
-    let text =
-        format_policies(&text).map_err(|error| ScaffoldError::NeverPermits(error.to_string()))?;
+    let text = format_policies(&text).map_err(|error| ScaffoldError::NeverPermits(error.to_string()))?;
     Ok(comment + &text)
 }
 
@@ -381,17 +318,12 @@ fn with(files: &BundleFiles, made: &NewFiles) -> Result<BundleFiles, ScaffoldErr
         if files.content(path).is_some() {
             return Err(ScaffoldError::AlreadyExists(path.clone()));
         }
-        all.add(path, content.clone().into_bytes())
-            .map_err(|diagnostic| invalid(diagnostic.into()))?;
+        all.add(path, content.clone().into_bytes()).map_err(|diagnostic| invalid(diagnostic.into()))?;
     }
     Ok(all)
 }
 
-fn load_with(
-    files: &BundleFiles,
-    environment: &Environment,
-    made: &NewFiles,
-) -> Result<Bundle, ScaffoldError> {
+fn load_with(files: &BundleFiles, environment: &Environment, made: &NewFiles) -> Result<Bundle, ScaffoldError> {
     Bundle::load(&with(files, made)?, environment).map_err(invalid)
 }
 

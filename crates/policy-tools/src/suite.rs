@@ -62,10 +62,7 @@ impl Suite {
 /// # Errors
 /// The bundle does not load, or a case cannot be read.
 pub fn run(files: &BundleFiles, environment: &Environment) -> Result<Suite, SuiteError> {
-    let environment = Environment {
-        development: true,
-        ..environment.clone()
-    };
+    let environment = Environment { development: true, ..environment.clone() };
     let mut profiles = Profiles::load(files, &environment)?;
     let cases = cases::read(files, profiles.bundle(None)?)?;
     let mut results: Vec<CaseResult> = Vec::with_capacity(cases.len());
@@ -107,10 +104,9 @@ fn judge(case: &Case, bundle: &Bundle) -> Verdict {
     };
     match (verified, &case.refused) {
         (Ok(principal), None) => judge_decision(case, &principal, bundle),
-        (Ok(_), Some(slug)) => Verdict::Unmet {
-            expected: format!("a token refused with `{slug}`"),
-            found: "an accepted token".to_owned(),
-        },
+        (Ok(_), Some(slug)) => {
+            Verdict::Unmet { expected: format!("a token refused with `{slug}`"), found: "an accepted token".to_owned() }
+        }
         (Err(refusal), Some(slug)) if refusal.slug() == Some(slug.as_str()) => {
             match case.effect == Effect::Deny && case.policies.is_empty() {
                 true => Verdict::Met,
@@ -134,10 +130,6 @@ fn judge_decision(case: &Case, principal: &Principal, bundle: &Bundle) -> Verdic
     }
     Verdict::Unmet {
         expected: outcome(case.effect, &case.policies, &case.erring),
-        found: outcome(
-            decision.effect,
-            &decision.determining_rules,
-            &decision.erring_rules,
-        ),
+        found: outcome(decision.effect, &decision.determining_rules, &decision.erring_rules),
     }
 }

@@ -30,26 +30,19 @@ impl Refusal {
     pub fn slug(&self) -> Option<&'static str> {
         match self {
             Self::Token(error) => Some(error.slug()),
-            Self::IssuerUnknown(_)
-            | Self::IssuerUnusable(_)
-            | Self::KeysMissing(_)
-            | Self::KeysUnusable(_) => None,
+            Self::IssuerUnknown(_) | Self::IssuerUnusable(_) | Self::KeysMissing(_) | Self::KeysUnusable(_) => None,
         }
     }
 }
 
 /// Verifies `token` at the time of `case`, and returns its principal.
-pub(crate) fn verify(
-    token: &CaseToken,
-    case: &Case,
-    bundle: &Bundle,
-) -> Result<Principal, Refusal> {
+pub(crate) fn verify(token: &CaseToken, case: &Case, bundle: &Bundle) -> Result<Principal, Refusal> {
     let name = &case.principal.issuer_name;
     let mut issuers = bundle.issuers();
     let issuer = issuers.find(|issuer| &issuer.name == name);
     let issuer = issuer.ok_or_else(|| Refusal::IssuerUnknown(name.clone()))?;
-    let trusted = TrustedIssuer::try_from(issuer.record())
-        .map_err(|error| Refusal::IssuerUnusable(error.to_string()))?;
+    let trusted =
+        TrustedIssuer::try_from(issuer.record()).map_err(|error| Refusal::IssuerUnusable(error.to_string()))?;
     let keys = keys(token, issuer, &trusted)?;
     let now = UnixSeconds(case.now);
     let proof = identity::verify(&token.jwt, &trusted, &keys, now).map_err(Refusal::Token)?;
@@ -57,11 +50,7 @@ pub(crate) fn verify(
 }
 
 /// The pinned keys of the issuer, or those of the case. They never expire, because the time of a case is fixed.
-fn keys(
-    token: &CaseToken,
-    issuer: &Issuer,
-    trusted: &TrustedIssuer,
-) -> Result<TrustedKeys, Refusal> {
+fn keys(token: &CaseToken, issuer: &Issuer, trusted: &TrustedIssuer) -> Result<TrustedKeys, Refusal> {
     let document = match (&issuer.keys, &token.keys) {
         (KeySource::Pinned(pinned), _) => &pinned.document,
         (KeySource::Discovery | KeySource::JwksUri(_), Some(keys)) => keys,

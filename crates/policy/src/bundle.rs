@@ -122,18 +122,8 @@ impl Bundle {
         digest: String,
         policies: Policies,
     ) -> Result<Self, Vec<Diagnostic>> {
-        let Policies {
-            mut policies,
-            unused_templates,
-        } = policies;
-        let Settings {
-            environment,
-            manifest,
-            issuers,
-            audiences,
-            groups,
-            ..
-        } = settings;
+        let Policies { mut policies, unused_templates } = policies;
+        let Settings { environment, manifest, issuers, audiences, groups, .. } = settings;
         check_profiles(files, &policies, &manifest.profiles)?;
         let profile = manifest.profile_of(&environment.issuer).map(str::to_owned);
         let is_active = |policy: &NamedPolicy| policy.is_for(profile.as_deref());
@@ -144,10 +134,8 @@ impl Bundle {
         let ids = audiences.iter().map(|audience| audience.id.clone());
         let audience_indices = ids.enumerate().map(|(at, id)| (id, at)).collect();
         let issuers: Option<_> = issuers.into_iter().map(with_entity).collect();
-        let audiences: Option<_> = audiences
-            .into_iter()
-            .map(|audience| uid("Audience", &audience.id).map(|uid| (audience, uid)))
-            .collect();
+        let audiences: Option<_> =
+            audiences.into_iter().map(|audience| uid("Audience", &audience.id).map(|uid| (audience, uid))).collect();
         Ok(Self {
             name: manifest.name,
             version: manifest.version,
@@ -178,10 +166,7 @@ impl Bundle {
 
     /// The issuers trusted in this environment.
     pub fn issuers(&self) -> impl Iterator<Item = &Issuer> {
-        self.issuers
-            .iter()
-            .map(|(issuer, _)| issuer)
-            .filter(|issuer| self.is_active(issuer))
+        self.issuers.iter().map(|(issuer, _)| issuer).filter(|issuer| self.is_active(issuer))
     }
 
     /// All issuers, including those trusted only in development.
@@ -277,10 +262,7 @@ impl Bundle {
         let missing = || Diagnostic::of_file(SCHEMA_FILE, BundleError::FileMissing);
         let content = files.content(SCHEMA_FILE).ok_or_else(missing)?;
         let issuers: Vec<Issuer> = self.issuers_of_all_environments().cloned().collect();
-        let additions = Additions {
-            zones: &self.zones,
-            groups: self.groups.iter().next().is_some(),
-        };
+        let additions = Additions { zones: &self.zones, groups: self.groups.iter().next().is_some() };
         schema::document(utf8(SCHEMA_FILE, content)?, &issuers, &additions)
             .map_err(|diagnostics| LoadError { diagnostics })
     }
@@ -295,10 +277,7 @@ impl Bundle {
     }
 
     pub(crate) fn issuer_named(&self, name: &str) -> Option<(usize, &Issuer, &IssuerEntity)> {
-        let index = self
-            .issuers
-            .iter()
-            .position(|(issuer, _)| issuer.name == name)?;
+        let index = self.issuers.iter().position(|(issuer, _)| issuer.name == name)?;
         let (issuer, entity) = self.issuers.get(index)?;
         self.is_active(issuer).then_some((index, issuer, entity))
     }
@@ -323,18 +302,17 @@ impl Bundle {
         key: (usize, usize),
         scope: impl FnOnce() -> RequestScope<'a>,
     ) -> Option<Arc<PolicySet>> {
-        self.cache
-            .get_or_collect(key, scope, |indices| match &self.lazy {
-                Some(lazy) => {
-                    let policies = lazy.policies(indices, &self.checker)?.into_iter();
-                    let in_force = policies.filter(|policy| policy.is_for(self.profile.as_deref()));
-                    Some(in_force.map(Cow::Owned).collect())
-                }
-                None => {
-                    let policies = indices.iter().map(|index| self.policies.get(*index));
-                    policies.map(|policy| policy.map(Cow::Borrowed)).collect()
-                }
-            })
+        self.cache.get_or_collect(key, scope, |indices| match &self.lazy {
+            Some(lazy) => {
+                let policies = lazy.policies(indices, &self.checker)?.into_iter();
+                let in_force = policies.filter(|policy| policy.is_for(self.profile.as_deref()));
+                Some(in_force.map(Cow::Owned).collect())
+            }
+            None => {
+                let policies = indices.iter().map(|index| self.policies.get(*index));
+                policies.map(|policy| policy.map(Cow::Borrowed)).collect()
+            }
+        })
     }
 
     /// How many policies there are, and how many were parsed.
@@ -358,12 +336,7 @@ impl Bundle {
 
 impl std::fmt::Debug for Bundle {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self {
-            name,
-            version,
-            digest,
-            ..
-        } = self;
+        let Self { name, version, digest, .. } = self;
         write!(f, "Bundle({name} {version} {digest})")
     }
 }
@@ -372,12 +345,5 @@ fn with_entity(issuer: Issuer) -> Option<(Issuer, IssuerEntity)> {
     let type_text = issuer.entity_type();
     let type_name = type_text.parse().ok()?;
     let uid = uid("Issuer", &issuer.name)?;
-    Some((
-        issuer,
-        IssuerEntity {
-            type_text,
-            type_name,
-            uid,
-        },
-    ))
+    Some((issuer, IssuerEntity { type_text, type_name, uid }))
 }

@@ -14,19 +14,12 @@ pub fn to_rfc3339(seconds: u64) -> Option<String> {
     let time = EPOCH.checked_add(since_epoch).ok()?;
     let (year, month, day) = (time.year(), time.month(), time.day());
     let (hour, minute, second) = (time.hour(), time.minute(), time.second());
-    Some(format!(
-        "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z"
-    ))
+    Some(format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z"))
 }
 
 /// Parses `2027-01-01` (midnight UTC) or an RFC 3339 date and time with an offset.
 pub fn parse_unix_seconds(text: &str) -> Option<u64> {
-    let Datetime {
-        date: Some(date),
-        time,
-        offset,
-    } = text.parse().ok()?
-    else {
+    let Datetime { date: Some(date), time, offset } = text.parse().ok()? else {
         return None;
     };
     let year = i16::try_from(date.year).ok()?;
@@ -35,27 +28,21 @@ pub fn parse_unix_seconds(text: &str) -> Option<u64> {
     let midnight = midnight.duration_since(EPOCH).as_secs();
     let seconds = match (time, offset) {
         (None, None) => midnight,
-        (Some(time), Some(offset)) => midnight
-            .checked_add(seconds_of_day(time))?
-            .checked_sub(offset_seconds(offset))?,
+        (Some(time), Some(offset)) => {
+            midnight.checked_add(seconds_of_day(time))?.checked_sub(offset_seconds(offset))?
+        }
         _ => return None,
     };
     let seconds = u64::try_from(seconds).ok()?;
     (seconds <= UNIX_SECONDS_MAX).then_some(seconds)
 }
 
-#[expect(
-    clippy::arithmetic_side_effects,
-    reason = "parts of a time are under 100, and a day has 86400 seconds"
-)]
+#[expect(clippy::arithmetic_side_effects, reason = "parts of a time are under 100, and a day has 86400 seconds")]
 fn seconds_of_day(time: value::Time) -> i64 {
     i64::from(time.hour) * 3600 + i64::from(time.minute) * 60 + i64::from(time.second)
 }
 
-#[expect(
-    clippy::arithmetic_side_effects,
-    reason = "16 bits of minutes times 60 fit in 64 bits"
-)]
+#[expect(clippy::arithmetic_side_effects, reason = "16 bits of minutes times 60 fit in 64 bits")]
 fn offset_seconds(offset: Offset) -> i64 {
     match offset {
         Offset::Z => 0,

@@ -25,10 +25,7 @@ impl Position {
         let line_start = before.rfind('\n').map_or(0, |at| at.saturating_add(1));
         Self {
             line: before.matches('\n').count().saturating_add(1),
-            column: before
-                .get(line_start..)
-                .map_or(0, |line| line.chars().count())
-                .saturating_add(1),
+            column: before.get(line_start..).map_or(0, |line| line.chars().count()).saturating_add(1),
         }
     }
 }
@@ -46,22 +43,12 @@ pub struct Diagnostic<E = BundleError> {
 impl<E> Diagnostic<E> {
     /// An error about a file as a whole.
     pub fn of_file(file: &str, error: E) -> Self {
-        Self {
-            file: file.to_owned(),
-            position: None,
-            length: None,
-            kind: error,
-        }
+        Self { file: file.to_owned(), position: None, length: None, kind: error }
     }
 
     /// An error at byte `offset` of `text`, the content of `file`.
     pub fn at(file: &str, text: &str, offset: usize, error: E) -> Self {
-        Self {
-            file: file.to_owned(),
-            position: Some(Position::of(text, offset)),
-            length: None,
-            kind: error,
-        }
+        Self { file: file.to_owned(), position: Some(Position::of(text, offset)), length: None, kind: error }
     }
 
     /// An error about the bytes `span` of `text`, the content of `file`.
@@ -69,10 +56,7 @@ impl<E> Diagnostic<E> {
         let about = text.get(span.clone()).unwrap_or_default();
         let line = about.lines().next().unwrap_or_default();
         let length = Some(line.chars().count()).filter(|length| *length > 0);
-        Self {
-            length,
-            ..Self::at(file, text, span.start, error)
-        }
+        Self { length, ..Self::at(file, text, span.start, error) }
     }
 
     /// Like [`Diagnostic::within`], or about the whole file if the span is unknown.
@@ -85,12 +69,7 @@ impl<E> Diagnostic<E> {
 
     /// Converts the error.
     pub fn map<F>(self, convert: impl FnOnce(E) -> F) -> Diagnostic<F> {
-        Diagnostic {
-            file: self.file,
-            position: self.position,
-            length: self.length,
-            kind: convert(self.kind),
-        }
+        Diagnostic { file: self.file, position: self.position, length: self.length, kind: convert(self.kind) }
     }
 }
 
@@ -124,8 +103,6 @@ impl std::error::Error for LoadError {}
 
 impl From<Diagnostic> for LoadError {
     fn from(diagnostic: Diagnostic) -> Self {
-        Self {
-            diagnostics: vec![diagnostic],
-        }
+        Self { diagnostics: vec![diagnostic] }
     }
 }

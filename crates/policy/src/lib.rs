@@ -68,14 +68,8 @@
 //! its schema.
 //! INVARIANT: a decision is [`Effect::Permit`] only if a `permit` matched and no `forbid` matched or failed to evaluate.
 
-#![cfg_attr(
-    test,
-    allow(clippy::arithmetic_side_effects, reason = "tests may panic")
-)]
-#![expect(
-    clippy::result_large_err,
-    reason = "diagnostics are made when a bundle is loaded, never on a request path"
-)]
+#![cfg_attr(test, allow(clippy::arithmetic_side_effects, reason = "tests may panic"))]
+#![expect(clippy::result_large_err, reason = "diagnostics are made when a bundle is loaded, never on a request path")]
 
 mod bundle;
 mod calendar;
@@ -96,9 +90,7 @@ pub use policies::attributes::AttributeType;
 pub use policies::policy::{NamedPolicy, policy_set};
 pub use settings::groups::{Group, Workload};
 pub use settings::key_source::with_credentials;
-pub use settings::records::{
-    Audience, Environment, Issuer, KeySource, PinnedKeys, ReplayMode, RequiredClaim, Tier,
-};
+pub use settings::records::{Audience, Environment, Issuer, KeySource, PinnedKeys, ReplayMode, RequiredClaim, Tier};
 pub use vouchsafe_providers::{Attribute, AttributeValue, Claim, ClaimType, Provider};
 
 /// Every provider that an issuer file can name, sorted by name.

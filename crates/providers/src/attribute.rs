@@ -35,19 +35,13 @@ pub enum ClaimFault {
 /// # Errors
 /// The first claim that does not match the table.
 pub fn attributes(table: &[Claim], claims: &JsonObject) -> Result<Vec<Attribute>, ClaimError> {
-    table
-        .iter()
-        .filter_map(|claim| read(claim, claims).transpose())
-        .collect()
+    table.iter().filter_map(|claim| read(claim, claims).transpose()).collect()
 }
 
 /// The attribute of `claim`; `None` if an optional claim is absent. `null` counts as absent only where the provider's
 /// tokens use it that way.
 fn read(claim: &Claim, claims: &JsonObject) -> Result<Option<Attribute>, ClaimError> {
-    let fail = |fault| ClaimError {
-        name: claim.name.clone(),
-        fault,
-    };
+    let fail = |fault| ClaimError { name: claim.name.clone(), fault };
     let value = match find(claim, claims).map_err(fail)? {
         None if claim.required => return Err(fail(ClaimFault::Missing)),
         None => return Ok(None),
@@ -60,21 +54,14 @@ fn read(claim: &Claim, claims: &JsonObject) -> Result<Option<Attribute>, ClaimEr
         Source::SpiffePath | Source::SpiffeTrustDomain => {
             let id = value.as_text().and_then(|text| SpiffeId::parse(text).ok());
             let id = id.ok_or_else(|| fail(ClaimFault::Type("a SPIFFE ID")))?;
-            let part = if claim.source == Source::SpiffePath {
-                id.path()
-            } else {
-                id.trust_domain()
-            };
+            let part = if claim.source == Source::SpiffePath { id.path() } else { id.trust_domain() };
             AttributeValue::Text(part.to_owned())
         }
     };
     if claim.required && value == AttributeValue::Text(String::new()) {
         return Err(fail(ClaimFault::Empty));
     }
-    Ok(Some(Attribute {
-        name: claim.name.to_string(),
-        value,
-    }))
+    Ok(Some(Attribute { name: claim.name.to_string(), value }))
 }
 
 /// The claim's value; `None` if it, or an object on its path, is absent.
@@ -103,14 +90,10 @@ fn typed(claim_type: ClaimType, value: &Json) -> Option<AttributeValue> {
         (ClaimType::Boolean, Json::Boolean(value)) => Some(AttributeValue::Boolean(*value)),
         (ClaimType::Integer, Json::Integer(value)) => {
             let value = i64::try_from(*value).ok()?;
-            (-INTEGER_MAX..=INTEGER_MAX)
-                .contains(&value)
-                .then_some(AttributeValue::Integer(value))
+            (-INTEGER_MAX..=INTEGER_MAX).contains(&value).then_some(AttributeValue::Integer(value))
         }
         (ClaimType::Text, Json::Text(text)) => Some(AttributeValue::Text(text.clone())),
-        (ClaimType::TextOrSet, Json::Text(text)) => {
-            Some(AttributeValue::TextSet(vec![text.clone()]))
-        }
+        (ClaimType::TextOrSet, Json::Text(text)) => Some(AttributeValue::TextSet(vec![text.clone()])),
         (ClaimType::TextOrSet | ClaimType::TextSet, Json::Array(items)) => {
             let texts = items.iter().map(|item| item.as_text().map(str::to_owned));
             Some(AttributeValue::TextSet(texts.collect::<Option<_>>()?))

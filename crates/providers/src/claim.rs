@@ -34,37 +34,19 @@ impl Claim {
     /// A claim that every token of the provider carries.
     #[must_use]
     pub const fn required(name: &'static str, claim_type: ClaimType) -> Self {
-        Self {
-            name: Cow::Borrowed(name),
-            source: Source::Claim,
-            claim_type,
-            required: true,
-            nullable: false,
-        }
+        Self { name: Cow::Borrowed(name), source: Source::Claim, claim_type, required: true, nullable: false }
     }
 
     /// A claim that some tokens of the provider carry.
     #[must_use]
     pub const fn optional(name: &'static str, claim_type: ClaimType) -> Self {
-        Self {
-            name: Cow::Borrowed(name),
-            source: Source::Claim,
-            claim_type,
-            required: false,
-            nullable: false,
-        }
+        Self { name: Cow::Borrowed(name), source: Source::Claim, claim_type, required: false, nullable: false }
     }
 
     /// A claim that some tokens of the provider carry, sometimes as `null`.
     #[must_use]
     pub const fn nullable(name: &'static str, claim_type: ClaimType) -> Self {
-        Self {
-            name: Cow::Borrowed(name),
-            source: Source::Claim,
-            claim_type,
-            required: false,
-            nullable: true,
-        }
+        Self { name: Cow::Borrowed(name), source: Source::Claim, claim_type, required: false, nullable: true }
     }
 
     /// The same claim, read from `path`.

@@ -11,10 +11,7 @@
 //!
 //! Entry points: [`Provider::named`], [`attributes`], [`is_unprintable`].
 
-#![cfg_attr(
-    test,
-    allow(clippy::arithmetic_side_effects, reason = "tests may panic")
-)]
+#![cfg_attr(test, allow(clippy::arithmetic_side_effects, reason = "tests may panic"))]
 
 mod attribute;
 pub mod aws;
@@ -64,10 +61,7 @@ impl Provider {
     /// ```
     #[must_use]
     pub fn named(name: &str) -> Option<&'static Self> {
-        PROVIDERS
-            .iter()
-            .find(|provider| provider.name == name)
-            .copied()
+        PROVIDERS.iter().find(|provider| provider.name == name).copied()
     }
 
     /// The provider whose platform issues tokens to many tenants at `issuer`.
@@ -79,9 +73,7 @@ impl Provider {
             rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
         };
         let mut providers = PROVIDERS.iter();
-        providers
-            .find(|provider| provider.shared_issuers.iter().any(is_at))
-            .copied()
+        providers.find(|provider| provider.shared_issuers.iter().any(is_at)).copied()
     }
 
     /// The Cedar entity type of principals from the issuer with this name.

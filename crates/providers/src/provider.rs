@@ -89,9 +89,7 @@ impl Provider {
     #[must_use]
     pub fn unpinned_tenancy(&self, issuer: &str) -> Option<&'static [&'static str]> {
         let tenancy = self.tenancy.as_ref()?;
-        let own = tenancy
-            .own_issuer_contains
-            .is_some_and(|part| issuer.contains(part));
+        let own = tenancy.own_issuer_contains.is_some_and(|part| issuer.contains(part));
         (!own).then_some(tenancy.claims)
     }
 }

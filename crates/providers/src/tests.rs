@@ -51,10 +51,7 @@ fn names_text_claims_in_tenancies_and_lints() {
             *name == "sub" || provider.claims.iter().any(text)
         };
         let pinned = provider.tenancy.iter().flat_map(|tenancy| tenancy.claims);
-        let linted = provider
-            .names_with_ids
-            .iter()
-            .flat_map(|(name, ids)| std::iter::once(name).chain(*ids));
+        let linted = provider.names_with_ids.iter().flat_map(|(name, ids)| std::iter::once(name).chain(*ids));
         for name in pinned.chain(linted) {
             assert!(is_text(name), "{} has no text {name}", provider.name);
         }
@@ -64,33 +61,12 @@ fn names_text_claims_in_tenancies_and_lints() {
 #[test]
 fn requires_tenant_for_shared_issuers() {
     let circleci = &circleci::PROVIDER;
-    assert_eq!(
-        circleci.unpinned_tenancy("https://oidc.circleci.com"),
-        Some(&["org_id"][..])
-    );
-    assert_eq!(
-        circleci.unpinned_tenancy("https://oidc.circleci.com/org/1"),
-        None
-    );
-    assert!(
-        buildkite::PROVIDER
-            .unpinned_tenancy("https://agent.buildkite.com")
-            .is_some()
-    );
-    assert!(
-        google::PROVIDER
-            .unpinned_tenancy("https://accounts.google.com")
-            .is_some()
-    );
-    assert!(
-        terraform::PROVIDER
-            .unpinned_tenancy("https://app.terraform.io")
-            .is_some()
-    );
-    assert_eq!(
-        kubernetes::PROVIDER.unpinned_tenancy("https://a.example"),
-        None
-    );
+    assert_eq!(circleci.unpinned_tenancy("https://oidc.circleci.com"), Some(&["org_id"][..]));
+    assert_eq!(circleci.unpinned_tenancy("https://oidc.circleci.com/org/1"), None);
+    assert!(buildkite::PROVIDER.unpinned_tenancy("https://agent.buildkite.com").is_some());
+    assert!(google::PROVIDER.unpinned_tenancy("https://accounts.google.com").is_some());
+    assert!(terraform::PROVIDER.unpinned_tenancy("https://app.terraform.io").is_some());
+    assert_eq!(kubernetes::PROVIDER.unpinned_tenancy("https://a.example"), None);
 }
 
 fn one(claim: Claim, claims: &str) -> Result<Option<AttributeValue>, ClaimFault> {
@@ -128,10 +104,7 @@ fn maps_distinct_objects_to_distinct_sets() {
     };
     let wrong = Err(ClaimFault::Type(ClaimType::TextMap.expected()));
     assert_eq!(one(tags(), r#"{"a":{}}"#), set(&[]));
-    assert_eq!(
-        one(tags(), r#"{"a":{"team":"x","env":"a=b"}}"#),
-        set(&["env=a=b", "team=x"])
-    );
+    assert_eq!(one(tags(), r#"{"a":{"team":"x","env":"a=b"}}"#), set(&["env=a=b", "team=x"]));
     for claims in [
         r#"{"a":{"env=a":"b"}}"#,
         r#"{"a":{"env":1}}"#,
@@ -148,10 +121,7 @@ fn accepts_string_for_set_only_if_documented() {
     let set = |claim_type| Claim::optional("a", claim_type);
     let found = one(set(ClaimType::TextOrSet), r#"{"a":"b"}"#);
     assert_eq!(found, one(set(ClaimType::TextSet), r#"{"a":["b"]}"#));
-    assert_eq!(
-        one(set(ClaimType::TextSet), r#"{"a":"b"}"#),
-        Err(ClaimFault::Type("an array of strings"))
-    );
+    assert_eq!(one(set(ClaimType::TextSet), r#"{"a":"b"}"#), Err(ClaimFault::Type("an array of strings")));
     for claims in [r#"{"a":[1]}"#, r#"{"a":1}"#, r#"{"a":{}}"#] {
         assert!(one(set(ClaimType::TextOrSet), claims).is_err(), "{claims}");
     }
@@ -161,22 +131,10 @@ fn accepts_string_for_set_only_if_documented() {
 fn finds_provider_of_each_shared_issuer() {
     let of = |issuer: &str| Provider::of_shared_issuer(issuer).map(|provider| provider.name);
     for (issuer, expected) in [
-        (
-            "https://token.actions.githubusercontent.com",
-            Some("github"),
-        ),
-        (
-            "https://token.actions.githubusercontent.com/octo-enterprise",
-            Some("github"),
-        ),
-        (
-            "https://TOKEN.actions.githubusercontent.com/",
-            Some("github"),
-        ),
-        (
-            "https://token.actions.githubusercontent.com.evil.example",
-            None,
-        ),
+        ("https://token.actions.githubusercontent.com", Some("github")),
+        ("https://token.actions.githubusercontent.com/octo-enterprise", Some("github")),
+        ("https://TOKEN.actions.githubusercontent.com/", Some("github")),
+        ("https://token.actions.githubusercontent.com.evil.example", None),
         ("https://token.actions.octo.ghe.com", None),
         ("https://gitlab.com", Some("gitlab")),
         ("https://gitlab.company.example", None),
@@ -187,19 +145,10 @@ fn finds_provider_of_each_shared_issuer() {
         ("https://app.eu.terraform.io", Some("terraform")),
         ("https://terraform.example", None),
         ("https://accounts.google.com", Some("google")),
-        (
-            "https://login.microsoftonline.com/common/v2.0",
-            Some("azure"),
-        ),
-        (
-            "https://login.microsoftonline.com/9188040d-6c67-4c5b-b112-36a304b66dad/v2.0",
-            Some("azure"),
-        ),
+        ("https://login.microsoftonline.com/common/v2.0", Some("azure")),
+        ("https://login.microsoftonline.com/9188040d-6c67-4c5b-b112-36a304b66dad/v2.0", Some("azure")),
         // A tenant's own issuer, whose claims may differ from those of workloads.
-        (
-            "https://login.microsoftonline.com/0e3e2e88-8caf-41ca-b4da-e3b33b6c52ec/v2.0",
-            None,
-        ),
+        ("https://login.microsoftonline.com/0e3e2e88-8caf-41ca-b4da-e3b33b6c52ec/v2.0", None),
         ("https://idp.example", None),
         ("", None),
     ] {
@@ -212,11 +161,7 @@ fn finds_provider_of_each_shared_issuer() {
 fn lists_every_open_issuer_as_shared() {
     for provider in PROVIDERS {
         for issuer in provider.open_issuers {
-            assert_eq!(
-                Provider::of_shared_issuer(issuer),
-                Some(provider),
-                "{issuer}"
-            );
+            assert_eq!(Provider::of_shared_issuer(issuer), Some(provider), "{issuer}");
         }
         if provider.tenancy.is_some() {
             assert!(!provider.shared_issuers.is_empty(), "{}", provider.name);
@@ -233,10 +178,7 @@ fn identifies_workloads_by_existing_claims() {
             let is_text = claim.is_some_and(|claim| claim.claim_type == ClaimType::Text);
             assert!(is_text, "{} {name}", provider.name);
         }
-        assert_eq!(
-            provider.workload_claims.is_empty(),
-            provider.declares_claims()
-        );
+        assert_eq!(provider.workload_claims.is_empty(), provider.declares_claims());
     }
 }
 
@@ -244,12 +186,7 @@ fn identifies_workloads_by_existing_claims() {
 fn distinguishes_tenants_of_open_issuers() {
     for provider in PROVIDERS {
         let is_open = !provider.open_issuers.is_empty();
-        assert_eq!(
-            !provider.tenant_claims.is_empty(),
-            is_open,
-            "{}",
-            provider.name
-        );
+        assert_eq!(!provider.tenant_claims.is_empty(), is_open, "{}", provider.name);
         for name in provider.tenant_claims {
             let known = provider.claims.iter().any(|claim| claim.name == *name);
             assert!(known, "{} {name}", provider.name);

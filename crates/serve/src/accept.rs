@@ -84,10 +84,7 @@ type Accepted = (OwnedSemaphorePermit, io::Result<(TcpStream, SocketAddr)>);
 
 impl Gate {
     pub(crate) fn new(listener: TcpListener, connections_max: usize) -> Self {
-        Self {
-            listener,
-            permits: Arc::new(Semaphore::new(connections_max)),
-        }
+        Self { listener, permits: Arc::new(Semaphore::new(connections_max)) }
     }
 
     /// ORDER: a permit before a connection, so that waiting clients use no file descriptors.
@@ -103,11 +100,7 @@ mod tests {
     use tokio::io::AsyncReadExt as _;
     use tokio::sync::oneshot;
 
-    const LIMITS: Limits = Limits {
-        connections_max: 1,
-        header_bytes_max: 16 * 1024,
-        drain_max: Duration::ZERO,
-    };
+    const LIMITS: Limits = Limits { connections_max: 1, header_bytes_max: 16 * 1024, drain_max: Duration::ZERO };
 
     async fn listen() -> (TcpListener, SocketAddr) {
         let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
@@ -132,14 +125,9 @@ mod tests {
         });
         let _clients = [
             TcpStream::connect(address).await.expect("connects"),
-            TcpStream::connect(address)
-                .await
-                .expect("waits in the kernel"),
+            TcpStream::connect(address).await.expect("waits in the kernel"),
         ];
-        first
-            .recv()
-            .await
-            .expect("the first connection is accepted");
+        first.recv().await.expect("the first connection is accepted");
         stop.send(()).expect("the server runs");
         assert_eq!(server.await.expect("no panic"), 1, "connections still open");
         assert!(first.recv().await.is_none(), "the second was not accepted");

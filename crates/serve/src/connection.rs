@@ -63,10 +63,7 @@ pub async fn serve_connection<S, F, B>(
 /// HTTP/1.1 with the limits on a request's head.
 pub(crate) fn builder(header_bytes_max: usize) -> http1::Builder {
     let mut builder = http1::Builder::new();
-    builder
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEADER_TIMEOUT)
-        .max_buf_size(header_bytes_max);
+    builder.timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT).max_buf_size(header_bytes_max);
     builder
 }
 

@@ -10,10 +10,7 @@
 //! Invariants: no client holds a connection without a time limit, and connections never use up the file descriptors
 //! of other listeners.
 
-#![cfg_attr(
-    test,
-    allow(clippy::arithmetic_side_effects, reason = "tests may panic")
-)]
+#![cfg_attr(test, allow(clippy::arithmetic_side_effects, reason = "tests may panic"))]
 
 mod accept;
 mod connection;

@@ -39,10 +39,7 @@ impl<B: Body<Data = Bytes> + Unpin> Body for Lingering<B> {
     type Data = Bytes;
     type Error = B::Error;
 
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
         // ORDER: after the head was written. An earlier read would make hyper send `100 Continue`.
         if let Some(unread) = self.unread.take() {
             tokio::spawn(tokio::time::timeout(DISCARD_TIMEOUT, discard(unread)));
@@ -80,11 +77,7 @@ mod tests {
 
     #[tokio::test]
     async fn discards_up_to_the_limit() {
-        for (bytes, ended) in [
-            (0, true),
-            (DISCARDED_BYTES_MAX, true),
-            (DISCARDED_BYTES_MAX + 1, false),
-        ] {
+        for (bytes, ended) in [(0, true), (DISCARDED_BYTES_MAX, true), (DISCARDED_BYTES_MAX + 1, false)] {
             let body = Full::new(Bytes::from(vec![0; bytes]));
             assert_eq!(discard(body).await, ended, "{bytes}");
         }

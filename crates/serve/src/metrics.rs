@@ -42,28 +42,19 @@ pub async fn serve_metrics(
     }
 }
 
-async fn serve_connection(
-    stream: TcpStream,
-    header_bytes_max: usize,
-    render: &(impl Fn() -> String + Sync),
-) {
+async fn serve_connection(stream: TcpStream, header_bytes_max: usize, render: &(impl Fn() -> String + Sync)) {
     let service = service_fn(|request: Request<Incoming>| {
         let reply = reply(request.uri().path(), render);
         async move { Ok::<_, Infallible>(reply) }
     });
-    let connection = builder(header_bytes_max)
-        .keep_alive(false)
-        .serve_connection(bounded(stream), service);
+    let connection = builder(header_bytes_max).keep_alive(false).serve_connection(bounded(stream), service);
     drop(connection.await);
 }
 
 fn reply(path: &str, render: impl Fn() -> String) -> Response<Full<Bytes>> {
     let (status, text) = match path {
         "/metrics" => (StatusCode::OK, render()),
-        _ => (
-            StatusCode::NOT_FOUND,
-            "metrics are at /metrics\n".to_owned(),
-        ),
+        _ => (StatusCode::NOT_FOUND, "metrics are at /metrics\n".to_owned()),
     };
     let mut reply = Response::new(Full::new(text.into()));
     *reply.status_mut() = status;

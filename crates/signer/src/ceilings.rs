@@ -34,11 +34,7 @@ impl Config {
     ///
     /// # Errors
     /// [`Error::Refused`] with the first ceiling that `request` exceeds.
-    pub fn allow<'r>(
-        &self,
-        request: &'r SigningRequest,
-        now: UnixSeconds,
-    ) -> Result<AllowedToken<'r>, Error> {
+    pub fn allow<'r>(&self, request: &'r SigningRequest, now: UnixSeconds) -> Result<AllowedToken<'r>, Error> {
         if request.issuer != self.issuer.as_str() {
             return Err(Error::Refused(Ceiling::Issuer));
         }
@@ -48,10 +44,7 @@ impl Config {
         text(&request.jti, JTI_BYTES_MAX, Ceiling::Jti)?;
         scopes(&request.scopes)?;
         extra_claims(&request.extra_claims)?;
-        Ok(AllowedToken {
-            request,
-            expires_at,
-        })
+        Ok(AllowedToken { request, expires_at })
     }
 
     /// The algorithm of an epoch key, if it is configured.
@@ -74,11 +67,7 @@ fn audience(config: &Config, audience: &str) -> Result<(), Error> {
     }
 }
 
-fn lifetime(
-    config: &Config,
-    request: &SigningRequest,
-    now: UnixSeconds,
-) -> Result<UnixSeconds, Error> {
+fn lifetime(config: &Config, request: &SigningRequest, now: UnixSeconds) -> Result<UnixSeconds, Error> {
     if request.issued_at.abs_diff(now.0) > ISSUED_AT_SKEW_SECONDS_MAX {
         return Err(Error::Refused(Ceiling::IssuedAt));
     }
@@ -86,28 +75,19 @@ fn lifetime(
         return Err(Error::Refused(Ceiling::Lifetime));
     }
     let expires_at = request.issued_at.checked_add(request.lifetime_seconds);
-    expires_at
-        .map(UnixSeconds)
-        .ok_or(Error::Refused(Ceiling::Lifetime))
+    expires_at.map(UnixSeconds).ok_or(Error::Refused(Ceiling::Lifetime))
 }
 
 fn text(text: &str, bytes_max: usize, ceiling: Ceiling) -> Result<(), Error> {
     let sane = !text.is_empty() && text.len() <= bytes_max && !text.chars().any(is_unprintable);
-    if sane {
-        Ok(())
-    } else {
-        Err(Error::Refused(ceiling))
-    }
+    if sane { Ok(()) } else { Err(Error::Refused(ceiling)) }
 }
 
 fn scopes(scopes: &[String]) -> Result<(), Error> {
     if scopes.len() > SCOPES_MAX {
         return Err(Error::Refused(Ceiling::ScopesTooMany));
     }
-    if scopes
-        .iter()
-        .all(|scope| is_scope_token(scope) && scope.len() <= SCOPE_BYTES_MAX)
-    {
+    if scopes.iter().all(|scope| is_scope_token(scope) && scope.len() <= SCOPE_BYTES_MAX) {
         Ok(())
     } else {
         Err(Error::Refused(Ceiling::Scope))
@@ -116,10 +96,7 @@ fn scopes(scopes: &[String]) -> Result<(), Error> {
 
 /// `scope-token = 1*( %x21 / %x23-5B / %x5D-7E )` (RFC 6749 §3.3).
 fn is_scope_token(scope: &str) -> bool {
-    !scope.is_empty()
-        && scope
-            .bytes()
-            .all(|b| matches!(b, 0x21 | 0x23..=0x5b | 0x5d..=0x7e))
+    !scope.is_empty() && scope.bytes().all(|b| matches!(b, 0x21 | 0x23..=0x5b | 0x5d..=0x7e))
 }
 
 fn extra_claims(claims: &[ExtraClaim]) -> Result<(), Error> {

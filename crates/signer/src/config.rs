@@ -100,19 +100,13 @@ impl Config {
     pub fn parse(variables: &Variables) -> Result<Self, Error> {
         let issuer = Issuer::parse(&variables.issuer).map_err(at(Variable::Issuer))?;
         let development = development(&variables.development, &issuer)?;
-        let algorithms =
-            algorithms(&variables.signer_algorithms).map_err(at(Variable::SignerAlgorithms))?;
-        let audiences =
-            audiences(&variables.signer_audiences).map_err(at(Variable::SignerAudiences))?;
-        let epoch_seconds = number(
-            &variables.signer_epoch,
-            EPOCH_SECONDS_MIN,
-            EPOCH_SECONDS_MAX,
-        )
-        .map_err(at(Variable::SignerEpoch))?;
+        let algorithms = algorithms(&variables.signer_algorithms).map_err(at(Variable::SignerAlgorithms))?;
+        let audiences = audiences(&variables.signer_audiences).map_err(at(Variable::SignerAudiences))?;
+        let epoch_seconds =
+            number(&variables.signer_epoch, EPOCH_SECONDS_MIN, EPOCH_SECONDS_MAX).map_err(at(Variable::SignerEpoch))?;
         let longest = epoch_seconds.saturating_sub(WITHDRAWAL_MARGIN_SECONDS);
-        let lifetime_seconds_max = number(&variables.signer_lifetime_max, 1, longest)
-            .map_err(at(Variable::SignerLifetimeMax))?;
+        let lifetime_seconds_max =
+            number(&variables.signer_lifetime_max, 1, longest).map_err(at(Variable::SignerLifetimeMax))?;
         let group = group(&variables.signer_group).map_err(at(Variable::SignerGroup))?;
         Ok(Self {
             issuer,
@@ -212,10 +206,7 @@ fn audiences(text: &str) -> Result<Audiences, Fault> {
             return Err(Fault::Repeated);
         }
         if found.len() > AUDIENCES_MAX {
-            return Err(Fault::OutOfRange {
-                min: 1,
-                max: AUDIENCES_MAX as u64,
-            });
+            return Err(Fault::OutOfRange { min: 1, max: AUDIENCES_MAX as u64 });
         }
     }
     if found.is_empty() {
@@ -238,10 +229,7 @@ pub(crate) fn number(text: &str, min: u64, max: u64) -> Result<u64, Fault> {
         return Err(Fault::NotNumber);
     }
     let out_of_range = Fault::OutOfRange { min, max };
-    text.parse()
-        .ok()
-        .filter(|number| (min..=max).contains(number))
-        .ok_or(out_of_range)
+    text.parse().ok().filter(|number| (min..=max).contains(number)).ok_or(out_of_range)
 }
 
 /// The name of a key group.
@@ -250,15 +238,9 @@ fn group(text: &str) -> Result<String, Fault> {
         return Err(Fault::Empty);
     }
     if text.len() > GROUP_BYTES_MAX {
-        return Err(Fault::WrongLength {
-            min: 1,
-            max: GROUP_BYTES_MAX,
-        });
+        return Err(Fault::WrongLength { min: 1, max: GROUP_BYTES_MAX });
     }
-    if !text
-        .bytes()
-        .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
-    {
+    if !text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-') {
         return Err(Fault::Malformed);
     }
     Ok(text.to_owned())

@@ -37,15 +37,9 @@ impl Epoch {
     /// # Errors
     /// [`Error::Internal`] for a length of 0.
     pub fn containing(moment: UnixSeconds, length_seconds: u64) -> Result<Self, Error> {
-        let index = moment
-            .0
-            .checked_div(length_seconds)
-            .ok_or(Error::Internal)?;
+        let index = moment.0.checked_div(length_seconds).ok_or(Error::Internal)?;
         let start = index.checked_mul(length_seconds).ok_or(Error::Internal)?;
-        Ok(Self {
-            start,
-            length_seconds,
-        })
+        Ok(Self { start, length_seconds })
     }
 
     /// The epoch of this length that starts exactly at `start`, if there is one.
@@ -75,37 +69,25 @@ impl Epoch {
     /// The following epoch.
     #[must_use]
     pub fn next(self) -> Self {
-        Self {
-            start: self.end(),
-            ..self
-        }
+        Self { start: self.end(), ..self }
     }
 
     /// When its key enters the JWK Set: two epochs before the start.
     #[must_use]
     pub fn publication(self) -> UnixSeconds {
-        UnixSeconds(
-            self.start
-                .saturating_sub(self.length_seconds.saturating_mul(2)),
-        )
+        UnixSeconds(self.start.saturating_sub(self.length_seconds.saturating_mul(2)))
     }
 
     /// When its key leaves the JWK Set: two epochs after the start.
     #[must_use]
     pub fn withdrawal(self) -> UnixSeconds {
-        UnixSeconds(
-            self.start
-                .saturating_add(self.length_seconds.saturating_mul(2)),
-        )
+        UnixSeconds(self.start.saturating_add(self.length_seconds.saturating_mul(2)))
     }
 
     /// The epochs whose keys are published during this one: previous, current and next two.
     pub fn published(self) -> impl Iterator<Item = Self> {
         let first = self.start.saturating_sub(self.length_seconds);
-        (0..4).map(move |index| Self {
-            start: first.saturating_add(self.length_seconds.saturating_mul(index)),
-            ..self
-        })
+        (0..4).map(move |index| Self { start: first.saturating_add(self.length_seconds.saturating_mul(index)), ..self })
     }
 }
 
@@ -143,12 +125,7 @@ impl Seed {
     ///
     /// # Errors
     /// [`Error::Internal`], which no configured root causes.
-    pub fn derive(
-        root: &[u8],
-        info: KeyDerivationInfo<'_>,
-        algorithm: Algorithm,
-        epoch: Epoch,
-    ) -> Result<Self, Error> {
+    pub fn derive(root: &[u8], info: KeyDerivationInfo<'_>, algorithm: Algorithm, epoch: Epoch) -> Result<Self, Error> {
         let label = label(info, algorithm, epoch)?;
         let mut mac = Hmac::<Sha256>::new_from_slice(root).map_err(|_| Error::Internal)?;
         mac.update(&label);
@@ -156,23 +133,12 @@ impl Seed {
     }
 
     /// The first `HKDF-Expand(seed, info ‖ counter)`, for counter 0, 1, …, that `accept` takes.
-    pub(crate) fn expand<K>(
-        &self,
-        algorithm: Algorithm,
-        accept: impl Fn(&[u8; 32]) -> Option<K>,
-    ) -> Result<K, Error> {
+    pub(crate) fn expand<K>(&self, algorithm: Algorithm, accept: impl Fn(&[u8; 32]) -> Option<K>) -> Result<K, Error> {
         let hkdf = Hkdf::<Sha256>::from_prk(self.0.as_slice()).map_err(|_| Error::Internal)?;
         for counter in 0..CANDIDATES_MAX {
             let mut candidate = Zeroizing::new([0; 32]);
-            let info = [
-                SCHEME.as_bytes(),
-                b" ",
-                algorithm.name().as_bytes(),
-                b" key ",
-                &counter.to_be_bytes(),
-            ];
-            hkdf.expand_multi_info(&info, candidate.as_mut_slice())
-                .map_err(|_| Error::Internal)?;
+            let info = [SCHEME.as_bytes(), b" ", algorithm.name().as_bytes(), b" key ", &counter.to_be_bytes()];
+            hkdf.expand_multi_info(&info, candidate.as_mut_slice()).map_err(|_| Error::Internal)?;
             if let Some(key) = accept(&candidate) {
                 return Ok(key);
             }
@@ -185,11 +151,7 @@ impl Seed {
 ///
 /// # Errors
 /// [`Error::Internal`] for a field of more than 2^32 bytes.
-pub fn label(
-    info: KeyDerivationInfo<'_>,
-    algorithm: Algorithm,
-    epoch: Epoch,
-) -> Result<Vec<u8>, Error> {
+pub fn label(info: KeyDerivationInfo<'_>, algorithm: Algorithm, epoch: Epoch) -> Result<Vec<u8>, Error> {
     let fields: [&[u8]; 7] = [
         SCHEME.as_bytes(),
         info.issuer.as_bytes(),

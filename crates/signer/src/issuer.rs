@@ -22,20 +22,13 @@ impl Issuer {
             return Err(Fault::Empty);
         }
         if url.len() > ISSUER_BYTES_MAX {
-            return Err(Fault::WrongLength {
-                min: 1,
-                max: ISSUER_BYTES_MAX,
-            });
+            return Err(Fault::WrongLength { min: 1, max: ISSUER_BYTES_MAX });
         }
         let (origin, path) = Origin::split(url, HostCase::Lower).ok_or(Fault::NotHttpsUrl)?;
         if !path.bytes().all(is_path_byte) {
             return Err(Fault::NotHttpsUrl);
         }
-        Ok(Self {
-            url: url.to_owned(),
-            https: origin.is_https(),
-            loopback: origin.is_loopback(),
-        })
+        Ok(Self { url: url.to_owned(), https: origin.is_https(), loopback: origin.is_loopback() })
     }
 
     pub(crate) fn as_str(&self) -> &str {
@@ -119,12 +112,6 @@ mod tests {
     fn bounds_the_length() {
         let url = |bytes: usize| format!("{:a<bytes$}", "https://broker.example/");
         check(&url(ISSUER_BYTES_MAX), Ok((true, false)));
-        check(
-            &url(ISSUER_BYTES_MAX + 1),
-            Err(Fault::WrongLength {
-                min: 1,
-                max: ISSUER_BYTES_MAX,
-            }),
-        );
+        check(&url(ISSUER_BYTES_MAX + 1), Err(Fault::WrongLength { min: 1, max: ISSUER_BYTES_MAX }));
     }
 }

@@ -35,18 +35,13 @@ impl PublicJwk {
     /// From the 32 bytes of RFC 8032 §5.1.5.
     #[must_use]
     pub fn ed25519(x: &[u8]) -> Self {
-        Self::with_thumbprint(Members::Ed25519 {
-            x: URL_SAFE_NO_PAD.encode(x),
-        })
+        Self::with_thumbprint(Members::Ed25519 { x: URL_SAFE_NO_PAD.encode(x) })
     }
 
     /// From coordinates of 32 bytes each.
     #[must_use]
     pub fn p256(x: &[u8], y: &[u8]) -> Self {
-        Self::with_thumbprint(Members::P256 {
-            x: URL_SAFE_NO_PAD.encode(x),
-            y: URL_SAFE_NO_PAD.encode(y),
-        })
+        Self::with_thumbprint(Members::P256 { x: URL_SAFE_NO_PAD.encode(x), y: URL_SAFE_NO_PAD.encode(y) })
     }
 
     /// From big-endian modulus and exponent; leading zeros are dropped (RFC 7518 §2).
@@ -61,20 +56,13 @@ impl PublicJwk {
     /// Uses as `kid` the thumbprint: SHA-256 over the required members in lexicographic order (RFC 7638 §3).
     fn with_thumbprint(members: Members) -> Self {
         let kid = URL_SAFE_NO_PAD.encode(Sha256::digest(members.required().as_bytes()));
-        Self {
-            members,
-            kid,
-            certificate: None,
-        }
+        Self { members, kid, certificate: None }
     }
 
     /// Adds a certificate of this key, in DER, as `x5c` (RFC 7517 §4.7). The caller ensures that it is for this key.
     #[must_use]
     pub fn with_certificate(self, der: &[u8]) -> Self {
-        Self {
-            certificate: Some(STANDARD.encode(der)),
-            ..self
-        }
+        Self { certificate: Some(STANDARD.encode(der)), ..self }
     }
 
     #[must_use]
@@ -88,10 +76,7 @@ impl PublicJwk {
         let bytes = |text: &str| URL_SAFE_NO_PAD.decode(text).ok()?.try_into().ok();
         match &self.members {
             Members::Ed25519 { x } => bytes(x).map(CurvePoint::Ed25519),
-            Members::P256 { x, y } => Some(CurvePoint::P256 {
-                x: bytes(x)?,
-                y: bytes(y)?,
-            }),
+            Members::P256 { x, y } => Some(CurvePoint::P256 { x: bytes(x)?, y: bytes(y)? }),
             Members::Rsa { .. } => None,
         }
     }
@@ -152,9 +137,7 @@ mod tests {
     /// RFC 8037 appendix A.2 and A.3.
     #[test]
     fn names_an_ed25519_key_by_its_thumbprint() {
-        let x = URL_SAFE_NO_PAD
-            .decode("11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo")
-            .unwrap();
+        let x = URL_SAFE_NO_PAD.decode("11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo").unwrap();
         let jwk = PublicJwk::ed25519(&x);
         assert_eq!(jwk.kid(), "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k");
         assert_eq!(

@@ -40,12 +40,7 @@ impl EpochKey {
             Algorithm::Es256 => es256(seed)?,
             Algorithm::EdDsa => eddsa(seed)?,
         };
-        Ok(Self {
-            private,
-            jwk,
-            algorithm,
-            epoch,
-        })
+        Ok(Self { private, jwk, algorithm, epoch })
     }
 
     #[must_use]
@@ -91,9 +86,8 @@ impl EpochKey {
             }
             Private::Es256(key) => {
                 let digest = Sha256::digest(signing_input);
-                let signature: p256::ecdsa::Signature = key
-                    .sign_prehash_with_rng(&mut entropy.source(), &digest)
-                    .map_err(|_| Error::Internal)?;
+                let signature: p256::ecdsa::Signature =
+                    key.sign_prehash_with_rng(&mut entropy.source(), &digest).map_err(|_| Error::Internal)?;
                 Ok(signature.to_bytes().into())
             }
         }
@@ -103,10 +97,7 @@ impl EpochKey {
 fn es256(seed: &Seed) -> Result<(Private, PublicJwk), Error> {
     let key = seed.expand(Algorithm::Es256, scalar_in_range)?;
     let point = key.verifying_key().to_sec1_point(false);
-    let (x, y) = (
-        point.x().ok_or(Error::Internal)?,
-        point.y().ok_or(Error::Internal)?,
-    );
+    let (x, y) = (point.x().ok_or(Error::Internal)?, point.y().ok_or(Error::Internal)?);
     let jwk = PublicJwk::p256(x, y);
     Ok((Private::Es256(Box::new(key)), jwk))
 }
@@ -117,9 +108,7 @@ pub(crate) fn scalar_in_range(candidate: &[u8; 32]) -> Option<p256::ecdsa::Signi
 }
 
 fn eddsa(seed: &Seed) -> Result<(Private, PublicJwk), Error> {
-    let key = seed.expand(Algorithm::EdDsa, |secret| {
-        Some(ed25519_dalek::SigningKey::from_bytes(secret))
-    })?;
+    let key = seed.expand(Algorithm::EdDsa, |secret| Some(ed25519_dalek::SigningKey::from_bytes(secret)))?;
     let jwk = PublicJwk::ed25519(key.verifying_key().as_bytes());
     Ok((Private::EdDsa(Box::new(key)), jwk))
 }

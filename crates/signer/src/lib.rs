@@ -50,10 +50,7 @@
 //! # Ok::<(), vouchsafe_signer::Error>(())
 //! ```
 
-#![cfg_attr(
-    test,
-    allow(clippy::arithmetic_side_effects, reason = "tests may panic")
-)]
+#![cfg_attr(test, allow(clippy::arithmetic_side_effects, reason = "tests may panic"))]
 
 mod algorithm;
 mod ceilings;
@@ -71,23 +68,21 @@ mod signer;
 
 pub use algorithm::Algorithm;
 pub use ceilings::{
-    AUDIENCE_BYTES_MAX, AllowedToken, EXTRA_CLAIM_BYTES_MAX, EXTRA_CLAIMS_MAX,
-    ISSUED_AT_SKEW_SECONDS_MAX, JTI_BYTES_MAX, SCOPE_BYTES_MAX, SCOPES_MAX, SUBJECT_BYTES_MAX,
+    AUDIENCE_BYTES_MAX, AllowedToken, EXTRA_CLAIM_BYTES_MAX, EXTRA_CLAIMS_MAX, ISSUED_AT_SKEW_SECONDS_MAX,
+    JTI_BYTES_MAX, SCOPE_BYTES_MAX, SCOPES_MAX, SUBJECT_BYTES_MAX,
 };
 pub use claims::{NOT_BEFORE_SECONDS, header};
 pub use config::{Config, Variables};
 pub use entropy::{ENTROPY_BYTES, Entropy};
-pub use epoch::{
-    EPOCH_SECONDS_MAX, EPOCH_SECONDS_MIN, Epoch, KeyDerivationInfo, SEED_BYTES, Seed, label,
-};
+pub use epoch::{EPOCH_SECONDS_MAX, EPOCH_SECONDS_MIN, Epoch, KeyDerivationInfo, SEED_BYTES, Seed, label};
 pub use error::{Ceiling, Error, Fault, Variable};
 pub use jwk::{CurvePoint, PublicJwk};
 pub use key::EpochKey;
 pub use root::Root;
 pub use signer::{MAX_AGE_SECONDS, Signer, public_key_set};
 pub use vouchsafe_types::{
-    ExtraClaim, PresentedIdentity, PublicKeySet, SignedToken, SignerSettings, SigningRequest, Tier,
-    TokenType, UnixSeconds,
+    ExtraClaim, PresentedIdentity, PublicKeySet, SignedToken, SignerSettings, SigningRequest, Tier, TokenType,
+    UnixSeconds,
 };
 
 #[cfg(test)]

@@ -34,8 +34,7 @@ impl Root {
     /// # Errors
     /// [`Error::Misconfigured`].
     pub fn parse(variables: &Variables) -> Result<Self, Error> {
-        let generation = number(&variables.signer_generation, 1, u64::MAX)
-            .map_err(at(Variable::SignerGeneration))?;
+        let generation = number(&variables.signer_generation, 1, u64::MAX).map_err(at(Variable::SignerGeneration))?;
         let secret = root(&variables.signer_root).map_err(at(Variable::SignerRoot))?;
         Ok(Self { generation, secret })
     }
@@ -45,17 +44,8 @@ impl Root {
     }
 
     /// Derives the key of `epoch` and `algorithm` for the issuer and key group of `config`.
-    pub(crate) fn key(
-        &self,
-        config: &Config,
-        algorithm: Algorithm,
-        epoch: Epoch,
-    ) -> Result<EpochKey, Error> {
-        let info = KeyDerivationInfo {
-            issuer: config.issuer(),
-            group: config.group(),
-            generation: self.generation,
-        };
+    pub(crate) fn key(&self, config: &Config, algorithm: Algorithm, epoch: Epoch) -> Result<EpochKey, Error> {
+        let info = KeyDerivationInfo { issuer: config.issuer(), group: config.group(), generation: self.generation };
         let seed = Seed::derive(&self.secret, info, algorithm, epoch)?;
         EpochKey::from_seed(&seed, algorithm, epoch)
     }
@@ -65,16 +55,9 @@ fn root(text: &str) -> Result<Zeroizing<Vec<u8>>, Fault> {
     if text.is_empty() {
         return Err(Fault::Empty);
     }
-    let root = Zeroizing::new(
-        URL_SAFE_NO_PAD
-            .decode(text)
-            .map_err(|_| Fault::NotBase64Url)?,
-    );
+    let root = Zeroizing::new(URL_SAFE_NO_PAD.decode(text).map_err(|_| Fault::NotBase64Url)?);
     if !(ROOT_BYTES_MIN..=ROOT_BYTES_MAX).contains(&root.len()) {
-        return Err(Fault::WrongLength {
-            min: ROOT_BYTES_MIN,
-            max: ROOT_BYTES_MAX,
-        });
+        return Err(Fault::WrongLength { min: ROOT_BYTES_MIN, max: ROOT_BYTES_MAX });
     }
     Ok(root)
 }

@@ -15,9 +15,7 @@ use crate::error::{Ceiling, Error};
 use crate::key::EpochKey;
 use crate::request::typ;
 use crate::root::Root;
-use vouchsafe_types::{
-    PublicKeySet, SignedToken, SignerSettings, SigningRequest, Tier, UnixSeconds,
-};
+use vouchsafe_types::{PublicKeySet, SignedToken, SignerSettings, SigningRequest, Tier, UnixSeconds};
 
 /// How long a verifier may keep the JWK Set.
 pub const MAX_AGE_SECONDS: u64 = 300;
@@ -39,11 +37,7 @@ impl std::fmt::Debug for Signer {
 impl Signer {
     #[must_use]
     pub fn new(config: Config, root: Root) -> Self {
-        Self {
-            config,
-            root,
-            keys: BTreeMap::new(),
-        }
+        Self { config, root, keys: BTreeMap::new() }
     }
 
     pub fn settings(&self) -> SignerSettings {
@@ -51,19 +45,9 @@ impl Signer {
             issuer: self.config.issuer.as_str().to_owned(),
             development: self.config.development,
             epoch_seconds: self.config.epoch_seconds,
-            algorithms: self
-                .config
-                .algorithms
-                .iter()
-                .map(|algorithm| algorithm.name().to_owned())
-                .collect(),
+            algorithms: self.config.algorithms.iter().map(|algorithm| algorithm.name().to_owned()).collect(),
             backend_urls: Vec::new(),
-            warnings: self
-                .config
-                .warnings()
-                .into_iter()
-                .map(str::to_owned)
-                .collect(),
+            warnings: self.config.warnings().into_iter().map(str::to_owned).collect(),
             trusted_proxies: self.config.trusted_proxies.clone(),
             forwarded_header: self.config.forwarded_header.clone(),
             group: self.config.group.clone(),
@@ -74,11 +58,7 @@ impl Signer {
     ///
     /// # Errors
     /// [`Error::Superseded`] if the root's generation is below `generation_min`.
-    pub fn public_keys(
-        &mut self,
-        generation_min: u64,
-        now: UnixSeconds,
-    ) -> Result<PublicKeySet, Error> {
+    pub fn public_keys(&mut self, generation_min: u64, now: UnixSeconds) -> Result<PublicKeySet, Error> {
         if self.root.generation() < generation_min {
             return Err(Error::Superseded);
         }
@@ -116,8 +96,7 @@ impl Signer {
     /// Drops the keys that are not published at `now`, and returns the current epoch.
     fn enter_epoch(&mut self, now: UnixSeconds) -> Result<Epoch, Error> {
         let current = Epoch::containing(now, self.config.epoch_seconds)?;
-        self.keys
-            .retain(|(epoch, _), _| current.published().any(|published| published == *epoch));
+        self.keys.retain(|(epoch, _), _| current.published().any(|published| published == *epoch));
         Ok(current)
     }
 
@@ -125,9 +104,7 @@ impl Signer {
         use std::collections::btree_map::Entry;
         match self.keys.entry((epoch, algorithm)) {
             Entry::Occupied(entry) => Ok(entry.into_mut()),
-            Entry::Vacant(entry) => {
-                Ok(entry.insert(self.root.key(&self.config, algorithm, epoch)?))
-            }
+            Entry::Vacant(entry) => Ok(entry.insert(self.root.key(&self.config, algorithm, epoch)?)),
         }
     }
 
@@ -140,10 +117,7 @@ impl Signer {
 /// Builds the JWK Set from JWKs in JSON.
 #[must_use]
 pub fn public_key_set(jwks: &[String]) -> PublicKeySet {
-    PublicKeySet {
-        document: format!(r#"{{"keys":[{}]}}"#, jwks.join(",")),
-        max_age_seconds: MAX_AGE_SECONDS,
-    }
+    PublicKeySet { document: format!(r#"{{"keys":[{}]}}"#, jwks.join(",")), max_age_seconds: MAX_AGE_SECONDS }
 }
 
 impl AllowedToken<'_> {
@@ -155,10 +129,7 @@ impl AllowedToken<'_> {
         // An `iat` ahead of our clock may be in the next epoch, whose key is already published. Signed with this
         // epoch's key, such a token could outlive it.
         let epoch = Epoch::containing(now.max(UnixSeconds(self.request.issued_at)), epoch_seconds)?;
-        let latest = epoch
-            .withdrawal()
-            .0
-            .saturating_sub(WITHDRAWAL_MARGIN_SECONDS);
+        let latest = epoch.withdrawal().0.saturating_sub(WITHDRAWAL_MARGIN_SECONDS);
         if self.expires_at.0 > latest {
             return Err(Error::Refused(Ceiling::Lifetime));
         }
@@ -180,41 +151,21 @@ impl AllowedToken<'_> {
 
     /// Assembles the token from `signing_input` and the `signature` that version `key_version` of the key `kid` made.
     #[must_use]
-    pub fn finish(
-        &self,
-        signing_input: String,
-        signature: &[u8],
-        kid: &str,
-        key_version: String,
-    ) -> SignedToken {
+    pub fn finish(&self, signing_input: String, signature: &[u8], kid: &str, key_version: String) -> SignedToken {
         let mut jwt = signing_input;
         jwt.push('.');
         URL_SAFE_NO_PAD.encode_string(signature, &mut jwt);
-        SignedToken {
-            jwt,
-            kid: kid.to_owned(),
-            key_version,
-            generation: None,
-            expires_at: self.expires_at.0,
-        }
+        SignedToken { jwt, kid: kid.to_owned(), key_version, generation: None, expires_at: self.expires_at.0 }
     }
 
     /// Signs with `key`, which must be the key of [`AllowedToken::epoch`] and of `generation`.
     ///
     /// # Errors
     /// [`Error::Internal`].
-    pub fn sign(
-        &self,
-        key: &EpochKey,
-        generation: u64,
-        entropy: &Entropy,
-    ) -> Result<SignedToken, Error> {
+    pub fn sign(&self, key: &EpochKey, generation: u64, entropy: &Entropy) -> Result<SignedToken, Error> {
         let input = self.signing_input(key.algorithm().name(), key.kid())?;
         let signature = key.sign(input.as_bytes(), entropy)?;
         let version = key.epoch().start().to_string();
-        Ok(SignedToken {
-            generation: Some(generation),
-            ..self.finish(input, &signature, key.kid(), version)
-        })
+        Ok(SignedToken { generation: Some(generation), ..self.finish(input, &signature, key.kid(), version) })
     }
 }

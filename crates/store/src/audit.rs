@@ -50,15 +50,13 @@ const OF_SUBJECT: &str = "coalesce((SELECT count FROM refusals WHERE minute = co
 const OF_ISSUER: &str = "coalesce((SELECT sum(min(count, ";
 const OF_ISSUER_TAIL: &str = ")) FROM refusals WHERE minute = column21 / 60000 \
     AND issuer_name = column9 AND refused = column20), 0) + column25 >= ";
-const COUNTED_BY_ISSUER: &str =
-    "'many ' || column20 || ' ' || (column21 / 60000) || ' ' || column9 ";
+const COUNTED_BY_ISSUER: &str = "'many ' || column20 || ' ' || (column21 / 60000) || ' ' || column9 ";
 const COUNTED_BY_SUBJECT: &str =
     "'over ' || column20 || ' ' || (column21 / 60000) || ' ' || column9 || ' ' || column10 ";
 const COUNTED_BY_KEY: &str = "ELSE min(3, 1 + column24 + (SELECT count(*) FROM audit WHERE counted_as IN \
     ('1 ' || column20 || ' ' || column22, '2 ' || column20 || ' ' || column22, '3 ' || column20 || ' ' || column22))) \
     || ' ' || column20 || ' ' || column22 END FROM (VALUES ";
-const PLACEHOLDERS: &str =
-    "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+const PLACEHOLDERS: &str = "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
 /// Skips records of a generation below the highest, and returns a row for each other record.
 const INSERT_TAIL: &str = ") WHERE column19 IS NULL OR column19 >= \
     coalesce((SELECT highest FROM generations WHERE name = column18), 0) \
@@ -111,9 +109,7 @@ impl AuditRow {
         i64::try_from(now.0).map_err(|_| Error::Invalid(Limit::NumberTooLarge))?;
         let outcome = match &record.refused {
             None => "issued",
-            Some(Refused { key, .. }) if (1..=REFUSED_KEY_BYTES_MAX).contains(&key.len()) => {
-                "refused"
-            }
+            Some(Refused { key, .. }) if (1..=REFUSED_KEY_BYTES_MAX).contains(&key.len()) => "refused",
             Some(_) => return Err(Error::Invalid(Limit::RefusedKey)),
         };
         let counted = record.refused.map(|refused| Counted {
@@ -130,10 +126,7 @@ impl AuditRow {
                 (Value::Text(of), number.try_into()?)
             }
         };
-        let timings = record
-            .timings
-            .iter()
-            .map(|(step, microseconds)| serde_json::json!([step, microseconds]));
+        let timings = record.timings.iter().map(|(step, microseconds)| serde_json::json!([step, microseconds]));
         let decision_id = record.decision_id.clone();
         let columns = [
             Value::Text(record.decision_id),
@@ -156,12 +149,7 @@ impl AuditRow {
             generation_of,
             generation,
         ];
-        let row = Self {
-            columns,
-            decision_id,
-            at: now,
-            counted,
-        };
+        let row = Self { columns, decision_id, at: now, counted };
         if row.bytes() > AUDIT_ENTRY_BYTES_MAX {
             return Err(Error::Invalid(Limit::AuditEntry));
         }
@@ -174,10 +162,7 @@ impl AuditRow {
 
     /// The part that [`recorded`] needs.
     pub(crate) fn claim(&self) -> Claim {
-        Claim {
-            decision_id: self.decision_id.clone(),
-            minute: self.minute(),
-        }
+        Claim { decision_id: self.decision_id.clone(), minute: self.minute() }
     }
 
     /// How many of the rows `before` this one have the same subject in the same minute, the same key, and the same issuer in
@@ -201,16 +186,7 @@ impl AuditRow {
     }
 
     fn bytes(&self) -> usize {
-        self.columns
-            .iter()
-            .map(|value| {
-                if let Value::Text(text) = value {
-                    text.len()
-                } else {
-                    0
-                }
-            })
-            .sum()
+        self.columns.iter().map(|value| if let Value::Text(text) = value { text.len() } else { 0 }).sum()
     }
 }
 
@@ -224,39 +200,29 @@ pub(crate) struct Claim {
 /// The statement that appends or counts all `rows`.
 pub(crate) fn insert(rows: Vec<AuditRow>) -> Statement {
     let values = vec![PLACEHOLDERS; rows.len()].join(", ");
-    let of_issuer =
-        format!("{OF_ISSUER}{REFUSALS_PER_MINUTE_MAX}{OF_ISSUER_TAIL}{REFUSALS_PER_ISSUER_MAX}");
+    let of_issuer = format!("{OF_ISSUER}{REFUSALS_PER_MINUTE_MAX}{OF_ISSUER_TAIL}{REFUSALS_PER_ISSUER_MAX}");
     let sql = format!(
         "{INSERT}WHEN {OF_SUBJECT}{REFUSALS_PER_MINUTE_MAX} THEN CASE WHEN {of_issuer} \
          THEN 'over ' || {COUNTED_BY_ISSUER} ELSE {COUNTED_BY_SUBJECT} END \
          WHEN {of_issuer} THEN {COUNTED_BY_ISSUER} {COUNTED_BY_KEY}{values}{INSERT_TAIL}"
     );
-    let places: Vec<_> = rows
-        .iter()
-        .enumerate()
-        .map(|(at, row)| row.places(rows.get(..at).unwrap_or_default()))
-        .collect();
-    let parameters =
-        rows.into_iter()
-            .zip(places)
-            .flat_map(|(row, [of_subject, of_key, of_issuer])| {
-                let counting = match row.counted {
-                    None => [const { Value::Null }; 6],
-                    Some(Counted { refused, .. }) => [
-                        name(refused.kind).into(),
-                        Value::Integer(i64::try_from(row.at.0).unwrap_or(i64::MAX)),
-                        Value::Text(refused.key),
-                        Value::Integer(of_subject),
-                        Value::Integer(of_key),
-                        Value::Integer(of_issuer),
-                    ],
-                };
-                row.columns.into_iter().chain(counting)
-            });
-    Statement {
-        sql: Cow::Owned(sql),
-        parameters: parameters.collect(),
-    }
+    let places: Vec<_> =
+        rows.iter().enumerate().map(|(at, row)| row.places(rows.get(..at).unwrap_or_default())).collect();
+    let parameters = rows.into_iter().zip(places).flat_map(|(row, [of_subject, of_key, of_issuer])| {
+        let counting = match row.counted {
+            None => [const { Value::Null }; 6],
+            Some(Counted { refused, .. }) => [
+                name(refused.kind).into(),
+                Value::Integer(i64::try_from(row.at.0).unwrap_or(i64::MAX)),
+                Value::Text(refused.key),
+                Value::Integer(of_subject),
+                Value::Integer(of_key),
+                Value::Integer(of_issuer),
+            ],
+        };
+        row.columns.into_iter().chain(counting)
+    });
+    Statement { sql: Cow::Owned(sql), parameters: parameters.collect() }
 }
 
 pub(crate) fn generation_get(of: &str) -> Statement {
@@ -277,10 +243,7 @@ pub(crate) fn recorded(claims: &[Claim], answer: Vec<Row>) -> Result<Vec<Recorde
         None => Recorded::Superseded,
         Some((decision_id, true)) => Recorded::Limited(Limited {
             decision_id,
-            until: claim
-                .minute
-                .saturating_add(1)
-                .saturating_mul(MINUTE_SECONDS),
+            until: claim.minute.saturating_add(1).saturating_mul(MINUTE_SECONDS),
         }),
         Some((decision_id, false)) if decision_id == claim.decision_id => Recorded::Written,
         Some((decision_id, false)) => Recorded::Counted(decision_id),

@@ -36,26 +36,14 @@ pub enum Continuity {
 ///
 /// # Errors
 /// The database can't be written. The mark ages, and the store may count as broken later.
-pub async fn keep_alive(
-    database: &impl Database,
-    now: UnixMilliseconds,
-) -> Result<Continuity, Error> {
+pub async fn keep_alive(database: &impl Database, now: UnixMilliseconds) -> Result<Continuity, Error> {
     let seconds = now.seconds();
-    let parameters = [
-        seconds.try_into()?,
-        seconds.saturating_sub(GAP_SECONDS).try_into()?,
-    ];
-    let before = database
-        .run(Statement::new(schema::ALIVE_MARK_READ, []))
-        .await?;
-    let marked = database
-        .run(Statement::new(schema::ALIVE_MARK_WRITE, parameters))
-        .await?;
+    let parameters = [seconds.try_into()?, seconds.saturating_sub(GAP_SECONDS).try_into()?];
+    let before = database.run(Statement::new(schema::ALIVE_MARK_READ, [])).await?;
+    let marked = database.run(Statement::new(schema::ALIVE_MARK_WRITE, parameters)).await?;
     if marked.len() < MARKS {
         return Ok(Continuity::Unbroken);
     }
-    let last_in_use = before
-        .first()
-        .map_or(Ok(0), |row| database::number(row, 0))?;
+    let last_in_use = before.first().map_or(Ok(0), |row| database::number(row, 0))?;
     Ok(Continuity::Broken { last_in_use })
 }

@@ -26,9 +26,7 @@ impl TryFrom<u64> for Value {
 
     /// SQLite's integers are signed.
     fn try_from(number: u64) -> Result<Self, Error> {
-        i64::try_from(number)
-            .map(Self::Integer)
-            .map_err(|_| Error::Invalid(Limit::NumberTooLarge))
+        i64::try_from(number).map(Self::Integer).map_err(|_| Error::Invalid(Limit::NumberTooLarge))
     }
 }
 
@@ -44,10 +42,7 @@ pub struct Statement {
 
 impl Statement {
     pub(crate) fn new(sql: &'static str, parameters: impl Into<Vec<Value>>) -> Self {
-        Self {
-            sql: Cow::Borrowed(sql),
-            parameters: parameters.into(),
-        }
+        Self { sql: Cow::Borrowed(sql), parameters: parameters.into() }
     }
 }
 
@@ -82,9 +77,7 @@ impl<D: Database> Database for &D {
 pub(crate) fn number(row: &Row, column: usize) -> Result<u64, Error> {
     match row.get(column) {
         Some(Value::Integer(number)) => u64::try_from(*number).map_err(|_| unexpected()),
-        Some(Value::Blob(_) | Value::Null | Value::Real(_) | Value::Text(_)) | None => {
-            Err(unexpected())
-        }
+        Some(Value::Blob(_) | Value::Null | Value::Real(_) | Value::Text(_)) | None => Err(unexpected()),
     }
 }
 
@@ -92,9 +85,7 @@ pub(crate) fn number(row: &Row, column: usize) -> Result<u64, Error> {
 pub(crate) fn text(row: &mut Row, column: usize) -> Result<String, Error> {
     match row.get_mut(column) {
         Some(Value::Text(text)) => Ok(std::mem::take(text)),
-        Some(Value::Blob(_) | Value::Integer(_) | Value::Null | Value::Real(_)) | None => {
-            Err(unexpected())
-        }
+        Some(Value::Blob(_) | Value::Integer(_) | Value::Null | Value::Real(_)) | None => Err(unexpected()),
     }
 }
 

@@ -23,10 +23,7 @@ impl<F: Future<Output = ()> + Unpin> Deadline<F> {
 
     /// Returns the result of `call`, or [`Cause::Deadline`] if there is none in time. The abandoned call is dropped, but
     /// its statement may still take effect.
-    pub async fn limit<T>(
-        &mut self,
-        call: impl Future<Output = Result<T, Error>>,
-    ) -> Result<T, Error> {
+    pub async fn limit<T>(&mut self, call: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
         let mut call = pin!(call);
         poll_fn(|context| match call.as_mut().poll(context) {
             Poll::Ready(answer) => Poll::Ready(answer),

@@ -59,12 +59,7 @@ enum Progress<T, A> {
 
 impl<R, T, A> Group<R, T, A> {
     pub(crate) fn new() -> Self {
-        Self {
-            state: RefCell::new(State {
-                waiting: VecDeque::new(),
-                in_flight: false,
-            }),
-        }
+        Self { state: RefCell::new(State { waiting: VecDeque::new(), in_flight: false }) }
     }
 
     /// Writes `row` in a batch with `run`, which returns the answers in the order of the rows. `alarm` creates a sleep that
@@ -106,25 +101,14 @@ impl<R, T, A> Group<R, T, A> {
         state.in_flight = true;
         let rows_next = state.waiting.len().min(BATCH_ROWS_MAX);
         let (tickets, rows) = state.waiting.drain(..rows_next).unzip();
-        Some((
-            Batch {
-                group: self,
-                tickets,
-            },
-            rows,
-        ))
+        Some((Batch { group: self, tickets }, rows))
     }
 
     /// Wakes the longest-waiting caller to run the next statement.
     fn wake_next(&self) {
         let next = match &*self.state.borrow() {
-            State {
-                in_flight: false,
-                waiting,
-            } => waiting.front().map(|(ticket, _)| Rc::clone(ticket)),
-            State {
-                in_flight: true, ..
-            } => None,
+            State { in_flight: false, waiting } => waiting.front().map(|(ticket, _)| Rc::clone(ticket)),
+            State { in_flight: true, .. } => None,
         };
         if let Some(ticket) = next {
             ticket.wake();
@@ -163,11 +147,7 @@ struct Member<'a, R, T, A> {
 impl<'a, R, T, A> Member<'a, R, T, A> {
     fn join(group: &'a Group<R, T, A>, row: R) -> Self {
         let ticket = Rc::new(Ticket(RefCell::new(Progress::Awake)));
-        group
-            .state
-            .borrow_mut()
-            .waiting
-            .push_back((Rc::clone(&ticket), row));
+        group.state.borrow_mut().waiting.push_back((Rc::clone(&ticket), row));
         Self { group, ticket }
     }
 }
@@ -175,11 +155,7 @@ impl<'a, R, T, A> Member<'a, R, T, A> {
 impl<R, T, A> Drop for Member<'_, R, T, A> {
     /// Removes a row that still waits, and passes the turn on.
     fn drop(&mut self) {
-        self.group
-            .state
-            .borrow_mut()
-            .waiting
-            .retain(|(ticket, _)| !Rc::ptr_eq(ticket, &self.ticket));
+        self.group.state.borrow_mut().waiting.retain(|(ticket, _)| !Rc::ptr_eq(ticket, &self.ticket));
         self.group.wake_next();
     }
 }

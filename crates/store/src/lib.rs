@@ -80,10 +80,7 @@
 //! # std::fs::remove_file(path).unwrap();
 //! ```
 
-#![cfg_attr(
-    test,
-    allow(clippy::arithmetic_side_effects, reason = "tests may panic")
-)]
+#![cfg_attr(test, allow(clippy::arithmetic_side_effects, reason = "tests may panic"))]
 
 mod audit;
 mod continuity;
@@ -106,13 +103,10 @@ pub use database::{Database, Row, Statement, Value};
 pub use deadline::Deadline;
 pub use error::{Cause, Error, Limit};
 pub use space::{SPACE_LOW_BYTES, note_space};
-pub use store::{
-    BODY_BYTES_MAX, KEY_BYTES_MAX, LEASE_MS_MAX, NAME_BYTES_MAX, POINTER_BYTES_MAX, Store,
-};
+pub use store::{BODY_BYTES_MAX, KEY_BYTES_MAX, LEASE_MS_MAX, NAME_BYTES_MAX, POINTER_BYTES_MAX, Store};
 pub use time::UnixMilliseconds;
 pub use vouchsafe_types::{
-    AuditRecord, Consumption, Document, Generation, Limited, Pointer, Recorded, Refused,
-    RefusedKind, Space,
+    AuditRecord, Consumption, Document, Generation, Limited, Pointer, Recorded, Refused, RefusedKind, Space,
 };
 
 #[cfg(test)]

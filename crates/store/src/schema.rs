@@ -20,8 +20,7 @@ pub(crate) const IS_SET_UP: &str = "SELECT 1 WHERE \
     AND (SELECT value FROM meta WHERE name = 'tables') = 4 \
     AND EXISTS (SELECT 1 FROM meta WHERE name = 'created_at')";
 /// Records that all [`TABLES`] exist. The number increases with each change of the tables.
-pub(crate) const TABLES_WRITE: &str =
-    "INSERT OR REPLACE INTO meta (name, value) VALUES ('tables', 4)";
+pub(crate) const TABLES_WRITE: &str = "INSERT OR REPLACE INTO meta (name, value) VALUES ('tables', 4)";
 
 /// The tables and indexes, in the order of creation.
 pub(crate) const TABLES: [&str; 10] = [
@@ -160,8 +159,7 @@ pub(crate) const AFTER_COLUMNS: [&str; 4] = [
 ///
 /// A restored copy of the database gets a new mark, so that tokens whose use the copy doesn't contain are refused (I4):
 /// either from [`crate::keep_alive`], or because the operator who restores it deletes this row.
-pub(crate) const CREATION_MARK_WRITE: &str =
-    "INSERT OR IGNORE INTO meta (name, value) VALUES ('created_at', ?1)";
+pub(crate) const CREATION_MARK_WRITE: &str = "INSERT OR IGNORE INTO meta (name, value) VALUES ('created_at', ?1)";
 pub(crate) const CREATION_MARK_READ: &str = "SELECT value FROM meta WHERE name = 'created_at'";
 /// Reads the alive mark: until when the store was certainly in use, in Unix seconds.
 pub(crate) const ALIVE_MARK_READ: &str = "SELECT value FROM meta WHERE name = 'alive_at'";

@@ -25,20 +25,13 @@ pub async fn note_space(database: &impl Database, free_bytes: u64) -> Result<(),
 }
 
 /// Writes at most once a second, and reads the recorded space.
-pub(crate) async fn writable(
-    database: &impl Database,
-    now: UnixMilliseconds,
-) -> Result<Space, Error> {
+pub(crate) async fn writable(database: &impl Database, now: UnixMilliseconds) -> Result<Space, Error> {
     let seconds = now.seconds();
     let latest = seconds.saturating_add(schema::WRITTEN_AHEAD_SECONDS_MAX);
     let mark = [seconds.try_into()?, latest.try_into()?];
-    database
-        .run(Statement::new(schema::WRITTEN_MARK_WRITE, mark))
-        .await?;
+    database.run(Statement::new(schema::WRITTEN_MARK_WRITE, mark)).await?;
     let noted_since = seconds.saturating_sub(GAP_SECONDS).try_into()?;
-    let noted = database
-        .run(Statement::new(schema::SPACE_READ, [noted_since]))
-        .await?;
+    let noted = database.run(Statement::new(schema::SPACE_READ, [noted_since])).await?;
     match noted.first() {
         None => Ok(Space::Unknown),
         Some(row) if database::number(row, 0)? == 0 => Ok(Space::Ok),

@@ -9,7 +9,8 @@ use crate::error::{Error, Limit};
 /// Returns a key for each row that used it. An existing row has what is left of the smallest bound that it was ever used
 /// under. Without a creation mark the comparison is NULL and nothing is inserted. Nothing is inserted either if the store
 /// has an alive mark that is not recent, because it may be an older copy that was just restored.
-const CONSUME_HEAD: &str = "INSERT INTO consumed (key, keep_until, uses_left) SELECT column1, column2, column3 FROM (VALUES ";
+const CONSUME_HEAD: &str =
+    "INSERT INTO consumed (key, keep_until, uses_left) SELECT column1, column2, column3 FROM (VALUES ";
 const CONSUME_ROW: &str = "(?, ?, ?, ?, ?)";
 const CONSUME_TAIL: &str = ") WHERE column4 >= (SELECT value FROM meta WHERE name = 'created_at') \
     AND column5 <= coalesce((SELECT value FROM meta WHERE name = 'alive_at'), column5) \
@@ -97,10 +98,7 @@ pub(crate) fn consume(rows: Vec<ConsumeRow>) -> Statement {
             row.alive_after,
         ]
     });
-    Statement {
-        sql,
-        parameters: parameters.collect(),
-    }
+    Statement { sql, parameters: parameters.collect() }
 }
 
 /// Which of `claims` (keys with the moments at which their tokens were issued) were used, given what
@@ -133,15 +131,7 @@ pub(crate) fn is_spent(key: &str) -> Statement {
 
 pub(crate) fn lease(name: &str, now_ms: u64, expires_at_ms: u64) -> Result<Statement, Error> {
     let ends_at_ms_max = expires_at_ms.saturating_add(LEASE_AHEAD_MS_MAX);
-    Ok(Statement::new(
-        LEASE,
-        [
-            name.into(),
-            now_ms.try_into()?,
-            expires_at_ms.try_into()?,
-            ends_at_ms_max.try_into()?,
-        ],
-    ))
+    Ok(Statement::new(LEASE, [name.into(), now_ms.try_into()?, expires_at_ms.try_into()?, ends_at_ms_max.try_into()?]))
 }
 
 pub(crate) fn document_get(name: &str) -> Statement {
@@ -149,21 +139,14 @@ pub(crate) fn document_get(name: &str) -> Statement {
 }
 
 pub(crate) fn document_put(name: &str, body: String, keep_until: u64) -> Result<Statement, Error> {
-    Ok(Statement::new(
-        DOCUMENT_PUT,
-        [name.into(), Value::Text(body), keep_until.try_into()?],
-    ))
+    Ok(Statement::new(DOCUMENT_PUT, [name.into(), Value::Text(body), keep_until.try_into()?]))
 }
 
 pub(crate) fn pointer_get(name: &str) -> Statement {
     Statement::new(POINTER_GET, [name.into()])
 }
 
-pub(crate) fn pointer_set(
-    name: &str,
-    expected: Option<u64>,
-    value: String,
-) -> Result<Statement, Error> {
+pub(crate) fn pointer_set(name: &str, expected: Option<u64>, value: String) -> Result<Statement, Error> {
     let value = Value::Text(value);
     Ok(match expected {
         None => Statement::new(POINTER_CREATE, [name.into(), value]),
@@ -172,11 +155,5 @@ pub(crate) fn pointer_set(
 }
 
 pub(crate) fn sweep(sql: &'static str, expired_before: i64) -> Statement {
-    Statement::new(
-        sql,
-        [
-            Value::Integer(expired_before),
-            Value::Integer(SWEEP_ROWS_MAX),
-        ],
-    )
+    Statement::new(sql, [Value::Integer(expired_before), Value::Integer(SWEEP_ROWS_MAX)])
 }

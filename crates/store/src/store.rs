@@ -47,12 +47,7 @@ impl<D: Database> Store<D> {
     pub async fn open(database: D, now: UnixMilliseconds) -> Result<Self, Error> {
         // Start at the time, so that instances that live for one request sweep too.
         let writes = Cell::new(now.0);
-        let store = Self {
-            database,
-            writes,
-            consuming: Group::new(),
-            recording: Group::new(),
-        };
+        let store = Self { database, writes, consuming: Group::new(), recording: Group::new() };
         if store.is_set_up().await {
             return Ok(store);
         }
@@ -109,11 +104,7 @@ impl<D: Database> Store<D> {
         // `Spent` takes precedence, because the second user of a key must learn of the first.
         let found = self.run(statements::is_spent(key));
         let spent = !deadline.limit(found).await?.is_empty();
-        Ok(if spent {
-            Consumption::Spent
-        } else {
-            Consumption::PredatesStore
-        })
+        Ok(if spent { Consumption::Spent } else { Consumption::PredatesStore })
     }
 
     /// Appends `record`, which is durable on return, or counts it on an earlier record if there are enough of its kind. Does
@@ -139,12 +130,7 @@ impl<D: Database> Store<D> {
     }
 
     /// Takes the lease `name` for `ttl_ms`, which must be the same for all takers. Returns false if it is taken.
-    pub async fn lease(
-        &self,
-        name: &str,
-        ttl_ms: u64,
-        now: UnixMilliseconds,
-    ) -> Result<bool, Error> {
+    pub async fn lease(&self, name: &str, ttl_ms: u64, now: UnixMilliseconds) -> Result<bool, Error> {
         named(name)?;
         if !(1..=LEASE_MS_MAX).contains(&ttl_ms) {
             return Err(Error::Invalid(Limit::LeaseTime));
@@ -156,20 +142,10 @@ impl<D: Database> Store<D> {
     pub async fn document_get(&self, name: &str) -> Result<Option<Document>, Error> {
         named(name)?;
         let rows = self.run(statements::document_get(name)).await?;
-        first(rows, |row| {
-            Ok(Document {
-                body: database::text(row, 0)?,
-                keep_until: database::number(row, 1)?,
-            })
-        })
+        first(rows, |row| Ok(Document { body: database::text(row, 0)?, keep_until: database::number(row, 1)? }))
     }
 
-    pub async fn document_put(
-        &self,
-        name: &str,
-        document: Document,
-        now: UnixMilliseconds,
-    ) -> Result<(), Error> {
+    pub async fn document_put(&self, name: &str, document: Document, now: UnixMilliseconds) -> Result<(), Error> {
         named(name)?;
         within(document.body.len(), 0, BODY_BYTES_MAX, Limit::DocumentBody)?;
         let put = statements::document_put(name, document.body, document.keep_until)?;
@@ -180,12 +156,7 @@ impl<D: Database> Store<D> {
     pub async fn pointer_get(&self, name: &str) -> Result<Option<Pointer>, Error> {
         named(name)?;
         let rows = self.run(statements::pointer_get(name)).await?;
-        first(rows, |row| {
-            Ok(Pointer {
-                value: database::text(row, 0)?,
-                revision: database::number(row, 1)?,
-            })
-        })
+        first(rows, |row| Ok(Pointer { value: database::text(row, 0)?, revision: database::number(row, 1)? }))
     }
 
     /// Sets `name` to `value` if its revision is `expected`, or if it does not exist and `expected` is `None`.
@@ -208,16 +179,10 @@ impl<D: Database> Store<D> {
     }
 
     async fn set_up(&self) -> Result<(), Error> {
-        for pragma in [
-            schema::BUSY_TIMEOUT,
-            schema::JOURNAL_MODE,
-            schema::SYNCHRONOUS,
-        ] {
+        for pragma in [schema::BUSY_TIMEOUT, schema::JOURNAL_MODE, schema::SYNCHRONOUS] {
             self.run(Statement::new(pragma, [])).await?;
         }
-        let rows = self
-            .run(Statement::new(schema::SYNCHRONOUS_READ, []))
-            .await?;
+        let rows = self.run(Statement::new(schema::SYNCHRONOUS_READ, [])).await?;
         match first(rows, |row| database::number(row, 0))? {
             Some(level) if level >= schema::SYNCHRONOUS_FULL => {}
             Some(_) | None => return Err(Error::Unavailable(Cause::NotDurable)),
@@ -254,8 +219,7 @@ impl<D: Database> Store<D> {
     async fn mark_creation(&self, now: UnixMilliseconds) -> Result<(), Error> {
         if self.creation_mark().await?.is_none() {
             let mark = now.seconds().try_into()?;
-            self.run(Statement::new(schema::CREATION_MARK_WRITE, [mark]))
-                .await?;
+            self.run(Statement::new(schema::CREATION_MARK_WRITE, [mark])).await?;
         }
         Ok(())
     }
@@ -274,9 +238,7 @@ impl<D: Database> Store<D> {
     }
 
     async fn creation_mark(&self) -> Result<Option<u64>, Error> {
-        let rows = self
-            .run(Statement::new(schema::CREATION_MARK_READ, []))
-            .await?;
+        let rows = self.run(Statement::new(schema::CREATION_MARK_READ, [])).await?;
         first(rows, |row| database::number(row, 0))
     }
 
@@ -330,14 +292,8 @@ fn expired_before(now: UnixMilliseconds) -> u64 {
     now.seconds().saturating_sub(SWEEP_MARGIN_SECONDS)
 }
 
-fn first<T>(
-    rows: Vec<Row>,
-    decode: impl FnOnce(&mut Row) -> Result<T, Error>,
-) -> Result<Option<T>, Error> {
-    rows.into_iter()
-        .next()
-        .map(|mut row| decode(&mut row))
-        .transpose()
+fn first<T>(rows: Vec<Row>, decode: impl FnOnce(&mut Row) -> Result<T, Error>) -> Result<Option<T>, Error> {
+    rows.into_iter().next().map(|mut row| decode(&mut row)).transpose()
 }
 
 fn named(name: &str) -> Result<(), Error> {
@@ -345,9 +301,5 @@ fn named(name: &str) -> Result<(), Error> {
 }
 
 fn within(bytes: usize, min: usize, max: usize, limit: Limit) -> Result<(), Error> {
-    if (min..=max).contains(&bytes) {
-        Ok(())
-    } else {
-        Err(Error::Invalid(limit))
-    }
+    if (min..=max).contains(&bytes) { Ok(()) } else { Err(Error::Invalid(limit)) }
 }

@@ -20,20 +20,14 @@ mod token;
 mod wit_enum;
 mod workload;
 
-pub use issuer::{
-    DeclaredClaim, FetchError, IssuerRecord, KeySet, KeySource, PinnedKeys, ReplayMode,
-    RequiredClaim,
-};
-pub use policy::{
-    Audience, BundleInfo, Decision, Effect, Environment, PolicyError, Tier, TokenRequest,
-};
+pub use issuer::{DeclaredClaim, FetchError, IssuerRecord, KeySet, KeySource, PinnedKeys, ReplayMode, RequiredClaim};
+pub use policy::{Audience, BundleInfo, Decision, Effect, Environment, PolicyError, Tier, TokenRequest};
 pub use signer::{
-    BackendStatus, ExtraClaim, PresentedIdentity, PublicKeySet, SignedToken, SignerError,
-    SignerSettings, SigningRequest, TokenType,
+    BackendStatus, ExtraClaim, PresentedIdentity, PublicKeySet, SignedToken, SignerError, SignerSettings,
+    SigningRequest, TokenType,
 };
 pub use store::{
-    AuditRecord, Consumption, Document, Generation, Limited, Pointer, Recorded, Refused,
-    RefusedKind, Space, StoreError,
+    AuditRecord, Consumption, Document, Generation, Limited, Pointer, Recorded, Refused, RefusedKind, Space, StoreError,
 };
 pub use time::UnixSeconds;
 pub use token::TokenError;

@@ -11,11 +11,7 @@ fn wit_cases(name: &str) -> Vec<String> {
     let body = WIT[start..].split(['{', '}']).nth(1).unwrap();
     let lines = body.lines().map(|line| line.split("///").next().unwrap());
     let code: String = lines.collect::<Vec<_>>().join(" ");
-    code.split(',')
-        .map(str::trim)
-        .filter(|case| !case.is_empty())
-        .map(str::to_owned)
-        .collect()
+    code.split(',').map(str::trim).filter(|case| !case.is_empty()).map(str::to_owned).collect()
 }
 
 fn kebab_case(name: &str) -> String {
@@ -30,10 +26,7 @@ fn kebab_case(name: &str) -> String {
 }
 
 fn check<T: Debug + Copy + PartialEq>(name: &str, all: &[T], lift: fn(u8) -> T) {
-    let cases: Vec<String> = all
-        .iter()
-        .map(|case| kebab_case(&format!("{case:?}")))
-        .collect();
+    let cases: Vec<String> = all.iter().map(|case| kebab_case(&format!("{case:?}"))).collect();
     assert_eq!(cases, wit_cases(name), "{name}");
     for (number, case) in (0_u8..).zip(all) {
         assert_eq!(lift(number), *case, "{name}");

@@ -134,8 +134,7 @@ fn is_port(port: &str) -> bool {
     match port.strip_prefix(':') {
         None => port.is_empty(),
         Some(digits) => {
-            digits.bytes().all(|byte| byte.is_ascii_digit())
-                && digits.parse().is_ok_and(|port: u16| port > 0)
+            digits.bytes().all(|byte| byte.is_ascii_digit()) && digits.parse().is_ok_and(|port: u16| port > 0)
         }
     }
 }
@@ -229,13 +228,7 @@ mod tests {
             Origin::split(&url, HostCase::Any).is_some_and(|(origin, _)| origin.is_loopback())
         };
         assert!(LOOPBACK_HOSTS.into_iter().all(is_loopback));
-        for host in [
-            "127.0.0.2",
-            "[::0:1]",
-            "LOCALHOST",
-            "localhost.example",
-            "a.localhost",
-        ] {
+        for host in ["127.0.0.2", "[::0:1]", "LOCALHOST", "localhost.example", "a.localhost"] {
             assert!(!is_loopback(host), "{host}");
         }
     }

@@ -12,8 +12,7 @@ use x509_cert::der::pem::LineEnding;
 use x509_cert::der::{DateTime, Decode as _, Encode as _, EncodePem as _};
 use x509_cert::ext::pkix::name::GeneralName;
 use x509_cert::ext::pkix::{
-    AuthorityKeyIdentifier, BasicConstraints, KeyUsage, KeyUsages, SubjectAltName,
-    SubjectKeyIdentifier,
+    AuthorityKeyIdentifier, BasicConstraints, KeyUsage, KeyUsages, SubjectAltName, SubjectKeyIdentifier,
 };
 use x509_cert::ext::{Extension, ToExtension as _};
 use x509_cert::name::Name;
@@ -75,14 +74,9 @@ impl Draft {
     ) -> Result<Self, CertificateError> {
         let encoding = |_| CertificateError::Encoding;
         let serial = serial(&key)?;
-        let mut builder =
-            CertificateBuilder::new(profile, serial, validity, key).map_err(encoding)?;
+        let mut builder = CertificateBuilder::new(profile, serial, validity, key).map_err(encoding)?;
         let message = builder.finalize(root).map_err(encoding)?;
-        Ok(Self {
-            builder,
-            root: root.clone(),
-            message,
-        })
+        Ok(Self { builder, root: root.clone(), message })
     }
 
     /// The bytes that the root must sign with ES256: the `TBSCertificate` in DER (RFC 5280 §4.1.1.3).
@@ -178,11 +172,7 @@ impl RootCertificate {
         let ours = tbs.subject_public_key_info() == &key.info
             && tbs.subject() == &root_name(&key.info)?
             && tbs.issuer() == tbs.subject();
-        if ours {
-            Ok(Self { certificate, key })
-        } else {
-            Err(CertificateError::Root)
-        }
+        if ours { Ok(Self { certificate, key }) } else { Err(CertificateError::Root) }
     }
 
     /// Encodes the certificate for files and for pinning.
@@ -236,11 +226,7 @@ impl RootCertificate {
 /// The parts of our certificates besides times and keys.
 enum Profile {
     Root(Name),
-    Leaf {
-        subject: Name,
-        root: Name,
-        issuer: Ia5String,
-    },
+    Leaf { subject: Name, root: Name, issuer: Ia5String },
 }
 
 impl BuilderProfile for Profile {
@@ -293,12 +279,9 @@ impl BuilderProfile for Profile {
     }
 }
 
-fn identifier_of(
-    key: &SubjectPublicKeyInfoRef<'_>,
-) -> builder::Result<x509_cert::der::asn1::OctetString> {
+fn identifier_of(key: &SubjectPublicKeyInfoRef<'_>) -> builder::Result<x509_cert::der::asn1::OctetString> {
     use x509_cert::der::referenced::RefToOwned as _;
-    identifier(&key.ref_to_owned())
-        .map_err(|_| builder::Error::Asn1(x509_cert::der::ErrorKind::Failed.into()))
+    identifier(&key.ref_to_owned()).map_err(|_| builder::Error::Asn1(x509_cert::der::ErrorKind::Failed.into()))
 }
 
 #[cfg(test)]

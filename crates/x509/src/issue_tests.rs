@@ -8,23 +8,17 @@ const LAST: u64 = 253_402_300_799;
 const YEAR_2050: u64 = 2_524_608_000;
 
 fn parse(der: &[u8]) -> TbsCertificate {
-    Certificate::from_der(der)
-        .unwrap()
-        .tbs_certificate()
-        .clone()
+    Certificate::from_der(der).unwrap().tbs_certificate().clone()
 }
 
 /// Object identifier and criticality of each extension, in their order.
 fn extensions(tbs: &TbsCertificate) -> Vec<(String, bool)> {
     let all = tbs.extensions().unwrap().iter();
-    all.map(|it| (it.extn_id.to_string(), it.critical))
-        .collect()
+    all.map(|it| (it.extn_id.to_string(), it.critical)).collect()
 }
 
 fn listed(all: &[(&str, bool)]) -> Vec<(String, bool)> {
-    all.iter()
-        .map(|(id, critical)| ((*id).to_owned(), *critical))
-        .collect()
+    all.iter().map(|(id, critical)| ((*id).to_owned(), *critical)).collect()
 }
 
 const BASIC_CONSTRAINTS: &str = "2.5.29.19";
@@ -38,31 +32,17 @@ fn root_certifies_one_level_and_never_expires() {
     let root = Root::new();
     let tbs = parse(&root.certificate.to_der().unwrap());
     assert_eq!(tbs.issuer(), tbs.subject());
-    assert!(
-        tbs.subject().to_string().starts_with("CN=root "),
-        "{}",
-        tbs.subject()
-    );
+    assert!(tbs.subject().to_string().starts_with("CN=root "), "{}", tbs.subject());
     let validity = tbs.validity();
-    assert_eq!(
-        validity.not_before.to_unix_duration().as_secs(),
-        NOW - ROOT_BACKDATE_SECONDS
-    );
+    assert_eq!(validity.not_before.to_unix_duration().as_secs(), NOW - ROOT_BACKDATE_SECONDS);
     assert_eq!(validity.not_after, Time::INFINITY);
     assert_eq!(validity.not_after.to_unix_duration().as_secs(), LAST);
     assert_eq!(
         extensions(&tbs),
-        listed(&[
-            (BASIC_CONSTRAINTS, true),
-            (KEY_USAGE, true),
-            (SUBJECT_KEY_IDENTIFIER, false)
-        ])
+        listed(&[(BASIC_CONSTRAINTS, true), (KEY_USAGE, true), (SUBJECT_KEY_IDENTIFIER, false)])
     );
     let (_, constraints) = tbs.get_extension::<BasicConstraints>().unwrap().unwrap();
-    assert_eq!(
-        (constraints.ca, constraints.path_len_constraint),
-        (true, Some(0))
-    );
+    assert_eq!((constraints.ca, constraints.path_len_constraint), (true, Some(0)));
     let (_, usage) = tbs.get_extension::<KeyUsage>().unwrap().unwrap();
     assert_eq!(usage, KeyUsage(KeyUsages::KeyCertSign.into()));
 }
@@ -137,10 +117,7 @@ fn leaf_names_its_issuer_and_certifies_nothing() {
 fn key_identifiers_are_of_rfc_7093() {
     let root = Root::new();
     let tbs = parse(&root.certify(&leaf(LeafKey::Ed25519([7; 32]))));
-    let (_, identifier) = tbs
-        .get_extension::<SubjectKeyIdentifier>()
-        .unwrap()
-        .unwrap();
+    let (_, identifier) = tbs.get_extension::<SubjectKeyIdentifier>().unwrap().unwrap();
     assert_eq!(identifier.0.as_bytes(), &Sha256::digest([7; 32])[..20]);
 }
 
@@ -150,10 +127,7 @@ fn equal_input_makes_equal_drafts() {
     let message = |leaf: &EpochLeaf<'_>| root.certificate.leaf(leaf).unwrap().message().to_vec();
     let one = leaf(pair.leaf_key());
     assert_eq!(message(&one), message(&one.clone()));
-    let later = EpochLeaf {
-        not_after: one.not_after + 1,
-        ..one.clone()
-    };
+    let later = EpochLeaf { not_after: one.not_after + 1, ..one.clone() };
     assert_ne!(message(&one), message(&later));
     let serial = |leaf: &EpochLeaf<'_>| parse(&root.certify(leaf)).serial_number().clone();
     assert_eq!(serial(&one), serial(&later));
@@ -182,11 +156,7 @@ fn serial_numbers_are_positive_and_of_fixed_length() {
 #[test]
 fn encodes_times_up_to_year_9999() {
     let root = Root::new();
-    let with = |not_before: u64, not_after: u64| EpochLeaf {
-        not_before,
-        not_after,
-        ..leaf(LeafKey::Ed25519([7; 32]))
-    };
+    let with = |not_before: u64, not_after: u64| EpochLeaf { not_before, not_after, ..leaf(LeafKey::Ed25519([7; 32])) };
     for (seconds, tag) in [
         (0, Tag::UtcTime),
         (NOW, Tag::UtcTime),
@@ -199,10 +169,7 @@ fn encodes_times_up_to_year_9999() {
         assert_eq!(found.tag(), tag, "{seconds}");
         assert_eq!(found.to_unix_duration().as_secs(), seconds);
         let tbs = parse(&root.certify(&with(0, seconds)));
-        assert_eq!(
-            tbs.validity().not_after.to_unix_duration().as_secs(),
-            seconds
-        );
+        assert_eq!(tbs.validity().not_after.to_unix_duration().as_secs(), seconds);
     }
     for (not_before, not_after) in [(0, LAST + 1), (LAST + 1, LAST), (0, u64::MAX)] {
         let outcome = root.certificate.leaf(&with(not_before, not_after));
@@ -212,21 +179,14 @@ fn encodes_times_up_to_year_9999() {
     let oldest = |now: u64| {
         let draft = key.draft(now)?;
         let der = draft.signed(&[1; SIGNATURE_BYTES])?;
-        Ok(parse(&der)
-            .validity()
-            .not_before
-            .to_unix_duration()
-            .as_secs())
+        Ok(parse(&der).validity().not_before.to_unix_duration().as_secs())
     };
     for (now, expected) in [
         (0, Ok(0)),
         (ROOT_BACKDATE_SECONDS, Ok(0)),
         (ROOT_BACKDATE_SECONDS + 1, Ok(1)),
         (LAST + ROOT_BACKDATE_SECONDS, Ok(LAST)),
-        (
-            LAST + ROOT_BACKDATE_SECONDS + 1,
-            Err(CertificateError::Encoding),
-        ),
+        (LAST + ROOT_BACKDATE_SECONDS + 1, Err(CertificateError::Encoding)),
     ] {
         assert_eq!(oldest(now), expected, "{now}");
     }
@@ -256,10 +216,7 @@ fn longest_names_just_fit() {
 fn rejects_invalid_group_name() {
     let root = Root::new();
     let with = |group: &str| {
-        let leaf = EpochLeaf {
-            group,
-            ..leaf(LeafKey::Ed25519([7; 32]))
-        };
+        let leaf = EpochLeaf { group, ..leaf(LeafKey::Ed25519([7; 32])) };
         root.certificate.leaf(&leaf).map(drop)
     };
     assert_eq!(with("a"), Ok(()));
@@ -275,10 +232,7 @@ fn issuer_url_may_be_long_but_only_ascii() {
     let root = Root::new();
     let long = format!("https://{}.example", "a".repeat(2_000));
     let with = |issuer: &str| {
-        let leaf = EpochLeaf {
-            issuer,
-            ..leaf(LeafKey::Ed25519([7; 32]))
-        };
+        let leaf = EpochLeaf { issuer, ..leaf(LeafKey::Ed25519([7; 32])) };
         root.certificate.leaf(&leaf).map(drop)
     };
     assert_eq!(with(&long), Ok(()));
@@ -291,11 +245,7 @@ fn issuer_url_may_be_long_but_only_ascii() {
 #[test]
 fn signatures_become_two_integers_in_der() {
     let root = Root::new();
-    let draft = || {
-        root.certificate
-            .leaf(&leaf(LeafKey::Ed25519([7; 32])))
-            .unwrap()
-    };
+    let draft = || root.certificate.leaf(&leaf(LeafKey::Ed25519([7; 32]))).unwrap();
     let number = |start: &[u8], end: u8| {
         let mut number = [0; 32];
         number[..start.len()].copy_from_slice(start);
@@ -305,10 +255,7 @@ fn signatures_become_two_integers_in_der() {
     let plain = |first: u8| [&[first][..], &[0; 30], &[1]].concat();
     for (r, integer) in [
         (number(&[0x7f], 1), [&[0x02, 32][..], &plain(0x7f)].concat()),
-        (
-            number(&[0x80], 1),
-            [&[0x02, 33, 0][..], &plain(0x80)].concat(),
-        ),
+        (number(&[0x80], 1), [&[0x02, 33, 0][..], &plain(0x80)].concat()),
         (number(&[], 1), vec![0x02, 1, 1]),
         (number(&[], 0x80), vec![0x02, 2, 0, 0x80]),
         (number(&[], 0), vec![0x02, 1, 0]),
@@ -322,12 +269,7 @@ fn signatures_become_two_integers_in_der() {
         assert_eq!(certificate.signature().raw_bytes(), expected);
         assert!(der.ends_with(&expected));
     }
-    for length in [
-        0,
-        SIGNATURE_BYTES - 1,
-        SIGNATURE_BYTES + 1,
-        2 * SIGNATURE_BYTES,
-    ] {
+    for length in [0, SIGNATURE_BYTES - 1, SIGNATURE_BYTES + 1, 2 * SIGNATURE_BYTES] {
         let outcome = draft().signed(&vec![1; length]);
         assert_eq!(outcome, Err(CertificateError::Signature), "{length}");
     }

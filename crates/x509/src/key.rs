@@ -5,9 +5,7 @@ use signature::Keypair;
 use x509_cert::SubjectPublicKeyInfo;
 use x509_cert::der::asn1::{BitString, OctetString};
 use x509_cert::der::{Any, Document, Encode as _};
-use x509_cert::spki::{
-    self, AlgorithmIdentifier, DynSignatureAlgorithmIdentifier, EncodePublicKey, ObjectIdentifier,
-};
+use x509_cert::spki::{self, AlgorithmIdentifier, DynSignatureAlgorithmIdentifier, EncodePublicKey, ObjectIdentifier};
 
 use crate::error::CertificateError;
 
@@ -46,11 +44,7 @@ fn p256_info(x: &[u8; 32], y: &[u8; 32]) -> Result<SubjectPublicKeyInfo, Certifi
     info(EC, Some(Any::from(P256)), &point)
 }
 
-fn info(
-    oid: ObjectIdentifier,
-    parameters: Option<Any>,
-    key: &[u8],
-) -> Result<SubjectPublicKeyInfo, CertificateError> {
+fn info(oid: ObjectIdentifier, parameters: Option<Any>, key: &[u8]) -> Result<SubjectPublicKeyInfo, CertificateError> {
     Ok(SubjectPublicKeyInfo {
         algorithm: AlgorithmIdentifier { oid, parameters },
         subject_public_key: BitString::from_bytes(key).map_err(|_| CertificateError::Encoding)?,
@@ -96,9 +90,6 @@ impl Keypair for RootKey {
 
 impl DynSignatureAlgorithmIdentifier for RootKey {
     fn signature_algorithm_identifier(&self) -> spki::Result<AlgorithmIdentifier<Any>> {
-        Ok(AlgorithmIdentifier {
-            oid: ECDSA_SHA256,
-            parameters: None,
-        })
+        Ok(AlgorithmIdentifier { oid: ECDSA_SHA256, parameters: None })
     }
 }

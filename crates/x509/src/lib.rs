@@ -46,10 +46,7 @@
 //! assert!(pinned.vouches_for(&certificate, &leaf.key, leaf.issuer, now).is_ok());
 //! ```
 
-#![cfg_attr(
-    test,
-    allow(clippy::arithmetic_side_effects, reason = "tests may panic")
-)]
+#![cfg_attr(test, allow(clippy::arithmetic_side_effects, reason = "tests may panic"))]
 
 mod error;
 mod issue;

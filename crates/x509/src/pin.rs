@@ -6,9 +6,7 @@
 use std::time::Duration;
 
 use rustls_pki_types::{CertificateDer, TrustAnchor, UnixTime};
-use webpki::{
-    EndEntityCert, Error, ExtendedKeyUsageValidator, KeyPurposeIdIter, anchor_from_trusted_cert,
-};
+use webpki::{EndEntityCert, Error, ExtendedKeyUsageValidator, KeyPurposeIdIter, anchor_from_trusted_cert};
 use x509_cert::Certificate;
 use x509_cert::der::{Decode as _, DecodePem as _, Encode as _};
 use x509_cert::ext::pkix::name::GeneralName;
@@ -67,24 +65,14 @@ impl PinnedRoot {
             && matches!(usage, Ok(Some((_, it))) if it.key_cert_sign());
         let der = certificate.to_der().map_err(|_| PinError::Root)?;
         let der = CertificateDer::from(der);
-        if certifies && anchor_from_trusted_cert(&der).is_ok() {
-            Ok(Self { der })
-        } else {
-            Err(PinError::Root)
-        }
+        if certifies && anchor_from_trusted_cert(&der).is_ok() { Ok(Self { der }) } else { Err(PinError::Root) }
     }
 
     /// Checks that the root certifies `key` for `issuer` at `now`.
     ///
     /// # Errors
     /// The first check that fails.
-    pub fn vouches_for(
-        &self,
-        leaf: &[u8],
-        key: &LeafKey,
-        issuer: &str,
-        now: u64,
-    ) -> Result<PinnedLeaf, PinError> {
+    pub fn vouches_for(&self, leaf: &[u8], key: &LeafKey, issuer: &str, now: u64) -> Result<PinnedLeaf, PinError> {
         self.verify_path(leaf, now)?;
         let certificate = Certificate::from_der(leaf).map_err(|_| PinError::Malformed)?;
         let tbs = certificate.tbs_certificate();
@@ -115,8 +103,7 @@ impl PinnedRoot {
     fn verify_path(&self, leaf: &[u8], now: u64) -> Result<(), PinError> {
         let leaf = CertificateDer::from(leaf);
         let leaf = EndEntityCert::try_from(&leaf).map_err(|_| PinError::Malformed)?;
-        let anchors: [TrustAnchor<'_>; 1] =
-            [anchor_from_trusted_cert(&self.der).map_err(|_| PinError::Root)?];
+        let anchors: [TrustAnchor<'_>; 1] = [anchor_from_trusted_cert(&self.der).map_err(|_| PinError::Root)?];
         let path = leaf.verify_for_usage(
             &[webpki::ring::ECDSA_P256_SHA256],
             &anchors,
@@ -130,14 +117,10 @@ impl PinnedRoot {
             Ok(_) => Ok(()),
             Err(Error::CertExpired { .. }) => Err(PinError::Expired),
             Err(Error::CertNotValidYet { .. }) => Err(PinError::NotYetValid),
-            Err(
-                Error::UnknownIssuer
-                | Error::InvalidSignatureForPublicKey
-                | Error::SignatureAlgorithmMismatch,
-            ) => Err(PinError::Chain),
-            Err(Error::BadDer | Error::BadDerTime | Error::TrailingData(_)) => {
-                Err(PinError::Malformed)
+            Err(Error::UnknownIssuer | Error::InvalidSignatureForPublicKey | Error::SignatureAlgorithmMismatch) => {
+                Err(PinError::Chain)
             }
+            Err(Error::BadDer | Error::BadDerTime | Error::TrailingData(_)) => Err(PinError::Malformed),
             Err(_) => Err(PinError::Constraints),
         }
     }

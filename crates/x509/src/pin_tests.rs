@@ -49,9 +49,7 @@ impl BuilderProfile for Odd {
 
 fn extension(value: impl ToExtension, critical: bool) -> Extension {
     let name = Name::default();
-    let Ok(mut extension) = value.to_extension(&name, &[]) else {
-        panic!("an extension")
-    };
+    let Ok(mut extension) = value.to_extension(&name, &[]) else { panic!("an extension") };
     extension.critical = critical;
     extension
 }
@@ -61,10 +59,7 @@ fn usage(usages: KeyUsages) -> Extension {
 }
 
 fn authority(ca: bool) -> Extension {
-    let constraints = BasicConstraints {
-        ca,
-        path_len_constraint: None,
-    };
+    let constraints = BasicConstraints { ca, path_len_constraint: None };
     extension(&constraints, true)
 }
 
@@ -78,12 +73,8 @@ fn names(names: Vec<GeneralName>) -> Extension {
 
 fn odd(root: &Root, key: SubjectPublicKeyInfo, extensions: Vec<Extension>) -> Vec<u8> {
     let own = Certificate::from_der(&root.certificate.to_der().unwrap()).unwrap();
-    let profile = Odd {
-        issuer: own.tbs_certificate().subject().clone(),
-        extensions,
-    };
-    let time =
-        |seconds| Time::from(DateTime::from_unix_duration(Duration::from_secs(seconds)).unwrap());
+    let profile = Odd { issuer: own.tbs_certificate().subject().clone(), extensions };
+    let time = |seconds| Time::from(DateTime::from_unix_duration(Duration::from_secs(seconds)).unwrap());
     let validity = Validity::new(time(NOW - HOUR), time(NOW + HOUR));
     let serial = SerialNumber::new(&[7]).unwrap();
     let mut builder = CertificateBuilder::new(profile, serial, validity, key).unwrap();
@@ -115,10 +106,7 @@ fn verifies_leaf_throughout_its_validity() {
             let outcome = pinned.vouches_for(&der, &key, ISSUER, now);
             assert_eq!(outcome.clone().map(drop), expected, "{now}");
             if let Ok(said) = outcome {
-                assert_eq!(
-                    said.subject,
-                    format!("CN=generation 1 epoch {NOW} ES256,OU=default,O=Vouchsafe")
-                );
+                assert_eq!(said.subject, format!("CN=generation 1 epoch {NOW} ES256,OU=default,O=Vouchsafe"));
                 assert!(said.root.starts_with("CN=root "), "{}", said.root);
                 let validity = (said.not_before, said.not_after);
                 assert_eq!(validity, (leaf.not_before, leaf.not_after));
@@ -146,25 +134,13 @@ fn reports_first_fault_of_a_leaf() {
     says(&of_another, &wrong, other, NOW, PinError::Chain);
     says(&der, &wrong, other, NOW, PinError::Issuer);
     says(&der, &wrong, ISSUER, NOW, PinError::Key);
-    says(
-        &der,
-        &LeafKey::Ed25519(pair.point().0),
-        ISSUER,
-        NOW,
-        PinError::Key,
-    );
+    says(&der, &LeafKey::Ed25519(pair.point().0), ISSUER, NOW, PinError::Key);
     // A URL is compared byte by byte.
     for near in ["https://broker.example/", "https://Broker.example", ""] {
         says(&der, &key, near, NOW, PinError::Issuer);
     }
     let (x, y) = pair.point();
-    says(
-        &der,
-        &LeafKey::P256 { x: y, y: x },
-        ISSUER,
-        NOW,
-        PinError::Key,
-    );
+    says(&der, &LeafKey::P256 { x: y, y: x }, ISSUER, NOW, PinError::Key);
 }
 
 #[test]
@@ -185,11 +161,7 @@ fn rejects_signature_of_another_root() {
     let (root, pair) = (Root::new(), Pair::new());
     let draft = || root.certificate.leaf(&leaf(pair.leaf_key())).unwrap();
     let message = draft().message().to_vec();
-    for signature in [
-        Pair::new().sign(&message),
-        root.pair.sign(b"x"),
-        vec![1; 64],
-    ] {
+    for signature in [Pair::new().sign(&message), root.pair.sign(b"x"), vec![1; 64]] {
         let der = draft().signed(&signature).unwrap();
         let outcome = pinned(&root).vouches_for(&der, &pair.leaf_key(), ISSUER, NOW);
         assert_eq!(outcome, Err(PinError::Chain));
@@ -203,54 +175,24 @@ fn rejects_certificate_of_another_use_or_name() {
     let (pinned, key) = (pinned(&root), pair.leaf_key());
     let (signs, named) = (usage(KeyUsages::DigitalSignature), names(vec![url(ISSUER)]));
     let server = ExtendedKeyUsage(vec![SERVER_AUTHENTICATION]);
-    let unknown = |critical| Extension {
-        extn_id: UNKNOWN,
-        critical,
-        extn_value: OctetString::new(*b"\x05\x00").unwrap(),
-    };
+    let unknown =
+        |critical| Extension { extn_id: UNKNOWN, critical, extn_value: OctetString::new(*b"\x05\x00").unwrap() };
     let dns = GeneralName::DnsName(Ia5String::new("broker.example").unwrap());
     for (extensions, expected) in [
         (vec![signs.clone(), named.clone()], Ok(())),
         (vec![authority(false), signs.clone(), named.clone()], Ok(())),
         (vec![signs.clone(), named.clone(), unknown(false)], Ok(())),
-        (
-            vec![signs.clone(), named.clone(), unknown(true)],
-            Err(PinError::Malformed),
-        ),
-        (
-            vec![authority(true), signs.clone(), named.clone()],
-            Err(PinError::Constraints),
-        ),
+        (vec![signs.clone(), named.clone(), unknown(true)], Err(PinError::Malformed)),
+        (vec![authority(true), signs.clone(), named.clone()], Err(PinError::Constraints)),
         (vec![named.clone()], Err(PinError::Constraints)),
-        (
-            vec![usage(KeyUsages::KeyAgreement), named.clone()],
-            Err(PinError::Constraints),
-        ),
-        (
-            vec![usage(KeyUsages::KeyCertSign), named.clone()],
-            Err(PinError::Constraints),
-        ),
-        (
-            vec![signs.clone(), named.clone(), extension(&server, false)],
-            Err(PinError::Constraints),
-        ),
+        (vec![usage(KeyUsages::KeyAgreement), named.clone()], Err(PinError::Constraints)),
+        (vec![usage(KeyUsages::KeyCertSign), named.clone()], Err(PinError::Constraints)),
+        (vec![signs.clone(), named.clone(), extension(&server, false)], Err(PinError::Constraints)),
         (vec![signs.clone()], Err(PinError::Issuer)),
         (vec![signs.clone(), names(vec![])], Err(PinError::Issuer)),
-        (
-            vec![signs.clone(), names(vec![dns.clone()])],
-            Err(PinError::Issuer),
-        ),
-        (
-            vec![signs.clone(), names(vec![url(ISSUER), dns])],
-            Err(PinError::Issuer),
-        ),
-        (
-            vec![
-                signs.clone(),
-                names(vec![url(ISSUER), url("https://other.example")]),
-            ],
-            Err(PinError::Issuer),
-        ),
+        (vec![signs.clone(), names(vec![dns.clone()])], Err(PinError::Issuer)),
+        (vec![signs.clone(), names(vec![url(ISSUER), dns])], Err(PinError::Issuer)),
+        (vec![signs.clone(), names(vec![url(ISSUER), url("https://other.example")])], Err(PinError::Issuer)),
     ] {
         let der = odd(&root, key.info().unwrap(), extensions.clone());
         let outcome = pinned.vouches_for(&der, &key, ISSUER, NOW).map(drop);
@@ -269,34 +211,16 @@ fn pin_must_be_a_ca_certificate() {
     let may = usage(KeyUsages::KeyCertSign);
     for (file, expected) in [
         (root.certificate.to_pem().unwrap(), None),
-        (
-            root.certificate.to_pem().unwrap().replace('\n', "\r\n"),
-            None,
-        ),
+        (root.certificate.to_pem().unwrap().replace('\n', "\r\n"), None),
         (of(vec![authority(true), may.clone()]), None),
         (of(vec![authority(true)]), Some(PinError::Root)),
         (of(vec![may.clone()]), Some(PinError::Root)),
         (of(vec![authority(false), may]), Some(PinError::Root)),
-        (
-            of(vec![authority(true), usage(KeyUsages::DigitalSignature)]),
-            Some(PinError::Root),
-        ),
-        (
-            pem(&root.certify(&leaf(pair.leaf_key()))),
-            Some(PinError::Root),
-        ),
+        (of(vec![authority(true), usage(KeyUsages::DigitalSignature)]), Some(PinError::Root)),
+        (pem(&root.certify(&leaf(pair.leaf_key()))), Some(PinError::Root)),
         (String::new(), Some(PinError::Root)),
-        (
-            "-----BEGIN CERTIFICATE-----\n".to_owned(),
-            Some(PinError::Root),
-        ),
-        (
-            root.certificate
-                .to_pem()
-                .unwrap()
-                .replace("CERTIFICATE", "PUBLIC KEY"),
-            Some(PinError::Root),
-        ),
+        ("-----BEGIN CERTIFICATE-----\n".to_owned(), Some(PinError::Root)),
+        (root.certificate.to_pem().unwrap().replace("CERTIFICATE", "PUBLIC KEY"), Some(PinError::Root)),
     ] {
         let outcome = PinnedRoot::from_pem(file.as_bytes());
         assert_eq!(outcome.err(), expected, "{file}");
@@ -312,10 +236,7 @@ fn key_of(pair: &Pair) -> SubjectPublicKeyInfo {
 fn pin_distinguishes_issuers_but_not_groups() {
     let (root, pair) = (Root::new(), Pair::new());
     let key = pair.leaf_key();
-    let other = EpochLeaf {
-        group: "other",
-        ..leaf(key)
-    };
+    let other = EpochLeaf { group: "other", ..leaf(key) };
     let outcome = pinned(&root).vouches_for(&root.certify(&other), &key, ISSUER, NOW);
     assert!(outcome.unwrap().subject.contains("OU=other"));
 }

@@ -53,10 +53,7 @@ impl Root {
         let draft = key.draft(NOW).unwrap();
         let signature = pair.sign(draft.message());
         let der = draft.signed(&signature).unwrap();
-        Self {
-            certificate: RootCertificate::new(&der, key).unwrap(),
-            pair,
-        }
+        Self { certificate: RootCertificate::new(&der, key).unwrap(), pair }
     }
 
     /// The certificate of a leaf, in DER.

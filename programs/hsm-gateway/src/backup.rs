@@ -38,10 +38,7 @@ pub struct BackedUpKey {
 
 impl Backup {
     /// Generates the root, the root signing key with its certificate as of `now`, and a key for each of `rules`.
-    pub fn generate<'r>(
-        rules: impl Iterator<Item = &'r KeyRule>,
-        now: u64,
-    ) -> Result<Self, Failure> {
+    pub fn generate<'r>(rules: impl Iterator<Item = &'r KeyRule>, now: u64) -> Result<Self, Failure> {
         let (signing, root_signing) = keygen::p256_key()?;
         let keys = rules.map(|rule| {
             let name = rule.name.clone();
@@ -71,11 +68,7 @@ impl Backup {
     }
 }
 
-fn certificate(
-    signing: &p256::ecdsa::SigningKey,
-    key: &PrivateKey,
-    now: u64,
-) -> Result<Vec<u8>, Failure> {
+fn certificate(signing: &p256::ecdsa::SigningKey, key: &PrivateKey, now: u64) -> Result<Vec<u8>, Failure> {
     let failed = |error: CertificateError| Failure::refused(error.to_string());
     let draft = root_key(key)?.draft(now).map_err(failed)?;
     let signature: p256::ecdsa::Signature = signing
@@ -90,10 +83,7 @@ fn root_key(key: &PrivateKey) -> Result<RootKey, Failure> {
     let PrivateKey::Ec { point, .. } = key else {
         return Err(wrong());
     };
-    let coordinates = point
-        .split_first()
-        .and_then(|(_, rest)| rest.split_at_checked(32))
-        .ok_or_else(wrong)?;
+    let coordinates = point.split_first().and_then(|(_, rest)| rest.split_at_checked(32)).ok_or_else(wrong)?;
     let (Ok(x), Ok(y)) = (coordinates.0.try_into(), coordinates.1.try_into()) else {
         return Err(wrong());
     };

@@ -38,11 +38,7 @@ impl ConfigFile {
 /// Opens the HSM for a command: with one session, and enough time to generate keys.
 async fn open(config: &Config) -> Result<Arc<Hsm>, Failure> {
     state_dir::create(&config.state_dir)?;
-    let module = Module {
-        sessions: 1,
-        deadline: CREATE_MAX,
-        ..config.module.clone()
-    };
+    let module = Module { sessions: 1, deadline: CREATE_MAX, ..config.module.clone() };
     Ok(Hsm::start(module, &config.state_dir, Arc::default(), false).await?)
 }
 
@@ -51,11 +47,8 @@ async fn require_empty(hsm: &Arc<Hsm>) -> Result<(), Failure> {
     let inventory = inspect(hsm).await?;
     match inventory.keys.first() {
         None => Ok(()),
-        Some(key) => Err(
-            Failure::refused(format!("the PKCS#11 token already has `{}`", key.label)).hint(
-                "this command is for empty PKCS#11 tokens; `hsm-gateway add-key` creates the key of a new [[key]]",
-            ),
-        ),
+        Some(key) => Err(Failure::refused(format!("the PKCS#11 token already has `{}`", key.label))
+            .hint("this command is for empty PKCS#11 tokens; `hsm-gateway add-key` creates the key of a new [[key]]")),
     }
 }
 

@@ -99,12 +99,7 @@ pub struct Module {
 
 impl std::fmt::Debug for Module {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(
-            f,
-            "Module({}, token {:?}, ..)",
-            self.path.display(),
-            self.token
-        )
+        write!(f, "Module({}, token {:?}, ..)", self.path.display(), self.token)
     }
 }
 
@@ -129,27 +124,20 @@ impl Config {
     /// Reads the file. Paths in it are relative to its directory.
     pub fn read(path: &Path) -> Result<Self, Failure> {
         let text = read_text(path, FILE_BYTES_MAX).map_err(|failure| {
-            failure
-                .hint("`--config FILE` names the file; docs/hsm/install.md has one to start from")
+            failure.hint("`--config FILE` names the file; docs/hsm/install.md has one to start from")
         })?;
         let mut file: File = toml::from_str(&text).map_err(|error| {
             let position = error.span().map(|span| Position::of(&text, span.start));
             let position = position.map(|it| format!(":{it}"));
             // Only the message: the rest of this error quotes lines of the file.
-            Failure::usage(format!(
-                "{}{}: {}",
-                path.display(),
-                position.unwrap_or_default(),
-                error.message()
-            ))
+            Failure::usage(format!("{}{}: {}", path.display(), position.unwrap_or_default(), error.message()))
         })?;
         let base = path.parent().unwrap_or(Path::new(""));
         let wrong = |message: String| Failure::usage(format!("{}: {message}", path.display()));
         let (groups, keys) = (mem::take(&mut file.group), mem::take(&mut file.key));
-        let rules = Rules::new(groups, keys, mem::take(&mut file.credential))
-            .map_err(|error| wrong(error.to_string()))?;
-        let admins = Admins::new(mem::take(&mut file.admin), &rules)
-            .map_err(|error| wrong(error.to_string()))?;
+        let rules =
+            Rules::new(groups, keys, mem::take(&mut file.credential)).map_err(|error| wrong(error.to_string()))?;
+        let admins = Admins::new(mem::take(&mut file.admin), &rules).map_err(|error| wrong(error.to_string()))?;
         check(&file, &rules, &admins).map_err(|(message, hint)| {
             let failure = wrong(message);
             match hint {
@@ -181,11 +169,7 @@ impl Config {
 ///
 /// # Errors
 /// What is wrong, and what to do about it.
-fn check(
-    file: &File,
-    rules: &Rules,
-    admins: &Admins,
-) -> Result<(), (String, Option<&'static str>)> {
+fn check(file: &File, rules: &Rules, admins: &Admins) -> Result<(), (String, Option<&'static str>)> {
     if file.admin_listen.is_some() == admins.is_empty() {
         let text = "`admin_listen` and [[admin]] require each other";
         return Err((text.to_owned(), None));
@@ -201,11 +185,9 @@ fn check(
         let hint = "set `client_roots` in [tls]";
         return Err((text.to_owned(), Some(hint)));
     }
-    for (name, address) in [
-        ("listen", Some(file.listen)),
-        ("admin_listen", file.admin_listen),
-        ("metrics_listen", file.metrics_listen),
-    ] {
+    for (name, address) in
+        [("listen", Some(file.listen)), ("admin_listen", file.admin_listen), ("metrics_listen", file.metrics_listen)]
+    {
         if let Some(address) = address.filter(|it| file.development && !it.ip().is_loopback()) {
             let text = format!("`development` allows loopback only, but `{name}` is {address}");
             return Err((text, None));
@@ -237,11 +219,7 @@ fn is_public(address: IpAddr) -> bool {
     }
 }
 
-fn module(
-    file: ModuleFile,
-    base: &Path,
-    wrong: impl Fn(String) -> Failure,
-) -> Result<Module, Failure> {
+fn module(file: ModuleFile, base: &Path, wrong: impl Fn(String) -> Failure) -> Result<Module, Failure> {
     if !(1..=SESSIONS_MAX).contains(&file.sessions) {
         return Err(wrong(format!("`sessions` must be 1 to {SESSIONS_MAX}")));
     }
@@ -253,10 +231,9 @@ fn module(
     }
     let pin = match (file.pin_file, &file.pin_variable) {
         (Some(path), None) => read_secret(&base.join(path), FILE_BYTES_MAX)?,
-        (None, Some(name)) => Zeroizing::new(
-            std::env::var(name)
-                .map_err(|_| wrong(format!("environment variable {name} is not set")))?,
-        ),
+        (None, Some(name)) => {
+            Zeroizing::new(std::env::var(name).map_err(|_| wrong(format!("environment variable {name} is not set")))?)
+        }
         _ => {
             let text = "[module] needs exactly one of `pin_file` and `pin_variable`";
             return Err(wrong(text.to_owned()));

@@ -5,17 +5,7 @@ use vouchsafe_gateway::{Refusal, claimed_decision_id};
 use vouchsafe_json::{Json, JsonObject};
 
 /// Members of requests that are not secret.
-const NAMES: [&str; 9] = [
-    "act",
-    "algorithm",
-    "epoch_start",
-    "from",
-    "generation",
-    "group",
-    "key",
-    "share",
-    "version",
-];
+const NAMES: [&str; 9] = ["act", "algorithm", "epoch_start", "from", "generation", "group", "key", "share", "version"];
 /// Longest text of a member; longer ones are truncated. Valid names are shorter.
 const TEXT_CHARS_MAX: usize = 64;
 
@@ -48,9 +38,7 @@ pub fn extract(body: &[u8]) -> Details {
     let named = NAMES.iter().filter_map(|name| Some((*name, value(name)?)));
     let input = object.get("signing_input").and_then(Json::as_text);
     let decision = input.and_then(claimed_decision_id);
-    named
-        .chain(decision.map(|id| ("decision_id", id.into())))
-        .collect()
+    named.chain(decision.map(|id| ("decision_id", id.into()))).collect()
 }
 
 #[cfg(test)]
@@ -62,10 +50,8 @@ mod tests {
 
     #[track_caller]
     fn check(body: &Value, expected: Value) {
-        let found: serde_json::Map<_, _> = extract(body.to_string().as_bytes())
-            .into_iter()
-            .map(|(name, value)| (name.to_owned(), value))
-            .collect();
+        let found: serde_json::Map<_, _> =
+            extract(body.to_string().as_bytes()).into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
         assert_eq!(Value::Object(found), expected);
     }
 
@@ -73,10 +59,7 @@ mod tests {
     fn extracts_names_and_numbers_and_truncates() {
         let seed = json!({ "group": "default", "generation": 1, "algorithm": "ES256", "epoch_start": 3600 });
         check(&seed, seed.clone());
-        check(
-            &json!({ "key": "k".repeat(65) }),
-            json!({ "key": "k".repeat(64) }),
-        );
+        check(&json!({ "key": "k".repeat(65) }), json!({ "key": "k".repeat(64) }));
         check(&json!({ "key": ["deploy"], "secret": "s" }), json!({}));
         check(&json!([]), json!({}));
     }
@@ -85,10 +68,7 @@ mod tests {
     fn extracts_only_decision_id_of_a_token() {
         let payload = URL_SAFE_NO_PAD.encode(r#"{"jti":"a1","sub":"somebody"}"#);
         let sign = |input: String| json!({ "key": "deploy", "signing_input": input });
-        check(
-            &sign(format!("e30.{payload}")),
-            json!({ "key": "deploy", "decision_id": "a1" }),
-        );
+        check(&sign(format!("e30.{payload}")), json!({ "key": "deploy", "decision_id": "a1" }));
         check(&sign("e30.e30".to_owned()), json!({ "key": "deploy" }));
         check(&sign(payload), json!({ "key": "deploy" }));
     }

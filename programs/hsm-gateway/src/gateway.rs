@@ -73,8 +73,8 @@ impl Gateway {
         let lock = state_dir::lock(&config.state_dir)?;
         let metrics = Arc::new(Metrics::default());
         let path = config.state_dir.join("gateway.log");
-        let log = Log::open(&path, config.log_sync, Arc::clone(&metrics))
-            .map_err(|error| Failure::state(&path, error))?;
+        let log =
+            Log::open(&path, config.log_sync, Arc::clone(&metrics)).map_err(|error| Failure::state(&path, error))?;
         let hsm = Hsm::start(config.module, &config.state_dir, Arc::clone(&metrics), true).await?;
         hsm.pin_root().await?;
         let (inventory, states) = States::first(&config.rules, &hsm).await?;
@@ -109,14 +109,9 @@ impl Gateway {
             _lock: lock,
             metrics,
         });
-        let line = Line::new("start", gateway.clock.now().0)
-            .with("generation", generation)
-            .with("serial", inventory.serial);
-        gateway
-            .log
-            .write(Quota::Gateway, line)
-            .await
-            .map_err(|error| Failure::state(&path, error))?;
+        let line =
+            Line::new("start", gateway.clock.now().0).with("generation", generation).with("serial", inventory.serial);
+        gateway.log.write(Quota::Gateway, line).await.map_err(|error| Failure::state(&path, error))?;
         gateway.report_duplicates(&States::none()).await;
         gateway.record_lifetimes().await?;
         gateway.derive_epochs().await?;
@@ -149,9 +144,7 @@ impl Gateway {
     }
 
     fn version_stats(&self) -> MutexGuard<'_, VersionStats> {
-        self.version_stats
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.version_stats.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn rates(&self) -> MutexGuard<'_, Rates> {

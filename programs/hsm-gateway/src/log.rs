@@ -87,12 +87,7 @@ impl Log {
     /// Opens `path` for appending, readable only by its owner.
     pub fn open(path: &Path, sync: bool, metrics: Arc<Metrics>) -> std::io::Result<Self> {
         let (file, torn) = open(path)?;
-        let writer = Writer {
-            file,
-            torn,
-            sync,
-            metrics,
-        };
+        let writer = Writer { file, torn, sync, metrics };
         let path = path.to_path_buf();
         Self::start(writer, move || open(&path))
     }
@@ -108,11 +103,7 @@ impl Log {
         std::thread::Builder::new()
             .name("log".to_owned())
             .spawn(move || run_writer(&mut writer, &open, &receiver, &writer_failing))?;
-        Ok(Self {
-            requests,
-            quotas: Mutex::default(),
-            failing,
-        })
+        Ok(Self { requests, quotas: Mutex::default(), failing })
     }
 
     /// Appends `line`; on success it is on disk.
@@ -134,9 +125,7 @@ impl Log {
     fn acquire(&self, quota: Quota) -> std::io::Result<OwnedSemaphorePermit> {
         let permits = {
             let mut quotas = self.quotas.lock().unwrap_or_else(PoisonError::into_inner);
-            let permits = quotas
-                .entry(quota)
-                .or_insert_with(|| Arc::new(Semaphore::new(LINES_PER_QUOTA_MAX)));
+            let permits = quotas.entry(quota).or_insert_with(|| Arc::new(Semaphore::new(LINES_PER_QUOTA_MAX)));
             Arc::clone(permits)
         };
         permits.try_acquire_owned().map_err(|_| {
@@ -147,14 +136,8 @@ impl Log {
 
     async fn submit(&self, text: String, permit: OwnedSemaphorePermit) -> std::io::Result<()> {
         let (done, outcome) = oneshot::channel();
-        let line = PendingLine {
-            text,
-            done,
-            _permit: permit,
-        };
-        self.requests
-            .send(Request::Write(line))
-            .map_err(|_| writer_gone())?;
+        let line = PendingLine { text, done, _permit: permit };
+        self.requests.send(Request::Write(line)).map_err(|_| writer_gone())?;
         within_write_max(outcome).await
     }
 
@@ -166,9 +149,7 @@ impl Log {
     /// Reopens the file by its path, in case it was moved away.
     pub async fn reopen(&self) -> std::io::Result<()> {
         let (done, outcome) = oneshot::channel();
-        self.requests
-            .send(Request::Reopen(done))
-            .map_err(|_| writer_gone())?;
+        self.requests.send(Request::Reopen(done)).map_err(|_| writer_gone())?;
         within_write_max(outcome).await
     }
 }
@@ -186,12 +167,7 @@ async fn within_write_max(outcome: oneshot::Receiver<std::io::Result<()>>) -> st
 
 /// Opens the file; also returns whether its last line is incomplete, because the machine crashed while it was written.
 fn open(path: &Path) -> std::io::Result<(File, bool)> {
-    let mut file = OpenOptions::new()
-        .read(true)
-        .append(true)
-        .create(true)
-        .mode(0o600)
-        .open(path)?;
+    let mut file = OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(path)?;
     let torn = match file.seek(SeekFrom::End(-1)) {
         Ok(_) => {
             let mut last = [0];
@@ -286,8 +262,7 @@ fn run_writer<D: Disk>(
                 failing.store(outcome.is_err(), Relaxed);
                 for line in lines {
                     let outcome = outcome.as_ref().map(drop);
-                    let outcome =
-                        outcome.map_err(|it| std::io::Error::new(it.kind(), it.to_string()));
+                    let outcome = outcome.map_err(|it| std::io::Error::new(it.kind(), it.to_string()));
                     // The caller may be gone; the line stays.
                     drop(line.done.send(outcome));
                 }

@@ -4,14 +4,8 @@
 //! while the gateway keeps running. `crates/gateway` decides what is allowed; this program does the I/O: module, files,
 //! network.
 
-#![cfg_attr(
-    test,
-    allow(clippy::arithmetic_side_effects, reason = "tests may panic")
-)]
-#![allow(
-    rustdoc::broken_intra_doc_links,
-    reason = "help texts name sections such as [[key]]"
-)]
+#![cfg_attr(test, allow(clippy::arithmetic_side_effects, reason = "tests may panic"))]
+#![allow(rustdoc::broken_intra_doc_links, reason = "help texts name sections such as [[key]]")]
 
 // Output macros that don't panic when a pipe is closed, for all modules.
 #[macro_use]
@@ -84,10 +78,7 @@ fn main() -> ExitCode {
 /// Disables core dumps, since seeds and PINs are in the memory of gateway and worker. Ignored if the kernel refuses.
 fn disable_core_dumps() {
     use rustix::process::{Resource, Rlimit, setrlimit};
-    let none = Rlimit {
-        current: Some(0),
-        maximum: Some(0),
-    };
+    let none = Rlimit { current: Some(0), maximum: Some(0) };
     setrlimit(Resource::Core, none).unwrap_or_default();
 }
 

@@ -33,10 +33,7 @@ impl Metrics {
             ("hsm_gateway_worker_starts_total", &self.worker_starts),
             ("hsm_gateway_seeds_total", &self.seeds),
             ("hsm_gateway_signatures_total", &self.signatures),
-            (
-                "hsm_gateway_signatures_withheld_total",
-                &self.signatures_withheld,
-            ),
+            ("hsm_gateway_signatures_withheld_total", &self.signatures_withheld),
             ("hsm_gateway_log_lines_total", &self.log_lines),
             ("hsm_gateway_log_syncs_total", &self.log_syncs),
         ] {
@@ -64,11 +61,9 @@ mod tests {
         metrics.count_refusal("seed.window");
         metrics.count_refusal("seed.window");
         let text = metrics.render(&[("hsm_gateway_up", 1)]);
-        for line in [
-            "hsm_gateway_seeds_total 2",
-            "hsm_gateway_refusals_total{slug=\"seed.window\"} 2",
-            "hsm_gateway_up 1",
-        ] {
+        for line in
+            ["hsm_gateway_seeds_total 2", "hsm_gateway_refusals_total{slug=\"seed.window\"} 2", "hsm_gateway_up 1"]
+        {
             assert!(text.lines().any(|it| it == line), "{text}");
         }
     }

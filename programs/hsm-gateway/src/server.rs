@@ -24,11 +24,8 @@ use tokio_rustls::TlsAcceptor;
 use vouchsafe_gateway::CertificateDigest;
 use vouchsafe_serve::{CONNECTIONS_MAX, Drain, Limits, linger, serve_connection};
 
-const LIMITS: Limits = Limits {
-    connections_max: CONNECTIONS_MAX,
-    header_bytes_max: 16 * 1024,
-    drain_max: Duration::from_secs(5),
-};
+const LIMITS: Limits =
+    Limits { connections_max: CONNECTIONS_MAX, header_bytes_max: 16 * 1024, drain_max: Duration::from_secs(5) };
 /// Longest time that a TLS handshake may take.
 const HANDSHAKE_MAX: Duration = Duration::from_secs(5);
 
@@ -63,18 +60,9 @@ pub async fn serve(
 /// The gateway, and the side that a connection belongs to.
 type Served = (Arc<Gateway>, Side);
 
-async fn handle(
-    served: Served,
-    stream: TcpStream,
-    address: IpAddr,
-    tls: Option<TlsAcceptor>,
-    drain: Drain,
-) {
+async fn handle(served: Served, stream: TcpStream, address: IpAddr, tls: Option<TlsAcceptor>, drain: Drain) {
     let stream = QuickAck::new(stream);
-    let mut peer = Peer {
-        address,
-        certificate: None,
-    };
+    let mut peer = Peer { address, certificate: None };
     match tls {
         None => serve_requests(served, peer, stream, drain).await,
         Some(tls) => {

@@ -7,8 +7,7 @@ use vouchsafe_cli::{Failure, files};
 pub fn create(path: &Path) -> Result<(), Failure> {
     files::create_private_directory(path).map_err(|error| Failure::state(path, error))?;
     files::make_private(path).map_err(|error| {
-        Failure::state(path, error)
-            .hint("other users can access `state_dir`: it must belong to the gateway's user")
+        Failure::state(path, error).hint("other users can access `state_dir`: it must belong to the gateway's user")
     })
 }
 
@@ -16,19 +15,13 @@ pub fn create(path: &Path) -> Result<(), Failure> {
 pub fn lock(path: &Path) -> Result<std::fs::File, Failure> {
     let path = path.join("lock");
     let fail = |error: std::io::Error| Failure::state(&path, error);
-    let file = std::fs::File::options()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(&path)
-        .map_err(fail)?;
+    let file = std::fs::File::options().create(true).truncate(false).write(true).open(&path).map_err(fail)?;
     match file.try_lock() {
         Ok(()) => Ok(file),
-        Err(std::fs::TryLockError::WouldBlock) => Err(Failure::state(
-            &path,
-            "another gateway is using this `state_dir`",
-        )
-        .hint("give each gateway its own `state_dir`")),
+        Err(std::fs::TryLockError::WouldBlock) => {
+            Err(Failure::state(&path, "another gateway is using this `state_dir`")
+                .hint("give each gateway its own `state_dir`"))
+        }
         Err(std::fs::TryLockError::Error(error)) => Err(fail(error)),
     }
 }

@@ -8,4 +8,3 @@ pub mod probe;
 pub mod serve;
 pub mod token;
 pub mod verify;
-

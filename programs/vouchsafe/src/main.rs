@@ -7,10 +7,7 @@
     clippy::indexing_slicing,
     reason = "a panic ends one connection or one command, and overflow is checked"
 )]
-#![allow(
-    rustdoc::broken_intra_doc_links,
-    reason = "help texts name sections such as [[key]]"
-)]
+#![allow(rustdoc::broken_intra_doc_links, reason = "help texts name sections such as [[key]]")]
 
 // Output macros that don't panic when a pipe is closed, for all modules.
 #[macro_use]

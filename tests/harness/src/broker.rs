@@ -22,11 +22,7 @@ const ROOT: &str = "dGVzdHMtdGVzdHMtdGVzdHMtdGVzdHMtdGVzdHMtdGU";
 
 /// The repository's root.
 pub fn repository() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .ancestors()
-        .nth(2)
-        .expect("a repository")
-        .to_path_buf()
+    Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).expect("a repository").to_path_buf()
 }
 
 /// `target/debug`, or the folder of the profile of this executable.
@@ -47,13 +43,8 @@ pub fn target_folder() -> PathBuf {
 }
 
 fn binary() -> PathBuf {
-    let path = std::env::var_os("VOUCHSAFE_BIN")
-        .map_or_else(|| profile_folder().join("vouchsafe"), PathBuf::from);
-    assert!(
-        path.is_file(),
-        "{} is missing: build it with `scripts/build-components && cargo build`",
-        path.display()
-    );
+    let path = std::env::var_os("VOUCHSAFE_BIN").map_or_else(|| profile_folder().join("vouchsafe"), PathBuf::from);
+    assert!(path.is_file(), "{} is missing: build it with `scripts/build-components && cargo build`", path.display());
     path
 }
 
@@ -64,9 +55,7 @@ impl Folder {
     pub fn new() -> Arc<Self> {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let path = target_folder()
-            .join("tmp")
-            .join(format!("it-{}-{number}", std::process::id()));
+        let path = target_folder().join("tmp").join(format!("it-{}-{number}", std::process::id()));
         std::fs::create_dir_all(&path).expect("a folder");
         Arc::new(Self(path))
     }
@@ -117,17 +106,12 @@ impl Setup {
     pub fn of(manifest: &str, issuers: &[IssuerFile], origins: &[String]) -> Self {
         let setup = Self::without_bundle(&repository(), manifest, origins);
         bundle::write(&setup.folder.join("policies"), &repository(), issuers);
-        setup
-            .variable("signer_audiences", SIGNER_AUDIENCES)
-            .variable("signer_lifetime_max", "1140")
+        setup.variable("signer_audiences", SIGNER_AUDIENCES).variable("signer_lifetime_max", "1140")
     }
 
     /// The application of `manifest` in a checkout, with `origins` as allowed outbound hosts and without a bundle.
     pub fn without_bundle(checkout: &Path, manifest: &str, origins: &[String]) -> Self {
-        let hosts: Vec<_> = origins
-            .iter()
-            .map(|origin| format!("\"{origin}\""))
-            .collect();
+        let hosts: Vec<_> = origins.iter().map(|origin| format!("\"{origin}\"")).collect();
         let hosts = hosts.join(", ");
         let text = std::fs::read_to_string(checkout.join(manifest)).expect("the manifest");
         let lines = text.lines().map(|line| match line.split_once(" = ") {
@@ -146,10 +130,7 @@ impl Setup {
     #[must_use]
     pub fn mount(self, source: &Path, destination: &str) -> Self {
         let text = std::fs::read_to_string(&self.manifest).expect("the manifest");
-        let mount = format!(
-            "files = [{{ source = \"{}\", destination = \"{destination}\" }}, ",
-            source.display()
-        );
+        let mount = format!("files = [{{ source = \"{}\", destination = \"{destination}\" }}, ", source.display());
         assert!(text.contains("files = ["), "{text}");
         std::fs::write(&self.manifest, text.replace("files = [", &mount)).expect("a manifest");
         self
@@ -222,23 +203,15 @@ impl Setup {
     #[must_use]
     pub fn from_script(mut self, command: &[&str], script: &str) -> Self {
         let script = ["sh", "-ec", script, "sh"];
-        self.wrapper = command
-            .iter()
-            .chain(&script)
-            .map(|word| (*word).to_owned())
-            .collect();
+        self.wrapper = command.iter().chain(&script).map(|word| (*word).to_owned()).collect();
         self
     }
 
     /// The database of its brokers.
     pub fn database(&self) -> PathBuf {
         let state = self.folder.join("state");
-        let files = std::fs::read_dir(&state)
-            .expect("a state folder")
-            .flatten()
-            .map(|entry| entry.path());
-        let mut files =
-            files.filter(|path| path.extension().is_some_and(|extension| extension == "db"));
+        let files = std::fs::read_dir(&state).expect("a state folder").flatten().map(|entry| entry.path());
+        let mut files = files.filter(|path| path.extension().is_some_and(|extension| extension == "db"));
         let (database, more) = (files.next(), files.next());
         assert!(more.is_none(), "two databases in {}", state.display());
         database.expect("a database")
@@ -254,9 +227,7 @@ impl Setup {
                 command.env_remove(name);
             }
         }
-        command
-            .args(["serve", "--listen", &self.listen, "--manifest"])
-            .arg(&self.manifest);
+        command.args(["serve", "--listen", &self.listen, "--manifest"]).arg(&self.manifest);
         command.arg("--state-dir").arg(self.folder.join("state"));
         for (name, value) in &self.variables {
             command.arg("--variable").arg(format!("{name}={value}"));
@@ -267,17 +238,10 @@ impl Setup {
 
     /// Starts a broker with its log at `log`. Returns the process, and its address or the line that it printed instead.
     pub fn spawn(&self, log: impl Into<Stdio>) -> (Child, Result<String, String>) {
-        let mut child = self
-            .command()
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(log)
-            .spawn()
-            .expect("the broker starts");
+        let mut child =
+            self.command().stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log).spawn().expect("the broker starts");
         let mut line = String::new();
-        BufReader::new(child.stdout.take().expect("piped"))
-            .read_line(&mut line)
-            .expect("a line");
+        BufReader::new(child.stdout.take().expect("piped")).read_line(&mut line).expect("a line");
         let address = line.trim().strip_prefix("listening on http://");
         let address = address.map(str::to_owned).ok_or(line);
         (child, address)
@@ -300,12 +264,7 @@ impl Setup {
             let log = log.rest().join("\n");
             format!("not ready: {line:?}, {status:?}\n{log}")
         })?;
-        Ok(Broker {
-            address,
-            child: Mutex::new(child),
-            log,
-            _folder: Arc::clone(&self.folder),
-        })
+        Ok(Broker { address, child: Mutex::new(child), log, _folder: Arc::clone(&self.folder) })
     }
 }
 
@@ -334,10 +293,7 @@ impl Log {
                 }
             }
         });
-        Self {
-            lines: Mutex::new(lines),
-            strange,
-        }
+        Self { lines: Mutex::new(lines), strange }
     }
 
     fn line(&self, route: &str) -> Value {
@@ -348,9 +304,7 @@ impl Log {
         let received = self.lines.lock().expect("unpoisoned");
         let mut lines = Vec::new();
         loop {
-            let line = received
-                .recv_timeout(LINE_MAX)
-                .unwrap_or_else(|_| panic!("no log line for route `{route}`"));
+            let line = received.recv_timeout(LINE_MAX).unwrap_or_else(|_| panic!("no log line for route `{route}`"));
             let line: Value = serde_json::from_str(&line).unwrap_or_default();
             let is_last = line["route"] == route;
             lines.push(line);
@@ -364,9 +318,7 @@ impl Log {
         let lines = self.lines.lock().expect("unpoisoned");
         let mut printed = Vec::new();
         loop {
-            let line = lines
-                .recv_timeout(LINE_MAX)
-                .unwrap_or_else(|_| panic!("no log line for route `{route}`"));
+            let line = lines.recv_timeout(LINE_MAX).unwrap_or_else(|_| panic!("no log line for route `{route}`"));
             match serde_json::from_str::<Value>(&line) {
                 Ok(line) if line["route"] == route => return printed,
                 Ok(_) => {}

@@ -30,28 +30,16 @@ const AUDIENCES: [(&str, &str, &str); 9] = [
     ("api", API, "scopes = [\"read\", \"write\"]\n"),
     ("beyond", BEYOND, ""),
     ("bounded", BOUNDED, "replay = \"bounded(5)\"\n"),
-    (
-        "deploy",
-        DEPLOY,
-        "claims = [\"ref\", \"repository\"]\nreplay = \"single-use\"\n",
-    ),
+    ("deploy", DEPLOY, "claims = [\"ref\", \"repository\"]\nreplay = \"single-use\"\n"),
     ("eddsa", EDDSA, "algorithm = \"EdDSA\"\n"),
     ("hsm", HSM, "tier = \"hsm\"\nalgorithm = \"RS256\"\n"),
-    (
-        "hsm-eddsa",
-        HSM_EDDSA,
-        "tier = \"hsm\"\nalgorithm = \"EdDSA\"\n",
-    ),
+    ("hsm-eddsa", HSM_EDDSA, "tier = \"hsm\"\nalgorithm = \"EdDSA\"\n"),
     (
         "hsm-es256",
         HSM_ES256,
         "tier = \"hsm\"\nalgorithm = \"ES256\"\nclaims = [\"ref\", \"repository\"]\nscopes = [\"read\", \"write\"]\n",
     ),
-    (
-        "long",
-        LONG,
-        "default_lifetime = \"19m\"\nmax_lifetime = \"19m\"\noutlive_subject = true\n",
-    ),
+    ("long", LONG, "default_lifetime = \"19m\"\nmax_lifetime = \"19m\"\noutlive_subject = true\n"),
 ];
 
 /// An issuer file: its name, its URL, and further lines.
@@ -65,12 +53,7 @@ pub struct IssuerFile {
 
 impl IssuerFile {
     pub fn new(name: &str, url: impl Into<String>, more: impl Into<String>) -> Self {
-        Self {
-            name: name.to_owned(),
-            url: url.into(),
-            more: more.into(),
-            provider: "github",
-        }
+        Self { name: name.to_owned(), url: url.into(), more: more.into(), provider: "github" }
     }
 
     #[must_use]
@@ -87,30 +70,16 @@ pub fn write(folder: &Path, repository: &Path, issuers: &[IssuerFile]) {
         std::fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
         std::fs::write(path, text).expect("a file");
     };
-    put(
-        "bundle.toml".into(),
-        "name = \"tests\"\nversion = \"1\"\n".into(),
-    );
-    let schema = std::fs::read_to_string(repository.join("policies/schema.cedarschema"))
-        .expect("the schema");
+    put("bundle.toml".into(), "name = \"tests\"\nversion = \"1\"\n".into());
+    let schema = std::fs::read_to_string(repository.join("policies/schema.cedarschema")).expect("the schema");
     put("schema.cedarschema".into(), schema);
-    for IssuerFile {
-        name,
-        url,
-        more,
-        provider,
-    } in issuers
-    {
-        let text = format!(
-            "issuer = \"{url}\"\nprovider = \"{provider}\"\ndevelopment = true\nreplay = \"allow\"\n{more}"
-        );
+    for IssuerFile { name, url, more, provider } in issuers {
+        let text =
+            format!("issuer = \"{url}\"\nprovider = \"{provider}\"\ndevelopment = true\nreplay = \"allow\"\n{more}");
         put(format!("issuers/{name}.toml"), text);
     }
     for (name, id, more) in AUDIENCES {
-        put(
-            format!("audiences/{name}.toml"),
-            format!("id = \"{id}\"\n{more}"),
-        );
+        put(format!("audiences/{name}.toml"), format!("id = \"{id}\"\n{more}"));
     }
     for IssuerFile { name, provider, .. } in issuers {
         if let Some(rule) = provider_rule(name, provider) {
@@ -119,10 +88,7 @@ pub fn write(folder: &Path, repository: &Path, issuers: &[IssuerFile]) {
     }
     // A policy that names a missing issuer would keep the bundle from loading.
     if issuers.iter().any(|issuer| issuer.name == "main") {
-        put(
-            "rules/main.cedar".into(),
-            AUDIENCES.map(|(name, id, _)| rule(name, id)).concat(),
-        );
+        put("rules/main.cedar".into(), AUDIENCES.map(|(name, id, _)| rule(name, id)).concat());
     }
 }
 
@@ -154,14 +120,8 @@ fn provider_rule(issuer: &str, provider: &str) -> Option<String> {
              principal.vcs_origin == \"github.com/a/b\" && \
              principal has ssh_rerun && !principal.ssh_rerun",
         ),
-        "google" => (
-            "Google::ServiceAccount",
-            "principal.unique_id == \"1109872942\"",
-        ),
-        "spiffe" => (
-            "Spiffe::Workload",
-            "principal.path == \"/ns/prod/sa/payments\"",
-        ),
+        "google" => ("Google::ServiceAccount", "principal.unique_id == \"1109872942\""),
+        "spiffe" => ("Spiffe::Workload", "principal.path == \"/ns/prod/sa/payments\""),
         "terraform" => (
             "Terraform::Run",
             "principal.terraform_workspace_id == \"ws-1\" && \

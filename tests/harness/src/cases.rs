@@ -24,11 +24,7 @@ impl Fixture {
         let issuer = Issuer::start([("main", Script::honest()), ("other", Script::honest())]);
         let canary = Issuer::start([("keys", Script::honest())]);
         let broker = Setup::broker(&issuer.files(), &[issuer.origin(), canary.origin()]).start();
-        Self {
-            broker,
-            issuer,
-            canary,
-        }
+        Self { broker, issuer, canary }
     }
 
     /// Claims of `main` that are valid now.
@@ -48,19 +44,9 @@ impl Fixture {
     /// Runs every case and reports all failures together.
     pub fn run(&self, cases: Vec<TokenCase>) {
         let failures: Vec<_> = cases.iter().filter_map(|case| case.failure(self)).collect();
-        assert!(
-            failures.is_empty(),
-            "{} of {} cases:\n{}",
-            failures.len(),
-            cases.len(),
-            failures.join("\n")
-        );
+        assert!(failures.is_empty(), "{} of {} cases:\n{}", failures.len(), cases.len(), failures.join("\n"));
         self.broker.assert_healthy();
-        assert_eq!(
-            self.canary.fetches_total(),
-            0,
-            "a token made the broker fetch something"
-        );
+        assert_eq!(self.canary.fetches_total(), 0, "a token made the broker fetch something");
     }
 }
 
@@ -76,19 +62,9 @@ pub struct TokenCase {
 }
 
 /// A case whose token doesn't depend on the time at which it is presented.
-pub fn case(
-    name: impl Into<String>,
-    want: Want,
-    make: impl Fn(&Fixture) -> String + 'static,
-) -> TokenCase {
+pub fn case(name: impl Into<String>, want: Want, make: impl Fn(&Fixture) -> String + 'static) -> TokenCase {
     let make: Make = Box::new(move |fixture, _| make(fixture));
-    TokenCase {
-        name: name.into(),
-        want,
-        audience: None,
-        exact_clock: false,
-        make,
-    }
+    TokenCase { name: name.into(), want, audience: None, exact_clock: false, make }
 }
 
 /// A case of valid claims with one change, signed correctly; `now` is the second in which the token is judged.
@@ -102,13 +78,7 @@ pub fn claims_case(
         change(&mut claims, fixture, now);
         jwt::mint("RS256", &claims)
     });
-    TokenCase {
-        name: name.into(),
-        want,
-        audience: None,
-        exact_clock: true,
-        make,
-    }
+    TokenCase { name: name.into(), want, audience: None, exact_clock: true, make }
 }
 
 impl TokenCase {
@@ -124,9 +94,7 @@ impl TokenCase {
             let before = now();
             let token = (self.make)(fixture, before);
             let form = Form::of(&token);
-            let form = self
-                .audience
-                .map_or(form.clone(), |audience| form.set("audience", audience));
+            let form = self.audience.map_or(form.clone(), |audience| form.set("audience", audience));
             let outcome = check(&fixture.broker, &form.request(), &token, self.want);
             // The outcome counts only if broker and test saw the same second, so that both sides of a limit are exact
             // on any machine.

@@ -19,17 +19,9 @@ pub struct Form(Vec<(String, String)>);
 impl Form {
     /// The minimal request for a token for [`API`].
     pub fn of(token: &str) -> Self {
-        let pairs = [
-            ("grant_type", GRANT),
-            ("subject_token_type", TYPE_JWT),
-            ("audience", API),
-            ("subject_token", token),
-        ];
-        Self(
-            pairs
-                .map(|(name, value)| (name.to_owned(), value.to_owned()))
-                .to_vec(),
-        )
+        let pairs =
+            [("grant_type", GRANT), ("subject_token_type", TYPE_JWT), ("audience", API), ("subject_token", token)];
+        Self(pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec())
     }
 
     /// Adds a parameter, which may repeat an existing one.
@@ -52,11 +44,8 @@ impl Form {
     }
 
     pub fn body(&self) -> String {
-        let pairs: Vec<_> = self
-            .0
-            .iter()
-            .map(|(name, value)| format!("{}={}", encoded(name), encoded(value)))
-            .collect();
+        let pairs: Vec<_> =
+            self.0.iter().map(|(name, value)| format!("{}={}", encoded(name), encoded(value))).collect();
         pairs.join("&")
     }
 
@@ -68,9 +57,7 @@ impl Form {
 fn encoded(text: &str) -> String {
     text.bytes()
         .map(|byte| match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' => {
-                char::from(byte).to_string()
-            }
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' => char::from(byte).to_string(),
             _ => format!("%{byte:02X}"),
         })
         .collect()
@@ -80,11 +67,7 @@ fn encoded(text: &str) -> String {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Want {
     Issued,
-    Refused {
-        status: u16,
-        error: &'static str,
-        slug: &'static str,
-    },
+    Refused { status: u16, error: &'static str, slug: &'static str },
 }
 
 impl Want {
@@ -102,11 +85,7 @@ pub const fn bad(slug: &'static str) -> Want {
 }
 
 pub const fn refused(status: u16, error: &'static str, slug: &'static str) -> Want {
-    Want::Refused {
-        status,
-        error,
-        slug,
-    }
+    Want::Refused { status, error, slug }
 }
 
 pub const fn unavailable(slug: &'static str) -> Want {
@@ -119,12 +98,7 @@ const STORE_TRIES_MAX: usize = 5;
 
 /// Sends `request` to a broker that nobody else uses, and compares response and log line with `want`. The subject
 /// token, `secret`, must appear in neither.
-pub fn check(
-    broker: &Broker,
-    request: &Request,
-    secret: &str,
-    want: Want,
-) -> Result<Response, String> {
+pub fn check(broker: &Broker, request: &Request, secret: &str, want: Want) -> Result<Response, String> {
     const BUSY: &str = "store.unavailable";
     let mut tries = 1;
     let (response, line) = loop {
@@ -144,33 +118,15 @@ pub fn check(
 }
 
 /// Compares a response with `want`; there is no log line if the host answered itself.
-pub fn check_answer(
-    response: &Response,
-    line: Option<&Value>,
-    head_only: bool,
-    want: Want,
-) -> Result<(), String> {
+pub fn check_answer(response: &Response, line: Option<&Value>, head_only: bool, want: Want) -> Result<(), String> {
     let (status, error, slug) = match want {
         Want::Issued => (200, None, "issued"),
-        Want::Refused {
-            status,
-            error,
-            slug,
-        } => (status, Some(error), slug),
+        Want::Refused { status, error, slug } => (status, Some(error), slug),
     };
     let body = response.json();
-    let context = format!(
-        "{} {} {}",
-        response.status,
-        response.text(),
-        line.unwrap_or(&Value::Null)
-    );
+    let context = format!("{} {} {}", response.status, response.text(), line.unwrap_or(&Value::Null));
     let expect = |holds: bool, what: &str| {
-        if holds {
-            Ok(())
-        } else {
-            Err(format!("{what}: {context}"))
-        }
+        if holds { Ok(()) } else { Err(format!("{what}: {context}")) }
     };
     expect(response.status == status, &format!("not {status}"))?;
     if let Some(line) = line {
@@ -181,18 +137,9 @@ pub fn check_answer(
             "the log has another decision id",
         )?;
     }
-    expect(
-        response.header("cache-control") == Some("no-store"),
-        "cache-control",
-    )?;
-    expect(
-        response.header("content-type") == Some("application/json"),
-        "content-type",
-    )?;
-    expect(
-        response.header("content-length").is_some(),
-        "content-length",
-    )?;
+    expect(response.header("cache-control") == Some("no-store"), "cache-control")?;
+    expect(response.header("content-type") == Some("application/json"), "content-type")?;
+    expect(response.header("content-length").is_some(), "content-length")?;
     if head_only {
         return Ok(());
     }
@@ -201,10 +148,7 @@ pub fn check_answer(
         None => {
             let jwt = body["access_token"].as_str().unwrap_or_default();
             expect(jwt.split('.').count() == 3, "no token")?;
-            expect(
-                line.is_none_or(|line| line["decision_id"] == Issued::parse(jwt).claims["jti"]),
-                "jti",
-            )
+            expect(line.is_none_or(|line| line["decision_id"] == Issued::parse(jwt).claims["jti"]), "jti")
         }
     }
 }

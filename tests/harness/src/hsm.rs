@@ -22,8 +22,7 @@ use std::sync::{Arc, Mutex};
 pub use commands::{Ended, KEY, PUBLISHED_SECONDS, WITHDRAWN_SECONDS, check_states, keys, states};
 pub use fixture::{At, HsmFixture, issue, issue_for, staged, staged_with};
 pub use requests::{
-    ask_at, epoch_at, es256_request, kid_that_signs, seed_request, sign, sign_text, sign_with,
-    token_claims,
+    ask_at, epoch_at, es256_request, kid_that_signs, seed_request, sign, sign_text, sign_with, token_claims,
 };
 pub use running::{Gateway, eventually, signal};
 pub use session::{check_key_attributes, import_root, try_to_extract_keys};
@@ -33,15 +32,9 @@ pub const PIN: &str = "1234";
 pub const TOKEN: &str = "vouchsafe";
 
 /// Where distributions install SoftHSM; `VOUCHSAFE_PKCS11_MODULE` overrides it.
-const MODULES: [&str; 3] = [
-    "/usr/lib/softhsm/libsofthsm2.so",
-    "/usr/lib64/pkcs11/libsofthsm2.so",
-    "/usr/local/lib/softhsm/libsofthsm2.so",
-];
-const SPIES: [&str; 2] = [
-    "/usr/lib/x86_64-linux-gnu/pkcs11-spy.so",
-    "/usr/lib/aarch64-linux-gnu/pkcs11-spy.so",
-];
+const MODULES: [&str; 3] =
+    ["/usr/lib/softhsm/libsofthsm2.so", "/usr/lib64/pkcs11/libsofthsm2.so", "/usr/local/lib/softhsm/libsofthsm2.so"];
+const SPIES: [&str; 2] = ["/usr/lib/x86_64-linux-gnu/pkcs11-spy.so", "/usr/lib/aarch64-linux-gnu/pkcs11-spy.so"];
 
 fn first_of(places: &[&str], what: &str) -> PathBuf {
     let found = places.iter().map(PathBuf::from).find(|it| it.is_file());
@@ -58,8 +51,7 @@ pub fn module() -> PathBuf {
 
 /// Whether a PKCS#11 module is installed.
 pub fn is_installed() -> bool {
-    std::env::var_os("VOUCHSAFE_PKCS11_MODULE").is_some()
-        || MODULES.iter().any(|module| Path::new(module).is_file())
+    std::env::var_os("VOUCHSAFE_PKCS11_MODULE").is_some() || MODULES.iter().any(|module| Path::new(module).is_file())
 }
 
 /// The module that logs each call and passes it on (package `opensc`).
@@ -69,11 +61,7 @@ pub fn spy() -> PathBuf {
 
 fn binary() -> PathBuf {
     let path = profile_folder().join("hsm-gateway");
-    assert!(
-        path.is_file(),
-        "{} is missing: build it with `cargo build`",
-        path.display()
-    );
+    assert!(path.is_file(), "{} is missing: build it with `cargo build`", path.display());
     path
 }
 
@@ -94,19 +82,13 @@ impl Pkcs11Token {
     /// A copy with the same objects; nothing may use the original meanwhile.
     pub fn copy_of(other: &Self) -> Self {
         let token = Self::bare();
-        let copied = Command::new("cp")
-            .arg("-r")
-            .arg(other.folder.join("tokens"))
-            .arg(&**token.folder)
-            .status();
+        let copied = Command::new("cp").arg("-r").arg(other.folder.join("tokens")).arg(&**token.folder).status();
         assert!(copied.expect("cp").success(), "cp failed");
         token
     }
 
     fn bare() -> Self {
-        let token = Self {
-            folder: Folder::new(),
-        };
+        let token = Self { folder: Folder::new() };
         let tokens = token.folder.join("tokens");
         let text = format!("directories.tokendir = {}\n", tokens.display());
         std::fs::write(token.softhsm_file(), text).expect("a file");
@@ -115,19 +97,7 @@ impl Pkcs11Token {
 
     /// Initializes another token with the same label, which `softhsm2-util` allows.
     pub fn initialize_another(&self) {
-        self.run(
-            "softhsm2-util",
-            &[
-                "--init-token",
-                "--free",
-                "--label",
-                TOKEN,
-                "--so-pin",
-                "0000",
-                "--pin",
-                PIN,
-            ],
-        );
+        self.run("softhsm2-util", &["--init-token", "--free", "--label", TOKEN, "--so-pin", "0000", "--pin", PIN]);
     }
 
     /// The value of `SOFTHSM2_CONF` for this token.
@@ -138,10 +108,7 @@ impl Pkcs11Token {
     fn run(&self, program: &str, arguments: &[&str]) -> String {
         let output = self.output(program, arguments);
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
-        assert!(
-            output.status.success(),
-            "{program} {arguments:?}: {output:?}"
-        );
+        assert!(output.status.success(), "{program} {arguments:?}: {output:?}");
         text
     }
 
@@ -168,15 +135,7 @@ impl Pkcs11Token {
     /// Runs `pkcs11-tool` with another PIN.
     pub fn pkcs11_tool_with(&self, pin: &str, arguments: &[&str]) -> Output {
         let module = module().display().to_string();
-        let login = [
-            "--module",
-            &module,
-            "--token-label",
-            TOKEN,
-            "--login",
-            "--pin",
-            pin,
-        ];
+        let login = ["--module", &module, "--token-label", TOKEN, "--login", "--pin", pin];
         self.output("pkcs11-tool", &[&login[..], arguments].concat())
     }
 
@@ -192,20 +151,14 @@ impl Pkcs11Token {
     /// Tries every PKCS#11 way to extract one of its `keys` keys; fails if one succeeds.
     pub fn try_to_extract_keys(&self, keys: usize) {
         let keys = keys.to_string();
-        self.in_a_process(
-            "hsm::security::key_extraction::extract_keys_in_own_process",
-            &[("KEYS", &keys)],
-        );
+        self.in_a_process("hsm::security::key_extraction::extract_keys_in_own_process", &[("KEYS", &keys)]);
     }
 
     /// Checks the attributes of each of its `keys` keys; fails if one is extractable or may do more than sign.
     pub fn check_key_attributes(&self, keys: usize, from_outside: bool) {
         let (keys, from_outside) = (keys.to_string(), from_outside.to_string());
         let variables = [("KEYS", keys.as_str()), ("FROM_OUTSIDE", &from_outside)];
-        self.in_a_process(
-            "hsm::security::key_extraction::inspect_keys_in_own_process",
-            &variables,
-        );
+        self.in_a_process("hsm::security::key_extraction::inspect_keys_in_own_process", &variables);
     }
 
     /// Runs an ignored test of this executable in a separate process, because the module reads the path of its
@@ -315,10 +268,7 @@ impl GatewaySetup {
     }
 
     fn make_credential(&self, name: &str) -> String {
-        let output = self
-            .command(&["credential", "--out", name])
-            .output()
-            .expect("starts");
+        let output = self.command(&["credential", "--out", name]).output().expect("starts");
         let line = String::from_utf8_lossy(&output.stdout).trim().to_owned();
         std::fs::write(self.folder.join(format!("{name}.sha256")), line).expect("a file");
         std::fs::read_to_string(self.folder.join(name)).expect("a credential")
@@ -346,10 +296,7 @@ impl GatewaySetup {
     /// The same gateway and folder in front of another PKCS#11 token.
     #[must_use]
     pub fn with_token(&self, token: &Pkcs11Token) -> Self {
-        Self {
-            token: token.clone(),
-            ..self.clone()
-        }
+        Self { token: token.clone(), ..self.clone() }
     }
 
     /// Sets an environment variable for its commands.
@@ -439,9 +386,7 @@ impl GatewaySetup {
     }
 
     fn config(&self) -> String {
-        let sha256 = |name: &str| {
-            std::fs::read_to_string(self.folder.join(format!("{name}.sha256"))).expect("a hash")
-        };
+        let sha256 = |name: &str| std::fs::read_to_string(self.folder.join(format!("{name}.sha256"))).expect("a hash");
         let key = |name: &str, group: &str, algorithm: &str, audience: &str| {
             format!(
                 "[[key]]\nname = \"{name}\"\ngroup = \"{group}\"\nalgorithm = \"{algorithm}\"\n\
@@ -460,24 +405,15 @@ impl GatewaySetup {
             format!("metrics_listen = \"127.0.0.1:{}\"\n", self.metrics_port),
             format!("admin_listen = \"127.0.0.1:{}\"\n", self.admin_port),
             "state_dir = \"state\"\ndevelopment = true\n[module]\n".to_owned(),
-            format!(
-                "path = \"{}\"\ntoken = \"{TOKEN}\"\npin_file = \"pin\"\n",
-                module().display()
-            ),
+            format!("path = \"{}\"\ntoken = \"{TOKEN}\"\npin_file = \"pin\"\n", module().display()),
             group("default", BROKER),
             group("other", "https://other.example"),
             key("rs256", "default", "RS256", HSM),
             key("eddsa", "default", "EdDSA", HSM_EDDSA),
             key("es256", "default", "ES256", HSM_ES256),
             key("theirs", "other", "ES256", HSM_ES256),
-            format!(
-                "[[credential]]\nname = \"broker\"\n{}\ngroups = [\"default\"]\n",
-                sha256("broker")
-            ),
-            format!(
-                "[[credential]]\nname = \"other\"\n{}\ngroups = [\"other\"]\n",
-                sha256("other")
-            ),
+            format!("[[credential]]\nname = \"broker\"\n{}\ngroups = [\"default\"]\n", sha256("broker")),
+            format!("[[credential]]\nname = \"other\"\n{}\ngroups = [\"other\"]\n", sha256("other")),
             format!("[[admin]]\nname = \"ops\"\n{}\n", sha256("admin")),
         ]
         .concat();
@@ -531,20 +467,11 @@ impl GatewaySetup {
     /// Starts a gateway whose output pipes are closed, and waits until it answers.
     pub fn start_with_closed_output(&self) -> Gateway {
         std::fs::write(self.folder.join("gateway.toml"), self.config()).expect("a file");
-        let child = self
-            .command(&["serve"])
-            .stdout(closed_pipe())
-            .stderr(closed_pipe())
-            .spawn()
-            .expect("the gateway starts");
-        let gateway = Gateway {
-            setup: self.clone(),
-            child: Mutex::new(child),
-        };
+        let child =
+            self.command(&["serve"]).stdout(closed_pipe()).stderr(closed_pipe()).spawn().expect("the gateway starts");
+        let gateway = Gateway { setup: self.clone(), child: Mutex::new(child) };
         let address = format!("127.0.0.1:{}", self.port);
-        eventually("an answer", || {
-            http::send(&address, &Request::get("/healthz")).ok()
-        });
+        eventually("an answer", || http::send(&address, &Request::get("/healthz")).ok());
         gateway
     }
 
@@ -559,9 +486,7 @@ impl GatewaySetup {
             .spawn()
             .expect("the gateway starts");
         let mut line = String::new();
-        BufReader::new(child.stdout.take().expect("piped"))
-            .read_line(&mut line)
-            .expect("a line");
+        BufReader::new(child.stdout.take().expect("piped")).read_line(&mut line).expect("a line");
         let mut stderr = child.stderr.take().expect("piped");
         if !line.starts_with("listening on http") {
             let mut text = String::new();
@@ -569,10 +494,7 @@ impl GatewaySetup {
             panic!("not ready: {line:?}, {:?}\n{text}", child.wait());
         }
         std::thread::spawn(move || std::io::copy(&mut stderr, &mut std::io::sink()));
-        Gateway {
-            setup: self.clone(),
-            child: Mutex::new(child),
-        }
+        Gateway { setup: self.clone(), child: Mutex::new(child) }
     }
 }
 

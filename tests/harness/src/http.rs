@@ -19,10 +19,7 @@ pub struct Response {
 impl Response {
     /// The only header of this name; none if it is missing or repeated.
     pub fn header(&self, name: &str) -> Option<&str> {
-        let mut values = self
-            .headers
-            .iter()
-            .filter(|(known, _)| known.eq_ignore_ascii_case(name));
+        let mut values = self.headers.iter().filter(|(known, _)| known.eq_ignore_ascii_case(name));
         match (values.next(), values.next()) {
             (Some((_, value)), None) => Some(value),
             _ => None,
@@ -52,22 +49,11 @@ pub struct Request {
 
 impl Request {
     pub fn get(target: &str) -> Self {
-        Self {
-            method: "GET".into(),
-            target: target.into(),
-            headers: Vec::new(),
-            body: Vec::new(),
-            chunk_bytes: None,
-        }
+        Self { method: "GET".into(), target: target.into(), headers: Vec::new(), body: Vec::new(), chunk_bytes: None }
     }
 
     pub fn post(target: &str, content_type: &str, body: impl Into<Vec<u8>>) -> Self {
-        Self {
-            method: "POST".into(),
-            body: body.into(),
-            ..Self::get(target)
-        }
-        .with("content-type", content_type)
+        Self { method: "POST".into(), body: body.into(), ..Self::get(target) }.with("content-type", content_type)
     }
 
     #[must_use]
@@ -77,10 +63,7 @@ impl Request {
     }
 
     fn bytes(&self, address: &str) -> Vec<u8> {
-        let mut head = format!(
-            "{} {} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n",
-            self.method, self.target
-        );
+        let mut head = format!("{} {} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n", self.method, self.target);
         for (name, value) in &self.headers {
             head.push_str(&format!("{name}: {value}\r\n"));
         }
@@ -97,11 +80,7 @@ impl Request {
                 bytes
             }
             None if self.body.is_empty() && self.method == "GET" => (head + "\r\n").into_bytes(),
-            None => [
-                (head + &format!("content-length: {}\r\n\r\n", self.body.len())).as_bytes(),
-                &self.body,
-            ]
-            .concat(),
+            None => [(head + &format!("content-length: {}\r\n\r\n", self.body.len())).as_bytes(), &self.body].concat(),
         }
     }
 }
@@ -135,30 +114,17 @@ pub fn send_raw(address: &str, bytes: &[u8], head_only: bool) -> Result<Response
 }
 
 fn parse(answer: &[u8], head_only: bool) -> Result<Response> {
-    let end = answer
-        .windows(4)
-        .position(|window| window == b"\r\n\r\n")
-        .context("no end of the head")?;
+    let end = answer.windows(4).position(|window| window == b"\r\n\r\n").context("no end of the head")?;
     let head = std::str::from_utf8(&answer[..end])?;
     let mut lines = head.split("\r\n");
-    let status = lines
-        .next()
-        .and_then(|line| line.split(' ').nth(1))
-        .context("no status line")?
-        .parse()?;
+    let status = lines.next().and_then(|line| line.split(' ').nth(1)).context("no status line")?.parse()?;
     let headers: Vec<(String, String)> = lines
         .filter_map(|line| line.split_once(':'))
         .map(|(name, value)| (name.trim().to_owned(), value.trim().to_owned()))
         .collect();
-    let response = Response {
-        status,
-        headers,
-        body: answer[end + 4..].to_vec(),
-    };
+    let response = Response { status, headers, body: answer[end + 4..].to_vec() };
     if !head_only && status != 304 {
-        let length = response
-            .header("content-length")
-            .context("no content-length")?;
+        let length = response.header("content-length").context("no content-length")?;
         if length.parse() != Ok(response.body.len()) {
             bail!("content-length {length} and {} bytes", response.body.len());
         }

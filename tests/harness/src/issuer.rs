@@ -68,13 +68,8 @@ impl Issuer {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let address = listener.local_addr().expect("an address").to_string();
         let state = Arc::new(State::default());
-        let issuer = Self {
-            address: address.clone(),
-            state: Arc::clone(&state),
-        };
-        realms
-            .into_iter()
-            .for_each(|(realm, script)| issuer.set_script(realm, script));
+        let issuer = Self { address: address.clone(), state: Arc::clone(&state) };
+        realms.into_iter().for_each(|(realm, script)| issuer.set_script(realm, script));
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 let (state, address) = (Arc::clone(&state), address.clone());
@@ -93,10 +88,7 @@ impl Issuer {
     /// don't.
     pub fn files(&self) -> Vec<IssuerFile> {
         let algorithms = "algorithms = [\"RS256\", \"ES256\", \"EdDSA\"]\n";
-        vec![
-            IssuerFile::new("main", self.url("main"), algorithms),
-            IssuerFile::new("other", self.url("other"), ""),
-        ]
+        vec![IssuerFile::new("main", self.url("main"), algorithms), IssuerFile::new("other", self.url("other"), "")]
     }
 
     /// Claims of `main` that the tests' brokers accept at `now`.
@@ -106,11 +98,7 @@ impl Issuer {
 
     /// Changes how `realm` answers from now on.
     pub fn set_script(&self, realm: &str, script: Script) {
-        self.state
-            .realms
-            .lock()
-            .expect("unpoisoned")
-            .insert(realm.to_owned(), script);
+        self.state.realms.lock().expect("unpoisoned").insert(realm.to_owned(), script);
     }
 
     /// The issuer URL of `realm`.
@@ -125,13 +113,7 @@ impl Issuer {
 
     /// Number of requests to `realm` so far.
     pub fn fetches(&self, realm: &str) -> usize {
-        self.state
-            .fetched
-            .lock()
-            .expect("unpoisoned")
-            .get(realm)
-            .copied()
-            .unwrap_or(0)
+        self.state.fetched.lock().expect("unpoisoned").get(realm).copied().unwrap_or(0)
     }
 
     /// The head of every request so far, in lowercase.
@@ -141,12 +123,7 @@ impl Issuer {
 
     /// Number of requests so far, including connections without one.
     pub fn fetches_total(&self) -> usize {
-        self.state
-            .fetched
-            .lock()
-            .expect("unpoisoned")
-            .values()
-            .sum()
+        self.state.fetched.lock().expect("unpoisoned").values().sum()
     }
 }
 
@@ -164,21 +141,12 @@ fn answer(mut stream: TcpStream, state: &State, address: &str) -> std::io::Resul
     let noted = head.to_ascii_lowercase();
     state.heads.lock().expect("unpoisoned").push(noted);
     let path = head.split(' ').nth(1).unwrap_or("/").to_owned();
-    let (realm, document) = path
-        .trim_start_matches('/')
-        .split_once('/')
-        .unwrap_or(("", ""));
-    *state
-        .fetched
-        .lock()
-        .expect("unpoisoned")
-        .entry(realm.to_owned())
-        .or_default() += 1;
+    let (realm, document) = path.trim_start_matches('/').split_once('/').unwrap_or(("", ""));
+    *state.fetched.lock().expect("unpoisoned").entry(realm.to_owned()).or_default() += 1;
     let script = state.realms.lock().expect("unpoisoned").get(realm).cloned();
     let shown = |bearer: &str| {
         let line = format!("authorization: Bearer {bearer}");
-        head.lines()
-            .any(|found| found.eq_ignore_ascii_case(&line) && found.ends_with(bearer))
+        head.lines().any(|found| found.eq_ignore_ascii_case(&line) && found.ends_with(bearer))
     };
     let script = match script {
         Some(Script::Guarded(bearer)) if shown(&bearer) => Some(Script::honest()),
@@ -191,16 +159,10 @@ fn answer(mut stream: TcpStream, state: &State, address: &str) -> std::io::Resul
         Some(Script::Guarded(_)) => respond(&mut stream, 401, "text/plain", "", b"who are you?"),
         Some(Script::Reset) => Ok(()),
         Some(Script::Silent) => wait_for_close(&mut stream),
-        Some(Script::DiscoveryIs(status, kind, body)) => {
-            respond(&mut stream, status, kind, "", &body)
-        }
+        Some(Script::DiscoveryIs(status, kind, body)) => respond(&mut stream, status, kind, "", &body),
         Some(Script::DiscoveryMoved(realm)) => redirect(&mut stream, address, &realm, document),
-        Some(Script::KeysMoved(realm)) if is_keys => {
-            redirect(&mut stream, address, &realm, document)
-        }
-        Some(Script::KeysAre(status, kind, body)) if is_keys => {
-            respond(&mut stream, status, kind, "", &body)
-        }
+        Some(Script::KeysMoved(realm)) if is_keys => redirect(&mut stream, address, &realm, document),
+        Some(Script::KeysAre(status, kind, body)) if is_keys => respond(&mut stream, status, kind, "", &body),
         Some(Script::Stalled) if is_keys => {
             stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{")?;
             wait_for_close(&mut stream)
@@ -214,13 +176,7 @@ fn answer(mut stream: TcpStream, state: &State, address: &str) -> std::io::Resul
             let body = json!({ "keys": keys }).to_string();
             respond(&mut stream, 200, "application/json", "", body.as_bytes())
         }
-        Some(
-            Script::Keys(_)
-            | Script::KeysMoved(_)
-            | Script::KeysAre(..)
-            | Script::Slow(..)
-            | Script::Stalled,
-        ) => {
+        Some(Script::Keys(_) | Script::KeysMoved(_) | Script::KeysAre(..) | Script::Slow(..) | Script::Stalled) => {
             let body = json!({ "issuer": base, "jwks_uri": format!("{base}/jwks") }).to_string();
             respond(&mut stream, 200, "application/json", "", body.as_bytes())
         }
@@ -233,23 +189,12 @@ fn wait_for_close(stream: &mut TcpStream) -> std::io::Result<()> {
     Ok(())
 }
 
-fn redirect(
-    stream: &mut TcpStream,
-    address: &str,
-    realm: &str,
-    document: &str,
-) -> std::io::Result<()> {
+fn redirect(stream: &mut TcpStream, address: &str, realm: &str, document: &str) -> std::io::Result<()> {
     let location = format!("location: http://{address}/{realm}/{document}\r\n");
     respond(stream, 302, "text/plain", &location, b"over there")
 }
 
-fn respond(
-    stream: &mut TcpStream,
-    status: u16,
-    kind: &str,
-    more: &str,
-    body: &[u8],
-) -> std::io::Result<()> {
+fn respond(stream: &mut TcpStream, status: u16, kind: &str, more: &str, body: &[u8]) -> std::io::Result<()> {
     let length = body.len();
     let head = format!(
         "HTTP/1.1 {status} Scripted\r\ncontent-type: {kind}\r\ncontent-length: {length}\r\n{more}connection: close\r\n\r\n"

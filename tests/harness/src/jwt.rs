@@ -31,11 +31,7 @@ pub fn mint(alg: &str, claims: &Value) -> String {
 /// gives another `jti`.
 pub fn claims(iss: &str, aud: &str, now: u64) -> Value {
     static NEXT: AtomicU64 = AtomicU64::new(0);
-    let jti = format!(
-        "jti-{}-{}",
-        std::process::id(),
-        NEXT.fetch_add(1, Ordering::Relaxed)
-    );
+    let jti = format!("jti-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
     json!({
         "iss": iss, "aud": aud, "sub": "repo:octo-org/octo-repo:ref:refs/heads/main", "jti": jti,
         "iat": now, "nbf": now, "exp": now + 300,
@@ -62,11 +58,7 @@ impl Issued {
             let bytes = from_base64url(parts[index]).expect("base64url");
             serde_json::from_slice(&bytes).expect("JSON")
         };
-        Self {
-            jwt: jwt.to_owned(),
-            header: part(0),
-            claims: part(1),
-        }
+        Self { jwt: jwt.to_owned(), header: part(0), claims: part(1) }
     }
 
     pub fn kid(&self) -> String {
@@ -74,18 +66,11 @@ impl Issued {
     }
 
     pub fn number(&self, claim: &str) -> u64 {
-        self.claims[claim]
-            .as_u64()
-            .unwrap_or_else(|| panic!("no {claim}"))
+        self.claims[claim].as_u64().unwrap_or_else(|| panic!("no {claim}"))
     }
 
     pub fn verifies(&self, jwks: &Value) -> bool {
         let (input, signature) = self.jwt.rsplit_once('.').expect("a signature");
-        keys::verifies(
-            jwks,
-            &self.kid(),
-            input,
-            &from_base64url(signature).expect("base64url"),
-        )
+        keys::verifies(jwks, &self.kid(), input, &from_base64url(signature).expect("base64url"))
     }
 }

@@ -8,19 +8,15 @@ use base64::engine::general_purpose::STANDARD;
 use ring::rand::SystemRandom;
 use ring::rsa::PublicKeyComponents;
 use ring::signature::{
-    self, ECDSA_P256_SHA256_FIXED, ECDSA_P256_SHA256_FIXED_SIGNING,
-    ECDSA_P384_SHA384_FIXED_SIGNING, ED25519, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _,
-    RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_SHA256, RsaKeyPair, UnparsedPublicKey,
+    self, ECDSA_P256_SHA256_FIXED, ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING, ED25519,
+    EcdsaKeyPair, Ed25519KeyPair, KeyPair as _, RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_SHA256, RsaKeyPair,
+    UnparsedPublicKey,
 };
 use serde_json::{Value, json};
 
 macro_rules! test_key {
     ($name:literal) => {
-        include_str!(concat!(
-            "../../../crates/identity/testdata/",
-            $name,
-            ".pkcs8.b64"
-        ))
+        include_str!(concat!("../../../crates/identity/testdata/", $name, ".pkcs8.b64"))
     };
 }
 
@@ -64,20 +60,12 @@ impl Key {
     }
 
     fn es256(text: &str) -> Self {
-        let key = EcdsaKeyPair::from_pkcs8(
-            &ECDSA_P256_SHA256_FIXED_SIGNING,
-            &pkcs8(text),
-            &SystemRandom::new(),
-        );
+        let key = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &pkcs8(text), &SystemRandom::new());
         Self::Es256(key.expect("a key"))
     }
 
     fn es384(text: &str) -> Self {
-        let key = EcdsaKeyPair::from_pkcs8(
-            &ECDSA_P384_SHA384_FIXED_SIGNING,
-            &pkcs8(text),
-            &SystemRandom::new(),
-        );
+        let key = EcdsaKeyPair::from_pkcs8(&ECDSA_P384_SHA384_FIXED_SIGNING, &pkcs8(text), &SystemRandom::new());
         Self::Es384(key.expect("a key"))
     }
 
@@ -98,13 +86,10 @@ impl Key {
         let random = SystemRandom::new();
         match self {
             Self::EdDsa(key) => key.sign(message).as_ref().to_vec(),
-            Self::Es256(key) | Self::Es384(key) => {
-                key.sign(&random, message).expect("signs").as_ref().to_vec()
-            }
+            Self::Es256(key) | Self::Es384(key) => key.sign(&random, message).expect("signs").as_ref().to_vec(),
             Self::Rs256(key) => {
                 let mut signature = vec![0; key.public().modulus_len()];
-                key.sign(&RSA_PKCS1_SHA256, &random, message, &mut signature)
-                    .expect("signs");
+                key.sign(&RSA_PKCS1_SHA256, &random, message, &mut signature).expect("signs");
                 signature
             }
         }
@@ -141,34 +126,20 @@ impl Key {
             Self::Rs256(key) => key.public().as_ref().to_vec(),
         };
         let pem = |label: &str, der: &[u8]| {
-            let lines: Vec<_> = STANDARD
-                .encode(der)
-                .into_bytes()
-                .chunks(64)
-                .map(|line| line.to_vec())
-                .collect();
+            let lines: Vec<_> = STANDARD.encode(der).into_bytes().chunks(64).map(|line| line.to_vec()).collect();
             let body = String::from_utf8_lossy(&lines.join(&b'\n')).into_owned();
             format!("-----BEGIN {label}-----\n{body}\n-----END {label}-----\n").into_bytes()
         };
-        let mut encodings = vec![
-            ("JWK", self.jwk(kid).to_string().into_bytes()),
-            ("raw", raw.clone()),
-            ("empty", Vec::new()),
-        ];
+        let mut encodings =
+            vec![("JWK", self.jwk(kid).to_string().into_bytes()), ("raw", raw.clone()), ("empty", Vec::new())];
         if let Self::Rs256(key) = self {
             let spki = spki_of_rsa(&raw);
             encodings.extend([
                 ("SPKI PEM", pem("PUBLIC KEY", &spki)),
-                (
-                    "SPKI PEM, trimmed",
-                    pem("PUBLIC KEY", &spki).trim_ascii().to_vec(),
-                ),
+                ("SPKI PEM, trimmed", pem("PUBLIC KEY", &spki).trim_ascii().to_vec()),
                 ("PKCS #1 PEM", pem("RSA PUBLIC KEY", &raw)),
                 ("SPKI DER", spki),
-                (
-                    "modulus",
-                    PublicKeyComponents::<Vec<u8>>::from(key.public()).n,
-                ),
+                ("modulus", PublicKeyComponents::<Vec<u8>>::from(key.public()).n),
             ]);
         }
         encodings
@@ -177,9 +148,7 @@ impl Key {
 
 /// RFC 3279 §2.3.1: rsaEncryption with NULL parameters around the PKCS #1 key.
 fn spki_of_rsa(pkcs1: &[u8]) -> Vec<u8> {
-    const ALGORITHM: [u8; 15] = [
-        0x30, 13, 6, 9, 0x2a, 0x86, 0x48, 0x86, 0xf7, 13, 1, 1, 1, 5, 0,
-    ];
+    const ALGORITHM: [u8; 15] = [0x30, 13, 6, 9, 0x2a, 0x86, 0x48, 0x86, 0xf7, 13, 1, 1, 1, 5, 0];
     let element = |tag: u8, content: &[u8]| {
         let length = u16::try_from(content.len()).expect("short").to_be_bytes();
         [&[tag, 0x82][..], &length, content].concat()
@@ -194,31 +163,15 @@ pub fn verifies(jwks: &Value, kid: &str, signing_input: &str, signature: &[u8]) 
     let Some(jwk) = keys.iter().find(|jwk| jwk["kid"] == kid) else {
         return false;
     };
-    let member =
-        |name: &str| from_base64url(jwk[name].as_str().expect("a member")).expect("base64url");
-    let (algorithm, public): (&dyn signature::VerificationAlgorithm, _) = match jwk["kty"].as_str()
-    {
-        Some("EC") => (
-            &ECDSA_P256_SHA256_FIXED,
-            [vec![4], member("x"), member("y")].concat(),
-        ),
+    let member = |name: &str| from_base64url(jwk[name].as_str().expect("a member")).expect("base64url");
+    let (algorithm, public): (&dyn signature::VerificationAlgorithm, _) = match jwk["kty"].as_str() {
+        Some("EC") => (&ECDSA_P256_SHA256_FIXED, [vec![4], member("x"), member("y")].concat()),
         Some("OKP") => (&ED25519, member("x")),
         Some("RSA") => {
-            let key = PublicKeyComponents {
-                n: member("n"),
-                e: member("e"),
-            };
-            return key
-                .verify(
-                    &RSA_PKCS1_2048_8192_SHA256,
-                    signing_input.as_bytes(),
-                    signature,
-                )
-                .is_ok();
+            let key = PublicKeyComponents { n: member("n"), e: member("e") };
+            return key.verify(&RSA_PKCS1_2048_8192_SHA256, signing_input.as_bytes(), signature).is_ok();
         }
         other => panic!("unexpected key type {other:?} of an issued token"),
     };
-    UnparsedPublicKey::new(algorithm, public)
-        .verify(signing_input.as_bytes(), signature)
-        .is_ok()
+    UnparsedPublicKey::new(algorithm, public).verify(signing_input.as_bytes(), signature).is_ok()
 }

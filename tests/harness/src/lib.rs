@@ -31,7 +31,5 @@ pub mod tls;
 
 /// The current time in Unix seconds, as a broker without `--danger-now` sees it.
 pub fn now() -> u64 {
-    std::time::SystemTime::now()
-        .duration_since(std::time::SystemTime::UNIX_EPOCH)
-        .map_or(0, |since| since.as_secs())
+    std::time::SystemTime::now().duration_since(std::time::SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }

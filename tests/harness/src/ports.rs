@@ -23,11 +23,7 @@ struct Blocks {
 
 /// A port of 127.0.0.1 that belongs to this process until it ends.
 pub fn port() -> u16 {
-    static BLOCKS: Mutex<Blocks> = Mutex::new(Blocks {
-        _held: Vec::new(),
-        next: 0,
-        end: 0,
-    });
+    static BLOCKS: Mutex<Blocks> = Mutex::new(Blocks { _held: Vec::new(), next: 0, end: 0 });
     let mut blocks = BLOCKS.lock().unwrap_or_else(PoisonError::into_inner);
     loop {
         if blocks.next == blocks.end {
@@ -68,16 +64,9 @@ mod tests {
     fn gives_each_port_once_below_ephemeral_range() {
         let range = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range");
         let range = range.expect("Linux");
-        let lowest: u16 = range
-            .split_whitespace()
-            .next()
-            .and_then(|text| text.parse().ok())
-            .expect("a number");
+        let lowest: u16 = range.split_whitespace().next().and_then(|text| text.parse().ok()).expect("a number");
         let mut ports: Vec<_> = (0..2 * BLOCK_PORTS).map(|_| port()).collect();
-        assert!(
-            ports.iter().all(|port| (FIRST..lowest).contains(port)),
-            "{ports:?}"
-        );
+        assert!(ports.iter().all(|port| (FIRST..lowest).contains(port)), "{ports:?}");
         ports.sort_unstable();
         ports.dedup();
         assert_eq!(ports.len(), usize::from(2 * BLOCK_PORTS));

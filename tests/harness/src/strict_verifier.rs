@@ -102,10 +102,7 @@ impl Verifiers {
 
     /// Revokes the generations below `generation` from `now` on.
     pub fn revoke(&mut self, generation: u64, now: u64) {
-        let old = self
-            .places
-            .iter()
-            .filter(|(_, place)| place.generation < generation);
+        let old = self.places.iter().filter(|(_, place)| place.generation < generation);
         for (kid, _) in old {
             self.ended.entry(kid.clone()).or_insert(now);
         }
@@ -123,16 +120,8 @@ impl Verifiers {
 
     /// Checks every token against every copy that a verifier may hold during its lifetime.
     pub fn judge(&self) -> Verdict {
-        let mut verdict = Verdict {
-            tokens: self.held.len(),
-            copies: self.copies.len(),
-            ..Verdict::default()
-        };
-        let sets: BTreeSet<_> = self
-            .copies
-            .iter()
-            .map(|copy| copy.keys.keys().collect::<Vec<_>>())
-            .collect();
+        let mut verdict = Verdict { tokens: self.held.len(), copies: self.copies.len(), ..Verdict::default() };
+        let sets: BTreeSet<_> = self.copies.iter().map(|copy| copy.keys.keys().collect::<Vec<_>>()).collect();
         verdict.distinct_copies = sets.len();
         let mut kids = BTreeSet::new();
         for held in &self.held {
@@ -147,17 +136,13 @@ impl Verifiers {
         let (token, kid, expires) = (&held.token, held.token.kid(), held.token.number("exp"));
         let mut fail = |why: String| {
             let aud = &token.claims["aud"];
-            verdict
-                .failures
-                .push(format!("{aud} at {}, kid {kid}: {why}", held.at));
+            verdict.failures.push(format!("{aud} at {}, kid {kid}: {why}", held.at));
         };
         match self.places.get(&kid) {
             Some(place) => {
                 let withdrawn = place.epoch_start + 2 * place.epoch_seconds;
                 if expires + WITHDRAWAL_MARGIN_SECONDS > withdrawn {
-                    fail(format!(
-                        "it expires at {expires}, its key is withdrawn at {withdrawn}"
-                    ));
+                    fail(format!("it expires at {expires}, its key is withdrawn at {withdrawn}"));
                 }
             }
             None if self.token_keys.contains(&kid) => {}
@@ -194,11 +179,7 @@ impl Verifiers {
 }
 
 fn kid(key: &Value) -> String {
-    key["jwk"]["kid"]
-        .as_str()
-        .or(key["kid"].as_str())
-        .expect("a kid")
-        .to_owned()
+    key["jwk"]["kid"].as_str().or(key["kid"].as_str()).expect("a kid").to_owned()
 }
 
 /// Tests of the judge itself: each way in which a verifier would notice a fault.
@@ -217,11 +198,9 @@ mod tests {
         let token = Issued::parse(&jwt::mint("ES256", &claims));
         let jwks = json!({ "keys": [Key::issuer("ES256").jwk("ES256")] });
         let mut verifiers = Verifiers::default();
-        verifiers.learn(
-            &json!({ "groups": [{ "epoch_seconds": 300, "token_keys": [], "epoch_keys": [
+        verifiers.learn(&json!({ "groups": [{ "epoch_seconds": 300, "token_keys": [], "epoch_keys": [
             { "generation": 1, "epoch_start": START, "jwk": { "kid": "ES256" } }
-        ] }] }),
-        );
+        ] }] }));
         verifiers.add_token(token, START + 10);
         act(&mut verifiers, &jwks);
         verifiers.judge()
@@ -238,47 +217,20 @@ mod tests {
         let empty = json!({ "keys": [] });
         // One second on each side of both limits: 300 s before issuing, and the expiry.
         for (at, failures) in [(10 - 300, 0), (11 - 300, 1), (99, 1), (100, 0)] {
-            let verdict = judge_token(100, |it, _| {
-                it.add_copy(START.strict_add_signed(at), &empty)
-            });
+            let verdict = judge_token(100, |it, _| it.add_copy(START.strict_add_signed(at), &empty));
             check(&verdict, 0, 0, failures);
         }
-        check(
-            &judge_token(100, |it, jwks| it.add_copy(START, jwks)),
-            1,
-            0,
-            0,
-        );
+        check(&judge_token(100, |it, jwks| it.add_copy(START, jwks)), 1, 0, 0);
         let mut other = json!({ "keys": [Key::stranger("ES256").jwk("ES256")] });
-        check(
-            &judge_token(100, |it, _| it.add_copy(START, &other)),
-            0,
-            0,
-            1,
-        );
+        check(&judge_token(100, |it, _| it.add_copy(START, &other)), 0, 0, 1);
         other["keys"][0]["kid"] = json!("unknown");
-        check(
-            &judge_token(100, |it, _| it.add_copy(START, &other)),
-            0,
-            0,
-            1,
-        );
+        check(&judge_token(100, |it, _| it.add_copy(START, &other)), 0, 0, 1);
     }
 
     #[test]
     fn finds_token_that_outlives_its_key() {
-        check(
-            &judge_token(540, |it, jwks| it.add_copy(START, jwks)),
-            1,
-            0,
-            0,
-        );
-        check(
-            &judge_token(541, |it, jwks| it.add_copy(START, jwks)),
-            1,
-            0,
-            1,
-        );
+        check(&judge_token(540, |it, jwks| it.add_copy(START, jwks)), 1, 0, 0);
+        check(&judge_token(541, |it, jwks| it.add_copy(START, jwks)), 1, 0, 1);
     }
 
     #[test]

@@ -19,9 +19,8 @@ impl TlsIssuer {
     /// Serves with a certificate file of [`certificates`] and the key `issuers.key`.
     pub fn start(certificate: &str) -> Self {
         let file = |name: &str| certificates().join(name);
-        let chain: Vec<_> = CertificateDer::pem_file_iter(file(certificate))
-            .and_then(Iterator::collect)
-            .expect("certificates");
+        let chain: Vec<_> =
+            CertificateDer::pem_file_iter(file(certificate)).and_then(Iterator::collect).expect("certificates");
         let key = PrivateKeyDer::from_pem_file(file("issuers.key")).expect("a key");
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let config = ServerConfig::builder_with_provider(provider)

@@ -54,10 +54,7 @@ fn names_signer_of_valid_token() {
             epoch_at(token.number("iat"))
         );
         let subject = format!("subject    {}", token.claims["sub"]);
-        assert_eq!(
-            [lines[0], lines[1], lines[3]],
-            [&signature, &key, &subject].map(String::as_str)
-        );
+        assert_eq!([lines[0], lines[1], lines[3]], [&signature, &key, &subject].map(String::as_str));
         assert!(lines[2].starts_with("pinned     CN=root "), "{lines:?}");
         let seconds: u64 = lines[4]
             .strip_prefix("expires    in ")
@@ -75,25 +72,14 @@ fn names_signer_of_valid_token() {
             let said: Value = serde_json::from_str(&ended.stdout).expect("JSON");
             assert_eq!(
                 (&said["valid"], &said["alg"], &said["kid"], &said["claims"]),
-                (
-                    &true.into(),
-                    &algorithm.into(),
-                    &token.kid().into(),
-                    &token.claims
-                )
+                (&true.into(), &algorithm.into(), &token.kid().into(), &token.claims)
             );
             let start = epoch_at(token.number("iat"));
             let pinned = &said["pinned"];
             assert_eq!(pinned["not_before"], start - 2 * EPOCH_SECONDS);
             assert_eq!(pinned["not_after"], start + 2 * EPOCH_SECONDS);
-            assert_eq!(
-                lines[2],
-                format!("pinned     {}", pinned["root"].as_str().expect("text"))
-            );
-            assert_eq!(
-                lines[1],
-                format!("key        {}", pinned["subject"].as_str().unwrap())
-            );
+            assert_eq!(lines[2], format!("pinned     {}", pinned["root"].as_str().expect("text")));
+            assert_eq!(lines[1], format!("key        {}", pinned["subject"].as_str().unwrap()));
         }
     }
     // Keys of tier `hsm` have no certificate.
@@ -104,10 +90,7 @@ fn names_signer_of_valid_token() {
         assert!(ended.stdout.contains("\npinned     no; "), "{audience}");
         let ended = site.verify(audience, &["--format", "json"], &token.jwt);
         let said: Value = serde_json::from_str(&ended.stdout).expect("JSON");
-        assert_eq!(
-            (&said["valid"], &said["pinned"]),
-            (&true.into(), &Value::Null)
-        );
+        assert_eq!((&said["valid"], &said["pinned"]), (&true.into(), &Value::Null));
     }
     site.broker.assert_healthy();
 }
@@ -143,9 +126,7 @@ fn reports_first_failed_check() {
             let claims = token.claims.to_string();
             let exp = token.number("exp");
             let longer = claims.replace(&exp.to_string(), &(exp + 1).to_string());
-            let [header, _, signature] = token.jwt.split('.').collect::<Vec<_>>()[..] else {
-                panic!("three parts")
-            };
+            let [header, _, signature] = token.jwt.split('.').collect::<Vec<_>>()[..] else { panic!("three parts") };
             format!("{header}.{}.{signature}", base64url(longer))
         },
     ] {
@@ -164,25 +145,9 @@ fn reports_first_failed_check() {
         token.claims.to_string(),
     );
     let long_over = "the token's epoch ended long ago";
-    refused(
-        pinned(&unknown),
-        "key",
-        "no such key in the key set",
-        Some(long_over),
-    );
-    let elsewhere = |more: &[&str]| {
-        site.verify(
-            EDDSA,
-            &[&["--pin-root", &root][..], more].concat(),
-            &token.jwt,
-        )
-    };
-    refused(
-        elsewhere,
-        "claims",
-        "`aud` is not the expected audience",
-        None,
-    );
+    refused(pinned(&unknown), "key", "no such key in the key set", Some(long_over));
+    let elsewhere = |more: &[&str]| site.verify(EDDSA, &[&["--pin-root", &root][..], more].concat(), &token.jwt);
+    refused(elsewhere, "claims", "`aud` is not the expected audience", None);
     check_missing_certificates(&site, &issuer, &token, &root);
     site.broker.assert_healthy();
 }
@@ -190,13 +155,7 @@ fn reports_first_failed_check() {
 fn check_missing_certificates(site: &Site, issuer: &Issuer, token: &Issued, root: &str) {
     let in_hsm = site.issue(issuer, HSM_ES256);
     refused(
-        |more: &[&str]| {
-            site.verify(
-                HSM_ES256,
-                &[&["--pin-root", root][..], more].concat(),
-                &in_hsm.jwt,
-            )
-        },
+        |more: &[&str]| site.verify(HSM_ES256, &[&["--pin-root", root][..], more].concat(), &in_hsm.jwt),
         "certificate",
         "the key has no certificate",
         Some("keys of tier `hsm` have no certificate"),
@@ -221,22 +180,15 @@ fn check_missing_certificates(site: &Site, issuer: &Issuer, token: &Issued, root
 #[test]
 fn rejects_token_of_another_root() {
     let issuer = issuer();
-    let (site, stranger) = (
-        Site::with(GatewaySetup::initialized(), &issuer),
-        Site::with(GatewaySetup::initialized(), &issuer),
-    );
+    let (site, stranger) =
+        (Site::with(GatewaySetup::initialized(), &issuer), Site::with(GatewaySetup::initialized(), &issuer));
     let root = site.path("root.pem");
     let token = stranger.issue(&issuer, API);
     assert_eq!(stranger.verify(API, &[], &token.jwt).code, 0);
     let chain = "the certificate is not signed by the pinned root";
     let hint = Some("the root was replaced, or the keys are not the broker's");
     let pin = ["--pin-root", root.as_str()];
-    refused(
-        |more: &[&str]| stranger.verify(API, &[&pin[..], more].concat(), &token.jwt),
-        "certificate",
-        chain,
-        hint,
-    );
+    refused(|more: &[&str]| stranger.verify(API, &[&pin[..], more].concat(), &token.jwt), "certificate", chain, hint);
 }
 
 /// A root may certify keys of several issuers: a seed of one signs nothing for another.
@@ -263,10 +215,8 @@ fn rejects_key_certified_for_another_issuer() {
     let pair = Ed25519KeyPair::from_seed_unchecked(&private).expect("a key");
     let keys = site.gateway.ask_as(credential, "/v1/keys", None).json();
     let keys = keys["groups"][0]["epoch_keys"].as_array().expect("keys");
-    let theirs = keys
-        .iter()
-        .find(|key| key["jwk"]["x"] == base64url(pair.public_key()))
-        .expect("the seed's key is certified");
+    let theirs =
+        keys.iter().find(|key| key["jwk"]["x"] == base64url(pair.public_key())).expect("the seed's key is certified");
     let jwks = json!({ "keys": [theirs["jwk"]] }).to_string();
     let jwks = site.write("theirs.json", &jwks);
     let claims = json!({ "iss": site.url, "aud": API, "sub": "main:repo", "exp": now() + 300 });
@@ -289,10 +239,9 @@ fn accepts_certificate_while_key_is_published() {
     let issuer = issuer();
     let keys = GatewaySetup::initialized();
     let far = 4 * EPOCH_SECONDS;
-    for (at, reason) in [
-        (now() - far, "the certificate has expired"),
-        (now() + far, "the certificate is not valid yet"),
-    ] {
+    for (at, reason) in
+        [(now() - far, "the certificate has expired"), (now() + far, "the certificate is not valid yet")]
+    {
         let site = Site::start(keys.twin(), at, &issuer.files(), issuer.origin());
         let root = site.path("root.pem");
         let token = site.issue(&issuer, API);
@@ -303,29 +252,15 @@ fn accepts_certificate_while_key_is_published() {
             reason,
             Some("check this machine's clock"),
         );
-        let reason = if at < now() {
-            "expired"
-        } else {
-            "not valid yet"
-        };
-        refused(
-            |more: &[&str]| site.verify(API, more, &token.jwt),
-            "claims",
-            reason,
-            None,
-        );
+        let reason = if at < now() { "expired" } else { "not valid yet" };
+        refused(|more: &[&str]| site.verify(API, more, &token.jwt), "claims", reason, None);
     }
 }
 
 #[track_caller]
 fn fails(arguments: &[&str], stdin: &[u8], code: i32, words: &str) {
     let ended = vouchsafe(arguments, stdin);
-    assert_eq!(
-        (ended.code, ended.stdout.as_str()),
-        (code, ""),
-        "{arguments:?}: {}",
-        ended.stderr
-    );
+    assert_eq!((ended.code, ended.stdout.as_str()), (code, ""), "{arguments:?}: {}", ended.stderr);
     assert!(ended.stderr.contains(words), "{words}: {}", ended.stderr);
 }
 
@@ -366,44 +301,10 @@ fn check_arguments(site: &Site, by: &[&str], token: &str) {
     for (arguments, words) in [
         (&["--audience", API, token][..], "--broker <URL>"),
         (&["--broker", &site.url, token], "--audience <A>"),
-        (
-            &["--jwks", &keys, "--audience", API, token],
-            "--issuer <URL>",
-        ),
-        (
-            &[
-                "--broker",
-                &site.url,
-                "--jwks",
-                &keys,
-                "--audience",
-                API,
-                token,
-            ],
-            "cannot be used with",
-        ),
-        (
-            &[
-                "--jwks",
-                &gone,
-                "--issuer",
-                &site.url,
-                "--audience",
-                API,
-                token,
-            ],
-            "gone: No such file",
-        ),
-        (
-            &[
-                "--broker",
-                "http://broker.example",
-                "--audience",
-                API,
-                token,
-            ],
-            "is not https",
-        ),
+        (&["--jwks", &keys, "--audience", API, token], "--issuer <URL>"),
+        (&["--broker", &site.url, "--jwks", &keys, "--audience", API, token], "cannot be used with"),
+        (&["--jwks", &gone, "--issuer", &site.url, "--audience", API, token], "gone: No such file"),
+        (&["--broker", "http://broker.example", "--audience", API, token], "is not https"),
     ] {
         fails(arguments, b"", 2, words);
     }
@@ -420,26 +321,12 @@ fn distinguishes_usage_token_and_network_errors() {
     let keys = site.path("keys.json");
     // A gateway instead of a broker; a broker with another issuer URL; nothing listening.
     let gateway = site.setup.url();
-    fails(
-        &["--broker", &gateway, "--audience", API, &token],
-        b"",
-        3,
-        "no OAuth metadata at",
-    );
+    fails(&["--broker", &gateway, "--audience", API, &token], b"", 3, "no OAuth metadata at");
     let named = site.url.replace("127.0.0.1", "localhost");
-    fails(
-        &["--broker", &named, "--audience", API, &token],
-        b"",
-        1,
-        "the broker's issuer is",
-    );
+    fails(&["--broker", &named, "--audience", API, &token], b"", 1, "the broker's issuer is");
     site.broker.kill();
     fails(&[&by[..], &[&token]].concat(), b"", 3, "no answer from");
-    assert_eq!(
-        site.verify_with(&keys, &[], &token).code,
-        0,
-        "the file is enough"
-    );
+    assert_eq!(site.verify_with(&keys, &[], &token).code, 0, "the file is enough");
 }
 
 /// A dev issuer, which behaves like GitHub's token service.
@@ -451,21 +338,13 @@ struct DevIssuer {
 impl DevIssuer {
     fn start() -> Self {
         let mut child = Command::new(profile_folder().join("vouchsafe"))
-            .args([
-                "dev-issuer",
-                "--listen",
-                "127.0.0.1:0",
-                "--request-token",
-                "request-token",
-            ])
+            .args(["dev-issuer", "--listen", "127.0.0.1:0", "--request-token", "request-token"])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .spawn()
             .expect("starts");
         let mut line = String::new();
-        BufReader::new(child.stdout.take().expect("piped"))
-            .read_line(&mut line)
-            .expect("a line");
+        BufReader::new(child.stdout.take().expect("piped")).read_line(&mut line).expect("a line");
         let url = line.trim().strip_prefix("listening on ");
         let url = url.expect("where it listens").to_owned();
         Self { child, url }
@@ -488,18 +367,10 @@ fn runs_every_example_of_help() {
     let site = Site::start(GatewaySetup::initialized(), now(), &[main], dev.url.clone());
     let help = vouchsafe(&["--help"], b"");
     assert_eq!(help.code, 0, "{}", help.stderr);
-    assert!(
-        help.stdout
-            .contains("Exit codes: 0 the token is valid, 1 it is not"),
-        "{}",
-        help.stdout
-    );
+    assert!(help.stdout.contains("Exit codes: 0 the token is valid, 1 it is not"), "{}", help.stdout);
     let (_, examples) = help.stdout.split_once("Examples:\n").expect("examples");
     let examples = examples.replace("|\n", "| ");
-    let examples: Vec<_> = examples
-        .lines()
-        .filter(|it| !it.trim().is_empty())
-        .collect();
+    let examples: Vec<_> = examples.lines().filter(|it| !it.trim().is_empty()).collect();
     assert_eq!(examples.len(), 3, "{examples:?}");
     let path = std::env::var("PATH").expect("a path");
     let path = format!("{}:{path}", profile_folder().display());
@@ -509,18 +380,12 @@ fn runs_every_example_of_help() {
             .args(["-euc", script])
             .current_dir(site.folder())
             .env("PATH", &path)
-            .env(
-                "ACTIONS_ID_TOKEN_REQUEST_URL",
-                format!("{}/token?api-version=2.0", dev.url),
-            )
+            .env("ACTIONS_ID_TOKEN_REQUEST_URL", format!("{}/token?api-version=2.0", dev.url))
             .env("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "request-token")
             .env_remove("GITHUB_ACTIONS");
         run(&mut command, b"")
     };
-    let get = format!(
-        "vouchsafe token --broker {} --audience {API} > token",
-        site.url
-    );
+    let get = format!("vouchsafe token --broker {} --audience {API} > token", site.url);
     let got = shell(&get);
     assert_eq!(got.code, 0, "{}", got.stderr);
     for example in examples {

@@ -13,11 +13,7 @@ const RULE: &str = "@id(\"from-the-office\")\nforbid (principal, action, resourc
 const DENY_LIST: &str = "@id(\"not-from-there\")\nforbid (principal, action, resource)\n\
     when { context has client_ip && context.client_ip.isInRange(ip(\"203.0.113.0/24\")) };\n";
 
-const UNDETERMINED: Want = refused(
-    400,
-    "invalid_request",
-    "request.client_address_undetermined",
-);
+const UNDETERMINED: Want = refused(400, "invalid_request", "request.client_address_undetermined");
 const DENIED: Want = refused(400, "invalid_target", "policy.denied");
 
 /// The outcomes that these cases reach.
@@ -51,9 +47,7 @@ impl Office {
         let claims = self.issuer.claims(now());
         let token = jwt::mint("RS256", &claims);
         let request = Form::of(&token).request();
-        let request = headers
-            .iter()
-            .fold(request, |request, (name, value)| request.with(name, value));
+        let request = headers.iter().fold(request, |request, (name, value)| request.with(name, value));
         if let Err(failure) = check(&self.broker, &request, &token, want) {
             panic!("{headers:?}: {failure}");
         }
@@ -67,18 +61,12 @@ fn trusts_proxy_for_the_address_it_saw() {
         ("x-forwarded-for", "192.0.2.7"),
         ("x-forwarded-for", "6.6.6.6, 192.0.2.7:443, 10.1.1.1"),
         ("x-forwarded-for", "::ffff:192.0.2.7"),
-        (
-            "forwarded",
-            "for=6.6.6.6, for=\"192.0.2.7:443\";proto=https",
-        ),
+        ("forwarded", "for=6.6.6.6, for=\"192.0.2.7:443\";proto=https"),
     ] {
         office.ask(&[(name, value)], Want::Issued);
     }
     office.ask(&[("x-forwarded-for", "192.0.2.7, 6.6.6.6")], DENIED);
-    let split = [
-        ("x-forwarded-for", "192.0.2.7"),
-        ("x-forwarded-for", "6.6.6.6"),
-    ];
+    let split = [("x-forwarded-for", "192.0.2.7"), ("x-forwarded-for", "6.6.6.6")];
     office.ask(&split, DENIED);
     office.broker.assert_healthy();
 }
@@ -89,10 +77,7 @@ fn rejects_undetermined_client_address() {
     for headers in [
         &[][..],
         &[("x-forwarded-for", "192.0.2.7, garbage")],
-        &[
-            ("x-forwarded-for", "192.0.2.7"),
-            ("forwarded", "for=192.0.2.7"),
-        ],
+        &[("x-forwarded-for", "192.0.2.7"), ("forwarded", "for=192.0.2.7")],
         &[("forwarded", "for=192.0.2.7;x=\", for=6.6.6.6")],
         // The host's own header comes last, whatever a client sends.
         &[("spin-client-addr", "192.0.2.7:443")],
@@ -123,11 +108,8 @@ fn denies_listed_client_despite_forged_headers() {
 
 #[test]
 fn ignores_headers_of_untrusted_peers() {
-    let forged = [
-        ("x-forwarded-for", "192.0.2.7"),
-        ("forwarded", "for=192.0.2.7"),
-        ("spin-client-addr", "192.0.2.7:443"),
-    ];
+    let forged =
+        [("x-forwarded-for", "192.0.2.7"), ("forwarded", "for=192.0.2.7"), ("spin-client-addr", "192.0.2.7:443")];
     for trusted in ["", "10.0.0.0/8"] {
         let office = Office::behind(trusted, RULE);
         for header in forged {
@@ -144,16 +126,8 @@ fn ignores_headers_of_untrusted_peers() {
 fn does_not_start_with_invalid_proxy_settings() {
     let issuer = Issuer::start([("main", Script::honest()), ("other", Script::honest())]);
     for (name, value, detail) in [
-        (
-            "trusted_proxies",
-            "10.0.0.1/8",
-            "`trusted_proxies`: expected IP addresses or networks such as `10.0.0.0/8`",
-        ),
-        (
-            "forwarded_header",
-            "x-real-ip",
-            "`forwarded_header`: expected `forwarded` or `x-forwarded-for`",
-        ),
+        ("trusted_proxies", "10.0.0.1/8", "`trusted_proxies`: expected IP addresses or networks such as `10.0.0.0/8`"),
+        ("forwarded_header", "x-real-ip", "`forwarded_header`: expected `forwarded` or `x-forwarded-for`"),
     ] {
         let setup = Setup::trusting(&issuer);
         let refused = setup.variable(name, value).try_start();

@@ -39,33 +39,20 @@ fn present_once(broker: &Broker, iss: &str, client: usize, number: usize) -> Res
         check_answer(&response, None, false, want).map(|()| response)
     };
     match (client + number) % 4 {
-        0 => send(
-            &claims,
-            &|form| form.set("audience", "https://unknown.example"),
-            refused(400, "invalid_target", ""),
-        )
-        .map(drop),
+        0 => send(&claims, &|form| form.set("audience", "https://unknown.example"), refused(400, "invalid_target", ""))
+            .map(drop),
         1 => {
             claims["exp"] = 1.into();
             send(&claims, &|form| form, bad("")).map(drop)
         }
         kind => {
             let audience = if kind == 2 { API } else { DEPLOY };
-            let response = send(
-                &claims,
-                &|form| form.set("audience", audience),
-                Want::Issued,
-            )?;
-            let issued =
-                Issued::parse(response.json()["access_token"].as_str().unwrap_or_default());
+            let response = send(&claims, &|form| form.set("audience", audience), Want::Issued)?;
+            let issued = Issued::parse(response.json()["access_token"].as_str().unwrap_or_default());
             let own = issued.claims["sub"] == format!("main:{sub}").as_str()
                 && issued.claims["aud"] == audience
                 && (kind == 2 || issued.claims["ref"] == claims["ref"]);
-            if own {
-                Ok(())
-            } else {
-                Err(format!("another client's token: {}", issued.claims))
-            }
+            if own { Ok(()) } else { Err(format!("another client's token: {}", issued.claims)) }
         }
     }
 }
@@ -73,9 +60,7 @@ fn present_once(broker: &Broker, iss: &str, client: usize, number: usize) -> Res
 fn mix(arguments: &[&str]) {
     let issuer = Issuer::honest();
     let setup = Setup::trusting(&issuer);
-    let setup = arguments
-        .iter()
-        .fold(setup, |setup, argument| setup.argument(*argument));
+    let setup = arguments.iter().fold(setup, |setup, argument| setup.argument(*argument));
     let (broker, iss, start) = (setup.start(), issuer.url("main"), Barrier::new(CLIENTS));
     let outcomes: Vec<_> = std::thread::scope(|scope| {
         let run = |client| {
@@ -83,34 +68,18 @@ fn mix(arguments: &[&str]) {
             scope.spawn(move || {
                 start.wait();
                 let numbers = 0..REQUESTS_PER_CLIENT;
-                numbers
-                    .map(|number| present(broker, iss, client, number))
-                    .collect::<Vec<_>>()
+                numbers.map(|number| present(broker, iss, client, number)).collect::<Vec<_>>()
             })
         };
         let clients: Vec<_> = (0..CLIENTS).map(run).collect();
-        clients
-            .into_iter()
-            .flat_map(|client| client.join().expect("a client"))
-            .collect()
+        clients.into_iter().flat_map(|client| client.join().expect("a client")).collect()
     });
-    let failures: Vec<_> = outcomes
-        .iter()
-        .filter_map(|outcome| outcome.as_ref().err())
-        .collect();
-    assert!(
-        failures.is_empty(),
-        "{} failures: {failures:#?}",
-        failures.len()
-    );
+    let failures: Vec<_> = outcomes.iter().filter_map(|outcome| outcome.as_ref().err()).collect();
+    assert!(failures.is_empty(), "{} failures: {failures:#?}", failures.len());
     // Key sets that the store was too slow to keep are fetched again.
     let patient = outcomes.iter().any(|outcome| *outcome != Ok(1));
     let fetched = issuer.fetches("main");
-    assert!(
-        fetched == 2 || patient,
-        "the key set was fetched {} times",
-        fetched / 2
-    );
+    assert!(fetched == 2 || patient, "the key set was fetched {} times", fetched / 2);
     broker.assert_healthy();
 }
 
@@ -121,10 +90,5 @@ fn answers_concurrent_requests_in_one_instance() {
 
 #[test]
 fn answers_concurrent_requests_in_short_lived_instances() {
-    mix(&[
-        "--max-instance-reuse-count",
-        "3",
-        "--max-instance-concurrent-reuse-count",
-        "1",
-    ]);
+    mix(&["--max-instance-reuse-count", "3", "--max-instance-concurrent-reuse-count", "1"]);
 }

@@ -42,9 +42,8 @@ fn attempt() -> (Response, Vec<(String, String)>, Response) {
         second.join().expect("a response")
     });
     let database = rusqlite::Connection::open(setup.database()).expect("opens");
-    let mut statement = database
-        .prepare("SELECT slug, refused FROM audit WHERE outcome = 'refused'")
-        .expect("prepares");
+    let mut statement =
+        database.prepare("SELECT slug, refused FROM audit WHERE outcome = 'refused'").expect("prepares");
     let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)));
     let records = rows.expect("runs").map(|row| row.expect("a row")).collect();
     (answer, records, send(&second))
@@ -55,8 +54,7 @@ fn keeps_token_unused_when_exchange_is_too_slow() {
     let too_long = (0..TRIES_MAX).find_map(|_| {
         let (answer, records, again) = attempt();
         let text = answer.text();
-        text.contains("took too long")
-            .then_some((answer, records, again))
+        text.contains("took too long").then_some((answer, records, again))
     });
     let (answer, records, again) = too_long.expect("an attempt with fetches of 4.6 s");
     check_answer(&answer, None, false, OVERLOADED).expect("refused as overloaded");

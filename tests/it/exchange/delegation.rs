@@ -41,10 +41,7 @@ fn realms() -> Issuer {
 #[test]
 fn rejects_delegated_tokens_by_default() {
     let issuer = realms();
-    let rule = RULE.replace(
-        "if principal has act_sub then principal.act_sub == \"batch\" else true",
-        "true",
-    );
+    let rule = RULE.replace("if principal has act_sub then principal.act_sub == \"batch\" else true", "true");
     let (_, broker) = start(&issuer, "", &rule);
     ask(&broker, &issuer, &json!({}), Want::Issued);
     for name in ["act", "may_act"] {
@@ -64,26 +61,18 @@ fn passes_actor_to_policies_and_records() {
     ask(&broker, &issuer, &acting("cron"), DENIED);
     ask(&broker, &issuer, &json!({ "act": {} }), INVALID);
     let database = rusqlite::Connection::open(setup.database()).expect("the database");
-    let mut rows = database
-        .prepare("SELECT cedar_request FROM audit ORDER BY seq")
-        .expect("the audit table");
+    let mut rows = database.prepare("SELECT cedar_request FROM audit ORDER BY seq").expect("the audit table");
     let records = rows
         .query_map([], |row| row.get::<_, String>(0))
         .expect("records")
         .map(|record| serde_json::from_str::<Value>(&record.expect("text")).expect("JSON"));
     let actors: Vec<_> = records.map(|record| actor_of(&record)).collect();
-    assert_eq!(
-        actors,
-        [None, Some("batch".to_owned()), Some("cron".to_owned())]
-    );
+    assert_eq!(actors, [None, Some("batch".to_owned()), Some("cron".to_owned())]);
     broker.assert_healthy();
 }
 
 /// The principal's attribute `act_sub` in a recorded Cedar request.
 fn actor_of(record: &Value) -> Option<String> {
     let entities = record["entities"].as_array().expect("entities");
-    entities
-        .iter()
-        .find_map(|entity| entity["attrs"]["act_sub"].as_str())
-        .map(str::to_owned)
+    entities.iter().find_map(|entity| entity["attrs"]["act_sub"].as_str()).map(str::to_owned)
 }

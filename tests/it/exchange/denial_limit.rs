@@ -36,9 +36,7 @@ fn permitted(scene: &Scene, subject: Option<&str>) -> String {
 
 fn number(scene: &Scene, sql: &str) -> usize {
     let database = Connection::open(scene.setup.database()).expect("opens");
-    let number: i64 = database
-        .query_row(sql, [], |row| row.get(0))
-        .unwrap_or_else(|error| panic!("{sql}: {error}"));
+    let number: i64 = database.query_row(sql, [], |row| row.get(0)).unwrap_or_else(|error| panic!("{sql}: {error}"));
     usize::try_from(number).expect("not negative")
 }
 
@@ -136,10 +134,7 @@ fn counts_every_concurrent_denial() {
                     let answer = http::send(&broker.address, &Form::of(&token).request());
                     let answer = answer.expect("a response");
                     let decided = decision_id(&answer).is_some();
-                    answers
-                        .lock()
-                        .expect("unpoisoned")
-                        .push((answer.status, decided));
+                    answers.lock().expect("unpoisoned").push((answer.status, decided));
                 }
             });
         }
@@ -153,16 +148,10 @@ fn counts_every_concurrent_denial() {
     // The store timed out; the record may have been written all the same.
     let busy = count(503, true);
     assert_eq!(denied + over + spared + busy, CLIENTS * EACH, "{answers:?}");
-    assert!(
-        denied <= LIMIT && denied + busy >= LIMIT,
-        "{denied} of {busy}"
-    );
+    assert!(denied <= LIMIT && denied + busy >= LIMIT, "{denied} of {busy}");
     let on_record = number(&scene, "SELECT sum(1 + repeats) FROM audit");
     let decided = denied + over;
-    assert!(
-        (decided..=decided + busy).contains(&on_record),
-        "{on_record} of {decided}"
-    );
+    assert!((decided..=decided + busy).contains(&on_record), "{on_record} of {decided}");
     assert!(number(&scene, "SELECT count(*) FROM audit") <= LIMIT + 1);
     broker.assert_healthy();
 }

@@ -14,12 +14,7 @@ const UPSTREAM: &str = "repo:octo-org/octo-repo:ref:refs/heads/main";
 const SUBJECT: &str = "main:repo:octo-org/octo-repo:ref:refs/heads/main";
 
 fn names(value: &Value) -> Vec<&str> {
-    let mut names: Vec<_> = value
-        .as_object()
-        .expect("an object")
-        .keys()
-        .map(String::as_str)
-        .collect();
+    let mut names: Vec<_> = value.as_object().expect("an object").keys().map(String::as_str).collect();
     names.sort_unstable();
     names
 }
@@ -28,9 +23,7 @@ fn names(value: &Value) -> Vec<&str> {
 fn exchange(fixture: &Fixture, audience: &str, more: &[(&str, &str)]) -> (Value, Issued) {
     let token = fixture.token();
     let form = Form::of(&token).set("audience", audience);
-    let form = more
-        .iter()
-        .fold(form, |form, (name, value)| form.and(name, value));
+    let form = more.iter().fold(form, |form, (name, value)| form.and(name, value));
     let response = check(&fixture.broker, &form.request(), &token, Want::Issued).expect("issued");
     let body = response.json();
     let issued = Issued::parse(body["access_token"].as_str().expect("a token"));
@@ -41,51 +34,17 @@ fn exchange(fixture: &Fixture, audience: &str, more: &[(&str, &str)]) -> (Value,
 fn issues_only_verified_claims() {
     let fixture = Fixture::start();
     let (body, issued) = exchange(&fixture, API, &[]);
-    assert_eq!(
-        names(&body),
-        [
-            "access_token",
-            "expires_in",
-            "issued_token_type",
-            "token_type"
-        ]
-    );
-    assert_eq!(
-        (&body["issued_token_type"], &body["token_type"]),
-        (&json!(TYPE_ACCESS), &json!("Bearer"))
-    );
+    assert_eq!(names(&body), ["access_token", "expires_in", "issued_token_type", "token_type"]);
+    assert_eq!((&body["issued_token_type"], &body["token_type"]), (&json!(TYPE_ACCESS), &json!("Bearer")));
     assert_eq!(names(&issued.header), ["alg", "kid", "typ"]);
-    assert_eq!(
-        (&issued.header["alg"], &issued.header["typ"]),
-        (&json!("ES256"), &json!("at+jwt"))
-    );
-    assert_eq!(
-        names(&issued.claims),
-        ["aud", "client_id", "exp", "iat", "iss", "jti", "nbf", "sub"]
-    );
-    for (name, value) in [
-        ("iss", BROKER),
-        ("sub", SUBJECT),
-        ("client_id", SUBJECT),
-        ("aud", API),
-    ] {
+    assert_eq!((&issued.header["alg"], &issued.header["typ"]), (&json!("ES256"), &json!("at+jwt")));
+    assert_eq!(names(&issued.claims), ["aud", "client_id", "exp", "iat", "iss", "jti", "nbf", "sub"]);
+    for (name, value) in [("iss", BROKER), ("sub", SUBJECT), ("client_id", SUBJECT), ("aud", API)] {
         assert_eq!(issued.claims[name], value, "{name}");
     }
-    let (iat, exp, nbf) = (
-        issued.number("iat"),
-        issued.number("exp"),
-        issued.number("nbf"),
-    );
-    assert_eq!(
-        (iat - nbf, body["expires_in"].as_u64()),
-        (5, Some(exp - iat))
-    );
-    assert!(
-        issued.claims["jti"]
-            .as_str()
-            .is_some_and(|jti| jti.len() >= 22),
-        "128 bits"
-    );
+    let (iat, exp, nbf) = (issued.number("iat"), issued.number("exp"), issued.number("nbf"));
+    assert_eq!((iat - nbf, body["expires_in"].as_u64()), (5, Some(exp - iat)));
+    assert!(issued.claims["jti"].as_str().is_some_and(|jti| jti.len() >= 22), "128 bits");
     assert!(issued.verifies(&fixture.broker.jwks()));
 }
 
@@ -93,34 +52,19 @@ fn issues_only_verified_claims() {
 fn follows_request_and_audience_file() {
     let fixture = Fixture::start();
     let (body, issued) = exchange(&fixture, API, &[("scope", "write read write")]);
-    assert_eq!(
-        (&body["scope"], &issued.claims["scope"]),
-        (&json!("write read"), &json!("write read"))
-    );
+    assert_eq!((&body["scope"], &issued.claims["scope"]), (&json!("write read"), &json!("write read")));
     let (body, issued) = exchange(&fixture, API, &[("requested_token_type", TYPE_JWT)]);
-    assert_eq!(
-        (&body["issued_token_type"], &body["token_type"]),
-        (&json!(TYPE_JWT), &json!("N_A"))
-    );
+    assert_eq!((&body["issued_token_type"], &body["token_type"]), (&json!(TYPE_JWT), &json!("N_A")));
     assert_eq!(issued.header["typ"], "JWT");
     let (_, issued) = exchange(&fixture, DEPLOY, &[]);
     assert_eq!(issued.claims["ref"], "refs/heads/main");
     assert_eq!(issued.claims["repository"], "octo-org/octo-repo");
-    assert_eq!(
-        issued.claims.as_object().map(serde_json::Map::len),
-        Some(10)
-    );
+    assert_eq!(issued.claims.as_object().map(serde_json::Map::len), Some(10));
     let (_, issued) = exchange(&fixture, EDDSA, &[]);
     assert_eq!(issued.header["alg"], "EdDSA");
     assert!(issued.verifies(&fixture.broker.jwks()));
     let (body, issued) = exchange(&fixture, API, &[("requested_expires_in", "7")]);
-    assert_eq!(
-        (
-            body["expires_in"].as_u64(),
-            issued.number("exp") - issued.number("iat")
-        ),
-        (Some(7), 7)
-    );
+    assert_eq!((body["expires_in"].as_u64(), issued.number("exp") - issued.number("iat")), (Some(7), 7));
 }
 
 #[test]
@@ -137,9 +81,7 @@ fn records_exactly_the_decisions_on_verified_tokens() {
     let issued = Issued::parse(body["access_token"].as_str().expect("a token"));
     let (unverified, _) = send(&json!({ "iss": issuer.url("main") }), &|form| form);
     assert!(unverified["decision_id"].is_null(), "{unverified}");
-    let (unknown, _) = send(&claims, &|form| {
-        form.set("audience", "https://unknown.example")
-    });
+    let (unknown, _) = send(&claims, &|form| form.set("audience", "https://unknown.example"));
     claims["repository_id"] = json!("999");
     let (denied, _) = send(&claims, &|form| form);
 
@@ -159,37 +101,15 @@ fn records_exactly_the_decisions_on_verified_tokens() {
     let (id, kid) = (issued.claims["jti"].as_str().expect("a jti"), issued.kid());
     let decision = |body: &Value| body["decision_id"].as_str().expect("a decision").to_owned();
     let common = ["main", UPSTREAM];
-    let rows: Vec<Vec<&str>> = rows
-        .iter()
-        .map(|row| row.iter().map(String::as_str).collect())
-        .collect();
+    let rows: Vec<Vec<&str>> = rows.iter().map(|row| row.iter().map(String::as_str).collect()).collect();
     assert_eq!(rows.len(), 3, "{rows:#?}");
-    assert_eq!(
-        rows[0][..6],
-        [id, "issued", "issued", "[\"main-api\"]", API, "[\"read\"]"]
-    );
+    assert_eq!(rows[0][..6], [id, "issued", "issued", "[\"main-api\"]", API, "[\"read\"]"]);
     assert_eq!(rows[0][6..], [common[0], common[1], &kid, digest]);
     assert_eq!(
         rows[1][..5],
-        [
-            decision(&unknown).as_str(),
-            "refused",
-            "audience.unknown",
-            "[]",
-            "https://unknown.example"
-        ]
+        [decision(&unknown).as_str(), "refused", "audience.unknown", "[]", "https://unknown.example"]
     );
-    assert_eq!(
-        rows[2][..6],
-        [
-            decision(&denied).as_str(),
-            "refused",
-            "policy.denied",
-            "[]",
-            API,
-            "[]"
-        ]
-    );
+    assert_eq!(rows[2][..6], [decision(&denied).as_str(), "refused", "policy.denied", "[]", API, "[]"]);
     assert_eq!(rows[2][6..], [common[0], common[1], "", digest]);
 }
 
@@ -199,16 +119,12 @@ fn never_repeats_jti_across_instances() {
     const INSTANCES: usize = 24;
     const RANDOM_BYTES: usize = 16;
     let issuer = Issuer::start([("main", Script::honest()), ("other", Script::honest())]);
-    let broker = Setup::trusting(&issuer)
-        .argument("--max-instance-reuse-count")
-        .argument("1")
-        .start();
+    let broker = Setup::trusting(&issuer).argument("--max-instance-reuse-count").argument("1").start();
     // The same token for all, so that only the instance differs.
     let token = jwt::mint("RS256", &issuer.claims(now()));
     let mut ids = std::collections::BTreeSet::new();
     for _ in 0..INSTANCES {
-        let response =
-            check(&broker, &Form::of(&token).request(), &token, Want::Issued).expect("issued");
+        let response = check(&broker, &Form::of(&token).request(), &token, Want::Issued).expect("issued");
         let body = response.json();
         let issued = Issued::parse(body["access_token"].as_str().expect("a token"));
         let id = issued.claims["jti"].as_str().expect("a jti").to_owned();

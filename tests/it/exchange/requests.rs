@@ -2,9 +2,7 @@
 
 use vouchsafe_harness::bundle::{API, BEYOND, DEPLOY, HSM};
 use vouchsafe_harness::cases::Fixture;
-use vouchsafe_harness::exchange::{
-    FORM, Form, GRANT, TYPE_ACCESS, TYPE_ID, TYPE_JWT, Want, bad, check, refused,
-};
+use vouchsafe_harness::exchange::{FORM, Form, GRANT, TYPE_ACCESS, TYPE_ID, TYPE_JWT, Want, bad, check, refused};
 use vouchsafe_harness::http::Request;
 
 const BODY_BYTES_MAX: usize = 64 * 1024;
@@ -31,112 +29,66 @@ pub struct RequestCase {
     make: Make,
 }
 
-fn request(
-    name: impl Into<String>,
-    want: Want,
-    make: impl Fn(Form) -> Request + 'static,
-) -> RequestCase {
-    RequestCase {
-        name: name.into(),
-        want,
-        make: Box::new(make),
-    }
+fn request(name: impl Into<String>, want: Want, make: impl Fn(Form) -> Request + 'static) -> RequestCase {
+    RequestCase { name: name.into(), want, make: Box::new(make) }
 }
 
-fn form(
-    name: impl Into<String>,
-    want: Want,
-    change: impl Fn(Form) -> Form + 'static,
-) -> RequestCase {
+fn form(name: impl Into<String>, want: Want, change: impl Fn(Form) -> Form + 'static) -> RequestCase {
     request(name, want, move |form| change(form).request())
 }
 
 fn set(parameter: &'static str, value: impl Into<String>, want: Want) -> RequestCase {
     let value = value.into();
     let shown: String = value.chars().take(40).collect();
-    form(format!("{parameter} {shown:?}"), want, move |form| {
-        form.set(parameter, &value)
-    })
+    form(format!("{parameter} {shown:?}"), want, move |form| form.set(parameter, &value))
 }
 
 fn methods_and_types() -> Vec<RequestCase> {
     let mut cases = vec![form("a plain request", Want::Issued, |form| form)];
-    for method in [
-        "GET", "HEAD", "PUT", "DELETE", "PATCH", "OPTIONS", "post", "TRACE", "BREW",
-    ] {
-        cases.push(request(format!("method {method}"), METHOD, move |form| {
-            Request {
-                method: method.to_owned(),
-                ..form.request()
-            }
+    for method in ["GET", "HEAD", "PUT", "DELETE", "PATCH", "OPTIONS", "post", "TRACE", "BREW"] {
+        cases.push(request(format!("method {method}"), METHOD, move |form| Request {
+            method: method.to_owned(),
+            ..form.request()
         }));
     }
     for (kind, want) in [
         ("application/x-www-form-urlencoded", Want::Issued),
         ("APPLICATION/X-WWW-FORM-URLENCODED", Want::Issued),
-        (
-            "application/x-www-form-urlencoded; charset=utf-8",
-            Want::Issued,
-        ),
-        (
-            "application/x-www-form-urlencoded ;charset=UTF-8",
-            Want::Issued,
-        ),
+        ("application/x-www-form-urlencoded; charset=utf-8", Want::Issued),
+        ("application/x-www-form-urlencoded ;charset=UTF-8", Want::Issued),
         ("application/json", CONTENT_TYPE),
         ("multipart/form-data; boundary=x", CONTENT_TYPE),
         ("text/plain", CONTENT_TYPE),
         ("application/x-www-form-urlencodedx", CONTENT_TYPE),
-        (
-            "application/json; x=application/x-www-form-urlencoded",
-            CONTENT_TYPE,
-        ),
+        ("application/json; x=application/x-www-form-urlencoded", CONTENT_TYPE),
         ("", CONTENT_TYPE),
     ] {
-        cases.push(request(
-            format!("content type {kind:?}"),
-            want,
-            move |form| Request::post("/token", kind, form.body()),
-        ));
+        cases.push(request(format!("content type {kind:?}"), want, move |form| {
+            Request::post("/token", kind, form.body())
+        }));
     }
     cases
 }
 
 fn targets_and_headers() -> Vec<RequestCase> {
     vec![
-        request("no content type", CONTENT_TYPE, |form| Request {
-            headers: Vec::new(),
+        request("no content type", CONTENT_TYPE, |form| Request { headers: Vec::new(), ..form.request() }),
+        request("an empty query", Want::Issued, |form| Request { target: "/token?".into(), ..form.request() }),
+        request("a parameter in the query", bad("request.query_not_allowed"), |form| Request {
+            target: "/token?scope=read".into(),
             ..form.request()
         }),
-        request("an empty query", Want::Issued, |form| Request {
-            target: "/token?".into(),
-            ..form.request()
+        request("all parameters in the query", bad("request.query_not_allowed"), |form| Request {
+            target: format!("/token?{}", form.body()),
+            ..Request::post("/token", FORM, "")
         }),
-        request(
-            "a parameter in the query",
-            bad("request.query_not_allowed"),
-            |form| Request {
-                target: "/token?scope=read".into(),
-                ..form.request()
-            },
-        ),
-        request(
-            "all parameters in the query",
-            bad("request.query_not_allowed"),
-            |form| Request {
-                target: format!("/token?{}", form.body()),
-                ..Request::post("/token", FORM, "")
-            },
-        ),
         request("client credentials in a header", Want::Issued, |form| {
-            form.request()
-                .with("authorization", "Basic Y2xpZW50OnNlY3JldA==")
+            form.request().with("authorization", "Basic Y2xpZW50OnNlY3JldA==")
         }),
         form("client credentials in the body", Want::Issued, |form| {
             form.and("client_id", "a").and("client_secret", "b")
         }),
-        request("a forged path", Want::Issued, |form| {
-            form.request().with("spin-path-info", "/healthz")
-        }),
+        request("a forged path", Want::Issued, |form| form.request().with("spin-path-info", "/healthz")),
     ]
 }
 
@@ -149,22 +101,14 @@ fn filled(form: &Form, bytes: usize) -> String {
 
 fn body() -> Vec<RequestCase> {
     let sized = |bytes: usize, chunk_bytes: Option<usize>, want| {
-        let how = chunk_bytes.map_or("with a length".to_owned(), |size| {
-            format!("in chunks of {size}")
-        });
-        request(
-            format!("a body of {bytes} bytes {how}"),
-            want,
-            move |form| Request {
-                chunk_bytes,
-                ..Request::post("/token", FORM, filled(&form, bytes))
-            },
-        )
+        let how = chunk_bytes.map_or("with a length".to_owned(), |size| format!("in chunks of {size}"));
+        request(format!("a body of {bytes} bytes {how}"), want, move |form| Request {
+            chunk_bytes,
+            ..Request::post("/token", FORM, filled(&form, bytes))
+        })
     };
     let raw = |name: &str, want, body: &'static [u8]| {
-        request(name, want, move |form| {
-            Request::post("/token", FORM, [form.body().as_bytes(), body].concat())
-        })
+        request(name, want, move |form| Request::post("/token", FORM, [form.body().as_bytes(), body].concat()))
     };
     let many = |count: usize, want| {
         form(format!("{count} parameters"), want, move |form| {
@@ -176,12 +120,8 @@ fn body() -> Vec<RequestCase> {
         sized(BODY_BYTES_MAX + 1, None, TOO_LARGE),
         sized(BODY_BYTES_MAX, Some(1000), Want::Issued),
         sized(BODY_BYTES_MAX + 1, Some(1000), TOO_LARGE),
-        request("an empty body", MISSING, |_| {
-            Request::post("/token", FORM, "")
-        }),
-        request("only ampersands", MISSING, |_| {
-            Request::post("/token", FORM, "&&&")
-        }),
+        request("an empty body", MISSING, |_| Request::post("/token", FORM, "")),
+        request("only ampersands", MISSING, |_| Request::post("/token", FORM, "&&&")),
         many(PARAMETERS_MAX, Want::Issued),
         many(PARAMETERS_MAX + 1, MALFORMED),
         raw("a broken escape", MALFORMED, b"&x=%"),
@@ -192,74 +132,34 @@ fn body() -> Vec<RequestCase> {
         raw("a name that is not UTF-8", MALFORMED, b"&%fe=x"),
         raw("a parameter without a value", Want::Issued, b"&x"),
         raw("a NUL in an unknown parameter", Want::Issued, b"&x=%00"),
-        request("a JSON body called a form", MISSING, |_| {
-            Request::post("/token", FORM, r#"{"grant_type":"x"}"#)
-        }),
+        request("a JSON body called a form", MISSING, |_| Request::post("/token", FORM, r#"{"grant_type":"x"}"#)),
     ]
 }
 
 fn parameters() -> Vec<RequestCase> {
     let mut cases = Vec::new();
-    for name in [
-        "grant_type",
-        "subject_token",
-        "subject_token_type",
-        "audience",
-    ] {
-        cases.push(form(format!("no {name}"), MISSING, move |form| {
-            form.without(name)
-        }));
+    for name in ["grant_type", "subject_token", "subject_token_type", "audience"] {
+        cases.push(form(format!("no {name}"), MISSING, move |form| form.without(name)));
         cases.push(set(name, "", MISSING));
-        cases.push(form(format!("{name} twice"), REPEATED, move |form| {
-            form.and(name, "x")
-        }));
-        cases.push(form(
-            format!("{name} twice, once empty"),
-            REPEATED,
-            move |form| form.and(name, ""),
-        ));
+        cases.push(form(format!("{name} twice"), REPEATED, move |form| form.and(name, "x")));
+        cases.push(form(format!("{name} twice, once empty"), REPEATED, move |form| form.and(name, "")));
     }
     cases.extend([
-        form("an unknown parameter", Want::Issued, |form| {
-            form.and("unknown", "x")
-        }),
-        form("an unknown parameter twice", REPEATED, |form| {
-            form.and("unknown", "x").and("unknown", "x")
-        }),
+        form("an unknown parameter", Want::Issued, |form| form.and("unknown", "x")),
+        form("an unknown parameter twice", REPEATED, |form| form.and("unknown", "x").and("unknown", "x")),
         request("a parameter twice, once in escapes", REPEATED, |form| {
             Request::post("/token", FORM, form.body() + "&%61udience=x")
         }),
-        form(
-            "audience and resource",
-            bad("request.audience_and_resource"),
-            |form| form.and("resource", API),
-        ),
-        form("resource alone", Want::Issued, |form| {
-            form.without("audience").and("resource", API)
+        form("audience and resource", bad("request.audience_and_resource"), |form| form.and("resource", API)),
+        form("resource alone", Want::Issued, |form| form.without("audience").and("resource", API)),
+        form("resource twice", REPEATED, |form| form.without("audience").and("resource", API).and("resource", API)),
+        form("an actor_token", bad("request.actor_token_unsupported"), |form| {
+            form.and("actor_token", "x").and("actor_token_type", TYPE_JWT)
         }),
-        form("resource twice", REPEATED, |form| {
-            form.without("audience")
-                .and("resource", API)
-                .and("resource", API)
+        form("an actor_token alone", bad("request.actor_token_unsupported"), |form| form.and("actor_token", "x")),
+        form("an actor_token_type alone", bad("request.actor_token_unsupported"), |form| {
+            form.and("actor_token_type", TYPE_JWT)
         }),
-        form(
-            "an actor_token",
-            bad("request.actor_token_unsupported"),
-            |form| {
-                form.and("actor_token", "x")
-                    .and("actor_token_type", TYPE_JWT)
-            },
-        ),
-        form(
-            "an actor_token alone",
-            bad("request.actor_token_unsupported"),
-            |form| form.and("actor_token", "x"),
-        ),
-        form(
-            "an actor_token_type alone",
-            bad("request.actor_token_unsupported"),
-            |form| form.and("actor_token_type", TYPE_JWT),
-        ),
     ]);
     cases
 }
@@ -267,12 +167,9 @@ fn parameters() -> Vec<RequestCase> {
 fn grants_and_types() -> Vec<RequestCase> {
     let mut cases = Vec::new();
     let grant = refused(400, "unsupported_grant_type", "grant.unsupported");
-    for value in [
-        "client_credentials",
-        "authorization_code",
-        "refresh_token",
-        "urn:ietf:params:oauth:grant-type:jwt-bearer",
-    ] {
+    for value in
+        ["client_credentials", "authorization_code", "refresh_token", "urn:ietf:params:oauth:grant-type:jwt-bearer"]
+    {
         cases.push(set("grant_type", value, grant));
     }
     cases.push(set("grant_type", GRANT.to_uppercase(), grant));
@@ -281,10 +178,7 @@ fn grants_and_types() -> Vec<RequestCase> {
         (TYPE_JWT, Want::Issued),
         (TYPE_ID, Want::Issued),
         (TYPE_ACCESS, bad("request.subject_token_type_unsupported")),
-        (
-            "urn:ietf:params:oauth:token-type:saml2",
-            bad("request.subject_token_type_unsupported"),
-        ),
+        ("urn:ietf:params:oauth:token-type:saml2", bad("request.subject_token_type_unsupported")),
         ("jwt", bad("request.subject_token_type_unsupported")),
     ] {
         cases.push(set("subject_token_type", value, want));
@@ -294,10 +188,7 @@ fn grants_and_types() -> Vec<RequestCase> {
         (TYPE_ACCESS, Want::Issued),
         ("", Want::Issued),
         (TYPE_ID, bad("request.requested_token_type_unsupported")),
-        (
-            "urn:ietf:params:oauth:token-type:refresh_token",
-            bad("request.requested_token_type_unsupported"),
-        ),
+        ("urn:ietf:params:oauth:token-type:refresh_token", bad("request.requested_token_type_unsupported")),
         ("x", bad("request.requested_token_type_unsupported")),
     ] {
         cases.push(set("requested_token_type", value, want));
@@ -317,24 +208,12 @@ fn targets() -> Vec<RequestCase> {
     ]
     .into_iter()
     .map(str::to_owned)
-    .chain([
-        upper,
-        "a".repeat(AUDIENCE_BYTES_MAX),
-        "a".repeat(AUDIENCE_BYTES_MAX + 1),
-    ])
+    .chain([upper, "a".repeat(AUDIENCE_BYTES_MAX), "a".repeat(AUDIENCE_BYTES_MAX + 1)])
     .map(|audience| set("audience", audience, UNKNOWN))
     .collect();
     cases.extend([
-        set(
-            "audience",
-            HSM,
-            refused(400, "invalid_target", "audience.tier_unavailable"),
-        ),
-        set(
-            "audience",
-            BEYOND,
-            refused(400, "invalid_target", "signer.refused"),
-        ),
+        set("audience", HSM, refused(400, "invalid_target", "audience.tier_unavailable")),
+        set("audience", BEYOND, refused(400, "invalid_target", "signer.refused")),
         set("audience", DEPLOY, Want::Issued),
     ]);
     cases
@@ -342,12 +221,7 @@ fn targets() -> Vec<RequestCase> {
 
 fn scopes() -> Vec<RequestCase> {
     let offered = refused(400, "invalid_scope", "scope.not_offered");
-    let numbered = |count: usize| {
-        (0..count)
-            .map(|index| format!("s{index}"))
-            .collect::<Vec<_>>()
-            .join(" ")
-    };
+    let numbered = |count: usize| (0..count).map(|index| format!("s{index}")).collect::<Vec<_>>().join(" ");
     let mut cases = vec![
         set("scope", "read", Want::Issued),
         set("scope", "read write", Want::Issued),
@@ -359,11 +233,7 @@ fn scopes() -> Vec<RequestCase> {
         set("scope", "read,write", offered),
         set("scope", "*", offered),
         set("scope", numbered(SCOPES_MAX), offered),
-        set(
-            "scope",
-            numbered(SCOPES_MAX + 1),
-            refused(400, "invalid_scope", "scope.too_many"),
-        ),
+        set("scope", numbered(SCOPES_MAX + 1), refused(400, "invalid_scope", "scope.too_many")),
         set("scope", vec!["read"; 1000].join(" "), Want::Issued),
     ];
     for scope in [
@@ -395,10 +265,7 @@ fn lifetimes() -> Vec<RequestCase> {
         set("requested_expires_in", "9".repeat(1000), CEILING),
         set("requested_expires_in", "", Want::Issued),
     ];
-    for text in [
-        "0", "000", "-1", "-0", "+60", " 60", "60 ", "6e1", "60.0", "0x3c", "abc", "NaN", "٦٠",
-        "60\u{0}",
-    ] {
+    for text in ["0", "000", "-1", "-0", "+60", " 60", "60 ", "6e1", "60.0", "0x3c", "abc", "NaN", "٦٠", "60\u{0}"] {
         cases.push(set("requested_expires_in", text, LIFETIME));
     }
     cases
@@ -432,13 +299,7 @@ fn rejects_malformed_exchange_requests() {
             failures.push(format!("- {}: {reason}", case.name));
         }
     }
-    assert!(
-        failures.is_empty(),
-        "{} of {} cases:\n{}",
-        failures.len(),
-        cases.len(),
-        failures.join("\n")
-    );
+    assert!(failures.is_empty(), "{} of {} cases:\n{}", failures.len(), cases.len(), failures.join("\n"));
     fixture.broker.assert_healthy();
 }
 
@@ -450,10 +311,7 @@ fn answers_denied_and_unknown_audience_alike() {
     claims["repository_id"] = "999".into();
     let ask = |audience: &str, scope: &str| {
         let token = vouchsafe_harness::jwt::mint("RS256", &claims);
-        let form = Form::of(&token)
-            .set("audience", audience)
-            .and("scope", scope)
-            .and("requested_expires_in", "99999");
+        let form = Form::of(&token).set("audience", audience).and("scope", scope).and("requested_expires_in", "99999");
         let response = fixture.broker.send(&form.request());
         let mut body = response.json();
         assert!(body["decision_id"].is_string(), "{body}");

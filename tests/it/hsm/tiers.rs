@@ -5,9 +5,7 @@ use std::time::Instant;
 use vouchsafe_harness::broker::Setup;
 use vouchsafe_harness::bundle::{API, EDDSA, EPOCH_SECONDS, HSM, HSM_EDDSA, HSM_ES256};
 use vouchsafe_harness::exchange::{Form, Want, check, refused, unavailable};
-use vouchsafe_harness::hsm::{
-    Gateway, GatewaySetup, HsmFixture, Pkcs11Token, certificates, eventually,
-};
+use vouchsafe_harness::hsm::{Gateway, GatewaySetup, HsmFixture, Pkcs11Token, certificates, eventually};
 use vouchsafe_harness::issuer::{Issuer, Script};
 use vouchsafe_harness::jwt::Issued;
 use vouchsafe_harness::now;
@@ -31,15 +29,8 @@ fn issues_verifiable_tokens_in_both_tiers() {
     let jwks = fixture.broker.jwks();
     let keys = jwks["keys"].as_array().expect("a JWK Set");
     let kids: BTreeSet<_> = keys.iter().map(|key| key["kid"].to_string()).collect();
-    assert_eq!(
-        kids.len(),
-        2 * 4 * 2 + 3,
-        "two generations of four epochs and two algorithms, three keys of the HSM"
-    );
-    assert!(
-        keys.iter()
-            .all(|key| key["d"].is_null() && key["k"].is_null())
-    );
+    assert_eq!(kids.len(), 2 * 4 * 2 + 3, "two generations of four epochs and two algorithms, three keys of the HSM");
+    assert!(keys.iter().all(|key| key["d"].is_null() && key["k"].is_null()));
     for (audience, alg, in_hsm) in [
         (API, "ES256", false),
         (EDDSA, "EdDSA", false),
@@ -63,11 +54,7 @@ fn issues_verifiable_tokens_in_both_tiers() {
             }
         }
     }
-    assert_eq!(
-        gateway.events("seed").len(),
-        2,
-        "one seed for each algorithm"
-    );
+    assert_eq!(gateway.events("seed").len(), 2, "one seed for each algorithm");
     fixture.broker.assert_healthy();
 }
 
@@ -75,9 +62,7 @@ fn issues_verifiable_tokens_in_both_tiers() {
 fn copies_audience_claims_into_hsm_token() {
     let (_gateway, fixture) = start();
     let token = fixture.token();
-    let form = Form::of(&token)
-        .set("audience", HSM_ES256)
-        .set("scope", "read write");
+    let form = Form::of(&token).set("audience", HSM_ES256).set("scope", "read write");
     let response = check(&fixture.broker, &form.request(), &token, Want::Issued).expect("issued");
     let issued = Issued::parse(response.json()["access_token"].as_str().expect("a token"));
     assert_eq!(issued.claims["repository"], "octo-org/octo-repo");
@@ -90,9 +75,7 @@ fn copies_audience_claims_into_hsm_token() {
 #[test]
 fn refuses_what_the_gateway_refuses() {
     let token = Pkcs11Token::new();
-    let setup = GatewaySetup::new(&token)
-        .with_keys()
-        .change("lifetime_max = 900", "lifetime_max = 299");
+    let setup = GatewaySetup::new(&token).with_keys().change("lifetime_max = 900", "lifetime_max = 299");
     let _gateway = setup.start();
     let fixture = HsmFixture::start(&[&setup]);
     fixture.refuse(HSM, refused(400, "invalid_target", "signer.refused"));
@@ -112,37 +95,22 @@ fn reaches_gateway_over_mutual_tls() {
             pem("ca.pem")
         );
         let issuer = Issuer::start([("main", Script::honest()), ("other", Script::honest())]);
-        let broker = Setup::of(
-            "spin.hsm.toml",
-            &issuer.files(),
-            &[issuer.origin(), url.clone()],
-        )
-        .variable("gateway_urls", &url)
-        .variable("gateway_token", &setup.credential)
-        .variable("signer_hsm_algorithms", "ES256");
+        let broker = Setup::of("spin.hsm.toml", &issuer.files(), &[issuer.origin(), url.clone()])
+            .variable("gateway_urls", &url)
+            .variable("gateway_token", &setup.credential)
+            .variable("signer_hsm_algorithms", "ES256");
         let file = broker.folder.join("runtime.toml");
         std::fs::write(&file, config).expect("a file");
         let file = file.display().to_string();
-        let outcome = broker
-            .argument("--runtime-config-file")
-            .argument(file)
-            .try_start();
+        let outcome = broker.argument("--runtime-config-file").argument(file).try_start();
         outcome.map(|broker| HsmFixture { broker, issuer })
     };
-    let certificate = format!(
-        "client_cert_file = \"{}\"\nclient_private_key_file = \"{}\"\n",
-        pem("client.pem"),
-        pem("client.key")
-    );
+    let certificate =
+        format!("client_cert_file = \"{}\"\nclient_private_key_file = \"{}\"\n", pem("client.pem"), pem("client.key"));
     let fixture = start(&certificate).expect("with a certificate");
     assert!(fixture.issue(HSM_ES256).verifies(&fixture.broker.jwks()));
-    let Err(reason) = start("") else {
-        panic!("the broker started without a client certificate")
-    };
-    assert!(
-        reason.contains("signer.unavailable") || reason.contains("503"),
-        "{reason}"
-    );
+    let Err(reason) = start("") else { panic!("the broker started without a client certificate") };
+    assert!(reason.contains("signer.unavailable") || reason.contains("503"), "{reason}");
 }
 
 /// Settings that both ends must share are compared at start-up, and a difference is named.
@@ -153,27 +121,15 @@ fn does_not_start_with_mismatched_gateway_config() {
     for (variable, value) in [
         ("signer_epoch", "2400"),
         ("signer_group", "other"),
-        (
-            "gateway_token",
-            "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
-        ),
+        ("gateway_token", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"),
     ] {
         let issuer = Issuer::start([("main", Script::honest()), ("other", Script::honest())]);
-        let broker = Setup::of(
-            "spin.hsm.toml",
-            &issuer.files(),
-            &[issuer.origin(), setup.url()],
-        )
-        .variable("gateway_urls", &setup.url())
-        .variable("gateway_token", &setup.credential)
-        .variable(variable, value);
-        let Err(reason) = broker.try_start() else {
-            panic!("the broker started with another {variable}")
-        };
-        assert!(
-            reason.contains(&format!("`{variable}`")),
-            "{variable}: {reason}"
-        );
+        let broker = Setup::of("spin.hsm.toml", &issuer.files(), &[issuer.origin(), setup.url()])
+            .variable("gateway_urls", &setup.url())
+            .variable("gateway_token", &setup.credential)
+            .variable(variable, value);
+        let Err(reason) = broker.try_start() else { panic!("the broker started with another {variable}") };
+        assert!(reason.contains(&format!("`{variable}`")), "{variable}: {reason}");
         assert!(!reason.contains(&setup.credential), "{reason}");
     }
 }
@@ -189,17 +145,11 @@ fn replaces_epoch_keys_with_published_standby() {
     assert_eq!(code, 2, "{text}");
     let (code, text) = gateway.setup.run(&["rotate", "--emergency"]);
     assert_eq!(code, 0, "{text}");
-    assert!(
-        text.contains("generation 2 is current, 1 is over"),
-        "{text}"
-    );
+    assert!(text.contains("generation 2 is current, 1 is over"), "{text}");
     let rotated = Instant::now();
     let new = eventually("a token of the new generation", || {
         let token = fixture.issue(API);
-        assert!(
-            token.verifies(&old_jwks),
-            "signed with a key unknown to verifiers"
-        );
+        assert!(token.verifies(&old_jwks), "signed with a key unknown to verifiers");
         (token.kid() != old.kid()).then_some(token)
     });
     println!("followed after {} ms", rotated.elapsed().as_millis());
@@ -207,10 +157,7 @@ fn replaces_epoch_keys_with_published_standby() {
         let jwks = fixture.broker.jwks();
         new.verifies(&jwks).then_some(jwks)
     });
-    assert!(
-        !old.verifies(&jwks),
-        "the old generation is still published"
-    );
+    assert!(!old.verifies(&jwks), "the old generation is still published");
     for audience in [EDDSA, HSM_ES256] {
         assert!(fixture.issue(audience).verifies(&jwks), "{audience}");
     }

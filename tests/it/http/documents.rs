@@ -16,17 +16,8 @@ const OIDC: &str = "/.well-known/openid-configuration";
 fn thumbprint(jwk: &Value) -> String {
     let text = |name: &str| jwk[name].as_str().expect("a member");
     let canonical = match text("kty") {
-        "EC" => format!(
-            r#"{{"crv":"{}","kty":"EC","x":"{}","y":"{}"}}"#,
-            text("crv"),
-            text("x"),
-            text("y")
-        ),
-        "OKP" => format!(
-            r#"{{"crv":"{}","kty":"OKP","x":"{}"}}"#,
-            text("crv"),
-            text("x")
-        ),
+        "EC" => format!(r#"{{"crv":"{}","kty":"EC","x":"{}","y":"{}"}}"#, text("crv"), text("x"), text("y")),
+        "OKP" => format!(r#"{{"crv":"{}","kty":"OKP","x":"{}"}}"#, text("crv"), text("x")),
         other => panic!("unexpected key type {other}"),
     };
     base64url(digest(&SHA256, canonical.as_bytes()))
@@ -38,12 +29,7 @@ fn names_public_keys_by_thumbprint() {
     let keys = jwks["keys"].as_array().expect("keys");
     assert_eq!(keys.len(), 8, "four epochs of two algorithms");
     for jwk in keys {
-        let mut names: Vec<_> = jwk
-            .as_object()
-            .expect("a key")
-            .keys()
-            .map(String::as_str)
-            .collect();
+        let mut names: Vec<_> = jwk.as_object().expect("a key").keys().map(String::as_str).collect();
         names.sort_unstable();
         let (expected, alg) = match jwk["kty"].as_str() {
             Some("EC") => (&["alg", "crv", "kid", "kty", "use", "x", "y"][..], "ES256"),
@@ -65,16 +51,10 @@ fn names_issuer_and_endpoints_in_metadata() {
         assert_eq!(document["jwks_uri"], format!("{BROKER}{JWKS}"));
         assert_eq!(document["grant_types_supported"], json!([GRANT]));
         // RFC 8414 §2 and OpenID Connect Discovery 1.0 §3 require it.
-        assert!(
-            document["response_types_supported"].is_array(),
-            "{document}"
-        );
+        assert!(document["response_types_supported"].is_array(), "{document}");
     }
     let document = fixture.broker.get(OIDC).json();
-    assert_eq!(
-        document["id_token_signing_alg_values_supported"],
-        json!(["ES256", "EdDSA"])
-    );
+    assert_eq!(document["id_token_signing_alg_values_supported"], json!(["ES256", "EdDSA"]));
     assert_eq!(document["subject_types_supported"], json!(["public"]));
 }
 
@@ -84,24 +64,12 @@ fn supports_caching_and_conditional_requests() {
     for path in [JWKS, OAUTH, OIDC] {
         let first = fixture.broker.get(path);
         let etag = first.header("etag").expect("an ETag").to_owned();
-        assert_eq!(
-            first.header("cache-control"),
-            Some("public, max-age=300"),
-            "{path}"
-        );
+        assert_eq!(first.header("cache-control"), Some("public, max-age=300"), "{path}");
         assert_eq!(first.header("content-type"), Some("application/json"));
         assert_eq!(fixture.broker.get(path).header("etag"), Some(etag.as_str()));
-        let ask = |known: &str| {
-            fixture
-                .broker
-                .send(&Request::get(path).with("if-none-match", known))
-        };
+        let ask = |known: &str| fixture.broker.send(&Request::get(path).with("if-none-match", known));
         let unchanged = |response: Response| {
-            let facts = (
-                response.status,
-                response.body.len(),
-                response.header("etag").map(str::to_owned),
-            );
+            let facts = (response.status, response.body.len(), response.header("etag").map(str::to_owned));
             assert_eq!(facts, (304, 0, Some(etag.clone())), "{path}");
         };
         unchanged(ask(&etag));
@@ -110,10 +78,7 @@ fn supports_caching_and_conditional_requests() {
         unchanged(ask("*"));
         assert_eq!(ask("\"another\"").status, 200);
         assert_eq!(ask("").status, 200);
-        let head = fixture.broker.send(&Request {
-            method: "HEAD".to_owned(),
-            ..Request::get(path)
-        });
+        let head = fixture.broker.send(&Request { method: "HEAD".to_owned(), ..Request::get(path) });
         assert_eq!((head.status, head.body.len()), (200, 0), "{path}");
         assert_eq!(head.header("etag"), Some(etag.as_str()));
     }
@@ -137,16 +102,10 @@ fn conforms_to_rfc_8414_section_2() {
             }
             if name.ends_with("_supported") {
                 let values = value.as_array().expect("an array");
-                assert!(
-                    values.iter().all(Value::is_string),
-                    "{name} is not a list of strings: {value}"
-                );
+                assert!(values.iter().all(Value::is_string), "{name} is not a list of strings: {value}");
                 // RFC 8414 §3.2: "claims with zero elements MUST be omitted"; the response types are required even
                 // without an authorization endpoint.
-                assert!(
-                    !values.is_empty() || name == "response_types_supported",
-                    "{name} is empty"
-                );
+                assert!(!values.is_empty() || name == "response_types_supported", "{name} is empty");
             }
         }
         for name in ["issuer", "token_endpoint", "jwks_uri"] {
@@ -157,11 +116,7 @@ fn conforms_to_rfc_8414_section_2() {
     }
     let [oauth, oidc] = &documents;
     for (name, value) in oauth.as_object().expect("an object") {
-        assert_eq!(
-            Some(value),
-            oidc.get(name),
-            "{name} differs between the documents"
-        );
+        assert_eq!(Some(value), oidc.get(name), "{name} differs between the documents");
     }
 }
 
@@ -172,12 +127,9 @@ fn sends_no_cors_headers() {
     let mut answers = Vec::new();
     for path in [JWKS, OAUTH, OIDC, "/healthz", "/readyz", "/token", "/none"] {
         for method in ["GET", "OPTIONS", "TRACE", "POST"] {
-            let request = Request {
-                method: method.to_owned(),
-                ..Request::get(path)
-            }
-            .with("origin", "https://other.example")
-            .with("access-control-request-method", "POST");
+            let request = Request { method: method.to_owned(), ..Request::get(path) }
+                .with("origin", "https://other.example")
+                .with("access-control-request-method", "POST");
             answers.push((method, path, fixture.broker.send(&request)));
         }
     }

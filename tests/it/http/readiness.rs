@@ -17,10 +17,7 @@ fn ready(audiences: &str) -> (Value, Vec<String>) {
     let response = broker.get("/readyz");
     assert_eq!(response.status, 200, "{}", response.text());
     broker.get("/healthz");
-    (
-        response.json()["warnings"].clone(),
-        broker.printed_before("healthz"),
-    )
+    (response.json()["warnings"].clone(), broker.printed_before("healthz"))
 }
 
 #[test]

@@ -43,21 +43,13 @@ fn reads_credential_on_each_fetch() {
     let start = now();
     // None, a wrong one, one that would inject a header, the right one.
     present(&setup, &issuer, start, DOWN);
-    assert_eq!(
-        issuer.fetches("main"),
-        0,
-        "the issuer was asked without a credential"
-    );
+    assert_eq!(issuer.fetches("main"), 0, "the issuer was asked without a credential");
     put(SECOND);
     present(&setup, &issuer, start + 100, DOWN);
     assert_eq!(issuer.fetches("main"), 1);
     put("a\r\nx-evil: b");
     present(&setup, &issuer, start + 200, DOWN);
-    assert_eq!(
-        issuer.fetches("main"),
-        1,
-        "the issuer was asked with an invalid credential"
-    );
+    assert_eq!(issuer.fetches("main"), 1, "the issuer was asked with an invalid credential");
     put(&format!("{FIRST}\n"));
     present(&setup, &issuer, start + 300, Want::Issued);
     assert_eq!(issuer.fetches("main"), 3);
@@ -71,12 +63,8 @@ fn reads_credential_on_each_fetch() {
 #[test]
 fn does_not_start_without_mounted_credentials() {
     let issuer = Issuer::honest();
-    let said = Setup::broker(&[file(&issuer)], &[issuer.origin()])
-        .try_start()
-        .err()
-        .expect("refused");
-    let expected =
-        "issuers/main.toml: `bearer_file` is read from /credentials, but nothing is mounted there";
+    let said = Setup::broker(&[file(&issuer)], &[issuer.origin()]).try_start().err().expect("refused");
+    let expected = "issuers/main.toml: `bearer_file` is read from /credentials, but nothing is mounted there";
     assert!(said.contains(expected), "{said}");
     assert_eq!(issuer.fetches_total(), 0);
 }

@@ -17,11 +17,7 @@ const LATER_TRIES: usize = 200;
 
 /// Starts a broker `seconds` after the scene.
 fn at(scene: &Scene, seconds: u64) -> Moment<'_> {
-    Moment {
-        scene,
-        seconds,
-        broker: scene.start_at(seconds),
-    }
+    Moment { scene, seconds, broker: scene.start_at(seconds) }
 }
 
 fn fetches(scene: &Scene) -> usize {
@@ -31,13 +27,9 @@ fn fetches(scene: &Scene) -> usize {
 /// The key sets in the store.
 fn stored_keys(scene: &Scene) -> Vec<(String, String)> {
     let database = rusqlite::Connection::open(scene.setup.database()).expect("opens");
-    let mut rows = database
-        .prepare("SELECT name, body FROM documents ORDER BY name")
-        .expect("prepared");
+    let mut rows = database.prepare("SELECT name, body FROM documents ORDER BY name").expect("prepared");
     let rows = rows.query_map([], |row| Ok((row.get(0)?, row.get(1)?)));
-    rows.expect("rows")
-        .collect::<Result<_, _>>()
-        .expect("a row")
+    rows.expect("rows").collect::<Result<_, _>>().expect("a row")
 }
 
 struct Moment<'s> {
@@ -81,11 +73,7 @@ fn trusts_removed_key_until_end_of_lifetime() {
     scene.issuer.set_script("main", only(&["ES256"]));
     assert_eq!(fetches(&scene), FETCH);
     at(&scene, 200).present("RS256", Want::Issued);
-    assert_eq!(
-        fetches(&scene),
-        FETCH,
-        "fetched although the store has the keys"
-    );
+    assert_eq!(fetches(&scene), FETCH, "fetched although the store has the keys");
     let end = at(&scene, 300);
     end.present("RS256", UNKNOWN);
     end.present("ES256", Want::Issued);
@@ -134,11 +122,7 @@ fn refreshes_ageing_keys_in_background() {
         drop(ageing);
         let before = fetches(&scene);
         at(&scene, 400).present("RS256", Want::Issued);
-        assert_eq!(
-            fetches(&scene),
-            before,
-            "fetched although the refreshed keys are valid"
-        );
+        assert_eq!(fetches(&scene), before, "fetched although the refreshed keys are valid");
     }
 }
 
@@ -171,10 +155,7 @@ fn applies_changed_key_source_immediately() {
     at(&scene, 0).present("RS256", Want::Issued);
     let file = scene.setup.folder.join("policies/issuers/main.toml");
     let text = std::fs::read_to_string(&file).expect("the issuer file");
-    let keys = format!(
-        "keys = {{ jwks_uri = \"{}/jwks\" }}\n",
-        scene.issuer.url("moved")
-    );
+    let keys = format!("keys = {{ jwks_uri = \"{}/jwks\" }}\n", scene.issuer.url("moved"));
     std::fs::write(&file, text + &keys).expect("written");
     let after = at(&scene, 10);
     after.present("RS256", UNKNOWN);
@@ -185,10 +166,7 @@ fn applies_changed_key_source_immediately() {
 #[test]
 fn retries_failing_issuer_after_10_20_40_seconds() {
     let scene = Scene::new();
-    scene.issuer.set_script(
-        "main",
-        Script::DiscoveryIs(500, "text/plain", b"no".to_vec()),
-    );
+    scene.issuer.set_script("main", Script::DiscoveryIs(500, "text/plain", b"no".to_vec()));
     for (seconds, asked) in [(0, 1), (10, 1), (11, 2), (31, 2), (32, 3), (72, 3), (73, 4)] {
         at(&scene, seconds).present("RS256", DOWN);
         assert_eq!(fetches(&scene), asked, "{seconds} s");
@@ -222,10 +200,7 @@ fn uses_key_without_kid_only_if_unambiguous() {
         jwk
     };
     let scene = Scene::new();
-    scene.issuer.set_script(
-        "main",
-        Script::Keys(vec![unnamed("RS256"), unnamed("ES256")]),
-    );
+    scene.issuer.set_script("main", Script::Keys(vec![unnamed("RS256"), unnamed("ES256")]));
     let moment = at(&scene, 0);
     let header = serde_json::json!({ "alg": "RS256" }).to_string();
     let token = jwt::mint_raw(&Key::issuer("RS256"), header, moment.claims().to_string());
@@ -235,9 +210,7 @@ fn uses_key_without_kid_only_if_unambiguous() {
     drop(moment);
     let mut stranger = Key::stranger("RS256").jwk("RS256");
     stranger.as_object_mut().expect("an object").remove("kid");
-    scene
-        .issuer
-        .set_script("main", Script::Keys(vec![unnamed("RS256"), stranger]));
+    scene.issuer.set_script("main", Script::Keys(vec![unnamed("RS256"), stranger]));
     let later = at(&scene, 400);
     let header = serde_json::json!({ "alg": "RS256" }).to_string();
     let token = jwt::mint_raw(&Key::issuer("RS256"), header, later.claims().to_string());

@@ -24,17 +24,10 @@ fn present(scene: &Scene, seconds: u64, want: Want) {
 fn rejects_removed_key_after_its_lifetime() {
     let scene = Scene::new();
     present(&scene, 0, Want::Issued);
-    scene.issuer.set_script(
-        "main",
-        Script::Keys(vec![Key::issuer("ES256").jwk("ES256")]),
-    );
+    scene.issuer.set_script("main", Script::Keys(vec![Key::issuer("ES256").jwk("ES256")]));
     let fetched = scene.issuer.fetches("main");
     present(&scene, WITHIN_SECONDS, Want::Issued);
-    assert_eq!(
-        scene.issuer.fetches("main"),
-        fetched,
-        "fetched although the store has the keys"
-    );
+    assert_eq!(scene.issuer.fetches("main"), fetched, "fetched although the store has the keys");
     present(&scene, BEYOND_SECONDS, bad("token.key_unknown"));
     assert!(scene.issuer.fetches("main") > fetched);
 }

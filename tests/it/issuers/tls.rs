@@ -20,10 +20,7 @@ fn exchange(root: &str, certificate: &str, want: Want) {
     );
     let file = setup.folder.join("runtime.toml");
     std::fs::write(&file, config).expect("a file");
-    let broker = setup
-        .argument("--runtime-config-file")
-        .argument(file.display().to_string())
-        .start();
+    let broker = setup.argument("--runtime-config-file").argument(file.display().to_string()).start();
     let token = jwt::mint("RS256", &jwt::claims(&issuer.url(), BROKER, now()));
     if let Err(failure) = check(&broker, &Form::of(&token).request(), &token, want) {
         panic!("{certificate}: {failure}");

@@ -20,10 +20,7 @@ const JSON: &str = "application/json";
 const HTML: &[u8] = b"<!doctype html><title>Sign in</title><p>{\"keys\":[]}";
 
 fn honest() -> Vec<Value> {
-    ["RS256", "ES256", "EdDSA"]
-        .iter()
-        .map(|alg| Key::issuer(alg).jwk(alg))
-        .collect()
+    ["RS256", "ES256", "EdDSA"].iter().map(|alg| Key::issuer(alg).jwk(alg)).collect()
 }
 
 /// A key set of `count` keys, the issuers' among them.
@@ -36,12 +33,7 @@ fn among(count: usize) -> Script {
 fn of_size(bytes: usize) -> Script {
     let body = json!({ "keys": honest(), "pad": "" }).to_string();
     let pad = "x".repeat(bytes - body.len());
-    Script::KeysAre(
-        200,
-        JSON,
-        body.replace("\"pad\":\"\"", &format!("\"pad\":\"{pad}\""))
-            .into_bytes(),
-    )
+    Script::KeysAre(200, JSON, body.replace("\"pad\":\"\"", &format!("\"pad\":\"{pad}\"")).into_bytes())
 }
 
 fn with_member(name: &str, value: Value) -> Script {
@@ -81,84 +73,40 @@ fn key_sets() -> Vec<(&'static str, Script, Want)> {
         ("keys-over-limit", among(KEYS_MAX + 1), UNAVAILABLE),
         ("keys-500", among(500), UNAVAILABLE),
         ("bytes-at-limit", of_size(KEY_SET_BYTES_MAX), REACHED),
-        (
-            "bytes-over-limit",
-            of_size(KEY_SET_BYTES_MAX + 1),
-            UNAVAILABLE,
-        ),
+        ("bytes-over-limit", of_size(KEY_SET_BYTES_MAX + 1), UNAVAILABLE),
         ("bytes-1-mb", of_size(1024 * 1024), UNAVAILABLE),
         // Only the document counts: real issuers use any of these types.
         ("as-text", key_set_as("text/plain"), REACHED),
         ("as-bytes", key_set_as("application/octet-stream"), REACHED),
-        (
-            "as-jwk-set",
-            key_set_as("application/jwk-set+json"),
-            REACHED,
-        ),
-        (
-            "html",
-            Script::KeysAre(200, "text/html", HTML.to_vec()),
-            UNAVAILABLE,
-        ),
+        ("as-jwk-set", key_set_as("application/jwk-set+json"), REACHED),
+        ("html", Script::KeysAre(200, "text/html", HTML.to_vec()), UNAVAILABLE),
         ("html-called-json", keys_are(HTML), UNAVAILABLE),
         ("empty", keys_are(""), UNAVAILABLE),
         ("no-keys", keys_are(r#"{"keys":[]}"#), UNAVAILABLE),
         ("no-list", keys_are(r#"{"jwks":[]}"#), UNAVAILABLE),
         ("garbage", keys_are([0xff, 0xfe, 0, 1]), UNAVAILABLE),
-        (
-            "cut-short",
-            keys_are(r#"{"keys":[{"kty":"RSA""#),
-            UNAVAILABLE,
-        ),
+        ("cut-short", keys_are(r#"{"keys":[{"kty":"RSA""#), UNAVAILABLE),
         ("deep", keys_are("[".repeat(5000)), UNAVAILABLE),
         ("private-key", with_member("d", json!("AQAB")), UNAVAILABLE),
-        (
-            "duplicate-kid",
-            with_member("kid", json!("ES256")),
-            UNAVAILABLE,
-        ),
+        ("duplicate-kid", with_member("kid", json!("ES256")), UNAVAILABLE),
         ("numeric-kid", with_member("kid", json!(1)), UNAVAILABLE),
-        (
-            "for-encryption",
-            with_member("use", json!("enc")),
-            refused(400, "invalid_request", "token.key_unusable"),
-        ),
+        ("for-encryption", with_member("use", json!("enc")), refused(400, "invalid_request", "token.key_unusable")),
         (
             "another-certificate",
             with_member("x5c", json!(["MIIBAA=="])),
             refused(400, "invalid_request", "token.key_unusable"),
         ),
-        (
-            "another-alg",
-            with_member("alg", json!("RS512")),
-            refused(400, "invalid_request", "token.key_unusable"),
-        ),
+        ("another-alg", with_member("alg", json!("RS512")), refused(400, "invalid_request", "token.key_unusable")),
     ]
 }
 
 fn key_set_responses() -> Vec<(&'static str, Script, Want)> {
     vec![
-        (
-            "keys-404",
-            Script::KeysAre(404, JSON, b"{}".to_vec()),
-            UNAVAILABLE,
-        ),
-        (
-            "keys-500-status",
-            Script::KeysAre(500, JSON, b"{}".to_vec()),
-            UNAVAILABLE,
-        ),
-        (
-            "keys-204",
-            Script::KeysAre(204, JSON, Vec::new()),
-            UNAVAILABLE,
-        ),
+        ("keys-404", Script::KeysAre(404, JSON, b"{}".to_vec()), UNAVAILABLE),
+        ("keys-500-status", Script::KeysAre(500, JSON, b"{}".to_vec()), UNAVAILABLE),
+        ("keys-204", Script::KeysAre(204, JSON, Vec::new()), UNAVAILABLE),
         // The request was not conditional.
-        (
-            "keys-304",
-            Script::KeysAre(304, JSON, Vec::new()),
-            UNAVAILABLE,
-        ),
+        ("keys-304", Script::KeysAre(304, JSON, Vec::new()), UNAVAILABLE),
         ("keys-moved", Script::KeysMoved("good".into()), UNAVAILABLE),
         ("keys-stalled", Script::Stalled, UNAVAILABLE),
     ]
@@ -167,128 +115,54 @@ fn key_set_responses() -> Vec<(&'static str, Script, Want)> {
 fn discoveries(issuer: &Issuer) -> Vec<(&'static str, Script, Want)> {
     let padded = |realm: &str, bytes: usize| {
         let base = issuer.url(realm);
-        let body = json!({ "issuer": base, "jwks_uri": issuer.url("good") + "/jwks", "pad": "" })
-            .to_string();
+        let body = json!({ "issuer": base, "jwks_uri": issuer.url("good") + "/jwks", "pad": "" }).to_string();
         let pad = "x".repeat(bytes - body.len());
-        Script::DiscoveryIs(
-            200,
-            JSON,
-            body.replace("\"pad\":\"\"", &format!("\"pad\":\"{pad}\""))
-                .into_bytes(),
-        )
+        Script::DiscoveryIs(200, JSON, body.replace("\"pad\":\"\"", &format!("\"pad\":\"{pad}\"")).into_bytes())
     };
     vec![
         ("silent", Script::Silent, UNAVAILABLE),
         ("reset", Script::Reset, UNAVAILABLE),
         ("moved", Script::DiscoveryMoved("good".into()), UNAVAILABLE),
-        (
-            "discovery-html",
-            Script::DiscoveryIs(200, "text/html", HTML.to_vec()),
-            UNAVAILABLE,
-        ),
-        (
-            "discovery-as-text",
-            discovery_as("text/plain", issuer, "discovery-as-text"),
-            REACHED,
-        ),
-        (
-            "discovery-404",
-            Script::DiscoveryIs(404, JSON, b"{}".to_vec()),
-            UNAVAILABLE,
-        ),
-        (
-            "discovery-empty",
-            Script::DiscoveryIs(200, JSON, Vec::new()),
-            UNAVAILABLE,
-        ),
-        (
-            "discovery-at-limit",
-            padded("discovery-at-limit", DISCOVERY_BYTES_MAX),
-            REACHED,
-        ),
-        (
-            "discovery-over-limit",
-            padded("discovery-over-limit", DISCOVERY_BYTES_MAX + 1),
-            UNAVAILABLE,
-        ),
-        (
-            "names-another",
-            discovery(issuer, "good", |_| {}),
-            UNAVAILABLE,
-        ),
+        ("discovery-html", Script::DiscoveryIs(200, "text/html", HTML.to_vec()), UNAVAILABLE),
+        ("discovery-as-text", discovery_as("text/plain", issuer, "discovery-as-text"), REACHED),
+        ("discovery-404", Script::DiscoveryIs(404, JSON, b"{}".to_vec()), UNAVAILABLE),
+        ("discovery-empty", Script::DiscoveryIs(200, JSON, Vec::new()), UNAVAILABLE),
+        ("discovery-at-limit", padded("discovery-at-limit", DISCOVERY_BYTES_MAX), REACHED),
+        ("discovery-over-limit", padded("discovery-over-limit", DISCOVERY_BYTES_MAX + 1), UNAVAILABLE),
+        ("names-another", discovery(issuer, "good", |_| {}), UNAVAILABLE),
         (
             "names-a-slash",
             discovery(issuer, "names-a-slash", |document| {
-                document["issuer"] =
-                    json!(document["issuer"].as_str().unwrap_or_default().to_owned() + "/");
+                document["issuer"] = json!(document["issuer"].as_str().unwrap_or_default().to_owned() + "/");
             }),
             UNAVAILABLE,
         ),
-        (
-            "names-none",
-            discovery(issuer, "names-none", |document| {
-                document["issuer"] = Value::Null
-            }),
-            UNAVAILABLE,
-        ),
+        ("names-none", discovery(issuer, "names-none", |document| document["issuer"] = Value::Null), UNAVAILABLE),
     ]
 }
 
 fn key_set_uris(issuer: &Issuer) -> Vec<(&'static str, Script, Want)> {
-    let uri = |realm: &str, uri: Value| {
-        discovery(issuer, realm, move |document| {
-            document["jwks_uri"] = uri.clone()
-        })
-    };
+    let uri = |realm: &str, uri: Value| discovery(issuer, realm, move |document| document["jwks_uri"] = uri.clone());
     vec![
         ("no-uri", uri("no-uri", Value::Null), UNAVAILABLE),
-        (
-            "uri-file",
-            uri("uri-file", json!("file:///etc/passwd")),
-            UNAVAILABLE,
-        ),
+        ("uri-file", uri("uri-file", json!("file:///etc/passwd")), UNAVAILABLE),
         (
             "uri-user",
-            uri(
-                "uri-user",
-                json!(issuer.url("good").replace("http://", "http://user@") + "/jwks"),
-            ),
+            uri("uri-user", json!(issuer.url("good").replace("http://", "http://user@") + "/jwks")),
             UNAVAILABLE,
         ),
-        (
-            "uri-metadata-service",
-            uri("uri-metadata-service", json!("http://169.254.169.254/jwks")),
-            UNAVAILABLE,
-        ),
-        (
-            "uri-plain-http",
-            uri("uri-plain-http", json!("http://keys.example/jwks")),
-            UNAVAILABLE,
-        ),
+        ("uri-metadata-service", uri("uri-metadata-service", json!("http://169.254.169.254/jwks")), UNAVAILABLE),
+        ("uri-plain-http", uri("uri-plain-http", json!("http://keys.example/jwks")), UNAVAILABLE),
         // Well-formed and https, but not among the manifest's `allowed_outbound_hosts`.
-        (
-            "uri-not-allowed",
-            uri("uri-not-allowed", json!("https://keys.example/jwks")),
-            UNAVAILABLE,
-        ),
+        ("uri-not-allowed", uri("uri-not-allowed", json!("https://keys.example/jwks")), UNAVAILABLE),
         // OpenID Connect Discovery lets an issuer point to keys on another host.
-        (
-            "uri-elsewhere",
-            uri("uri-elsewhere", json!(issuer.url("good") + "/jwks")),
-            REACHED,
-        ),
+        ("uri-elsewhere", uri("uri-elsewhere", json!(issuer.url("good") + "/jwks")), REACHED),
     ]
 }
 
 /// The outcome at the token endpoint for each realm.
 fn table(issuer: &Issuer) -> BTreeMap<&'static str, Want> {
-    let realms = [
-        key_sets(),
-        key_set_responses(),
-        discoveries(issuer),
-        key_set_uris(issuer),
-    ]
-    .concat();
+    let realms = [key_sets(), key_set_responses(), discoveries(issuer), key_set_uris(issuer)].concat();
     let count = realms.len();
     let mut table = BTreeMap::new();
     for (realm, script, want) in realms {
@@ -314,10 +188,7 @@ fn reports_unavailable_issuer_for_every_fault() {
     let table = table(&issuer);
     // Nothing listens on port 1 of loopback.
     let down = "http://127.0.0.1:1/down";
-    let mut files: Vec<_> = table
-        .keys()
-        .map(|realm| IssuerFile::new(realm, issuer.url(realm), ""))
-        .collect();
+    let mut files: Vec<_> = table.keys().map(|realm| IssuerFile::new(realm, issuer.url(realm), "")).collect();
     files.push(IssuerFile::new("down", down, ""));
     let broker = Setup::broker(&files, &[issuer.origin(), "http://127.0.0.1:1".to_owned()]).start();
     let mut failures = Vec::new();
@@ -332,13 +203,7 @@ fn reports_unavailable_issuer_for_every_fault() {
     }
     // An unavailable issuer doesn't affect the others.
     tell("good again", present(&broker, &issuer.url("good"), REACHED));
-    assert!(
-        failures.is_empty(),
-        "{} of {} issuers:\n{}",
-        failures.len(),
-        table.len(),
-        failures.join("\n")
-    );
+    assert!(failures.is_empty(), "{} of {} issuers:\n{}", failures.len(), table.len(), failures.join("\n"));
     broker.assert_healthy();
 }
 
@@ -352,13 +217,8 @@ fn fetches_keys_once_for_many_tokens() {
     }
     assert_eq!(issuer.fetches("good"), 2, "one fetch is two requests");
     let header = json!({ "alg": "RS256", "kid": "unknown" }).to_string();
-    let unknown = || {
-        jwt::mint_raw(
-            &Key::issuer("RS256"),
-            &header,
-            jwt::claims(&issuer.url("good"), BROKER, now()).to_string(),
-        )
-    };
+    let unknown =
+        || jwt::mint_raw(&Key::issuer("RS256"), &header, jwt::claims(&issuer.url("good"), BROKER, now()).to_string());
     let want = refused(400, "invalid_request", "token.key_unknown");
     let before = now();
     for _ in 0..5 {
@@ -368,10 +228,7 @@ fn fetches_keys_once_for_many_tokens() {
     // One more fetch per window of 10 s; more if the machine is so slow that several windows passed.
     let windows = usize::try_from((now() - before) / 10 + 1).expect("small");
     let fetched = issuer.fetches("good") - 2;
-    assert!(
-        fetched >= 2 && fetched <= 2 * windows,
-        "{fetched} requests in {windows} windows"
-    );
+    assert!(fetched >= 2 && fetched <= 2 * windows, "{fetched} requests in {windows} windows");
 }
 
 #[test]
@@ -380,16 +237,10 @@ fn learns_rotated_key_from_unknown_kid() {
     let files = [IssuerFile::new("good", issuer.url("good"), "")];
     let broker = Setup::broker(&files, &[issuer.origin()]).start();
     present(&broker, &issuer.url("good"), REACHED).expect("reached");
-    issuer.set_script(
-        "good",
-        Script::Keys(vec![Key::stranger("RS256").jwk("rotated")]),
-    );
+    issuer.set_script("good", Script::Keys(vec![Key::stranger("RS256").jwk("rotated")]));
     let header = json!({ "alg": "RS256", "kid": "rotated" }).to_string();
-    let token = jwt::mint_raw(
-        &Key::stranger("RS256"),
-        header,
-        jwt::claims(&issuer.url("good"), BROKER, now()).to_string(),
-    );
+    let token =
+        jwt::mint_raw(&Key::stranger("RS256"), header, jwt::claims(&issuer.url("good"), BROKER, now()).to_string());
     check(&broker, &Form::of(&token).request(), &token, REACHED).expect("the new key is used");
     // The old key is no longer in the set, so it is no longer trusted.
     let want = refused(400, "invalid_request", "token.key_unknown");
@@ -405,9 +256,7 @@ fn serves_keys_and_probes_despite_silent_issuer() {
     let broker = Setup::broker(&[file], &[issuer.origin()]).start();
     let request = Form::of(&jwt::mint("RS256", &issuer.claims(now()))).request();
     std::thread::scope(|scope| {
-        let waiting: Vec<_> = (0..WAITING)
-            .map(|_| scope.spawn(|| broker.send(&request).status))
-            .collect();
+        let waiting: Vec<_> = (0..WAITING).map(|_| scope.spawn(|| broker.send(&request).status)).collect();
         // Waits until the issuer is asked and the exchanges have their places.
         while issuer.fetches("main") == 0 {
             std::thread::sleep(std::time::Duration::from_millis(10));

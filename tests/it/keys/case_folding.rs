@@ -9,17 +9,7 @@ use std::fmt;
 use vouchsafe_harness::jwt::{Issued, from_base64url};
 
 /// The fields into which a verifier decodes claims.
-const FIELDS: [&str; 9] = [
-    "iss",
-    "sub",
-    "aud",
-    "exp",
-    "nbf",
-    "iat",
-    "jti",
-    "client_id",
-    "scope",
-];
+const FIELDS: [&str; 9] = ["iss", "sub", "aud", "exp", "nbf", "iat", "jti", "client_id", "scope"];
 
 /// The members of a JSON object, in order, including duplicates.
 struct Members(Vec<(String, Value)>);
@@ -129,19 +119,12 @@ fn signs_tokens_unambiguous_for_folding_decoders() {
             "the name of an extra claim is not 1 to 256 visible ASCII characters",
             "duplicate extra claim, ignoring case",
         ];
-        assert!(
-            refused.is_some_and(|text| known.contains(&text)),
-            "{extra_claims}: {answer}"
-        );
+        assert!(refused.is_some_and(|text| known.contains(&text)), "{extra_claims}: {answer}");
     }
     // Signed names that contain registered ones read the same either way.
     let mut asked = honest();
-    asked["extra_claims"] = json!([
-        ["https://claims.example/sub", "1"],
-        ["subject", "2"],
-        ["x-aud", "3"],
-        ["Repository", "4"]
-    ]);
+    asked["extra_claims"] =
+        json!([["https://claims.example/sub", "1"], ["subject", "2"], ["x-aud", "3"], ["Repository", "4"]]);
     let answer = ask(&broker, &asked);
     let token = Issued::parse(answer["jwt"].as_str().expect("a token"));
     let fields = decoded(&payload_of(&token.jwt));

@@ -28,26 +28,14 @@ struct Step {
 impl Step {
     fn kids(&self, alg: &str) -> BTreeSet<String> {
         let keys = self.jwks["keys"].as_array().expect("a JWK Set");
-        let kids: Vec<_> = keys
-            .iter()
-            .filter(|key| key["alg"] == alg)
-            .map(|key| key["kid"].to_string())
-            .collect();
+        let kids: Vec<_> = keys.iter().filter(|key| key["alg"] == alg).map(|key| key["kid"].to_string()).collect();
         let set: BTreeSet<_> = kids.iter().cloned().collect();
-        assert_eq!(
-            (kids.len(), set.len()),
-            (4, 4),
-            "previous, current and next two of {alg}"
-        );
+        assert_eq!((kids.len(), set.len()), (4, 4), "previous, current and next two of {alg}");
         set
     }
 
     fn signing_kid(&self, alg: &str) -> String {
-        let token = self
-            .tokens
-            .iter()
-            .find(|token| token.header["alg"] == alg)
-            .expect("a token");
+        let token = self.tokens.iter().find(|token| token.header["alg"] == alg).expect("a token");
         token.header["kid"].to_string()
     }
 }
@@ -66,9 +54,7 @@ fn run_step(setup: &Setup, iss: &str, epoch_start: u64) -> Step {
     for offset in OFFSETS {
         let now = epoch_start + offset;
         let broker = setup.clone().at_time(now).start();
-        let tokens: Vec<_> = [API, EDDSA, LONG]
-            .map(|audience| issue(&broker, iss, audience, now))
-            .into();
+        let tokens: Vec<_> = [API, EDDSA, LONG].map(|audience| issue(&broker, iss, audience, now)).into();
         let jwks = broker.jwks();
         let last = issue(&broker, iss, API, now);
         broker.assert_healthy();
@@ -84,61 +70,38 @@ fn publishes_exactly_the_keys_of_each_epoch() {
     let issuer = Issuer::honest();
     let setup = Setup::trusting(&issuer);
     let start = |index: u64| FIRST + index * EPOCH_SECONDS;
-    let steps: Vec<_> = (0..STEPS)
-        .map(|index| run_step(&setup, &issuer.url("main"), start(index)))
-        .collect();
+    let steps: Vec<_> = (0..STEPS).map(|index| run_step(&setup, &issuer.url("main"), start(index))).collect();
 
     for alg in ["ES256", "EdDSA"] {
         let signing: Vec<_> = steps.iter().map(|step| step.signing_kid(alg)).collect();
         let distinct: BTreeSet<_> = signing.iter().collect();
-        assert_eq!(
-            distinct.len(),
-            steps.len(),
-            "each epoch has its own {alg} key"
-        );
+        assert_eq!(distinct.len(), steps.len(), "each epoch has its own {alg} key");
         for (index, step) in steps.iter().enumerate() {
             let kids = step.kids(alg);
             let first = index.saturating_sub(1);
-            let known: BTreeSet<_> = signing[first..steps.len().min(index + 3)]
-                .iter()
-                .cloned()
-                .collect();
+            let known: BTreeSet<_> = signing[first..steps.len().min(index + 3)].iter().cloned().collect();
             // The keys of the epochs before the first step and after the last one are unknown.
             assert!(known.is_subset(&kids), "epoch {index}: {alg}");
             if known.len() == 4 {
                 assert_eq!(kids, known, "epoch {index}: {alg}");
             }
             let withdrawn = &signing[..first];
-            assert!(
-                withdrawn.iter().all(|kid| !kids.contains(kid)),
-                "epoch {index}: {alg}"
-            );
+            assert!(withdrawn.iter().all(|kid| !kids.contains(kid)), "epoch {index}: {alg}");
         }
     }
 
     for (index, step) in steps.iter().enumerate() {
         let withdrawal = start(u64::try_from(index).expect("small")) + 2 * EPOCH_SECONDS;
         for token in &step.tokens {
-            assert!(
-                token.number("exp") <= withdrawal - MARGIN_SECONDS,
-                "epoch {index}: {}",
-                token.claims
-            );
+            assert!(token.number("exp") <= withdrawal - MARGIN_SECONDS, "epoch {index}: {}", token.claims);
             for (other, published) in steps.iter().enumerate() {
                 // From two epochs before to one after.
                 let expected = other <= index + 1 && other + 2 >= index;
-                assert_eq!(
-                    token.verifies(&published.jwks),
-                    expected,
-                    "a token of epoch {index} in epoch {other}"
-                );
+                assert_eq!(token.verifies(&published.jwks), expected, "a token of epoch {index} in epoch {other}");
             }
         }
         let longest = step.tokens.last().expect("a token");
-        assert_eq!(
-            longest.number("exp") - longest.number("iat"),
-            EPOCH_SECONDS - MARGIN_SECONDS
-        );
+        assert_eq!(longest.number("exp") - longest.number("iat"), EPOCH_SECONDS - MARGIN_SECONDS);
     }
 }
 

@@ -41,27 +41,17 @@ fn guest() -> String {
         .current_dir(repository())
         .status()
         .expect("cargo starts");
-    assert!(
-        built.success(),
-        "building the guest failed: run scripts/toolchain"
-    );
+    assert!(built.success(), "building the guest failed: run scripts/toolchain");
     component("vouchsafe_guest_hostile")
 }
 
 fn component(name: &str) -> String {
-    repository()
-        .join(format!("target/wasm32-wasip2/component/{name}.wasm"))
-        .display()
-        .to_string()
+    repository().join(format!("target/wasm32-wasip2/component/{name}.wasm")).display().to_string()
 }
 
 pub fn start() -> Broker {
-    let declared = VARIABLES
-        .map(|name| format!("{name} = {{ required = true }}\n"))
-        .concat();
-    let passed = VARIABLES
-        .map(|name| format!("{name} = \"{{{{ {name} }}}}\"\n"))
-        .concat();
+    let declared = VARIABLES.map(|name| format!("{name} = {{ required = true }}\n")).concat();
+    let passed = VARIABLES.map(|name| format!("{name} = \"{{{{ {name} }}}}\"\n")).concat();
     let manifest = format!(
         "spin_manifest_version = 2\n[application]\nname = \"hostile\"\n[variables]\n{declared}\
          [[trigger.http]]\nroute = \"/...\"\ncomponent = \"hostile\"\n\
@@ -96,11 +86,7 @@ pub fn honest() -> Value {
 /// The signer's answer to `asked`, for which guest and signer saw the same second.
 pub fn ask(broker: &Broker, asked: &Value) -> Value {
     for _ in 0..CLOCK_TRIES_MAX {
-        let response = broker.send(&Request::post(
-            "/sign",
-            "application/json",
-            asked.to_string(),
-        ));
+        let response = broker.send(&Request::post("/sign", "application/json", asked.to_string()));
         assert_eq!(response.status, 200, "{}", response.text());
         let body = response.json();
         if body["before"] == body["after"] {
@@ -121,96 +107,36 @@ fn issuer_audience_and_times() -> Vec<Row> {
     vec![
         (json!({}), None),
         (json!({ "audience": DEPLOY }), None),
-        (
-            json!({ "issuer": "https://other.example" }),
-            refused("issuer is not the signer's own"),
-        ),
-        (
-            json!({ "issuer": format!("{BROKER}/") }),
-            refused("issuer is not the signer's own"),
-        ),
-        (
-            json!({ "issuer": "" }),
-            refused("issuer is not the signer's own"),
-        ),
-        (
-            json!({ "audience": "https://bank.example" }),
-            refused("audience is not configured"),
-        ),
-        (
-            json!({ "audience": "*" }),
-            refused("audience is not configured"),
-        ),
-        (
-            json!({ "audience": format!("{API} {DEPLOY}") }),
-            refused("audience is not configured"),
-        ),
-        (
-            json!({ "audience": "" }),
-            refused("audience is empty, too long or contains unprintable characters"),
-        ),
+        (json!({ "issuer": "https://other.example" }), refused("issuer is not the signer's own")),
+        (json!({ "issuer": format!("{BROKER}/") }), refused("issuer is not the signer's own")),
+        (json!({ "issuer": "" }), refused("issuer is not the signer's own")),
+        (json!({ "audience": "https://bank.example" }), refused("audience is not configured")),
+        (json!({ "audience": "*" }), refused("audience is not configured")),
+        (json!({ "audience": format!("{API} {DEPLOY}") }), refused("audience is not configured")),
+        (json!({ "audience": "" }), refused("audience is empty, too long or contains unprintable characters")),
         (json!({ "lifetime_seconds": LIFETIME_SECONDS_MAX }), None),
-        (
-            json!({ "lifetime_seconds": LIFETIME_SECONDS_MAX + 1 }),
-            refused("lifetime is outside the signer's range"),
-        ),
-        (
-            json!({ "lifetime_seconds": u64::MAX }),
-            refused("lifetime is outside the signer's range"),
-        ),
-        (
-            json!({ "lifetime_seconds": 0 }),
-            refused("lifetime is outside the signer's range"),
-        ),
+        (json!({ "lifetime_seconds": LIFETIME_SECONDS_MAX + 1 }), refused("lifetime is outside the signer's range")),
+        (json!({ "lifetime_seconds": u64::MAX }), refused("lifetime is outside the signer's range")),
+        (json!({ "lifetime_seconds": 0 }), refused("lifetime is outside the signer's range")),
         (json!({ "issued_at_offset": 15 }), None),
-        (
-            json!({ "issued_at_offset": 16 }),
-            refused("iat is too far from the signer's clock"),
-        ),
+        (json!({ "issued_at_offset": 16 }), refused("iat is too far from the signer's clock")),
         (json!({ "issued_at_offset": -15 }), None),
-        (
-            json!({ "issued_at_offset": -16 }),
-            refused("iat is too far from the signer's clock"),
-        ),
+        (json!({ "issued_at_offset": -16 }), refused("iat is too far from the signer's clock")),
     ]
 }
 
 fn other_members() -> Vec<Row> {
     vec![
         (json!({ "tier": "hsm" }), Some(json!("tier-unavailable"))),
-        (
-            json!({ "algorithm": "EdDSA" }),
-            refused("algorithm is not configured"),
-        ),
-        (
-            json!({ "algorithm": "none" }),
-            refused("algorithm is not configured"),
-        ),
-        (
-            json!({ "algorithm": "HS256" }),
-            refused("algorithm is not configured"),
-        ),
-        (
-            json!({ "subject": "" }),
-            refused("subject is empty, too long or contains unprintable characters"),
-        ),
-        (
-            json!({ "subject": "a\nb" }),
-            refused("subject is empty, too long or contains unprintable characters"),
-        ),
-        (
-            json!({ "subject": "a\u{202e}b" }),
-            refused("subject is empty, too long or contains unprintable characters"),
-        ),
+        (json!({ "algorithm": "EdDSA" }), refused("algorithm is not configured")),
+        (json!({ "algorithm": "none" }), refused("algorithm is not configured")),
+        (json!({ "algorithm": "HS256" }), refused("algorithm is not configured")),
+        (json!({ "subject": "" }), refused("subject is empty, too long or contains unprintable characters")),
+        (json!({ "subject": "a\nb" }), refused("subject is empty, too long or contains unprintable characters")),
+        (json!({ "subject": "a\u{202e}b" }), refused("subject is empty, too long or contains unprintable characters")),
         (json!({ "subject": "a \u{e9}b" }), None),
-        (
-            json!({ "jti": "" }),
-            refused("jti is empty, too long or contains unprintable characters"),
-        ),
-        (
-            json!({ "scopes": ["read write"] }),
-            refused("a scope is malformed or too long"),
-        ),
+        (json!({ "jti": "" }), refused("jti is empty, too long or contains unprintable characters")),
+        (json!({ "scopes": ["read write"] }), refused("a scope is malformed or too long")),
     ]
 }
 
@@ -219,32 +145,17 @@ fn extra_claims() -> Vec<Row> {
     let not_json = refused("an extra claim is not one strict JSON value");
     let registered = refused("an extra claim has a registered name, ignoring case");
     let bad_name = refused("the name of an extra claim is not 1 to 256 visible ASCII characters");
-    let numbered = |count: usize| {
-        extra(
-            (0..count)
-                .map(|index| json!([format!("x{index}"), "1"]))
-                .collect(),
-        )
-    };
+    let numbered = |count: usize| extra((0..count).map(|index| json!([format!("x{index}"), "1"])).collect());
     let mut table = vec![
-        (
-            extra(json!([["x", "1"], ["x", "2"]])),
-            refused("duplicate extra claim, ignoring case"),
-        ),
+        (extra(json!([["x", "1"], ["x", "2"]])), refused("duplicate extra claim, ignoring case")),
         (extra(json!([["", "1"]])), bad_name.clone()),
         (numbered(EXTRA_CLAIMS_MAX), None),
-        (
-            numbered(EXTRA_CLAIMS_MAX + 1),
-            refused("too many extra claims"),
-        ),
+        (numbered(EXTRA_CLAIMS_MAX + 1), refused("too many extra claims")),
         (extra(json!([["\\u0069ss", "1"]])), bad_name.clone()),
         (extra(json!([["x\",\"iss", "1"]])), bad_name.clone()),
         (extra(json!([["\u{17f}ub", "1"]])), bad_name.clone()),
         (extra(json!([["\u{212a}id", "1"]])), bad_name.clone()),
-        (
-            extra(json!([["a", "1"], ["A", "2"]])),
-            refused("duplicate extra claim, ignoring case"),
-        ),
+        (extra(json!([["a", "1"], ["A", "2"]])), refused("duplicate extra claim, ignoring case")),
     ];
     for name in [
         "iss",
@@ -266,20 +177,9 @@ fn extra_claims() -> Vec<Row> {
     ] {
         table.push((extra(json!([[name, "1"]])), registered.clone()));
     }
-    for value in [
-        "",
-        "x",
-        "1,\"iss\":\"x\"",
-        "1}",
-        "{",
-        "\"a",
-        "nul",
-        "01",
-        "1 2",
-        "{\"a\":1,\"a\":2}",
-        "NaN",
-        "\u{feff}1",
-    ] {
+    for value in
+        ["", "x", "1,\"iss\":\"x\"", "1}", "{", "\"a", "nul", "01", "1 2", "{\"a\":1,\"a\":2}", "NaN", "\u{feff}1"]
+    {
         table.push((extra(json!([["x", value]])), not_json.clone()));
     }
     table
@@ -317,14 +217,9 @@ fn check_token(token: &Issued, asked: &Value, jwks: &Value) -> Result<(), String
         && claims["sub"] == asked["subject"]
         && claims["aud"] == asked["audience"]
         && claims["jti"] == asked["jti"]
-        && token.number("exp") - token.number("iat")
-            == asked["lifetime_seconds"].as_u64().unwrap_or_default();
+        && token.number("exp") - token.number("iat") == asked["lifetime_seconds"].as_u64().unwrap_or_default();
     let extra = asked["extra_claims"].as_array().map_or(0, Vec::len);
     // iss sub aud exp iat nbf jti client_id scope
     let count = claims.as_object().map_or(0, serde_json::Map::len);
-    if same && count == 9 + extra && token.verifies(jwks) {
-        Ok(())
-    } else {
-        Err(format!("{claims}"))
-    }
+    if same && count == 9 + extra && token.verifies(jwks) { Ok(()) } else { Err(format!("{claims}")) }
 }

@@ -64,12 +64,9 @@ fn setup(issuer: &Issuer) -> Setup {
     let setup = Setup::trusting(issuer);
     let bundle = setup.folder.join("policies");
     std::fs::create_dir_all(bundle.join("entities")).expect("a folder");
-    for (path, text) in [
-        ("bundle.toml", HEAD),
-        ("entities/some.toml", GROUP),
-        ("rules/more.cedar", RULES),
-        ("rules/more.toml", LINKS),
-    ] {
+    for (path, text) in
+        [("bundle.toml", HEAD), ("entities/some.toml", GROUP), ("rules/more.cedar", RULES), ("rules/more.toml", LINKS)]
+    {
         std::fs::write(bundle.join(path), text).expect("a file");
     }
     setup
@@ -86,12 +83,9 @@ fn decides_500_exchanges_like_policy_tools() {
         // With one subject only, the limit on denials would apply.
         claims["sub"] = json!(format!("repo:octo-org/octo-repo:request:{number}"));
         claims["repository_id"] = json!(random.pick(&["123456", "2", "3", "4"]));
-        claims["ref"] =
-            json!(random.pick(&["refs/heads/main", "refs/heads/topic", "refs/tags/v1"]));
-        claims["event_name"] =
-            json!(random.pick(&["push", "push", "pull_request", "pull_request_target"]));
-        let form = Form::of(&jwt::mint("RS256", &claims))
-            .set("audience", random.pick(&[API, DEPLOY, EDDSA]));
+        claims["ref"] = json!(random.pick(&["refs/heads/main", "refs/heads/topic", "refs/tags/v1"]));
+        claims["event_name"] = json!(random.pick(&["push", "push", "pull_request", "pull_request_target"]));
+        let form = Form::of(&jwt::mint("RS256", &claims)).set("audience", random.pick(&[API, DEPLOY, EDDSA]));
         let form = match random.pick(&["", "read", "read write"]) {
             "" => form,
             scope => form.and("scope", scope),
@@ -100,49 +94,28 @@ fn decides_500_exchanges_like_policy_tools() {
         broker.send(&form.and("requested_expires_in", lifetime).request());
     }
     let files = folder::read(&setup.folder.join("policies")).expect("the bundle");
-    let environment = Environment {
-        issuer: BROKER.to_owned(),
-        development: true,
-        epoch_seconds: EPOCH_SECONDS,
-    };
+    let environment = Environment { issuer: BROKER.to_owned(), development: true, epoch_seconds: EPOCH_SECONDS };
     let bundle = Bundle::load(&files, &environment).unwrap_or_else(|invalid| panic!("{invalid}"));
     let rows = rows(&setup);
     assert_eq!(rows.len() as u64, REQUESTS);
     let (mut permitted, mut denied, mut erred) = (0, 0, 0);
     for [cedar_request, determining, erring, slug, digest] in &rows {
         let asked = RecordedRequest::parse(cedar_request).expect("a record");
-        let decision = bundle
-            .decide(&asked.principal, &asked.request, asked.now)
-            .expect("it is decided");
+        let decision = bundle.decide(&asked.principal, &asked.request, asked.now).expect("it is decided");
         assert_eq!(digest, bundle.digest());
         let value = |text: &str| serde_json::from_str::<Value>(text).expect("it is JSON");
         let decided = value(&decision.cedar_request);
         assert_eq!(decided, value(cedar_request), "a record is incomplete");
-        assert_eq!(
-            &json!(decision.determining_rules).to_string(),
-            determining,
-            "{cedar_request}"
-        );
-        assert_eq!(
-            &json!(decision.erring_rules).to_string(),
-            erring,
-            "{cedar_request}"
-        );
+        assert_eq!(&json!(decision.determining_rules).to_string(), determining, "{cedar_request}");
+        assert_eq!(&json!(decision.erring_rules).to_string(), erring, "{cedar_request}");
         let is_denied = slug == "policy.denied";
-        assert_eq!(
-            decision.effect == Effect::Deny,
-            is_denied,
-            "{slug}: {cedar_request}"
-        );
+        assert_eq!(decision.effect == Effect::Deny, is_denied, "{slug}: {cedar_request}");
         denied += usize::from(is_denied);
         permitted += usize::from(!is_denied);
         erred += usize::from(erring != "[]");
     }
     // The generated requests cover everything that is compared.
-    assert!(
-        permitted > 50 && denied > 50 && erred > 20,
-        "{permitted} {denied} {erred}"
-    );
+    assert!(permitted > 50 && denied > 50 && erred > 20, "{permitted} {denied} {erred}");
 }
 
 /// Cedar request, determining and failing policies, slug and digest of every record.
@@ -152,13 +125,7 @@ fn rows(setup: &Setup) -> Vec<[String; 5]> {
         .prepare("SELECT cedar_request, determining_rules, erring_rules, slug, bundle_digest FROM audit ORDER BY seq")
         .expect("a table");
     let row = |row: &rusqlite::Row<'_>| -> rusqlite::Result<[String; 5]> {
-        Ok([
-            row.get(0)?,
-            row.get(1)?,
-            row.get(2)?,
-            row.get(3)?,
-            row.get(4)?,
-        ])
+        Ok([row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?])
     };
     let rows = statement.query_map([], row).expect("rows");
     rows.collect::<Result<_, _>>().expect("text")
@@ -172,10 +139,7 @@ fn explains_denial_from_broker_records() {
     let mut claims = issuer.claims(now());
     claims["event_name"] = json!("pull_request_target");
     let response = broker.send(&Form::of(&jwt::mint("RS256", &claims)).request());
-    let id = response.json()["decision_id"]
-        .as_str()
-        .expect("an id")
-        .to_owned();
+    let id = response.json()["decision_id"].as_str().expect("an id").to_owned();
     let policies = setup.folder.join("policies");
     let output = Command::new(profile_folder().join("vouchsafe"))
         .args(["policy", "explain"])
@@ -187,17 +151,10 @@ fn explains_denial_from_broker_records() {
         .output()
         .expect("it runs");
     let text = String::from_utf8_lossy(&output.stdout);
-    assert_eq!(
-        output.status.code(),
-        Some(1),
-        "{text}{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    assert_eq!(output.status.code(), Some(1), "{text}{}", String::from_utf8_lossy(&output.stderr));
     let json: Value = serde_json::from_str(&text).expect("it is JSON");
     assert_eq!(json["decision"], "deny");
     assert_eq!(json["determining_rules"], json!(["no-targets"]));
-    let notes = json!([format!(
-        "decision {id} was refused (policy.denied), determined by `no-targets`"
-    )]);
+    let notes = json!([format!("decision {id} was refused (policy.denied), determined by `no-targets`")]);
     assert_eq!(json["notes"], notes, "another bundle decided");
 }

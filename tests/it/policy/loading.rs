@@ -8,16 +8,7 @@ use vouchsafe_harness::issuer::Issuer;
 fn does_not_start_with_broken_bundle() {
     let issuer = Issuer::honest();
     let setup = Setup::trusting(&issuer);
-    std::fs::write(
-        setup.folder.join("policies/rules/broken.cedar"),
-        "permit (principal, action",
-    )
-    .expect("a file");
-    let Err(reason) = setup.try_start() else {
-        panic!("the broker started")
-    };
-    assert!(
-        reason.contains("not ready") && reason.contains("broken.cedar"),
-        "{reason}"
-    );
+    std::fs::write(setup.folder.join("policies/rules/broken.cedar"), "permit (principal, action").expect("a file");
+    let Err(reason) = setup.try_start() else { panic!("the broker started") };
+    assert!(reason.contains("not ready") && reason.contains("broken.cedar"), "{reason}");
 }

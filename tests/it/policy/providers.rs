@@ -49,12 +49,7 @@ fn exchange(provider: &'static str, claims: fn(&str) -> Value, cases: &[(&str, C
 }
 
 /// Adds further lines to the issuer's file.
-fn exchange_with(
-    provider: &'static str,
-    more: &str,
-    claims: fn(&str) -> Value,
-    cases: &[(&str, Change, Want)],
-) {
+fn exchange_with(provider: &'static str, more: &str, claims: fn(&str) -> Value, cases: &[(&str, Change, Want)]) {
     let issuer = Issuer::start([("main", Script::honest()), ("tokens", Script::honest())]);
     let mut files = issuer.files();
     files.retain(|file| file.name == "main");
@@ -65,8 +60,7 @@ fn exchange_with(
         change(&mut claims);
         let token = jwt::mint("RS256", &claims);
         let form = Form::of(&token).set("scope", "read");
-        check(&broker, &form.request(), &token, *want)
-            .unwrap_or_else(|error| panic!("{name}: {error}"));
+        check(&broker, &form.request(), &token, *want).unwrap_or_else(|error| panic!("{name}: {error}"));
     }
     broker.assert_healthy();
 }
@@ -79,36 +73,12 @@ const MISSING: Want = bad("token.claim_missing");
 fn accepts_gitlab_jobs_on_protected_refs_only() {
     let cases: [(&str, Change, Want); 7] = [
         ("a job on a protected branch", |_| {}, Want::Issued),
-        (
-            "again, as a job does with its one token",
-            |_| {},
-            Want::Issued,
-        ),
-        (
-            "an unprotected branch",
-            |it| it["ref_protected"] = json!("false"),
-            DENIED,
-        ),
-        (
-            "an empty flag is not true",
-            |it| it["ref_protected"] = json!(""),
-            DENIED,
-        ),
-        (
-            "another project",
-            |it| it["project_id"] = json!("21"),
-            DENIED,
-        ),
-        (
-            "a flag that is no text",
-            |it| it["ref_protected"] = json!(true),
-            INVALID,
-        ),
-        (
-            "an id that is a number",
-            |it| it["project_id"] = json!(20),
-            INVALID,
-        ),
+        ("again, as a job does with its one token", |_| {}, Want::Issued),
+        ("an unprotected branch", |it| it["ref_protected"] = json!("false"), DENIED),
+        ("an empty flag is not true", |it| it["ref_protected"] = json!(""), DENIED),
+        ("another project", |it| it["project_id"] = json!("21"), DENIED),
+        ("a flag that is no text", |it| it["ref_protected"] = json!(true), INVALID),
+        ("an id that is a number", |it| it["project_id"] = json!(20), INVALID),
     ];
     exchange("gitlab", gitlab_claims, &cases);
 }
@@ -116,52 +86,23 @@ fn accepts_gitlab_jobs_on_protected_refs_only() {
 #[test]
 fn accepts_kubernetes_pods_and_rejects_legacy_tokens() {
     let cases: [(&str, Change, Want); 7] = [
-        (
-            "a pod, whose token names its audience in an array and lives a year",
-            |_| {},
-            Want::Issued,
-        ),
-        (
-            "again, as a pod does with its mounted token",
-            |_| {},
-            Want::Issued,
-        ),
+        ("a pod, whose token names its audience in an array and lives a year", |_| {}, Want::Issued),
+        ("again, as a pod does with its mounted token", |_| {}, Want::Issued),
         (
             "a token for the API server too",
             |it| it["aud"] = json!([BROKER, "https://kubernetes.default.svc"]),
             bad("token.audience_mismatch"),
         ),
-        (
-            "another namespace",
-            |it| it["kubernetes.io"]["namespace"] = json!("default"),
-            DENIED,
-        ),
+        ("another namespace", |it| it["kubernetes.io"]["namespace"] = json!("default"), DENIED),
         (
             "a token bound to no pod",
-            |it| {
-                drop(
-                    it["kubernetes.io"]
-                        .as_object_mut()
-                        .expect("an object")
-                        .remove("pod"),
-                )
-            },
+            |it| drop(it["kubernetes.io"].as_object_mut().expect("an object").remove("pod")),
             DENIED,
         ),
-        (
-            "a namespace that is no text",
-            |it| it["kubernetes.io"]["namespace"] = json!(["build"]),
-            INVALID,
-        ),
+        ("a namespace that is no text", |it| it["kubernetes.io"]["namespace"] = json!(["build"]), INVALID),
         (
             "a token without the private claims",
-            |it| {
-                drop(
-                    it.as_object_mut()
-                        .expect("an object")
-                        .remove("kubernetes.io"),
-                )
-            },
+            |it| drop(it.as_object_mut().expect("an object").remove("kubernetes.io")),
             MISSING,
         ),
     ];
@@ -213,35 +154,18 @@ fn accepts_aws_iam_tags_but_not_request_tags() {
             |it| it[AWS]["request_tags"] = json!({ "environment=production": "" }),
             INVALID,
         ),
-        (
-            "another account",
-            |it| it[AWS]["aws_account"] = json!("210987654321"),
-            MISMATCH,
-        ),
-        (
-            "an account that is a number",
-            |it| it[AWS]["aws_account"] = json!(123_456_789_012_u64),
-            INVALID,
-        ),
+        ("another account", |it| it[AWS]["aws_account"] = json!("210987654321"), MISMATCH),
+        ("an account that is a number", |it| it[AWS]["aws_account"] = json!(123_456_789_012_u64), INVALID),
         ("none of AWS's claims", |it| remove(it, AWS), MISSING),
     ];
-    exchange_with(
-        "aws",
-        "require = { aws_account = \"123456789012\" }\n",
-        claims,
-        &cases,
-    );
+    exchange_with("aws", "require = { aws_account = \"123456789012\" }\n", claims, &cases);
 }
 
 /// AWS signs with ES384 if the caller asks for it.
 #[test]
 fn accepts_tokens_signed_with_es384() {
     let issuer = Issuer::honest();
-    let files = [IssuerFile::new(
-        "main",
-        issuer.url("main"),
-        "algorithms = [\"ES384\"]\n",
-    )];
+    let files = [IssuerFile::new("main", issuer.url("main"), "algorithms = [\"ES384\"]\n")];
     let broker = Setup::broker(&files, &[issuer.origin()]).start();
     let claims = issuer.claims(now());
     let token = jwt::mint("ES384", &claims);
@@ -264,16 +188,8 @@ fn accepts_azure_managed_identities() {
     }
     let cases: [(&str, Change, Want); 4] = [
         ("the identity", |_| {}, Want::Issued),
-        (
-            "a token without an id",
-            |it| remove(it, "jti"),
-            Want::Issued,
-        ),
-        (
-            "another identity",
-            |it| it["oid"] = json!("aaaaaaaa"),
-            DENIED,
-        ),
+        ("a token without an id", |it| remove(it, "jti"), Want::Issued),
+        ("another identity", |it| it["oid"] = json!("aaaaaaaa"), DENIED),
         ("no tenant", |it| remove(it, "tid"), MISSING),
     ];
     exchange("azure", claims, &cases);
@@ -292,33 +208,12 @@ fn accepts_one_buildkite_organization_only() {
     }
     let cases: [(&str, Change, Want); 5] = [
         ("a job of the organization", |_| {}, Want::Issued),
-        (
-            "the same pipeline id in another organization",
-            |it| it["organization_id"] = json!("o-2"),
-            MISMATCH,
-        ),
-        (
-            "an organization that only has its name",
-            |it| remove(it, "organization_id"),
-            MISSING,
-        ),
-        (
-            "another branch",
-            |it| it["build_branch"] = json!("topic"),
-            DENIED,
-        ),
-        (
-            "a number that is text",
-            |it| it["build_number"] = json!("175"),
-            INVALID,
-        ),
+        ("the same pipeline id in another organization", |it| it["organization_id"] = json!("o-2"), MISMATCH),
+        ("an organization that only has its name", |it| remove(it, "organization_id"), MISSING),
+        ("another branch", |it| it["build_branch"] = json!("topic"), DENIED),
+        ("a number that is text", |it| it["build_number"] = json!("175"), INVALID),
     ];
-    exchange_with(
-        "buildkite",
-        "require = { organization_id = \"o-1\" }\n",
-        claims,
-        &cases,
-    );
+    exchange_with("buildkite", "require = { organization_id = \"o-1\" }\n", claims, &cases);
 }
 
 #[test]
@@ -338,28 +233,15 @@ fn distinguishes_circleci_forks_and_ssh_reruns() {
             |it| it["oidc.circleci.com/vcs-origin"] = json!("github.com/evil/b"),
             DENIED,
         ),
-        (
-            "a job with a shell",
-            |it| it["oidc.circleci.com/ssh-rerun"] = json!(true),
-            DENIED,
-        ),
-        (
-            "another organization",
-            |it| it["oidc.circleci.com/org-id"] = json!("o-2"),
-            MISMATCH,
-        ),
+        ("a job with a shell", |it| it["oidc.circleci.com/ssh-rerun"] = json!(true), DENIED),
+        ("another organization", |it| it["oidc.circleci.com/org-id"] = json!("o-2"), MISMATCH),
         (
             "the default audience, which is the organization",
             |it| it["aud"] = json!("o-1"),
             bad("token.audience_mismatch"),
         ),
     ];
-    exchange_with(
-        "circleci",
-        "require = { org_id = \"o-1\" }\n",
-        claims,
-        &cases,
-    );
+    exchange_with("circleci", "require = { org_id = \"o-1\" }\n", claims, &cases);
 }
 
 #[test]
@@ -381,23 +263,14 @@ fn accepts_google_service_accounts_but_not_people() {
             },
             MISMATCH,
         ),
-        (
-            "an account that was deleted and made again",
-            |it| it["sub"] = json!("42"),
-            DENIED,
-        ),
+        ("an account that was deleted and made again", |it| it["sub"] = json!("42"), DENIED),
         (
             "a project's number as text",
             |it| it["google"]["compute_engine"]["project_number"] = json!("716149158341"),
             INVALID,
         ),
     ];
-    exchange_with(
-        "google",
-        "require = { email = \"builder@example.iam\" }\n",
-        claims,
-        &cases,
-    );
+    exchange_with("google", "require = { email = \"builder@example.iam\" }\n", claims, &cases);
 }
 
 #[test]
@@ -414,16 +287,8 @@ fn accepts_terraform_applies_but_not_plans() {
     }
     let cases: [(&str, Change, Want); 3] = [
         ("an apply, whose subject holds spaces", |_| {}, Want::Issued),
-        (
-            "a plan",
-            |it| it["terraform_run_phase"] = json!("plan"),
-            DENIED,
-        ),
-        (
-            "another organization",
-            |it| it["terraform_organization_id"] = json!("org-2"),
-            MISMATCH,
-        ),
+        ("a plan", |it| it["terraform_run_phase"] = json!("plan"), DENIED),
+        ("another organization", |it| it["terraform_organization_id"] = json!("org-2"), MISMATCH),
     ];
     let more = "require = { terraform_organization_id = \"org-1\" }\n";
     exchange_with("terraform", more, claims, &cases);
@@ -435,60 +300,20 @@ fn svid_cases() -> Vec<(&'static str, &'static str, Change, Want)> {
     vec![
         ("a workload", "ES256", |_| {}, Want::Issued),
         ("without iat", "ES256", |it| remove(it, "iat"), Want::Issued),
-        (
-            "with an issuer that nobody trusts",
-            "ES256",
-            |it| it["iss"] = json!("https://spire.example"),
-            Want::Issued,
-        ),
-        (
-            "another workload",
-            "ES256",
-            |it| it["sub"] = json!("spiffe://example.org/ns/prod/sa/other"),
-            DENIED,
-        ),
+        ("with an issuer that nobody trusts", "ES256", |it| it["iss"] = json!("https://spire.example"), Want::Issued),
+        ("another workload", "ES256", |it| it["sub"] = json!("spiffe://example.org/ns/prod/sa/other"), DENIED),
         (
             "another trust domain",
             "ES256",
             |it| it["sub"] = json!("spiffe://example.com/ns/prod/sa/payments"),
             untrusted,
         ),
-        (
-            "the trust domain itself",
-            "ES256",
-            |it| it["sub"] = json!("spiffe://example.org"),
-            MISSING,
-        ),
-        (
-            "a path that climbs",
-            "ES256",
-            |it| it["sub"] = json!("spiffe://example.org/../ns/prod/sa/payments"),
-            MISSING,
-        ),
-        (
-            "our own issuer",
-            "ES256",
-            |it| it["iss"] = json!(BROKER),
-            untrusted,
-        ),
-        (
-            "bound to a key",
-            "ES256",
-            |it| it["cnf"] = json!({ "jwk": {} }),
-            INVALID,
-        ),
-        (
-            "an algorithm that no JWT-SVID has",
-            "EdDSA",
-            |_| {},
-            bad("token.algorithm_not_allowed"),
-        ),
-        (
-            "the key for X.509-SVIDs",
-            "RS256",
-            |_| {},
-            bad("token.key_unusable"),
-        ),
+        ("the trust domain itself", "ES256", |it| it["sub"] = json!("spiffe://example.org"), MISSING),
+        ("a path that climbs", "ES256", |it| it["sub"] = json!("spiffe://example.org/../ns/prod/sa/payments"), MISSING),
+        ("our own issuer", "ES256", |it| it["iss"] = json!(BROKER), untrusted),
+        ("bound to a key", "ES256", |it| it["cnf"] = json!({ "jwk": {} }), INVALID),
+        ("an algorithm that no JWT-SVID has", "EdDSA", |_| {}, bad("token.algorithm_not_allowed")),
+        ("the key for X.509-SVIDs", "RS256", |_| {}, bad("token.key_unusable")),
     ]
 }
 
@@ -501,18 +326,11 @@ fn checks_trust_domain_of_jwt_svids() {
         remove(&mut jwk, "alg");
         jwk
     };
-    let bundle = vec![
-        key("ES256", "jwt-svid"),
-        key("RS256", "x509-svid"),
-        key("EdDSA", "jwt-svid"),
-    ];
+    let bundle = vec![key("ES256", "jwt-svid"), key("RS256", "x509-svid"), key("EdDSA", "jwt-svid")];
     let issuer = Issuer::start([("main", Script::honest()), ("bundle", Script::Keys(bundle))]);
     let mut files = issuer.files();
     files.retain(|file| file.name == "main");
-    let keys = format!(
-        "keys = {{ jwks_uri = \"{}/jwks\" }}\n",
-        issuer.url("bundle")
-    );
+    let keys = format!("keys = {{ jwks_uri = \"{}/jwks\" }}\n", issuer.url("bundle"));
     files.push(IssuerFile::new("spire", "spiffe://example.org", keys).of("spiffe"));
     let broker = Setup::broker(&files, &[issuer.origin()]).start();
     let now = now();
@@ -524,8 +342,7 @@ fn checks_trust_domain_of_jwt_svids() {
         change(&mut claims);
         let token = jwt::mint(alg, &claims);
         let form = Form::of(&token).set("scope", "read");
-        check(&broker, &form.request(), &token, want)
-            .unwrap_or_else(|error| panic!("{name}: {error}"));
+        check(&broker, &form.request(), &token, want).unwrap_or_else(|error| panic!("{name}: {error}"));
     }
     // The trust domain's keys sign only for itself: a token that names another issuer of the bundle must verify
     // with that issuer's keys.

@@ -8,10 +8,7 @@ fn sources(folder: &Path, text: &mut String) {
         let path = entry.path();
         if path.is_dir() {
             sources(&path, text);
-        } else if path
-            .extension()
-            .is_some_and(|kind| kind == "rs" || kind == "py")
-        {
+        } else if path.extension().is_some_and(|kind| kind == "rs" || kind == "py") {
             text.push_str(&std::fs::read_to_string(&path).expect("a source"));
         }
     }
@@ -21,19 +18,14 @@ fn sources(folder: &Path, text: &mut String) {
 fn rows(page: &str) -> Vec<(String, Vec<String>)> {
     let page = std::fs::read_to_string(repository().join(page)).expect("the page");
     let numbered = page.lines().filter(|line| {
-        let number = line
-            .strip_prefix("| ")
-            .and_then(|rest| rest.split(' ').next());
+        let number = line.strip_prefix("| ").and_then(|rest| rest.split(' ').next());
         number.is_some_and(|number| number.parse::<u32>().is_ok())
     });
     let names = |row: &str| {
         let tests = row.rsplit(" | ").next().unwrap_or_default();
         let words = tests.split('`').skip(1).step_by(2);
         // Anything else in backticks is a file, a setting or a command.
-        words
-            .filter(|word| word.contains('_') && !word.contains(['/', '.', ' ']))
-            .map(str::to_owned)
-            .collect()
+        words.filter(|word| word.contains('_') && !word.contains(['/', '.', ' '])).map(str::to_owned).collect()
     };
     numbered.map(|row| (row.to_owned(), names(row))).collect()
 }
@@ -45,13 +37,8 @@ fn check(rows: &[(String, Vec<String>)]) {
     }
     for (row, names) in rows {
         for name in names {
-            let is_there = [format!("fn {name}()"), format!("def test_{name}(")]
-                .iter()
-                .any(|head| text.contains(head));
-            assert!(
-                is_there,
-                "test {name} does not exist, but is cited in {row}"
-            );
+            let is_there = [format!("fn {name}()"), format!("def test_{name}(")].iter().any(|head| text.contains(head));
+            assert!(is_there, "test {name} does not exist, but is cited in {row}");
         }
     }
 }
@@ -69,10 +56,7 @@ fn names_existing_tests_in_every_regression_row() {
 #[test]
 fn covers_every_point_of_checklist() {
     let rows = rows("docs/security-checklist.md");
-    let numbers: Vec<&str> = rows
-        .iter()
-        .filter_map(|(row, _)| row.split(' ').nth(1))
-        .collect();
+    let numbers: Vec<&str> = rows.iter().filter_map(|(row, _)| row.split(' ').nth(1)).collect();
     let expected: Vec<String> = (1..=66).map(|number| number.to_string()).collect();
     assert_eq!(numbers, expected);
     for (row, names) in &rows {

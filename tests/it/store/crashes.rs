@@ -43,26 +43,16 @@ impl Ledger {
         let mut presented = self.presented.lock().expect("unpoisoned");
         let entry = presented
             .entry(jti.to_owned())
-            .or_insert_with(|| Presented {
-                token: token.to_owned(),
-                bought: Vec::new(),
-            });
+            .or_insert_with(|| Presented { token: token.to_owned(), bought: Vec::new() });
         match answer {
             Ok(answer) if answer.status == 200 => {
                 let body = answer.json();
-                entry.bought.push(Issued::parse(
-                    body["access_token"].as_str().expect("a token"),
-                ));
+                entry.bought.push(Issued::parse(body["access_token"].as_str().expect("a token")));
                 self.bought.fetch_add(1, Relaxed);
                 true
             }
             Ok(answer) => {
-                assert!(
-                    matches!(answer.status, 400 | 503),
-                    "{} {}",
-                    answer.status,
-                    answer.text()
-                );
+                assert!(matches!(answer.status, 400 | 503), "{} {}", answer.status, answer.text());
                 true
             }
             Err(_) => false,
@@ -73,16 +63,10 @@ impl Ledger {
     fn present_again(&self, broker: &Broker) {
         let tokens: Vec<_> = {
             let presented = self.presented.lock().expect("unpoisoned");
-            presented
-                .iter()
-                .map(|(jti, entry)| (jti.clone(), entry.token.clone()))
-                .collect()
+            presented.iter().map(|(jti, entry)| (jti.clone(), entry.token.clone())).collect()
         };
         for (jti, token) in tokens {
-            assert!(
-                self.present(&broker.address, &jti, &token),
-                "the broker ended by itself"
-            );
+            assert!(self.present(&broker.address, &jti, &token), "the broker ended by itself");
         }
     }
 
@@ -98,11 +82,7 @@ impl Ledger {
 
     fn assert_each_used_once(&self) {
         for (jti, entry) in self.presented.lock().expect("unpoisoned").iter() {
-            assert!(
-                entry.bought.len() <= 1,
-                "{} tokens were issued for {jti}",
-                entry.bought.len()
-            );
+            assert!(entry.bought.len() <= 1, "{} tokens were issued for {jti}", entry.bought.len());
         }
     }
 
@@ -110,15 +90,10 @@ impl Ledger {
     fn load(&self, iss: &str, broker: &Broker, tokens: usize) {
         let enough = self.bought.load(Relaxed) + tokens;
         std::thread::scope(|scope| {
-            let spawn = |client| {
-                scope.spawn(move || while self.present_fresh(iss, broker, 1 + client % 2) {})
-            };
+            let spawn = |client| scope.spawn(move || while self.present_fresh(iss, broker, 1 + client % 2) {});
             let clients: Vec<_> = (0..CLIENTS).map(spawn).collect();
             while self.bought.load(Relaxed) < enough {
-                assert!(
-                    clients.iter().any(|client| !client.is_finished()),
-                    "the clients stopped early"
-                );
+                assert!(clients.iter().any(|client| !client.is_finished()), "the clients stopped early");
                 std::thread::sleep(POLL);
             }
             broker.kill();
@@ -128,9 +103,7 @@ impl Ledger {
 
 /// Every issued token has a record, and no subject token has two.
 fn assert_recorded(database: &Connection, ledger: &Ledger) {
-    let whole: String = database
-        .query_row("PRAGMA integrity_check", [], |row| row.get(0))
-        .expect("opens");
+    let whole: String = database.query_row("PRAGMA integrity_check", [], |row| row.get(0)).expect("opens");
     assert_eq!(whole, "ok");
     for (jti, entry) in ledger.presented.lock().expect("unpoisoned").iter() {
         for issued in &entry.bought {
@@ -138,26 +111,12 @@ fn assert_recorded(database: &Connection, ledger: &Ledger) {
             let sql = "SELECT outcome, slug, kid, expires_at, audience, subject_jti FROM audit WHERE decision_id = ?1";
             let record: (String, String, String, i64, String, String) = database
                 .query_row(sql, [id], |row| {
-                    Ok((
-                        row.get(0)?,
-                        row.get(1)?,
-                        row.get(2)?,
-                        row.get(3)?,
-                        row.get(4)?,
-                        row.get(5)?,
-                    ))
+                    Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?))
                 })
                 .unwrap_or_else(|error| panic!("no record of decision {id} of {jti}: {error}"));
             let text = |text: &str| text.to_owned();
             let exp = i64::try_from(issued.number("exp")).expect("a time");
-            let expected = (
-                text("issued"),
-                text("issued"),
-                issued.kid(),
-                exp,
-                text(DEPLOY),
-                jti.clone(),
-            );
+            let expected = (text("issued"), text("issued"), issued.kid(), exp, text(DEPLOY), jti.clone());
             assert_eq!(record, expected);
         }
     }
@@ -173,17 +132,12 @@ fn assert_recorded(database: &Connection, ledger: &Ledger) {
 
 #[test]
 fn keeps_every_use_and_record_when_killed() {
-    let kills = std::env::var("VOUCHSAFE_KILLS")
-        .map_or(KILLS_DEFAULT, |text| text.parse().expect("a number"));
+    let kills = std::env::var("VOUCHSAFE_KILLS").map_or(KILLS_DEFAULT, |text| text.parse().expect("a number"));
     let issuer = Issuer::honest();
     let setup = Setup::trusting(&issuer);
     let ledger = Ledger::default();
     for round in 0..kills {
-        ledger.load(
-            &issuer.url("main"),
-            &setup.start(),
-            TOKENS_PER_ROUND + 7 * round,
-        );
+        ledger.load(&issuer.url("main"), &setup.start(), TOKENS_PER_ROUND + 7 * round);
         ledger.assert_each_used_once();
         assert_recorded(&Connection::open(setup.database()).expect("opens"), &ledger);
         let broker = setup.start();
@@ -195,11 +149,6 @@ fn keeps_every_use_and_record_when_killed() {
     assert_recorded(&database, &ledger);
     let presented = ledger.presented.lock().expect("unpoisoned").len();
     let bought = ledger.bought.load(Relaxed);
-    assert!(
-        bought >= kills * TOKENS_PER_ROUND,
-        "{bought} of {presented}"
-    );
-    println!(
-        "{kills} kills: {presented} subject tokens presented, {bought} tokens issued, each on record"
-    );
+    assert!(bought >= kills * TOKENS_PER_ROUND, "{bought} of {presented}");
+    println!("{kills} kills: {presented} subject tokens presented, {bought} tokens issued, each on record");
 }

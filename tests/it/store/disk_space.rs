@@ -32,9 +32,7 @@ fn present(scene: &Scene, broker: &Broker, want: Want) {
 /// Limits the size of files that a process writes, like a quota; `unlimited` removes the limit.
 fn limit_files(process: u32, bytes: &str) {
     let limit = format!("--fsize={bytes}:");
-    let status = Command::new("prlimit")
-        .args(["--pid", &process.to_string(), &limit])
-        .status();
+    let status = Command::new("prlimit").args(["--pid", &process.to_string(), &limit]).status();
     assert!(status.expect("prlimit runs").success());
 }
 
@@ -49,10 +47,7 @@ fn is_not_ready_while_store_is_unwritable() {
     std::thread::sleep(Duration::from_millis(1100));
     let ready = broker.get("/readyz");
     assert_eq!(ready.status, 503, "{}", ready.text());
-    assert_eq!(
-        ready.json()["error_description"],
-        "the store is unavailable"
-    );
+    assert_eq!(ready.json()["error_description"], "the store is unavailable");
     assert_eq!(broker.get("/healthz").status, 200);
     present(&scene, &broker, STORE);
     limit_files(broker.process(), "unlimited");
@@ -64,10 +59,7 @@ fn is_not_ready_while_store_is_unwritable() {
 fn state_within(broker: &Broker, setup: &Setup) -> PathBuf {
     let state = setup.folder.join("state");
     let state = state.strip_prefix("/").expect("an absolute path");
-    Path::new("/proc")
-        .join(broker.process().to_string())
-        .join("root")
-        .join(state)
+    Path::new("/proc").join(broker.process().to_string()).join("root").join(state)
 }
 
 fn fill(path: &Path) {
@@ -78,22 +70,14 @@ fn fill(path: &Path) {
 
 #[test]
 fn reports_low_space_before_disk_is_full() {
-    if !Command::new(OWN_MOUNTS[0])
-        .args(&OWN_MOUNTS[1..])
-        .arg("true")
-        .status()
-        .is_ok_and(|status| status.success())
-    {
+    if !Command::new(OWN_MOUNTS[0]).args(&OWN_MOUNTS[1..]).arg("true").status().is_ok_and(|status| status.success()) {
         println!("skipped: this machine does not allow mount namespaces");
         return;
     }
     let scene = Scene::new();
     let state = scene.setup.folder.join("state");
     std::fs::create_dir(&state).expect("a folder");
-    let script = format!(
-        "mount -t tmpfs -o mode=700,size={DISK_MIB}m tmpfs '{}'; exec \"$@\"",
-        state.display()
-    );
+    let script = format!("mount -t tmpfs -o mode=700,size={DISK_MIB}m tmpfs '{}'; exec \"$@\"", state.display());
     let setup = scene.setup.clone().from_script(&OWN_MOUNTS, &script);
     let broker = setup.start();
     let ready = broker.get("/readyz");

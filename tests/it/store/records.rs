@@ -25,13 +25,11 @@ fn issues_no_token_without_a_record() {
         let database = rusqlite::Connection::open(setup.database()).expect("opens");
         database.execute_batch("BEGIN IMMEDIATE").expect("locks");
         let token = fresh();
-        check(&broker, &Form::of(&token).request(), &token, STORE)
-            .expect("while another process holds the lock");
+        check(&broker, &Form::of(&token).request(), &token, STORE).expect("while another process holds the lock");
         let mut denied = issuer.claims(now());
         denied["repository_id"] = "999".into();
         let token = jwt::mint("RS256", &denied);
-        check(&broker, &Form::of(&token).request(), &token, STORE)
-            .expect("no denial without a record");
+        check(&broker, &Form::of(&token).request(), &token, STORE).expect("no denial without a record");
         database.execute_batch("ROLLBACK").expect("unlocks");
     }
     let token = fresh();
@@ -48,29 +46,14 @@ fn stores_no_token_and_no_root() {
     let issued = {
         let broker = setup.start();
         let form = Form::of(&token).set("audience", DEPLOY);
-        check(&broker, &form.request(), &token, Want::Issued)
-            .expect("issued")
-            .json()["access_token"]
-            .clone()
+        check(&broker, &form.request(), &token, Want::Issued).expect("issued").json()["access_token"].clone()
     };
     let issued = issued.as_str().expect("a token");
-    let root = setup
-        .variables
-        .iter()
-        .find(|(name, _)| name == "signer_root")
-        .map(|(_, value)| value.clone());
-    let signatures =
-        [token.as_str(), issued].map(|jwt| jwt.rsplit('.').next().expect("a signature").to_owned());
+    let root = setup.variables.iter().find(|(name, _)| name == "signer_root").map(|(_, value)| value.clone());
+    let signatures = [token.as_str(), issued].map(|jwt| jwt.rsplit('.').next().expect("a signature").to_owned());
     for secret in signatures.into_iter().chain(root) {
-        let found = Command::new("grep")
-            .args(["-rlaF", &secret])
-            .arg(setup.folder.join("state"))
-            .output()
-            .expect("grep");
-        assert!(
-            found.stdout.is_empty(),
-            "{}",
-            String::from_utf8_lossy(&found.stdout)
-        );
+        let found =
+            Command::new("grep").args(["-rlaF", &secret]).arg(setup.folder.join("state")).output().expect("grep");
+        assert!(found.stdout.is_empty(), "{}", String::from_utf8_lossy(&found.stdout));
     }
 }

@@ -26,10 +26,7 @@ fn present(scene: &Scene, seconds: u64, tokens: &[(&str, &String, Want)]) {
 
 /// The database file and its journals, with their contents.
 fn copy(scene: &Scene) -> Vec<(PathBuf, Vec<u8>)> {
-    database_files(scene)
-        .into_iter()
-        .map(|path| (path.clone(), std::fs::read(path).expect("a file")))
-        .collect()
+    database_files(scene).into_iter().map(|path| (path.clone(), std::fs::read(path).expect("a file"))).collect()
 }
 
 fn restore(scene: &Scene, copy: &[(PathBuf, Vec<u8>)]) {
@@ -81,11 +78,7 @@ fn accepts_unused_tokens_after_quick_restart() {
     let scene = Scene::new();
     let [used, unused] = [token(&scene, 0), token(&scene, 0)];
     present(&scene, 0, &[("used", &used, Want::Issued)]);
-    present(
-        &scene,
-        15,
-        &[("used", &used, SPENT), ("unused", &unused, Want::Issued)],
-    );
+    present(&scene, 15, &[("used", &used, SPENT), ("unused", &unused, Want::Issued)]);
 }
 
 /// A use is remembered for as long as any bundle could accept the token: bundle and exchange have the same limits.
@@ -93,9 +86,6 @@ fn accepts_unused_tokens_after_quick_restart() {
 fn remembers_uses_for_maximum_token_age() {
     use vouchsafe_exchange::limits as exchange;
     use vouchsafe_policy::limits as policy;
-    assert_eq!(
-        exchange::TOKEN_AGE_SECONDS_MAX,
-        policy::TOKEN_AGE_SECONDS_MAX
-    );
+    assert_eq!(exchange::TOKEN_AGE_SECONDS_MAX, policy::TOKEN_AGE_SECONDS_MAX);
     assert_eq!(exchange::LEEWAY_SECONDS_MAX, policy::LEEWAY_SECONDS_MAX);
 }

@@ -27,39 +27,16 @@ fn accepts_token_once_across_restarts() {
         check(&broker, &form.request(), &token, SPENT).expect("the second use");
         // The same claims with another signature are the same token.
         let again = jwt::mint("ES256", &first);
-        check(
-            &broker,
-            &Form::of(&again).set("audience", DEPLOY).request(),
-            &again,
-            SPENT,
-        )
-        .expect("the same claims signed again");
+        check(&broker, &Form::of(&again).set("audience", DEPLOY).request(), &again, SPENT)
+            .expect("the same claims signed again");
         // An audience that allows replay doesn't count uses.
-        check(
-            &broker,
-            &form.clone().set("audience", API).request(),
-            &token,
-            Want::Issued,
-        )
-        .expect("another audience");
-        check(
-            &broker,
-            &form.clone().set("audience", API).request(),
-            &token,
-            Want::Issued,
-        )
-        .expect("and again");
+        check(&broker, &form.clone().set("audience", API).request(), &token, Want::Issued).expect("another audience");
+        check(&broker, &form.clone().set("audience", API).request(), &token, Want::Issued).expect("and again");
     }
     let broker = setup.start();
     check(&broker, &form.request(), &token, SPENT).expect("after a restart");
     let other = jwt::mint("RS256", &second);
-    check(
-        &broker,
-        &Form::of(&other).set("audience", DEPLOY).request(),
-        &other,
-        Want::Issued,
-    )
-    .expect("another token");
+    check(&broker, &Form::of(&other).set("audience", DEPLOY).request(), &other, Want::Issued).expect("another token");
     broker.assert_healthy();
 }
 
@@ -70,14 +47,8 @@ fn keeps_token_usable_after_refused_request() {
     claims["iat"] = (now() + 1).into();
     let token = jwt::mint("RS256", &claims);
     let form = Form::of(&token).set("audience", DEPLOY);
-    for (name, value) in [
-        ("scope", "admin"),
-        ("requested_expires_in", "99999"),
-        ("requested_expires_in", "x"),
-    ] {
-        let response = fixture
-            .broker
-            .send(&form.clone().set(name, value).request());
+    for (name, value) in [("scope", "admin"), ("requested_expires_in", "99999"), ("requested_expires_in", "x")] {
+        let response = fixture.broker.send(&form.clone().set(name, value).request());
         assert_eq!(response.status, 400, "{name} {value}: {}", response.text());
         fixture.broker.line("token");
     }
@@ -93,15 +64,9 @@ fn rejects_token_older_than_store() {
         claims
     });
     let form = Form::of(&token).set("audience", DEPLOY);
-    check(&fixture.broker, &form.request(), &token, PREDATES)
-        .expect("rejected, as its use may be lost");
-    check(
-        &fixture.broker,
-        &Form::of(&token).request(),
-        &token,
-        Want::Issued,
-    )
-    .expect("accepted where replay is allowed");
+    check(&fixture.broker, &form.request(), &token, PREDATES).expect("rejected, as its use may be lost");
+    check(&fixture.broker, &Form::of(&token).request(), &token, Want::Issued)
+        .expect("accepted where replay is allowed");
 }
 
 /// A store that lost its data must not accept a token again that it may have seen (I4).

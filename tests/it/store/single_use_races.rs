@@ -44,10 +44,7 @@ fn race(brokers: &[Broker; 2], form: &Form) -> Tally {
                 })
             })
             .collect();
-        clients
-            .into_iter()
-            .map(|client| client.join().expect("a response"))
-            .collect()
+        clients.into_iter().map(|client| client.join().expect("a response")).collect()
     });
     let mut tally = Tally::default();
     for answer in answers {
@@ -68,8 +65,7 @@ fn lets_one_of_64_clients_win_token() {
     let issuer = Issuer::honest();
     let setup = Setup::trusting(&issuer);
     let brokers = [setup.start(), setup.start()];
-    let races = std::env::var("VOUCHSAFE_RACES")
-        .map_or(RACES_DEFAULT, |text| text.parse().expect("a number"));
+    let races = std::env::var("VOUCHSAFE_RACES").map_or(RACES_DEFAULT, |text| text.parse().expect("a number"));
     let (mut run, mut clean) = (0, 0);
     while clean < races && run < races * TRIES_PER_RACE_MAX {
         run += 1;
@@ -102,11 +98,7 @@ fn lets_bounded_number_of_clients_win_token() {
         let tally = race(&brokers, &form);
         assert!(tally.won <= USES, "{tally:?}");
         let late = brokers[0].send(&form.request());
-        assert!(
-            late.status != 200 || tally.told_to_retry > 0,
-            "{}",
-            late.text()
-        );
+        assert!(late.status != 200 || tally.told_to_retry > 0, "{}", late.text());
         tally.told_to_retry == 0 && tally.won == USES && tally.spent == CLIENTS - USES
     });
     assert!(clean, "every race had a 503");

@@ -18,11 +18,7 @@
 //! Each login adds a line to the file `logins`. While there is a file `login-fails`, logins return
 //! `CKR_FUNCTION_FAILED` and don't reach the module.
 
-#![allow(
-    non_snake_case,
-    unsafe_code,
-    reason = "a module is C by its interface, and unsafe"
-)]
+#![allow(non_snake_case, unsafe_code, reason = "a module is C by its interface, and unsafe")]
 #![allow(
     clippy::arithmetic_side_effects,
     clippy::expect_used,
@@ -33,10 +29,9 @@
 )]
 
 use cryptoki_sys::{
-    CK_ATTRIBUTE, CK_BYTE, CK_FUNCTION_LIST, CK_MECHANISM, CK_OBJECT_CLASS, CK_OBJECT_HANDLE,
-    CK_RV, CK_SESSION_HANDLE, CK_SESSION_INFO, CK_ULONG, CK_USER_TYPE, CK_UTF8CHAR, CKA_CLASS,
-    CKA_LABEL, CKM_SHA256_HMAC, CKO_PRIVATE_KEY, CKR_DATA_LEN_RANGE, CKR_DEVICE_ERROR,
-    CKR_FUNCTION_FAILED, CKR_GENERAL_ERROR, CKR_OK, Pkcs11,
+    CK_ATTRIBUTE, CK_BYTE, CK_FUNCTION_LIST, CK_MECHANISM, CK_OBJECT_CLASS, CK_OBJECT_HANDLE, CK_RV, CK_SESSION_HANDLE,
+    CK_SESSION_INFO, CK_ULONG, CK_USER_TYPE, CK_UTF8CHAR, CKA_CLASS, CKA_LABEL, CKM_SHA256_HMAC, CKO_PRIVATE_KEY,
+    CKR_DATA_LEN_RANGE, CKR_DEVICE_ERROR, CKR_FUNCTION_FAILED, CKR_GENERAL_ERROR, CKR_OK, Pkcs11,
 };
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -90,13 +85,7 @@ fn load() -> Option<Shim> {
         C_Sign: Some(sign),
         ..real
     };
-    Some(Shim {
-        _module: module,
-        real,
-        ours,
-        folder,
-        counting: Mutex::new(()),
-    })
+    Some(Shim { _module: module, real, ours, folder, counting: Mutex::new(()) })
 }
 
 fn shim() -> Option<&'static Shim> {
@@ -111,10 +100,7 @@ impl Shim {
 
     /// Waits if this call is to be held.
     fn hold(&self, place: &str) {
-        let (hold, held) = (
-            self.folder.join(format!("hold-{place}")),
-            self.folder.join(format!("held-{place}")),
-        );
+        let (hold, held) = (self.folder.join(format!("hold-{place}")), self.folder.join(format!("held-{place}")));
         {
             let _turn = self.counting.lock().unwrap_or_else(PoisonError::into_inner);
             let Ok(number) = std::fs::read_to_string(&hold) else {
@@ -149,9 +135,7 @@ impl Shim {
     fn misbehave(&self, session: CK_SESSION_HANDLE) -> CK_RV {
         if self.take_request("close-all") {
             let mut info = CK_SESSION_INFO::default();
-            if let (Some(look), Some(close)) =
-                (self.real.C_GetSessionInfo, self.real.C_CloseAllSessions)
-            {
+            if let (Some(look), Some(close)) = (self.real.C_GetSessionInfo, self.real.C_CloseAllSessions) {
                 // SAFETY: the caller's session, and a place for the answer.
                 unsafe {
                     look(session, &mut info);
@@ -314,16 +298,7 @@ unsafe extern "C" fn generate_key_pair(
     shim.hold("before-C_GenerateKeyPair");
     // SAFETY: the caller's own arguments.
     let answer = unsafe {
-        real(
-            session,
-            mechanism,
-            public_template,
-            public_count,
-            private_template,
-            private_count,
-            public,
-            private,
-        )
+        real(session, mechanism, public_template, public_count, private_template, private_count, public, private)
     };
     shim.hold("after-C_GenerateKeyPair");
     answer

@@ -44,64 +44,35 @@ struct Args {
 fn main() -> Result<()> {
     let args = Args::parse();
     let mut token = String::new();
-    std::io::stdin()
-        .take(DOCUMENT_BYTES_MAX)
-        .read_to_string(&mut token)?;
+    std::io::stdin().take(DOCUMENT_BYTES_MAX).read_to_string(&mut token)?;
     let token = token.trim();
     let keys = published_keys(args.broker.trim_end_matches('/'))?;
     let (header, claims) = verify(token, &keys, &args)?;
-    println!(
-        "{}",
-        serde_json::to_string_pretty(&serde_json::json!({ "header": header, "claims": claims }))?
-    );
+    println!("{}", serde_json::to_string_pretty(&serde_json::json!({ "header": header, "claims": claims }))?);
     Ok(())
 }
 
 /// The keys behind the broker's `OpenID` discovery document.
 fn published_keys(broker: &str) -> Result<JwkSet> {
     let metadata: Value = fetch(&format!("{broker}/.well-known/openid-configuration"))?;
-    ensure!(
-        metadata["issuer"] == broker,
-        "the metadata names another issuer: {}",
-        metadata["issuer"]
-    );
-    let jwks_uri = metadata["jwks_uri"]
-        .as_str()
-        .context("the metadata has no jwks_uri")?;
+    ensure!(metadata["issuer"] == broker, "the metadata names another issuer: {}", metadata["issuer"]);
+    let jwks_uri = metadata["jwks_uri"].as_str().context("the metadata has no jwks_uri")?;
     Ok(serde_json::from_value(fetch(jwks_uri)?)?)
 }
 
 fn fetch(url: &str) -> Result<Value> {
-    let agent = ureq::Agent::config_builder()
-        .timeout_global(Some(TIMEOUT))
-        .max_redirects(0)
-        .build()
-        .new_agent();
-    let mut response = agent
-        .get(url)
-        .call()
-        .with_context(|| format!("GET {url}"))?;
-    let body = response
-        .body_mut()
-        .with_config()
-        .limit(DOCUMENT_BYTES_MAX)
-        .read_to_vec()?;
+    let agent = ureq::Agent::config_builder().timeout_global(Some(TIMEOUT)).max_redirects(0).build().new_agent();
+    let mut response = agent.get(url).call().with_context(|| format!("GET {url}"))?;
+    let body = response.body_mut().with_config().limit(DOCUMENT_BYTES_MAX).read_to_vec()?;
     serde_json::from_slice(&body).with_context(|| format!("{url} did not return JSON"))
 }
 
 /// Checks signature, `typ`, `iss`, `aud`, `exp` and `nbf`; returns header and claims.
 fn verify(token: &str, keys: &JwkSet, args: &Args) -> Result<(Header, Value)> {
     let header = jsonwebtoken::decode_header(token).context("not a JWT")?;
-    ensure!(
-        header.typ.as_deref() == Some(args.typ.as_str()),
-        "`typ` is {:?}, not {}",
-        header.typ,
-        args.typ
-    );
+    ensure!(header.typ.as_deref() == Some(args.typ.as_str()), "`typ` is {:?}, not {}", header.typ, args.typ);
     let kid = header.kid.as_deref().context("the header has no `kid`")?;
-    let key = keys
-        .find(kid)
-        .with_context(|| format!("kid {kid} is not published"))?;
+    let key = keys.find(kid).with_context(|| format!("kid {kid} is not published"))?;
     let mut validation = Validation::new(algorithm(key, &header)?);
     validation.set_audience(&[&args.audience]);
     validation.set_issuer(&[args.broker.trim_end_matches('/')]);
@@ -115,10 +86,7 @@ fn verify(token: &str, keys: &JwkSet, args: &Args) -> Result<(Header, Value)> {
 
 /// The algorithm of the published key, with which the token's own header must agree.
 fn algorithm(key: &Jwk, header: &Header) -> Result<Algorithm> {
-    let named = key
-        .common
-        .key_algorithm
-        .context("the published key names no `alg`")?;
+    let named = key.common.key_algorithm.context("the published key names no `alg`")?;
     let algorithm = named.to_string().parse::<Algorithm>()?;
     if algorithm != header.alg {
         bail!("the token says {:?}, its key {algorithm:?}", header.alg);

@@ -4,12 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// The strongly connected components of more than one node (Tarjan's algorithm).
 pub fn components(targets: &[BTreeSet<usize>]) -> Vec<BTreeSet<usize>> {
-    let mut search = Search {
-        targets,
-        index: BTreeMap::new(),
-        stack: Vec::new(),
-        found: Vec::new(),
-    };
+    let mut search = Search { targets, index: BTreeMap::new(), stack: Vec::new(), found: Vec::new() };
     for node in 0..targets.len() {
         if !search.index.contains_key(&node) {
             search.visit(node);
@@ -20,17 +15,11 @@ pub fn components(targets: &[BTreeSet<usize>]) -> Vec<BTreeSet<usize>> {
 
 /// The shortest cycle within the strongly connected `component`.
 pub fn shortest(targets: &[BTreeSet<usize>], component: &BTreeSet<usize>) -> Vec<usize> {
-    let cycles = component
-        .iter()
-        .filter_map(|start| shortest_from(targets, *start, component));
+    let cycles = component.iter().filter_map(|start| shortest_from(targets, *start, component));
     cycles.min_by_key(Vec::len).unwrap_or_default()
 }
 
-fn shortest_from(
-    targets: &[BTreeSet<usize>],
-    start: usize,
-    component: &BTreeSet<usize>,
-) -> Option<Vec<usize>> {
+fn shortest_from(targets: &[BTreeSet<usize>], start: usize, component: &BTreeSet<usize>) -> Option<Vec<usize>> {
     let mut before = BTreeMap::new();
     let mut queue = VecDeque::from([start]);
     while let Some(node) = queue.pop_front() {
@@ -75,11 +64,7 @@ impl Search<'_> {
             };
         }
         if low == own {
-            let start = self
-                .stack
-                .iter()
-                .position(|stacked| *stacked == node)
-                .unwrap_or_default();
+            let start = self.stack.iter().position(|stacked| *stacked == node).unwrap_or_default();
             let component: BTreeSet<_> = self.stack.drain(start..).collect();
             if component.len() > 1 {
                 self.found.push(component);
@@ -94,20 +79,11 @@ mod tests {
     use super::*;
 
     fn check(edges: &[&[usize]], expected_components: &[&[usize]], expected_shortest: &[&[usize]]) {
-        let targets: Vec<BTreeSet<usize>> = edges
-            .iter()
-            .map(|to| to.iter().copied().collect())
-            .collect();
+        let targets: Vec<BTreeSet<usize>> = edges.iter().map(|to| to.iter().copied().collect()).collect();
         let found = components(&targets);
-        let shown: Vec<Vec<usize>> = found
-            .iter()
-            .map(|nodes| nodes.iter().copied().collect())
-            .collect();
+        let shown: Vec<Vec<usize>> = found.iter().map(|nodes| nodes.iter().copied().collect()).collect();
         assert_eq!(shown, expected_components, "{edges:?}");
-        let cycles: Vec<_> = found
-            .iter()
-            .map(|component| shortest(&targets, component))
-            .collect();
+        let cycles: Vec<_> = found.iter().map(|component| shortest(&targets, component)).collect();
         assert_eq!(cycles, expected_shortest, "{edges:?}");
     }
 
@@ -116,10 +92,6 @@ mod tests {
         check(&[&[1], &[2], &[]], &[], &[]);
         check(&[&[1], &[0]], &[&[0, 1]], &[&[0, 1]]);
         check(&[&[1], &[2], &[0, 3], &[2]], &[&[0, 1, 2, 3]], &[&[2, 3]]);
-        check(
-            &[&[1], &[0, 2], &[3], &[2]],
-            &[&[2, 3], &[0, 1]],
-            &[&[2, 3], &[0, 1]],
-        );
+        check(&[&[1], &[0, 2], &[3], &[2]], &[&[2, 3], &[0, 1]], &[&[2, 3], &[0, 1]]);
     }
 }

@@ -13,11 +13,7 @@ pub struct Mention {
 
 /// The files of the crate that `file` mentions, in the order of the mentions.
 pub fn mentions(tree: &Tree, file: &File) -> Vec<(usize, Mention)> {
-    let mut visitor = Visitor {
-        tree,
-        module: file.module.clone(),
-        found: Vec::new(),
-    };
+    let mut visitor = Visitor { tree, module: file.module.clone(), found: Vec::new() };
     visitor.visit_file(&file.syntax);
     visitor.found
 }
@@ -32,13 +28,7 @@ struct Visitor<'t> {
 impl Visitor<'_> {
     fn add(&mut self, path: &[String], line: usize) {
         if let Some(file) = self.tree.file_of(&self.module, path) {
-            self.found.push((
-                file,
-                Mention {
-                    line,
-                    path: path.join("::"),
-                },
-            ));
+            self.found.push((file, Mention { line, path: path.join("::") }));
         }
     }
 
@@ -111,11 +101,7 @@ impl<'ast> Visit<'ast> for Visitor<'_> {
             && path.leading_colon.is_none()
             && path.segments.len() > 1
         {
-            let names: Vec<_> = path
-                .segments
-                .iter()
-                .map(|segment| segment.ident.to_string())
-                .collect();
+            let names: Vec<_> = path.segments.iter().map(|segment| segment.ident.to_string()).collect();
             self.add(&names, first.ident.span().start().line);
         }
         visit::visit_path(self, path);

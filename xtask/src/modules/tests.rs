@@ -7,11 +7,7 @@ struct Folder(PathBuf);
 impl Folder {
     fn new(files: &[(&str, &str)]) -> Self {
         static CREATED: AtomicUsize = AtomicUsize::new(0);
-        let name = format!(
-            "vouchsafe-modules-{}-{}",
-            std::process::id(),
-            CREATED.fetch_add(1, Relaxed)
-        );
+        let name = format!("vouchsafe-modules-{}-{}", std::process::id(), CREATED.fetch_add(1, Relaxed));
         let folder = Self(std::env::temp_dir().join(name));
         for (path, text) in files {
             let path = folder.0.join(path);
@@ -42,10 +38,7 @@ fn names_files_and_lines_of_a_cycle() {
             ("lib.rs", "mod a;\nmod b;\nmod c;"),
             ("a.rs", "\nuse crate::{b::B, c};\npub struct A;"),
             ("b.rs", "pub struct B;\npub fn b(_: super::c::C) {}"),
-            (
-                "c.rs",
-                "pub struct C;\npub fn c() -> Vec<B> {\n    vec![crate::a::new()]\n}",
-            ),
+            ("c.rs", "pub struct C;\npub fn c() -> Vec<B> {\n    vec![crate::a::new()]\n}"),
         ],
         &["module cycle of 2 files:\
             \n  a.rs:2 uses `crate::c` of c.rs\
@@ -62,29 +55,11 @@ fn finds_child_that_uses_its_parent() {
         \n  a.rs:1 uses `c::c` of a/c.rs\
         \n  a/c.rs:1 uses `super::N` of a.rs";
     let child = ("a/c.rs", "pub fn c() { println!(\"{}\", super::N) }");
-    check(
-        &[
-            ("lib.rs", "mod a;"),
-            ("a.rs", "mod c; const N: u8 = 1; pub fn a() { c::c() }"),
-            child,
-        ],
-        &[cycle],
-    );
-    check(
-        &[
-            ("lib.rs", "mod a;"),
-            ("a.rs", "mod c; const N: u8 = 1;"),
-            child,
-        ],
-        &[],
-    );
+    check(&[("lib.rs", "mod a;"), ("a.rs", "mod c; const N: u8 = 1; pub fn a() { c::c() }"), child], &[cycle]);
+    check(&[("lib.rs", "mod a;"), ("a.rs", "mod c; const N: u8 = 1;"), child], &[]);
     let glob = ("a/c.rs", "use super::*; pub fn c() -> u8 { N }");
     check(
-        &[
-            ("lib.rs", "mod a;"),
-            ("a.rs", "mod c; const N: u8 = 1; pub use c::c;"),
-            glob,
-        ],
+        &[("lib.rs", "mod a;"), ("a.rs", "mod c; const N: u8 = 1; pub use c::c;"), glob],
         &["module cycle of 2 files:\
         \n  a.rs:1 uses `c::c` of a/c.rs\
         \n  a/c.rs:1 uses `super` of a.rs"],
@@ -94,60 +69,26 @@ fn finds_child_that_uses_its_parent() {
 #[test]
 fn follows_re_exports_to_the_definition() {
     let b = ("b.rs", "use crate::A; pub struct B(A);");
+    check(&[("lib.rs", "mod a; mod b; pub use a::A; pub use b::B;"), ("a.rs", "pub struct A;"), b], &[]);
+    check(&[("lib.rs", "mod a; mod b; pub use a::*; pub use b::B;"), ("a.rs", "pub struct A;"), b], &[]);
     check(
-        &[
-            ("lib.rs", "mod a; mod b; pub use a::A; pub use b::B;"),
-            ("a.rs", "pub struct A;"),
-            b,
-        ],
-        &[],
-    );
-    check(
-        &[
-            ("lib.rs", "mod a; mod b; pub use a::*; pub use b::B;"),
-            ("a.rs", "pub struct A;"),
-            b,
-        ],
-        &[],
-    );
-    check(
-        &[
-            ("lib.rs", "mod a; mod b; pub use a::A; pub use b::B;"),
-            ("a.rs", "use crate::B; pub struct A;"),
-            b,
-        ],
-        &[
-            "module cycle of 2 files:\n  a.rs:1 uses `crate::B` of b.rs\n  b.rs:1 uses `crate::A` of a.rs",
-        ],
+        &[("lib.rs", "mod a; mod b; pub use a::A; pub use b::B;"), ("a.rs", "use crate::B; pub struct A;"), b],
+        &["module cycle of 2 files:\n  a.rs:1 uses `crate::B` of b.rs\n  b.rs:1 uses `crate::A` of a.rs"],
     );
     check(
         &[("lib.rs", "mod b; pub struct A; pub use b::B;"), b],
-        &[
-            "module cycle of 2 files:\n  lib.rs:1 uses `b::B` of b.rs\n  b.rs:1 uses `crate::A` of lib.rs",
-        ],
+        &["module cycle of 2 files:\n  lib.rs:1 uses `b::B` of b.rs\n  b.rs:1 uses `crate::A` of lib.rs"],
     );
-    check(
-        &[("lib.rs", "mod b; pub use serde::A; pub use b::B;"), b],
-        &[],
-    );
+    check(&[("lib.rs", "mod b; pub use serde::A; pub use b::B;"), b], &[]);
 }
 
 #[test]
 fn ignores_test_modules_and_external_crates() {
     check(
         &[
-            (
-                "lib.rs",
-                "mod a; mod b; pub use a::A; #[cfg(test)] mod missing;",
-            ),
-            (
-                "a.rs",
-                "use crate::b::B; pub struct A(B); use serde::b; fn f() { b::B::new() }",
-            ),
-            (
-                "b.rs",
-                "use a::A; pub struct B; #[cfg(test)] mod tests { use crate::a::A; }",
-            ),
+            ("lib.rs", "mod a; mod b; pub use a::A; #[cfg(test)] mod missing;"),
+            ("a.rs", "use crate::b::B; pub struct A(B); use serde::b; fn f() { b::B::new() }"),
+            ("b.rs", "use a::A; pub struct B; #[cfg(test)] mod tests { use crate::a::A; }"),
         ],
         &[],
     );
@@ -157,10 +98,7 @@ fn ignores_test_modules_and_external_crates() {
 fn reads_inline_and_relocated_modules() {
     check(
         &[
-            (
-                "lib.rs",
-                "mod a { pub mod b; pub struct A; } #[path = \"elsewhere.rs\"] mod c;",
-            ),
+            ("lib.rs", "mod a { pub mod b; pub struct A; } #[path = \"elsewhere.rs\"] mod c;"),
             ("a/b.rs", "use super::A; use crate::c::C;"),
             ("elsewhere.rs", "pub struct C; use crate::a::b;"),
         ],

@@ -66,25 +66,12 @@ impl Tree {
         let syntax = syn::parse_file(&text).with_context(|| path.display().to_string())?;
         let syntax = Rc::new(syntax);
         let file = self.files.len();
-        self.files.push(File {
-            path: path.to_owned(),
-            module: module.clone(),
-            syntax: Rc::clone(&syntax),
-        });
+        self.files.push(File { path: path.to_owned(), module: module.clone(), syntax: Rc::clone(&syntax) });
         self.add_module(&syntax.items, module, file, children)
     }
 
-    fn add_module(
-        &mut self,
-        items: &[Item],
-        path: ModulePath,
-        file: usize,
-        children: &Path,
-    ) -> Result<()> {
-        let mut module = Module {
-            file,
-            ..Module::default()
-        };
+    fn add_module(&mut self, items: &[Item], path: ModulePath, file: usize, children: &Path) -> Result<()> {
+        let mut module = Module { file, ..Module::default() };
         for item in items.iter().filter(|item| !is_for_tests(attributes(item))) {
             match item {
                 Item::Mod(declared) => {
@@ -119,10 +106,7 @@ impl Tree {
             "self" => (module.to_vec(), rest),
             "super" => {
                 let ups = path.iter().take_while(|name| *name == "super").count();
-                (
-                    module[..module.len().checked_sub(ups)?].to_vec(),
-                    &path[ups..],
-                )
+                (module[..module.len().checked_sub(ups)?].to_vec(), &path[ups..])
             }
             name => match self.look_up(module, name, hops)? {
                 Found::Module(module) => (module, rest),
@@ -156,13 +140,10 @@ impl Tree {
             let found = (!is_external).then(|| self.resolve(module, path, hops));
             return Some(found.flatten().unwrap_or(Found::External));
         }
-        names
-            .globs
-            .iter()
-            .find_map(|glob| match self.resolve(module, glob, hops)? {
-                Found::Module(source) if source != module => self.look_up(&source, name, hops),
-                Found::External | Found::Item(_) | Found::Module(_) => None,
-            })
+        names.globs.iter().find_map(|glob| match self.resolve(module, glob, hops)? {
+            Found::Module(source) if source != module => self.look_up(&source, name, hops),
+            Found::External | Found::Item(_) | Found::Module(_) => None,
+        })
     }
 }
 
@@ -185,48 +166,31 @@ fn add_imports(tree: &UseTree, mut path: Vec<String>, found: &mut Vec<Import>) {
             path.push(part.ident.to_string());
             add_imports(&part.tree, path, found);
         }
-        UseTree::Name(part) if part.ident == "self" => found.push(Import {
-            name: path.last().cloned(),
-            path,
-        }),
+        UseTree::Name(part) if part.ident == "self" => found.push(Import { name: path.last().cloned(), path }),
         UseTree::Name(part) => {
             path.push(part.ident.to_string());
-            found.push(Import {
-                name: path.last().cloned(),
-                path,
-            });
+            found.push(Import { name: path.last().cloned(), path });
         }
         UseTree::Rename(part) => {
             if part.ident != "self" {
                 path.push(part.ident.to_string());
             }
-            found.push(Import {
-                name: Some(part.rename.to_string()),
-                path,
-            });
+            found.push(Import { name: Some(part.rename.to_string()), path });
         }
         UseTree::Glob(_) => found.push(Import { name: None, path }),
-        UseTree::Group(group) => group
-            .items
-            .iter()
-            .for_each(|tree| add_imports(tree, path.clone(), found)),
+        UseTree::Group(group) => group.items.iter().for_each(|tree| add_imports(tree, path.clone(), found)),
     }
 }
 
 /// The source file of `mod name;`, and the folder of its own child modules.
 fn locate(attributes: &[Attribute], name: &str, children: &Path) -> Result<(PathBuf, PathBuf)> {
-    let named = attributes
-        .iter()
-        .find_map(|attribute| match &attribute.meta {
-            syn::Meta::NameValue(pair) if pair.path.is_ident("path") => match &pair.value {
-                syn::Expr::Lit(syn::ExprLit {
-                    lit: syn::Lit::Str(text),
-                    ..
-                }) => Some(text.value()),
-                _ => None,
-            },
+    let named = attributes.iter().find_map(|attribute| match &attribute.meta {
+        syn::Meta::NameValue(pair) if pair.path.is_ident("path") => match &pair.value {
+            syn::Expr::Lit(syn::ExprLit { lit: syn::Lit::Str(text), .. }) => Some(text.value()),
             _ => None,
-        });
+        },
+        _ => None,
+    });
     if let Some(named) = named {
         let source = children.join(named);
         let below = source.parent().unwrap_or(children).to_owned();
@@ -235,10 +199,7 @@ fn locate(attributes: &[Attribute], name: &str, children: &Path) -> Result<(Path
     let below = children.join(name);
     let candidates = [children.join(format!("{name}.rs")), below.join("mod.rs")];
     let source = candidates.into_iter().find(|path| path.is_file());
-    Ok((
-        source.with_context(|| format!("no file for the module {}", below.display()))?,
-        below,
-    ))
+    Ok((source.with_context(|| format!("no file for the module {}", below.display()))?, below))
 }
 
 /// Whether an item is compiled for unit tests only.

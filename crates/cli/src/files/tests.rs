@@ -33,10 +33,9 @@ fn reads_up_to_the_bound() {
 #[test]
 fn bounds_endless_devices() {
     let endless = Path::new("/dev/zero");
-    for message in [
-        read(endless, 1024).expect_err("endless").message,
-        read_text(endless, 1024).expect_err("endless").message,
-    ] {
+    for message in
+        [read(endless, 1024).expect_err("endless").message, read_text(endless, 1024).expect_err("endless").message]
+    {
         assert_eq!(message, "/dev/zero: larger than 1024 bytes");
     }
 }
@@ -69,13 +68,7 @@ fn rejects_secrets_that_others_can_read() {
     std::fs::write(&path, "1234").expect("writes");
     set_mode(&path, 0o644);
     let failure = read_secret(&path, 10).expect_err("is open");
-    assert_eq!(
-        failure.message,
-        format!(
-            "{}: mode 0644 lets others read or change this secret",
-            path.display()
-        )
-    );
+    assert_eq!(failure.message, format!("{}: mode 0644 lets others read or change this secret", path.display()));
     set_mode(&path, 0o600);
     assert_eq!(*read_secret(&path, 10).expect("reads"), "1234");
     std::fs::remove_file(&path).expect("removes");

@@ -34,65 +34,34 @@ fn parses_complete_request() {
 #[test]
 fn accepts_either_resource_or_audience() {
     check("resource=https://a.example", Ok(()));
-    check(
-        "audience=a&resource=a",
-        fault(RequestFault::AudienceAndResource),
-    );
-    check(
-        "scope=read",
-        fault(RequestFault::ParameterMissing("audience")),
-    );
-    check(
-        "audience=",
-        fault(RequestFault::ParameterMissing("audience")),
-    );
+    check("audience=a&resource=a", fault(RequestFault::AudienceAndResource));
+    check("scope=read", fault(RequestFault::ParameterMissing("audience")));
+    check("audience=", fault(RequestFault::ParameterMissing("audience")));
 }
 
 #[test]
 fn names_missing_parameter() {
     let without = |name: &str| {
-        REQUIRED
-            .split('&')
-            .filter(|pair| !pair.starts_with(&format!("{name}=")))
-            .collect::<Vec<_>>()
-            .join("&")
+        REQUIRED.split('&').filter(|pair| !pair.starts_with(&format!("{name}="))).collect::<Vec<_>>().join("&")
     };
     for name in ["grant_type", "subject_token", "subject_token_type"] {
         let expected = fault(RequestFault::ParameterMissing(name));
-        assert_eq!(
-            parse(&format!("{}&audience=a", without(name))).map(|_| ()),
-            expected
-        );
+        assert_eq!(parse(&format!("{}&audience=a", without(name))).map(|_| ()), expected);
     }
 }
 
 #[test]
 fn refuses_other_grants_and_token_types() {
-    let swap = |from: &str, to: &str| {
-        parse(&format!("{REQUIRED}&audience=a").replace(from, to)).map(|_| ())
-    };
-    assert_eq!(
-        swap(GRANT_TYPE, "client_credentials"),
-        fault(RequestFault::GrantUnsupported)
-    );
+    let swap = |from: &str, to: &str| parse(&format!("{REQUIRED}&audience=a").replace(from, to)).map(|_| ());
+    assert_eq!(swap(GRANT_TYPE, "client_credentials"), fault(RequestFault::GrantUnsupported));
     assert_eq!(swap(TOKEN_TYPE_JWT, TOKEN_TYPE_ID), Ok(()));
-    for kind in [
-        TOKEN_TYPE_ACCESS,
-        "urn:ietf:params:oauth:token-type:saml2",
-        "jwt",
-    ] {
-        assert_eq!(
-            swap(TOKEN_TYPE_JWT, kind),
-            fault(RequestFault::SubjectTokenTypeUnsupported)
-        );
+    for kind in [TOKEN_TYPE_ACCESS, "urn:ietf:params:oauth:token-type:saml2", "jwt"] {
+        assert_eq!(swap(TOKEN_TYPE_JWT, kind), fault(RequestFault::SubjectTokenTypeUnsupported));
     }
     for (kind, expected) in [
         (TOKEN_TYPE_ACCESS, Ok(())),
         (TOKEN_TYPE_JWT, Ok(())),
-        (
-            TOKEN_TYPE_ID,
-            fault(RequestFault::RequestedTokenTypeUnsupported),
-        ),
+        (TOKEN_TYPE_ID, fault(RequestFault::RequestedTokenTypeUnsupported)),
     ] {
         check(&format!("audience=a&requested_token_type={kind}"), expected);
     }
@@ -100,42 +69,21 @@ fn refuses_other_grants_and_token_types() {
 
 #[test]
 fn refuses_actor_token() {
-    for more in [
-        "actor_token=x",
-        "actor_token_type=x",
-        "actor_token=x&actor_token_type=y",
-    ] {
-        check(
-            &format!("audience=a&{more}"),
-            fault(RequestFault::ActorTokenUnsupported),
-        );
+    for more in ["actor_token=x", "actor_token_type=x", "actor_token=x&actor_token_type=y"] {
+        check(&format!("audience=a&{more}"), fault(RequestFault::ActorTokenUnsupported));
     }
 }
 
 #[test]
 fn bounds_scopes_and_refuses_malformed_ones() {
-    let many = |count: usize| {
-        (0..count)
-            .map(|i| format!("s{i}"))
-            .collect::<Vec<_>>()
-            .join("+")
-    };
+    let many = |count: usize| (0..count).map(|i| format!("s{i}")).collect::<Vec<_>>().join("+");
     check(&format!("audience=a&scope={}", many(SCOPES_MAX)), Ok(()));
-    check(
-        &format!("audience=a&scope={}", many(SCOPES_MAX + 1)),
-        fault(RequestFault::ScopesTooMany),
-    );
+    check(&format!("audience=a&scope={}", many(SCOPES_MAX + 1)), fault(RequestFault::ScopesTooMany));
     let long = "s".repeat(SCOPE_BYTES_MAX);
     check(&format!("audience=a&scope={long}"), Ok(()));
-    check(
-        &format!("audience=a&scope={long}s"),
-        fault(RequestFault::ScopeMalformed),
-    );
+    check(&format!("audience=a&scope={long}s"), fault(RequestFault::ScopeMalformed));
     for scope in ["a++b", "+a", "a+", "a%22b", "a%5Cb", "a%09b", "%C3%A4"] {
-        check(
-            &format!("audience=a&scope={scope}"),
-            fault(RequestFault::ScopeMalformed),
-        );
+        check(&format!("audience=a&scope={scope}"), fault(RequestFault::ScopeMalformed));
     }
 }
 
@@ -152,15 +100,9 @@ fn parses_lifetimes_as_positive_seconds() {
         ("ten", Err(())),
         ("18446744073709551616", Ok(Some(u64::MAX))),
     ] {
-        let got = parse(&format!(
-            "{REQUIRED}&audience=a&requested_expires_in={text}"
-        ));
+        let got = parse(&format!("{REQUIRED}&audience=a&requested_expires_in={text}"));
         let got = got.map(|request| request.lifetime_seconds);
-        assert_eq!(
-            got,
-            expected.map_err(|()| Refusal::Request(RequestFault::LifetimeInvalid)),
-            "{text}"
-        );
+        assert_eq!(got, expected.map_err(|()| Refusal::Request(RequestFault::LifetimeInvalid)), "{text}");
     }
 }
 
@@ -172,71 +114,26 @@ fn bounds_body_token_and_audience() {
         parse(&(body + &padding)).map(|_| ())
     };
     assert_eq!(padded(BODY_BYTES_MAX), Ok(()));
-    assert_eq!(
-        padded(BODY_BYTES_MAX + 1),
-        fault(RequestFault::BodyTooLarge)
-    );
+    assert_eq!(padded(BODY_BYTES_MAX + 1), fault(RequestFault::BodyTooLarge));
 
-    let token = |size: usize| {
-        parse(&format!("{REQUIRED}&audience=a").replace("a.b.c", &"t".repeat(size))).map(|_| ())
-    };
+    let token = |size: usize| parse(&format!("{REQUIRED}&audience=a").replace("a.b.c", &"t".repeat(size))).map(|_| ());
     assert_eq!(token(SUBJECT_TOKEN_BYTES_MAX), Ok(()));
-    assert_eq!(
-        token(SUBJECT_TOKEN_BYTES_MAX + 1),
-        Err(Refusal::Token(TokenError::TooLarge))
-    );
+    assert_eq!(token(SUBJECT_TOKEN_BYTES_MAX + 1), Err(Refusal::Token(TokenError::TooLarge)));
 
-    check(
-        &format!("audience={}", "a".repeat(AUDIENCE_BYTES_MAX)),
-        Ok(()),
-    );
-    check(
-        &format!("audience={}", "a".repeat(AUDIENCE_BYTES_MAX + 1)),
-        Err(Refusal::Denied(Denial::AudienceUnknown)),
-    );
+    check(&format!("audience={}", "a".repeat(AUDIENCE_BYTES_MAX)), Ok(()));
+    check(&format!("audience={}", "a".repeat(AUDIENCE_BYTES_MAX + 1)), Err(Refusal::Denied(Denial::AudienceUnknown)));
 }
 
 #[test]
 fn checks_head_before_reading_body() {
     let form = "application/x-www-form-urlencoded";
-    let head = |method, query, content_type| {
-        Head {
-            method,
-            query,
-            content_type,
-        }
-        .check()
-    };
+    let head = |method, query, content_type| Head { method, query, content_type }.check();
     assert_eq!(head("POST", None, Some(form)), Ok(()));
-    assert_eq!(
-        head(
-            "POST",
-            Some(""),
-            Some("Application/X-WWW-form-urlencoded; charset=UTF-8")
-        ),
-        Ok(())
-    );
-    assert_eq!(
-        head("GET", None, Some(form)),
-        fault(RequestFault::MethodNotAllowed)
-    );
-    assert_eq!(
-        head("post", None, Some(form)),
-        fault(RequestFault::MethodNotAllowed)
-    );
-    assert_eq!(
-        head("POST", Some("audience=a"), Some(form)),
-        fault(RequestFault::QueryNotAllowed)
-    );
-    for content_type in [
-        None,
-        Some(""),
-        Some("application/json"),
-        Some("application/x-www-form-urlencodedx"),
-    ] {
-        assert_eq!(
-            head("POST", None, content_type),
-            fault(RequestFault::ContentTypeUnsupported)
-        );
+    assert_eq!(head("POST", Some(""), Some("Application/X-WWW-form-urlencoded; charset=UTF-8")), Ok(()));
+    assert_eq!(head("GET", None, Some(form)), fault(RequestFault::MethodNotAllowed));
+    assert_eq!(head("post", None, Some(form)), fault(RequestFault::MethodNotAllowed));
+    assert_eq!(head("POST", Some("audience=a"), Some(form)), fault(RequestFault::QueryNotAllowed));
+    for content_type in [None, Some(""), Some("application/json"), Some("application/x-www-form-urlencodedx")] {
+        assert_eq!(head("POST", None, content_type), fault(RequestFault::ContentTypeUnsupported));
     }
 }

@@ -11,9 +11,7 @@ use vouchsafe_exchange::refusal::*;
 use vouchsafe_types::{Limited, Recorded, Refused, RefusedKind, ReplayMode};
 
 fn too_often(retry_after_seconds: u32) -> Result<(), Refusal> {
-    Err(Refusal::DeniedTooOften {
-        retry_after_seconds,
-    })
+    Err(Refusal::DeniedTooOften { retry_after_seconds })
 }
 
 fn denying() -> Fake {
@@ -23,10 +21,7 @@ fn denying() -> Fake {
 }
 
 fn limited(until: u64) -> Recorded {
-    Recorded::Limited(Limited {
-        decision_id: "over".into(),
-        until,
-    })
+    Recorded::Limited(Limited { decision_id: "over".into(), until })
 }
 
 /// The last record's kind, and its key.
@@ -47,9 +42,7 @@ fn key(fake: &Fake) -> String {
 fn returns_decision_id_of_counting_record() {
     let fake = denying();
     let decision_id = "third".to_owned();
-    fake.recorded
-        .borrow_mut()
-        .push_back(Recorded::Counted(decision_id));
+    fake.recorded.borrow_mut().push_back(Recorded::Counted(decision_id));
     let attempt = attempt(&fake, "");
     assert_eq!(attempt.trace.decision_id.as_deref(), Some("third"));
     let refusal = attempt.outcome.err().expect("denied").refusal;

@@ -13,9 +13,8 @@ use vouchsafe_exchange::ports::{Identity, Instance, KnownKeys, Policy, Signer, S
 use vouchsafe_exchange::refusal::{Part, Refusal, ReplayFault};
 use vouchsafe_exchange::settings::Settings;
 use vouchsafe_types::{
-    Attribute, AttributeValue, Audience, AuditRecord, BundleInfo, Consumption, Decision, Effect,
-    IssuerRecord, KeySet, KeySource, Principal, Recorded, ReplayMode, SignedToken, SigningRequest,
-    Subject, Tier, TokenError, TokenRequest,
+    Attribute, AttributeValue, Audience, AuditRecord, BundleInfo, Consumption, Decision, Effect, IssuerRecord, KeySet,
+    KeySource, Principal, Recorded, ReplayMode, SignedToken, SigningRequest, Subject, Tier, TokenError, TokenRequest,
 };
 
 pub const NOW: u64 = 1_800_000_000;
@@ -104,11 +103,7 @@ impl Fake {
     }
 
     pub fn count(&self, call: &str) -> usize {
-        self.calls
-            .borrow()
-            .iter()
-            .filter(|known| **known == call)
-            .count()
+        self.calls.borrow().iter().filter(|known| **known == call).count()
     }
 
     fn call(&self, name: &'static str, part: Part) -> Result<(), Failure> {
@@ -162,10 +157,7 @@ pub fn subject() -> Subject {
             entity_type: "GitHub::Workflow".into(),
             id: "repo:o/r".into(),
             issuer_name: "ci".into(),
-            attributes: vec![Attribute {
-                name: "repository".into(),
-                value: AttributeValue::Text("o/\"r\"".into()),
-            }],
+            attributes: vec![Attribute { name: "repository".into(), value: AttributeValue::Text("o/\"r\"".into()) }],
         },
         iss: "https://ci.example".into(),
         name: "repo:o/r".into(),
@@ -260,21 +252,13 @@ impl Signer for Fake {
 }
 
 impl Store for Fake {
-    async fn consume(
-        &self,
-        key: &str,
-        uses_max: u32,
-        issued_at: u64,
-        keep_until: u64,
-    ) -> Result<Consumption, Failure> {
+    async fn consume(&self, key: &str, uses_max: u32, issued_at: u64, keep_until: u64) -> Result<Consumption, Failure> {
         self.call("consume", Part::Store)?;
         if self.predates.get() {
             return Ok(Consumption::PredatesStore);
         }
         let mut consumed = self.consumed.borrow_mut();
-        let entry = consumed
-            .entry(key.to_owned())
-            .or_insert((issued_at, keep_until, 0));
+        let entry = consumed.entry(key.to_owned()).or_insert((issued_at, keep_until, 0));
         if entry.2 >= uses_max {
             return Ok(Consumption::Spent);
         }
@@ -314,12 +298,7 @@ impl Store for Fake {
         Ok(self.documents.borrow().get(name).cloned())
     }
 
-    async fn put_document(
-        &self,
-        name: &str,
-        body: String,
-        _keep_until: u64,
-    ) -> Result<(), Failure> {
+    async fn put_document(&self, name: &str, body: String, _keep_until: u64) -> Result<(), Failure> {
         self.call("put_document", Part::Store)?;
         self.documents.borrow_mut().insert(name.to_owned(), body);
         Ok(())
@@ -339,48 +318,22 @@ impl Policy for Fake {
 
     fn issuer(&self, _bundle: &BundleInfo, iss: &str) -> Result<Option<Rc<IssuerRecord>>, Failure> {
         self.call("issuer", Part::Policy)?;
-        Ok(self
-            .issuer
-            .borrow()
-            .clone()
-            .filter(|issuer| issuer.issuer == iss)
-            .map(Rc::new))
+        Ok(self.issuer.borrow().clone().filter(|issuer| issuer.issuer == iss).map(Rc::new))
     }
 
     fn audience(&self, _bundle: &BundleInfo, id: &str) -> Result<Option<Rc<Audience>>, Failure> {
         self.call("audience", Part::Policy)?;
-        Ok(self
-            .audience
-            .borrow()
-            .clone()
-            .filter(|audience| audience.id == id)
-            .map(Rc::new))
+        Ok(self.audience.borrow().clone().filter(|audience| audience.id == id).map(Rc::new))
     }
 
-    fn decide(
-        &self,
-        _: &BundleInfo,
-        _: &Principal,
-        request: &TokenRequest,
-        _: u64,
-    ) -> Result<Decision, Failure> {
+    fn decide(&self, _: &BundleInfo, _: &Principal, request: &TokenRequest, _: u64) -> Result<Decision, Failure> {
         self.call("decide", Part::Policy)?;
         self.questions.borrow_mut().push(request.clone());
-        let within =
-            |allowed: &Vec<String>| request.scopes.iter().all(|scope| allowed.contains(scope));
-        let permitted =
-            self.permitted.get() && self.scopes_allowed.borrow().as_ref().is_none_or(within);
-        let determining_rules = if permitted {
-            vec!["rule-1".into()]
-        } else {
-            Vec::new()
-        };
+        let within = |allowed: &Vec<String>| request.scopes.iter().all(|scope| allowed.contains(scope));
+        let permitted = self.permitted.get() && self.scopes_allowed.borrow().as_ref().is_none_or(within);
+        let determining_rules = if permitted { vec!["rule-1".into()] } else { Vec::new() };
         Ok(Decision {
-            effect: if permitted {
-                Effect::Permit
-            } else {
-                Effect::Deny
-            },
+            effect: if permitted { Effect::Permit } else { Effect::Deny },
             determining_rules,
             erring_rules: Vec::new(),
             cedar_request: "{}".into(),
@@ -397,23 +350,12 @@ impl Identity for Fake {
 
     fn issuers(&self, (): &()) -> Vec<String> {
         let iss = Some(self.subject.borrow().iss.clone()).filter(|iss| !iss.is_empty());
-        iss.into_iter()
-            .chain(self.trust_domain.borrow().clone())
-            .collect()
+        iss.into_iter().chain(self.trust_domain.borrow().clone()).collect()
     }
 
-    fn verify(
-        &self,
-        (): &(),
-        _: &IssuerRecord,
-        keys: &KeySet,
-        now: u64,
-    ) -> Result<Subject, Failure> {
+    fn verify(&self, (): &(), _: &IssuerRecord, keys: &KeySet, now: u64) -> Result<Subject, Failure> {
         self.call("verify", Part::Issuer)?;
-        assert!(
-            now < keys.trusted_until,
-            "keys are used only while they are trusted"
-        );
+        assert!(now < keys.trusted_until, "keys are used only while they are trusted");
         if let Some(error) = self.verify_error.borrow().clone() {
             return Err(Refusal::Token(error).into());
         }
@@ -423,12 +365,7 @@ impl Identity for Fake {
         Ok(self.subject.borrow().clone())
     }
 
-    async fn fetch_keys(
-        &self,
-        _: &IssuerRecord,
-        _: Option<&KeySet>,
-        now: u64,
-    ) -> Result<KeySet, Failure> {
+    async fn fetch_keys(&self, _: &IssuerRecord, _: Option<&KeySet>, now: u64) -> Result<KeySet, Failure> {
         self.call("fetch_keys", Part::Issuer)?;
         if let Some(act) = self.while_fetching.take() {
             act(self);
@@ -437,12 +374,7 @@ impl Identity for Fake {
             refusal: Refusal::Unavailable(Part::Issuer),
             detail: "the issuer responded with status 500".to_owned(),
         })?;
-        Ok(KeySet {
-            digest: published,
-            document: "{}".into(),
-            trusted_until: now + 300,
-            etag: None,
-        })
+        Ok(KeySet { digest: published, document: "{}".into(), trusted_until: now + 300, etag: None })
     }
 }
 
@@ -450,10 +382,7 @@ impl Identity for Fake {
 pub fn run<T>(future: impl Future<Output = T>) -> T {
     let mut future = pin!(future);
     loop {
-        if let Poll::Ready(value) = future
-            .as_mut()
-            .poll(&mut Context::from_waker(Waker::noop()))
-        {
+        if let Poll::Ready(value) = future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
             return value;
         }
     }

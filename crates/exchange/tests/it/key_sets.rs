@@ -80,11 +80,7 @@ fn fetches_once_per_window_while_issuer_down() {
         check(&fake, "", DOWN);
     }
     assert_eq!(fake.count("fetch_keys"), 1);
-    assert_eq!(
-        fake.count("pause"),
-        0,
-        "a failure within the window is reported immediately"
-    );
+    assert_eq!(fake.count("pause"), 0, "a failure within the window is reported immediately");
     fake.published.replace(Some("k1".into()));
     fake.now.set(NOW + 10);
     check(&fake, "", DOWN);
@@ -111,18 +107,13 @@ fn waits_for_fetching_instance() {
 
     let waiting = Fake::new();
     waiting.leases.replace(fetching.leases.borrow().clone());
-    waiting
-        .while_waiting
-        .replace(Some(Box::new(move |fake: &Fake| {
-            if fake.count("pause") == 3 {
-                fake.documents.replace(fetched.clone());
-            }
-        })));
+    waiting.while_waiting.replace(Some(Box::new(move |fake: &Fake| {
+        if fake.count("pause") == 3 {
+            fake.documents.replace(fetched.clone());
+        }
+    })));
     check(&waiting, "", Ok(()));
-    assert_eq!(
-        (waiting.count("fetch_keys"), waiting.count("pause")),
-        (0, 3)
-    );
+    assert_eq!((waiting.count("fetch_keys"), waiting.count("pause")), (0, 3));
 }
 
 #[test]
@@ -141,10 +132,7 @@ fn stops_waiting_for_crashed_instance() {
 fn never_fetches_pinned_keys() {
     let fake = Fake::new();
     fake.issuer.replace(Some(IssuerRecord {
-        keys: KeySource::Pinned(PinnedKeys {
-            document: "{}".into(),
-            expires: u64::MAX,
-        }),
+        keys: KeySource::Pinned(PinnedKeys { document: "{}".into(), expires: u64::MAX }),
         ..issuer(ReplayMode::Allow)
     }));
     fake.token_kid.replace("k2".into());
@@ -157,16 +145,8 @@ fn treats_corrupt_document_as_absent() {
     let fake = Fake::new();
     check(&fake, "", Ok(()));
     fake.memory.borrow_mut().clear();
-    let name = fake
-        .documents
-        .borrow()
-        .keys()
-        .find(|name| name.starts_with("keys/"))
-        .cloned()
-        .unwrap();
-    fake.documents
-        .borrow_mut()
-        .insert(name, "{\"keys\":[]".into());
+    let name = fake.documents.borrow().keys().find(|name| name.starts_with("keys/")).cloned().unwrap();
+    fake.documents.borrow_mut().insert(name, "{\"keys\":[]".into());
     fake.leases.borrow_mut().clear();
     check(&fake, "", Ok(()));
     assert_eq!(fake.count("fetch_keys"), 2);
@@ -186,10 +166,9 @@ fn waits_for_unknown_kid_fetch_after_refresh() {
     let fetched = other.documents.borrow().clone();
     fake.leases.replace(other.leases.borrow().clone());
     fake.token_kid.replace("k2".into());
-    fake.while_waiting
-        .replace(Some(Box::new(move |fake: &Fake| {
-            fake.documents.replace(fetched.clone());
-        })));
+    fake.while_waiting.replace(Some(Box::new(move |fake: &Fake| {
+        fake.documents.replace(fetched.clone());
+    })));
     check(&fake, "", Ok(()));
     assert_eq!((fake.count("fetch_keys"), fake.count("pause")), (1, 1));
 }
@@ -205,12 +184,7 @@ fn fetches_once_for_first_token_with_unknown_kid() {
 const STALE: u64 = 120;
 
 fn bundle() -> BundleInfo {
-    BundleInfo {
-        name: "test".into(),
-        version: "1".into(),
-        digest: "b1".into(),
-        seals: None,
-    }
+    BundleInfo { name: "test".into(), version: "1".into(), digest: "b1".into(), seals: None }
 }
 
 /// The host's background refresh, after the request is answered.
@@ -224,12 +198,7 @@ fn refresh(fake: &Fake) -> Result<(), Refusal> {
 /// With keys of 300 s, fetched at `NOW`: within the last quarter or eighth of their lifetime.
 #[test]
 fn refreshes_aging_keys_in_background() {
-    for (jitter, ages_at) in [
-        (0, 225),
-        (37, 262),
-        (38, 225),
-        (u64::MAX, 225 + u64::MAX % 38),
-    ] {
+    for (jitter, ages_at) in [(0, 225), (37, 262), (38, 225), (u64::MAX, 225 + u64::MAX % 38)] {
         let fake = Fake::new();
         fake.jitter.set(jitter);
         check(&fake, "", Ok(()));
@@ -244,11 +213,7 @@ fn refreshes_aging_keys_in_background() {
         assert_eq!(fake.count("fetch_keys"), 2);
         fake.now.set(NOW + 300);
         check(&fake, "", Ok(()));
-        assert_eq!(
-            fake.count("fetch_keys"),
-            2,
-            "the renewed keys are trusted for 300 s more"
-        );
+        assert_eq!(fake.count("fetch_keys"), 2, "the renewed keys are trusted for 300 s more");
     }
 }
 
@@ -281,17 +246,12 @@ fn fetches_once_for_concurrent_refreshes() {
         check(fake, "", Ok(()));
     }
     // The second one runs while the first one fetches, and again afterwards.
-    second
-        .leases
-        .replace([(aged_lease(&first), NOW + 250)].into());
+    second.leases.replace([(aged_lease(&first), NOW + 250)].into());
     assert_eq!(refresh(&second), Ok(()));
     assert_eq!(refresh(&first), Ok(()));
     second.documents.replace(first.documents.borrow().clone());
     assert_eq!(refresh(&second), Ok(()));
-    assert_eq!(
-        (first.count("fetch_keys"), second.count("fetch_keys")),
-        (2, 0)
-    );
+    assert_eq!((first.count("fetch_keys"), second.count("fetch_keys")), (2, 0));
     second.now.set(NOW + 300);
     check(&second, "", Ok(()));
     assert_eq!(second.count("fetch_keys"), 0, "it used the other instance's keys");
@@ -331,10 +291,7 @@ fn retries_failed_refresh_without_failing_requests() {
 fn never_refreshes_pinned_keys() {
     let fake = Fake::new();
     fake.issuer.replace(Some(IssuerRecord {
-        keys: KeySource::Pinned(PinnedKeys {
-            document: "{}".into(),
-            expires: u64::MAX,
-        }),
+        keys: KeySource::Pinned(PinnedKeys { document: "{}".into(), expires: u64::MAX }),
         ..issuer(ReplayMode::Allow)
     }));
     for later in [0, 250, 299] {
@@ -373,11 +330,7 @@ fn doubles_backoff_of_failing_issuer() {
     fake.now.set(NOW + asked_at + 372);
     let before = fake.count("fetch_keys");
     check(&fake, "", DOWN);
-    assert_eq!(
-        fake.count("fetch_keys"),
-        before + 1,
-        "the first wait is 10 s again"
-    );
+    assert_eq!(fake.count("fetch_keys"), before + 1, "the first wait is 10 s again");
 }
 
 #[test]
@@ -417,26 +370,17 @@ fn answers_unknown_kid_flood_from_memory() {
     for _ in 0..100 {
         check(&fake, "", UNKNOWN);
     }
-    assert_eq!(
-        (fake.count("document"), fake.count("lease")),
-        (documents, leases)
-    );
+    assert_eq!((fake.count("document"), fake.count("lease")), (documents, leases));
     assert_eq!(fake.count("fetch_keys"), 2);
     // Tokens with a known key are still verified from memory.
     fake.token_kid.replace("k1".into());
     check(&fake, "", Ok(()));
-    assert_eq!(
-        (fake.count("document"), fake.count("lease")),
-        (documents, leases)
-    );
+    assert_eq!((fake.count("document"), fake.count("lease")), (documents, leases));
 }
 
 fn with_stale_keys(seconds: u64) -> Fake {
     let fake = Fake::new();
-    fake.issuer.replace(Some(IssuerRecord {
-        stale_keys_max_seconds: seconds,
-        ..issuer(ReplayMode::Allow)
-    }));
+    fake.issuer.replace(Some(IssuerRecord { stale_keys_max_seconds: seconds, ..issuer(ReplayMode::Allow) }));
     check(&fake, "", Ok(()));
     fake.published.replace(None);
     fake
@@ -457,11 +401,7 @@ fn accepts_stale_keys_only_during_outage() {
         check(&fake, "", expected.clone());
         check(&fake, "", expected);
         let asked = if later < 300 { 1 } else { 2 };
-        assert_eq!(
-            fake.count("fetch_keys"),
-            asked,
-            "{stale} {later}: the issuer is asked first"
-        );
+        assert_eq!(fake.count("fetch_keys"), asked, "{stale} {later}: the issuer is asked first");
     }
     let fake = with_stale_keys(STALE);
     fake.published.replace(Some("k2".into()));
@@ -489,18 +429,17 @@ fn overtaken(ends: Option<&str>, later: u64) -> Fake {
     fake.now.set(NOW + 240);
     check(&fake, "", Ok(()));
     let (ends, now) = (ends.map(str::to_owned), NOW + 240);
-    fake.while_fetching
-        .replace(Some(Box::new(move |fake: &Fake| {
-            let other = Fake::new();
-            other.now.set(now + later);
-            other.documents.replace(fake.documents.borrow().clone());
-            other.leases.replace(fake.leases.borrow().clone());
-            other.published.replace(Some("k2".into()));
-            other.token_kid.replace("k2".into());
-            check(&other, "", Ok(()));
-            fake.documents.replace(other.documents.borrow().clone());
-            fake.published.replace(ends.clone());
-        })));
+    fake.while_fetching.replace(Some(Box::new(move |fake: &Fake| {
+        let other = Fake::new();
+        other.now.set(now + later);
+        other.documents.replace(fake.documents.borrow().clone());
+        other.leases.replace(fake.leases.borrow().clone());
+        other.published.replace(Some("k2".into()));
+        other.token_kid.replace("k2".into());
+        check(&other, "", Ok(()));
+        fake.documents.replace(other.documents.borrow().clone());
+        fake.published.replace(ends.clone());
+    })));
     drop(refresh(&fake));
     // Other instances use what the store has.
     fake.memory.borrow_mut().clear();
@@ -552,12 +491,7 @@ fn logs_cause_during_backoff() {
     over.memory.borrow_mut().clear();
     over.subject.borrow_mut().exp = NOW + 7200;
     over.now.set(NOW + 311);
-    let taken = over
-        .leases
-        .borrow()
-        .keys()
-        .map(|name| (name.clone(), NOW + 320))
-        .collect();
+    let taken = over.leases.borrow().keys().map(|name| (name.clone(), NOW + 320)).collect();
     over.leases.replace(taken);
     let failure = attempt(&over, "").outcome.err().expect("refused");
     let expected = "timed out waiting for another request's fetch of the issuer's keys";

@@ -8,12 +8,7 @@ use vouchsafe_exchange::log::{Line, Sampler};
 const MINUTE: u64 = 1_800_000_000;
 
 fn line(route: &'static str, slug: &'static str) -> Line<'static> {
-    Line {
-        route,
-        slug,
-        status: 400,
-        ..Line::default()
-    }
+    Line { route, slug, status: 400, ..Line::default() }
 }
 
 fn parsed(lines: Vec<String>) -> Vec<Value> {
@@ -31,10 +26,7 @@ fn bounds_lines_for_undecided_requests() {
         assert_eq!(written, expected, "{number}");
     }
     // Other slugs and routes are counted separately.
-    for other in [
-        line("other", "method_not_allowed"),
-        line("token", "not_found"),
-    ] {
+    for other in [line("other", "method_not_allowed"), line("token", "not_found")] {
         assert_eq!(log.lines(&other, MINUTE + 59), [other.render()]);
     }
     let next = parsed(log.lines(&unknown, MINUTE + 60));
@@ -49,10 +41,7 @@ fn bounds_lines_for_undecided_requests() {
 fn omits_nothing_at_the_bound() {
     let mut log = Sampler::new();
     for _ in 0..LINES_PER_MINUTE_MAX {
-        assert_eq!(
-            log.lines(&line("token", "request.malformed"), MINUTE).len(),
-            1
-        );
+        assert_eq!(log.lines(&line("token", "request.malformed"), MINUTE).len(), 1);
     }
     let next = line("token", "request.malformed");
     assert_eq!(log.lines(&next, MINUTE + 60), [next.render()]);
@@ -61,10 +50,7 @@ fn omits_nothing_at_the_bound() {
 #[test]
 fn logs_every_decision() {
     let mut log = Sampler::new();
-    let decided = Line {
-        decision_id: Some("d1"),
-        ..line("token", "policy.denied")
-    };
+    let decided = Line { decision_id: Some("d1"), ..line("token", "policy.denied") };
     for _ in 0..3 * LINES_PER_MINUTE_MAX {
         assert_eq!(log.lines(&decided, MINUTE), [decided.render()]);
     }
@@ -78,10 +64,7 @@ fn reports_omitted_lines_with_next_line() {
     for _ in 0..=LINES_PER_MINUTE_MAX {
         let _written = log.lines(&line("token", "token.malformed"), MINUTE);
     }
-    let decided = Line {
-        decision_id: Some("d1"),
-        ..line("token", "issued")
-    };
+    let decided = Line { decision_id: Some("d1"), ..line("token", "issued") };
     let lines = parsed(log.lines(&decided, MINUTE + 600));
     assert_eq!(lines[0]["omitted"]["lines"], 1);
     assert_eq!(lines[1]["decision_id"], "d1");

@@ -22,28 +22,19 @@ use vouchsafe_exchange::client_address::{ForwardedFor, TrustedProxies};
 use vouchsafe_exchange::refusal::*;
 use vouchsafe_exchange::wire::WireError;
 use vouchsafe_exchange::{Attempt, exchange};
-use vouchsafe_types::{
-    Audience, ExtraClaim, IssuerRecord, PresentedIdentity, RefusedKind, ReplayMode, TokenError,
-};
+use vouchsafe_types::{Audience, ExtraClaim, IssuerRecord, PresentedIdentity, RefusedKind, ReplayMode, TokenError};
 
 const FORM: &str = "grant_type=urn:ietf:params:oauth:grant-type:token-exchange&subject_token=a.b.c\
     &subject_token_type=urn:ietf:params:oauth:token-type:jwt&audience=https://api.example";
 
 fn attempt(fake: &Fake, more: &str) -> Attempt {
-    run(exchange(
-        fake,
-        format!("{FORM}{more}").as_bytes(),
-        &ForwardedFor::default(),
-    ))
+    run(exchange(fake, format!("{FORM}{more}").as_bytes(), &ForwardedFor::default()))
 }
 
 /// Runs one exchange with `more` parameters and compares how it ended.
 fn check(fake: &Fake, more: &str, expected: Result<(), Refusal>) {
     let attempt = attempt(fake, more);
-    let got = attempt
-        .outcome
-        .map(|_| ())
-        .map_err(|failure| failure.refusal);
+    let got = attempt.outcome.map(|_| ()).map_err(|failure| failure.refusal);
     assert_eq!(got, expected, "{more}");
 }
 
@@ -63,36 +54,18 @@ fn refuses_undetermined_client_addresses_unrecorded() {
     let many = ["10.1.1.1"; 33].join(",");
     let proxy = "10.0.0.1:5";
     for (forwarded_for, detail) in [
-        (
-            by(proxy, [&["for=192.0.2.1"], &["203.0.113.9"]]),
-            "`forwarded` and `x-forwarded-for` are both present",
-        ),
-        (
-            by(proxy, [&[], &[]]),
-            "a trusted proxy sent no forwarding header",
-        ),
-        (
-            by(proxy, [&[], &["garbage"]]),
-            "invalid hop in the forwarding header",
-        ),
-        (
-            by(proxy, [&[], &[&many]]),
-            "more than 32 hops are trusted proxies",
-        ),
-        (
-            by("", [&[], &["192.0.2.1"]]),
-            "the host did not provide the peer's address",
-        ),
+        (by(proxy, [&["for=192.0.2.1"], &["203.0.113.9"]]), "`forwarded` and `x-forwarded-for` are both present"),
+        (by(proxy, [&[], &[]]), "a trusted proxy sent no forwarding header"),
+        (by(proxy, [&[], &["garbage"]]), "invalid hop in the forwarding header"),
+        (by(proxy, [&[], &[&many]]), "more than 32 hops are trusted proxies"),
+        (by("", [&[], &["192.0.2.1"]]), "the host did not provide the peer's address"),
     ] {
         let fake = Fake::new();
         *fake.trusted_proxies.borrow_mut() = TrustedProxies::parse("10.0.0.0/8").unwrap();
         let attempt = run(exchange(&fake, FORM.as_bytes(), &forwarded_for));
         let failure = attempt.outcome.map(drop).unwrap_err();
         let refusal = RequestFault::ClientAddressUndetermined.into();
-        assert_eq!(
-            (failure.refusal, failure.detail.as_str()),
-            (refusal, detail)
-        );
+        assert_eq!((failure.refusal, failure.detail.as_str()), (refusal, detail));
         assert_eq!(*fake.calls.borrow(), ["settings"]);
         // Without trusted proxies, no header counts.
         *fake.trusted_proxies.borrow_mut() = TrustedProxies::default();
@@ -106,14 +79,7 @@ fn issues_nothing_without_a_decision_id() {
     let fake = Fake::new();
     fake.unavailable.borrow_mut().push("decision_id");
     check(&fake, "", Err(Refusal::Internal));
-    assert_eq!(
-        (
-            fake.count("decide"),
-            fake.count("consume"),
-            fake.count("sign")
-        ),
-        (0, 0, 0)
-    );
+    assert_eq!((fake.count("decide"), fake.count("consume"), fake.count("sign")), (0, 0, 0));
 }
 
 /// A subject starts with its issuer file's name and a colon. Names contain no colon, so no subject, whatever it
@@ -138,11 +104,7 @@ fn prefixes_subjects_with_issuer_name() {
         fake.subject.borrow_mut().name = subject.into();
         check(&fake, "", Ok(()));
         let signed = fake.signed.borrow();
-        assert_eq!(
-            signed[0].subject.split_once(':'),
-            Some(("ci", subject)),
-            "{subject}"
-        );
+        assert_eq!(signed[0].subject.split_once(':'), Some(("ci", subject)), "{subject}");
         issued.insert(signed[0].subject.clone());
     }
     assert_eq!(issued.len(), subjects.len());
@@ -177,37 +139,15 @@ fn records_permitted_token_before_release() {
     assert_eq!(signed.subject, "ci:repo:o/r");
     assert_eq!(signed.lifetime_seconds, 300);
     assert_eq!(signed.scopes, ["read"]);
-    assert_eq!(
-        signed.extra_claims,
-        [ExtraClaim {
-            name: "repository".to_owned(),
-            value: r#""o/\"r\"""#.to_owned(),
-        }]
-    );
+    assert_eq!(signed.extra_claims, [ExtraClaim { name: "repository".to_owned(), value: r#""o/\"r\"""#.to_owned() }]);
     let subject = fake.subject.borrow();
-    let presented = PresentedIdentity {
-        issuer: subject.iss.clone(),
-        principal: subject.principal.id.clone(),
-    };
-    assert_eq!(
-        signed.presented,
-        Some(presented),
-        "selects the rollout share"
-    );
+    let presented = PresentedIdentity { issuer: subject.iss.clone(), principal: subject.principal.id.clone() };
+    assert_eq!(signed.presented, Some(presented), "selects the rollout share");
     let record = &fake.records.borrow()[0];
-    assert_eq!(
-        (&record.refused, record.slug.as_str(), record.kid.as_str()),
-        (&None, "issued", "kid-1")
-    );
+    assert_eq!((&record.refused, record.slug.as_str(), record.kid.as_str()), (&None, "issued", "kid-1"));
     assert_eq!(record.decision_id, signed.jti);
     assert_eq!(record.expires_at, NOW + 300);
-    assert_eq!(
-        (
-            record.bundle_digest.as_str(),
-            record.determining_rules.len()
-        ),
-        ("b1", 1)
-    );
+    assert_eq!((record.bundle_digest.as_str(), record.determining_rules.len()), ("b1", 1));
 }
 
 #[test]
@@ -258,11 +198,7 @@ fn withholds_token_of_superseded_generation() {
     assert_eq!(kind, Some(RefusedKind::Outage));
     assert_eq!((last.kid.as_str(), last.expires_at), ("", 0));
     let error = WireError::from(&Refusal::Superseded);
-    assert_eq!(
-        error,
-        WireError::from(&Refusal::Unavailable(Part::Signer)),
-        "the caller sees an outage"
-    );
+    assert_eq!(error, WireError::from(&Refusal::Unavailable(Part::Signer)), "the caller sees an outage");
 }
 
 #[test]
@@ -272,18 +208,10 @@ fn records_only_decisions_on_verified_tokens() {
     check(&fake, "", denied(Denial::PolicyDenied));
     fake.audience.replace(None);
     check(&fake, "", denied(Denial::AudienceUnknown));
-    let slugs: Vec<_> = fake
-        .records
-        .borrow()
-        .iter()
-        .map(|record| record.slug.clone())
-        .collect();
+    let slugs: Vec<_> = fake.records.borrow().iter().map(|record| record.slug.clone()).collect();
     assert_eq!(slugs, ["policy.denied", "audience.unknown"]);
 
-    for (fault, more) in [
-        (TokenError::SignatureInvalid, ""),
-        (TokenError::Expired, ""),
-    ] {
+    for (fault, more) in [(TokenError::SignatureInvalid, ""), (TokenError::Expired, "")] {
         fake.verify_error.replace(Some(fault.clone()));
         check(&fake, more, Err(Refusal::Token(fault)));
     }
@@ -294,11 +222,7 @@ fn records_only_decisions_on_verified_tokens() {
 fn hides_audiences_from_callers_without_permit() {
     let fake = Fake::new();
     fake.permitted.set(false);
-    for more in [
-        "&scope=bogus",
-        "&requested_expires_in=901",
-        "&scope=bogus&requested_expires_in=901",
-    ] {
+    for more in ["&scope=bogus", "&requested_expires_in=901", "&scope=bogus&requested_expires_in=901"] {
         check(&fake, more, denied(Denial::PolicyDenied));
     }
 }
@@ -329,18 +253,9 @@ fn limits_lifetime_to_subject_token() {
     ] {
         let fake = Fake::new();
         fake.subject.borrow_mut().exp = NOW + left;
-        fake.audience.replace(Some(Audience {
-            outlive_subject: outlive,
-            ..audience()
-        }));
+        fake.audience.replace(Some(Audience { outlive_subject: outlive, ..audience() }));
         check(&fake, more, expected.clone().map(|_| ()));
-        assert_eq!(
-            fake.signed
-                .borrow()
-                .first()
-                .map(|signed| signed.lifetime_seconds),
-            expected.ok()
-        );
+        assert_eq!(fake.signed.borrow().first().map(|signed| signed.lifetime_seconds), expected.ok());
     }
 }
 
@@ -350,42 +265,26 @@ fn consumes_once_per_issuer_or_audience() {
     fake.issuer.replace(Some(issuer(ReplayMode::SingleUse)));
     check(&fake, "", Ok(()));
     check(&fake, "", Err(SPENT));
-    let other = Audience {
-        id: "https://other.example".into(),
-        ..audience()
-    };
+    let other = Audience { id: "https://other.example".into(), ..audience() };
     fake.audience.replace(Some(other.clone()));
     let elsewhere = FORM.replace("https://api.example", &other.id);
     assert_eq!(
-        run(exchange(&fake, elsewhere.as_bytes(), &ForwardedFor::default()))
-            .outcome
-            .err()
-            .map(|f| f.refusal),
+        run(exchange(&fake, elsewhere.as_bytes(), &ForwardedFor::default())).outcome.err().map(|f| f.refusal),
         Some(SPENT)
     );
 
     let fake = Fake::new();
-    let single = |audience: Audience| Audience {
-        replay: ReplayMode::SingleUse,
-        ..audience
-    };
+    let single = |audience: Audience| Audience { replay: ReplayMode::SingleUse, ..audience };
     fake.audience.replace(Some(single(audience())));
     check(&fake, "", Ok(()));
     check(&fake, "", Err(SPENT));
     fake.audience.replace(Some(single(other)));
-    assert!(
-        run(exchange(&fake, elsewhere.as_bytes(), &ForwardedFor::default()))
-            .outcome
-            .is_ok()
-    );
+    assert!(run(exchange(&fake, elsewhere.as_bytes(), &ForwardedFor::default())).outcome.is_ok());
 }
 
 #[test]
 fn counts_bounded_uses_per_issuer_and_audience() {
-    let bounded = |uses| Audience {
-        replay: ReplayMode::Bounded(uses),
-        ..audience()
-    };
+    let bounded = |uses| Audience { replay: ReplayMode::Bounded(uses), ..audience() };
     let cases = [
         (ReplayMode::Bounded(3), audience(), 3),
         (ReplayMode::Allow, bounded(2), 2),
@@ -409,50 +308,30 @@ fn counts_bounded_uses_per_issuer_and_audience() {
 fn consumes_audience_use_before_issuer_use() {
     let fake = Fake::new();
     fake.issuer.replace(Some(issuer(ReplayMode::Bounded(2))));
-    fake.audience.replace(Some(Audience {
-        replay: ReplayMode::SingleUse,
-        ..audience()
-    }));
+    fake.audience.replace(Some(Audience { replay: ReplayMode::SingleUse, ..audience() }));
     check(&fake, "", Ok(()));
     for _ in 0..5 {
         check(&fake, "", Err(SPENT));
     }
-    let other = Audience {
-        id: "https://other.example".into(),
-        ..audience()
-    };
+    let other = Audience { id: "https://other.example".into(), ..audience() };
     fake.audience.replace(Some(other.clone()));
     let elsewhere = FORM.replace("https://api.example", &other.id);
-    assert!(
-        run(exchange(&fake, elsewhere.as_bytes(), &ForwardedFor::default()))
-            .outcome
-            .is_ok()
-    );
-    let spent = run(exchange(&fake, elsewhere.as_bytes(), &ForwardedFor::default()))
-        .outcome
-        .err();
+    assert!(run(exchange(&fake, elsewhere.as_bytes(), &ForwardedFor::default())).outcome.is_ok());
+    let spent = run(exchange(&fake, elsewhere.as_bytes(), &ForwardedFor::default())).outcome.err();
     assert_eq!(spent.map(|failure| failure.refusal), Some(SPENT));
 }
 
 #[test]
 fn looks_up_trust_domain_only_for_untrusted_iss() {
     let domain = || Some("spiffe://example.org".to_owned());
-    let spiffe = || IssuerRecord {
-        issuer: "spiffe://example.org".into(),
-        ..issuer(ReplayMode::Allow)
-    };
+    let spiffe = || IssuerRecord { issuer: "spiffe://example.org".into(), ..issuer(ReplayMode::Allow) };
     let untrusted = || Err(Refusal::Token(TokenError::IssuerUntrusted));
     // `iss`, the issuer in the bundle, the outcome, and the number of issuer lookups.
     for (iss, known, expected, asked) in [
         ("", spiffe(), Ok(()), 1),
         ("https://spire.example", spiffe(), Ok(()), 2),
         ("https://ci.example", issuer(ReplayMode::Allow), Ok(()), 1),
-        (
-            "https://nobody.example",
-            issuer(ReplayMode::Allow),
-            untrusted(),
-            2,
-        ),
+        ("https://nobody.example", issuer(ReplayMode::Allow), untrusted(), 2),
         ("https://broker.example", spiffe(), untrusted(), 0),
     ] {
         let fake = Fake::new();
@@ -522,10 +401,7 @@ fn fetches_nothing_for_unconfigured_issuer() {
 #[test]
 fn refuses_own_tokens() {
     let fake = Fake::new();
-    let own = IssuerRecord {
-        issuer: "https://broker.example".into(),
-        ..issuer(ReplayMode::Allow)
-    };
+    let own = IssuerRecord { issuer: "https://broker.example".into(), ..issuer(ReplayMode::Allow) };
     fake.issuer.replace(Some(own));
     fake.subject.borrow_mut().iss = "https://broker.example".into();
     check(&fake, "", Err(Refusal::Token(TokenError::IssuerUntrusted)));

@@ -16,78 +16,26 @@ fn every_refusal() -> Vec<(Refusal, &'static str, u16, &'static str)> {
     let request = |fault: R, slug, status, error| (Refusal::Request(fault), slug, status, error);
     let token = |fault: T, slug| (Refusal::Token(fault), slug, 400, "invalid_request");
     let denied = |denial, slug, error| (Refusal::Denied(denial), slug, 400, error);
-    let down = |part, slug| {
-        (
-            Refusal::Unavailable(part),
-            slug,
-            503,
-            "temporarily_unavailable",
-        )
-    };
+    let down = |part, slug| (Refusal::Unavailable(part), slug, 503, "temporarily_unavailable");
     let bad = "invalid_request";
     vec![
-        request(
-            R::ActorTokenUnsupported,
-            "request.actor_token_unsupported",
-            400,
-            bad,
-        ),
-        request(
-            R::AudienceAndResource,
-            "request.audience_and_resource",
-            400,
-            bad,
-        ),
+        request(R::ActorTokenUnsupported, "request.actor_token_unsupported", 400, bad),
+        request(R::AudienceAndResource, "request.audience_and_resource", 400, bad),
         request(R::BodyTooLarge, "request.too_large", 413, bad),
-        request(
-            R::ContentTypeUnsupported,
-            "request.content_type_unsupported",
-            415,
-            bad,
-        ),
-        request(
-            R::GrantUnsupported,
-            "grant.unsupported",
-            400,
-            "unsupported_grant_type",
-        ),
+        request(R::ContentTypeUnsupported, "request.content_type_unsupported", 415, bad),
+        request(R::GrantUnsupported, "grant.unsupported", 400, "unsupported_grant_type"),
         request(R::LifetimeInvalid, "request.lifetime_invalid", 400, bad),
-        request(
-            R::LifetimeOverCeiling,
-            "request.lifetime_over_ceiling",
-            400,
-            bad,
-        ),
-        request(
-            R::ClientAddressUndetermined,
-            "request.client_address_undetermined",
-            400,
-            bad,
-        ),
+        request(R::LifetimeOverCeiling, "request.lifetime_over_ceiling", 400, bad),
+        request(R::ClientAddressUndetermined, "request.client_address_undetermined", 400, bad),
         request(R::Malformed, "request.malformed", 400, bad),
         request(R::MethodNotAllowed, "request.method_not_allowed", 405, bad),
-        request(
-            R::ParameterMissing("audience"),
-            "request.parameter_missing",
-            400,
-            bad,
-        ),
+        request(R::ParameterMissing("audience"), "request.parameter_missing", 400, bad),
         request(R::ParameterRepeated, "request.parameter_repeated", 400, bad),
         request(R::QueryNotAllowed, "request.query_not_allowed", 400, bad),
-        request(
-            R::RequestedTokenTypeUnsupported,
-            "request.requested_token_type_unsupported",
-            400,
-            bad,
-        ),
+        request(R::RequestedTokenTypeUnsupported, "request.requested_token_type_unsupported", 400, bad),
         request(R::ScopeMalformed, "scope.malformed", 400, "invalid_scope"),
         request(R::ScopesTooMany, "scope.too_many", 400, "invalid_scope"),
-        request(
-            R::SubjectTokenTypeUnsupported,
-            "request.subject_token_type_unsupported",
-            400,
-            bad,
-        ),
+        request(R::SubjectTokenTypeUnsupported, "request.subject_token_type_unsupported", 400, bad),
         token(T::AlgorithmNotAllowed, "token.algorithm_not_allowed"),
         token(T::AudienceMismatch, "token.audience_mismatch"),
         token(T::ClaimMismatch("org_id".into()), "token.claim_mismatch"),
@@ -104,53 +52,19 @@ fn every_refusal() -> Vec<(Refusal, &'static str, u16, &'static str)> {
         token(T::TooLarge, "token.too_large"),
         token(T::TooOld, "token.too_old"),
         token(T::TypeNotAllowed, "token.type_not_allowed"),
-        denied(
-            Denial::TierUnavailable,
-            "audience.tier_unavailable",
-            "invalid_target",
-        ),
-        denied(
-            Denial::AudienceUnknown,
-            "audience.unknown",
-            "invalid_target",
-        ),
+        denied(Denial::TierUnavailable, "audience.tier_unavailable", "invalid_target"),
+        denied(Denial::AudienceUnknown, "audience.unknown", "invalid_target"),
         denied(Denial::PolicyDenied, "policy.denied", "invalid_target"),
-        denied(
-            Denial::ScopeNotOffered,
-            "scope.not_offered",
-            "invalid_scope",
-        ),
+        denied(Denial::ScopeNotOffered, "scope.not_offered", "invalid_scope"),
         denied(Denial::SignerRefused, "signer.refused", "invalid_target"),
-        (
-            Refusal::Replay(ReplayFault::PredatesStore),
-            "replay.predates_store",
-            400,
-            bad,
-        ),
-        (
-            Refusal::Replay(ReplayFault::Spent),
-            "replay.spent",
-            400,
-            bad,
-        ),
-        (
-            Refusal::DeniedTooOften {
-                retry_after_seconds: 7,
-            },
-            "subject.denied_too_often",
-            429,
-            "slow_down",
-        ),
+        (Refusal::Replay(ReplayFault::PredatesStore), "replay.predates_store", 400, bad),
+        (Refusal::Replay(ReplayFault::Spent), "replay.spent", 400, bad),
+        (Refusal::DeniedTooOften { retry_after_seconds: 7 }, "subject.denied_too_often", 429, "slow_down"),
         down(Part::Issuer, "issuer.unavailable"),
         down(Part::Policy, "policy.unavailable"),
         down(Part::Signer, "signer.unavailable"),
         down(Part::Store, "store.unavailable"),
-        (
-            Refusal::Overloaded,
-            "exchange.overloaded",
-            503,
-            "temporarily_unavailable",
-        ),
+        (Refusal::Overloaded, "exchange.overloaded", 503, "temporarily_unavailable"),
         (Refusal::Internal, "internal", 500, "server_error"),
     ]
 }
@@ -160,10 +74,7 @@ fn maps_each_refusal_to_slug_status_and_code() {
     let mut slugs = HashSet::new();
     for (refusal, slug, status, error) in every_refusal() {
         let wire = WireError::from(&refusal);
-        assert_eq!(
-            (refusal.slug(), wire.status, wire.error),
-            (slug, status, error)
-        );
+        assert_eq!((refusal.slug(), wire.status, wire.error), (slug, status, error));
         assert!(slugs.insert(slug), "`{slug}` names one refusal only");
         let retry_after = match status {
             429 => Some(7),
@@ -172,11 +83,7 @@ fn maps_each_refusal_to_slug_status_and_code() {
         };
         assert_eq!(wire.retry_after_seconds, retry_after, "{slug}");
         let legal = |byte: u8| matches!(byte, 0x20 | 0x21 | 0x23..=0x5b | 0x5d..=0x7e);
-        assert!(
-            wire.description.bytes().all(legal),
-            "RFC 6749 §5.2 limits the characters of `{}`",
-            wire.description
-        );
+        assert!(wire.description.bytes().all(legal), "RFC 6749 §5.2 limits the characters of `{}`", wire.description);
         assert!(!wire.description.is_empty());
     }
 }
@@ -191,10 +98,7 @@ fn describes_unknown_audience_and_denial_alike() {
 fn hides_claim_names_with_forbidden_characters() {
     for name in ["a\"b", "a\\b", "a\nb", "ä", &"x".repeat(65)] {
         let wire = WireError::from(&Refusal::Token(TokenError::ClaimInvalid(name.to_owned())));
-        assert_eq!(
-            wire.description,
-            "the subject token lacks a required claim or has an invalid one"
-        );
+        assert_eq!(wire.description, "the subject token lacks a required claim or has an invalid one");
     }
 }
 
@@ -218,12 +122,7 @@ fn renders_error_with_decision_id() {
 #[test]
 fn renders_success_as_rfc_8693_requires() {
     let fake = Fake::new();
-    let body = success(
-        &attempt(&fake, "&scope=read")
-            .outcome
-            .map_err(|f| f.refusal)
-            .unwrap(),
-    );
+    let body = success(&attempt(&fake, "&scope=read").outcome.map_err(|f| f.refusal).unwrap());
     assert_eq!(
         members(&body),
         members(
@@ -232,10 +131,7 @@ fn renders_success_as_rfc_8693_requires() {
     );
     let form = format!("{FORM}&requested_token_type=urn:ietf:params:oauth:token-type:jwt");
     let body = success(
-        &run(exchange(&fake, form.as_bytes(), &ForwardedFor::default()))
-            .outcome
-            .map_err(|f| f.refusal)
-            .unwrap(),
+        &run(exchange(&fake, form.as_bytes(), &ForwardedFor::default())).outcome.map_err(|f| f.refusal).unwrap(),
     );
     assert_eq!(
         members(&body),

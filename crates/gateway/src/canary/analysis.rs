@@ -83,12 +83,7 @@ mod tests {
 
     /// One of the outcomes is proven.
     fn seen(total: u64, failed: u64) -> Outcomes {
-        Outcomes {
-            total,
-            failed,
-            wrong: 0,
-            proven: 1,
-        }
+        Outcomes { total, failed, wrong: 0, proven: 1 }
     }
 
     #[track_caller]
@@ -120,10 +115,7 @@ mod tests {
 
     #[test]
     fn one_wrong_outcome_is_worse() {
-        let wrong = |total| Outcomes {
-            wrong: 1,
-            ..seen(total, 1)
-        };
+        let wrong = |total| Outcomes { wrong: 1, ..seen(total, 1) };
         for total in [1, 10_000] {
             check(wrong(total), wrong(total), Verdict::Worse);
         }

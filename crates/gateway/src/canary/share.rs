@@ -29,10 +29,7 @@ impl Workload {
     #[must_use]
     pub fn new(issuer: &str, principal: &str) -> Option<Self> {
         let fits = |text: &str| (1..=WORKLOAD_BYTES_MAX).contains(&text.len());
-        (fits(issuer) && fits(principal)).then(|| Self {
-            issuer: issuer.to_owned(),
-            principal: principal.to_owned(),
-        })
+        (fits(issuer) && fits(principal)).then(|| Self { issuer: issuer.to_owned(), principal: principal.to_owned() })
     }
 }
 
@@ -123,10 +120,7 @@ mod tests {
             let found = i64::try_from(within.count()).unwrap();
             let expected = 100 * i64::from(percent);
             let variance = 100 * i64::from(percent) * (100 - i64::from(percent)) / 100;
-            assert!(
-                (found - expected).pow(2) <= 16 * variance,
-                "{found} of 10,000 at {percent} %"
-            );
+            assert!((found - expected).pow(2) <= 16 * variance, "{found} of 10,000 at {percent} %");
         }
     }
 
@@ -145,29 +139,20 @@ mod tests {
     fn a_workload_keeps_its_place() {
         let label = RolloutSecret::label();
         assert_eq!(label, *b"\0\0\0\x14vouchsafe-rollout-v1");
-        for (number, expected) in [
-            (0, 14_170_528_012_937_473_624),
-            (1, 704_146_563_632_634_546),
-        ] {
+        for (number, expected) in [(0, 14_170_528_012_937_473_624), (1, 704_146_563_632_634_546)] {
             assert_eq!(place(number, AUDIENCE), place(number, AUDIENCE));
             assert_eq!(place(number, AUDIENCE), Place(expected), "{number}");
         }
-        let elsewhere = (0..1_000).filter(|it| {
-            place(*it, AUDIENCE).is_within(20) && place(*it, "https://other.example").is_within(20)
-        });
+        let elsewhere = (0..1_000)
+            .filter(|it| place(*it, AUDIENCE).is_within(20) && place(*it, "https://other.example").is_within(20));
         let count = elsewhere.count();
-        assert!(
-            (10..90).contains(&count),
-            "audiences are independent: {count}"
-        );
+        assert!((10..90).contains(&count), "audiences are independent: {count}");
     }
 
     #[test]
     fn fields_do_not_run_into_each_other() {
         let secret = RolloutSecret::from_bytes([7; 32]);
-        let place = |issuer: &str, principal: &str| {
-            secret.place(&Workload::new(issuer, principal).unwrap(), AUDIENCE)
-        };
+        let place = |issuer: &str, principal: &str| secret.place(&Workload::new(issuer, principal).unwrap(), AUDIENCE);
         assert_ne!(place("ab", "c"), place("a", "bc"));
     }
 

@@ -56,9 +56,7 @@ impl GatewaySigner {
         // A stable sort keeps the configured order among working and among failed gateways. A gateway that gave no keys
         // is not tried first for a signature either.
         places.sort_by_key(|place| {
-            [kind, FailureKind::Keys, FailureKind::Clock]
-                .iter()
-                .any(|it| self.failed_lately(*place, *it, now))
+            [kind, FailureKind::Keys, FailureKind::Clock].iter().any(|it| self.failed_lately(*place, *it, now))
         });
         let mut skewed = false;
         let mut causes = Vec::new();
@@ -67,13 +65,7 @@ impl GatewaySigner {
             let Some(url) = self.config.urls.get(place) else {
                 continue;
             };
-            let sent = network
-                .send(
-                    &format!("{url}{path}"),
-                    &self.config.credential,
-                    body.clone(),
-                )
-                .await;
+            let sent = network.send(&format!("{url}{path}"), &self.config.credential, body.clone()).await;
             let answer = match sent {
                 Ok(answer) if answer.status < 500 => answer,
                 outcome => {
@@ -96,17 +88,15 @@ impl GatewaySigner {
                     self.note_success(place, kind);
                     return Ok(answer);
                 }
-                AnswerKind::Behind => causes.push(format!(
-                    "gateway {url}: superseded generation, or no key of this epoch"
-                )),
+                AnswerKind::Behind => {
+                    causes.push(format!("gateway {url}: superseded generation, or no key of this epoch"))
+                }
                 AnswerKind::Foreign => {
                     causes.push(format!("gateway {url}: the answer is not for this signer"));
                 }
                 AnswerKind::Skewed => {
                     skewed = true;
-                    causes.push(format!(
-                        "gateway {url}: its clock differs from the signer's"
-                    ));
+                    causes.push(format!("gateway {url}: its clock differs from the signer's"));
                     let until = now.saturating_add(SKEWED_SECONDS);
                     self.note_failure(place, FailureKind::Clock, until);
                 }
@@ -176,19 +166,14 @@ fn is_refusal(answer: &Answer) -> bool {
 }
 
 fn says(answer: &Answer, slugs: &[&str]) -> bool {
-    slugs
-        .iter()
-        .any(|slug| answer.body == format!(r#"{{"error":"{slug}"}}"#).as_bytes())
+    slugs.iter().any(|slug| answer.body == format!(r#"{{"error":"{slug}"}}"#).as_bytes())
 }
 
 /// The body of an answer with status 200.
 pub(super) fn accepted(answer: Answer) -> Result<Vec<u8>, Error> {
     match answer.status {
         200 => Ok(answer.body),
-        401 => Err(Error::Misconfigured {
-            variable: Variable::GatewayToken,
-            fault: Fault::NotAccepted,
-        }),
+        401 => Err(Error::Misconfigured { variable: Variable::GatewayToken, fault: Fault::NotAccepted }),
         _ => Err(Error::Unavailable),
     }
 }

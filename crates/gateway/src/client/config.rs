@@ -37,18 +37,11 @@ impl GatewayConfig {
     pub fn parse(variables: &Variables) -> Result<Self, Error> {
         let signer = Config::parse(variables)?;
         let fail = |variable| move |fault| Error::Misconfigured { variable, fault };
-        let urls = urls(&variables.gateway_urls, signer.development())
-            .map_err(fail(Variable::GatewayUrls))?;
-        let credential =
-            credential(&variables.gateway_token).map_err(fail(Variable::GatewayToken))?;
-        let hsm_algorithms = algorithms(&variables.signer_hsm_algorithms)
-            .map_err(fail(Variable::SignerHsmAlgorithms))?;
-        Ok(Self {
-            signer,
-            urls,
-            credential,
-            hsm_algorithms,
-        })
+        let urls = urls(&variables.gateway_urls, signer.development()).map_err(fail(Variable::GatewayUrls))?;
+        let credential = credential(&variables.gateway_token).map_err(fail(Variable::GatewayToken))?;
+        let hsm_algorithms =
+            algorithms(&variables.signer_hsm_algorithms).map_err(fail(Variable::SignerHsmAlgorithms))?;
+        Ok(Self { signer, urls, credential, hsm_algorithms })
     }
 }
 
@@ -67,18 +60,14 @@ fn urls(text: &str, development: bool) -> Result<Vec<String>, Fault> {
     match found.len() {
         0 => Err(Fault::Empty),
         1..=GATEWAYS_MAX => Ok(found),
-        _ => Err(Fault::OutOfRange {
-            min: 1,
-            max: GATEWAYS_MAX as u64,
-        }),
+        _ => Err(Fault::OutOfRange { min: 1, max: GATEWAYS_MAX as u64 }),
     }
 }
 
 /// Whether `url` may receive the credential: `https://host[:port]`, or in development `http://` on loopback.
 fn is_origin(url: &str, development: bool) -> bool {
     let origin = Origin::split(url, HostCase::Any).filter(|(_, path)| path.is_empty());
-    url.len() <= URL_BYTES_MAX
-        && origin.is_some_and(|(it, _)| it.is_https() || development && it.is_loopback())
+    url.len() <= URL_BYTES_MAX && origin.is_some_and(|(it, _)| it.is_https() || development && it.is_loopback())
 }
 
 fn credential(text: &Zeroizing<String>) -> Result<Zeroizing<String>, Fault> {

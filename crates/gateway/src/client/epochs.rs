@@ -51,13 +51,7 @@ impl GatewaySigner {
         algorithm: Algorithm,
         network: &impl Network,
     ) -> Result<HeldKey, Error> {
-        let held = || {
-            self.state
-                .borrow()
-                .epoch_keys
-                .get(&(epoch, algorithm))
-                .cloned()
-        };
+        let held = || self.state.borrow().epoch_keys.get(&(epoch, algorithm)).cloned();
         let _turn = loop {
             if let Some(key) = held() {
                 return Ok(key);
@@ -71,9 +65,7 @@ impl GatewaySigner {
         let key = (Rc::new(key), generation);
         let current = Epoch::containing(network.now(), epoch.length_seconds())?;
         let mut state = self.state.borrow_mut();
-        state
-            .epoch_keys
-            .retain(|(held, _), _| current.published().any(|it| it == *held));
+        state.epoch_keys.retain(|(held, _), _| current.published().any(|it| it == *held));
         state.epoch_keys.insert((epoch, algorithm), key.clone());
         Ok(key)
     }

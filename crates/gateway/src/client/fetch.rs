@@ -34,9 +34,7 @@ impl GatewaySigner {
                     AnswerKind::Taken
                 }
                 // A generation without a key is not accepted.
-                Ok(keys) if generation_seen != 0 && keys.generation() != generation_seen => {
-                    AnswerKind::Foreign
-                }
+                Ok(keys) if generation_seen != 0 && keys.generation() != generation_seen => AnswerKind::Foreign,
                 Ok(keys) => {
                     without_current.get_or_insert(keys);
                     AnswerKind::Behind

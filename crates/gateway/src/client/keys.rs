@@ -68,8 +68,7 @@ impl KnownKeys {
     }
 
     pub(super) fn has_epoch(&self, epoch: Epoch, algorithm: Algorithm) -> bool {
-        self.keys_of(epoch)
-            .any(|key| key.algorithm == algorithm.name())
+        self.keys_of(epoch).any(|key| key.algorithm == algorithm.name())
     }
 
     /// Checks that the key of `epoch` and `algorithm` is known.
@@ -121,17 +120,11 @@ impl KnownKeys {
         };
         let epoch_keys = self.group.epoch_keys.iter().filter(published);
         let token_keys = self.group.token_keys.iter();
-        Ok(epoch_keys
-            .map(|key| key.jwk.clone())
-            .chain(token_keys.map(|key| key.jwk.clone()))
-            .collect())
+        Ok(epoch_keys.map(|key| key.jwk.clone()).chain(token_keys.map(|key| key.jwk.clone())).collect())
     }
 }
 
 /// The error for a `variable` that differs from the gateway's value.
 fn differs(variable: Variable) -> Error {
-    Error::Misconfigured {
-        variable,
-        fault: Fault::DiffersFromGateway,
-    }
+    Error::Misconfigured { variable, fault: Fault::DiffersFromGateway }
 }

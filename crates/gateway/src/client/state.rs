@@ -46,11 +46,7 @@ pub(super) enum FailureKind {
 
 impl FailureKind {
     pub(super) fn of(path: &str) -> Self {
-        if path == SIGN_PATH {
-            Self::Signing
-        } else {
-            Self::Keys
-        }
+        if path == SIGN_PATH { Self::Signing } else { Self::Keys }
     }
 }
 
@@ -63,10 +59,7 @@ impl std::fmt::Debug for GatewaySigner {
 impl GatewaySigner {
     #[must_use]
     pub fn new(config: GatewayConfig) -> Self {
-        Self {
-            config,
-            state: RefCell::default(),
-        }
+        Self { config, state: RefCell::default() }
     }
 
     pub(super) fn known_keys(&self) -> Option<Rc<KnownKeys>> {

@@ -7,9 +7,7 @@ use std::future::poll_fn;
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
-use vouchsafe_signer::{
-    Algorithm, Epoch, EpochKey, Fault, KeyDerivationInfo, Seed, TokenType, Variable, Variables,
-};
+use vouchsafe_signer::{Algorithm, Epoch, EpochKey, Fault, KeyDerivationInfo, Seed, TokenType, Variable, Variables};
 use zeroize::Zeroizing;
 
 use super::calls::FAILING_SECONDS;
@@ -24,23 +22,13 @@ const HOUR: u64 = 3600;
 
 async fn yield_once() {
     let mut yielded = false;
-    poll_fn(|_| {
-        if std::mem::replace(&mut yielded, true) {
-            Poll::Ready(())
-        } else {
-            Poll::Pending
-        }
-    })
-    .await;
+    poll_fn(|_| if std::mem::replace(&mut yielded, true) { Poll::Ready(()) } else { Poll::Pending }).await;
 }
 
 fn run<T>(future: impl Future<Output = T>) -> T {
     let mut future = pin!(future);
     for _ in 0..10_000 {
-        if let Poll::Ready(value) = future
-            .as_mut()
-            .poll(&mut Context::from_waker(Waker::noop()))
-        {
+        if let Poll::Ready(value) = future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
             return value;
         }
     }
@@ -115,11 +103,7 @@ fn kid_of(outcome: Result<SignedToken, Error>) -> String {
 
 /// The key that a signer with the root would derive.
 fn local_kid(start: u64) -> String {
-    let scope = KeyDerivationInfo {
-        issuer: ISSUER,
-        group: "default",
-        generation: 1,
-    };
+    let scope = KeyDerivationInfo { issuer: ISSUER, group: "default", generation: 1 };
     let epoch = Epoch::starting_at(start, HOUR).unwrap();
     let seed = Seed::derive(&[7; 32], scope, Algorithm::Es256, epoch).unwrap();
     let key = EpochKey::from_seed(&seed, Algorithm::Es256, epoch).unwrap();
@@ -156,20 +140,16 @@ fn fetches_one_seed_per_epoch_and_algorithm() {
 fn concurrent_requests_share_one_fetch() {
     let (signer, gateways) = (signer(), Gateways::new());
     let request = request(Tier::Delegated, NOON);
-    let mut calls: Vec<_> = (0..16)
-        .map(|_| Box::pin(signer.sign(&request, &gateways)))
-        .collect();
+    let mut calls: Vec<_> = (0..16).map(|_| Box::pin(signer.sign(&request, &gateways))).collect();
     let mut done = 0;
     for _ in 0..100 {
-        calls.retain_mut(|call| {
-            match call.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
-                Poll::Ready(outcome) => {
-                    kid_of(outcome);
-                    done += 1;
-                    false
-                }
-                Poll::Pending => true,
+        calls.retain_mut(|call| match call.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(outcome) => {
+                kid_of(outcome);
+                done += 1;
+                false
             }
+            Poll::Pending => true,
         });
     }
     assert_eq!(done, 16);
@@ -201,10 +181,7 @@ fn fetches_next_seed_shortly_before_its_epoch() {
     gateways.take_asked();
     *gateways.down.borrow_mut() = vec!['a', 'b'];
     gateways.now.set(START + HOUR);
-    assert_eq!(
-        kid_of(sign(&signer, &gateways, Tier::Delegated)),
-        local_kid(START + HOUR)
-    );
+    assert_eq!(kid_of(sign(&signer, &gateways, Tier::Delegated)), local_kid(START + HOUR));
     assert_eq!(gateways.take_asked(), ["a /v1/keys", "b /v1/keys"]);
 }
 
@@ -213,10 +190,7 @@ fn tries_gateways_in_order_and_failed_ones_last() {
     let (signer, gateways) = (signer(), Gateways::new());
     gateways.down.borrow_mut().push('a');
     sign(&signer, &gateways, Tier::Hsm).map(drop).unwrap();
-    assert_eq!(
-        gateways.take_asked(),
-        ["a /v1/keys", "b /v1/keys", "b /v1/sign-token"]
-    );
+    assert_eq!(gateways.take_asked(), ["a /v1/keys", "b /v1/keys", "b /v1/sign-token"]);
     gateways.down.borrow_mut().clear();
     gateways.now.set(NOON + FAILING_SECONDS - 1);
     sign(&signer, &gateways, Tier::Hsm).map(drop).unwrap();
@@ -234,22 +208,13 @@ fn uses_held_keys_during_outage() {
     gateways.now.set(START + HOUR - 1);
     sign(&signer, &gateways, Tier::Delegated).map(drop).unwrap();
     run(signer.public_keys(0, &gateways)).unwrap();
-    assert_eq!(
-        sign(&signer, &gateways, Tier::Hsm).map(drop),
-        Err(Error::Unavailable)
-    );
+    assert_eq!(sign(&signer, &gateways, Tier::Hsm).map(drop), Err(Error::Unavailable));
     gateways.now.set(START + HOUR);
-    assert_eq!(
-        sign(&signer, &gateways, Tier::Delegated).map(drop),
-        Err(Error::Unavailable)
-    );
+    assert_eq!(sign(&signer, &gateways, Tier::Delegated).map(drop), Err(Error::Unavailable));
     // The keys of four epochs are known, so verifiers are still served.
     run(signer.public_keys(0, &gateways)).unwrap();
     gateways.now.set(START + 3 * HOUR);
-    assert_eq!(
-        run(signer.public_keys(0, &gateways)),
-        Err(Error::Unavailable)
-    );
+    assert_eq!(run(signer.public_keys(0, &gateways)), Err(Error::Unavailable));
     // Recovery needs no operator.
     gateways.down.borrow_mut().clear();
     sign(&signer, &gateways, Tier::Delegated).map(drop).unwrap();
@@ -261,21 +226,9 @@ fn signs_nothing_beyond_30_seconds_of_skew() {
     for (skew, expected) in [(30, Ok(())), (31, Err(Error::Unavailable))] {
         let (signer, gateways) = (signer(), Gateways::new());
         gateways.skew.set(skew);
-        assert_eq!(
-            sign(&signer, &gateways, Tier::Delegated).map(drop),
-            expected,
-            "{skew}"
-        );
-        assert_eq!(
-            sign(&signer, &gateways, Tier::Hsm).map(drop),
-            expected,
-            "{skew}"
-        );
-        assert_eq!(
-            run(signer.public_keys(0, &gateways)).map(drop),
-            expected,
-            "{skew}"
-        );
+        assert_eq!(sign(&signer, &gateways, Tier::Delegated).map(drop), expected, "{skew}");
+        assert_eq!(sign(&signer, &gateways, Tier::Hsm).map(drop), expected, "{skew}");
+        assert_eq!(run(signer.public_keys(0, &gateways)).map(drop), expected, "{skew}");
     }
 }
 
@@ -287,17 +240,10 @@ fn finds_another_key_version_at_once() {
     gateways.take_asked();
     let second = kid_of(sign(&signer, &gateways, Tier::Hsm));
     assert_ne!(first, second);
-    assert_eq!(
-        gateways.take_asked(),
-        ["a /v1/sign-token", "a /v1/keys", "a /v1/sign-token"]
-    );
+    assert_eq!(gateways.take_asked(), ["a /v1/sign-token", "a /v1/keys", "a /v1/sign-token"]);
 }
 
-fn sign_for(
-    signer: &GatewaySigner,
-    gateways: &Gateways,
-    principal: &str,
-) -> Result<SignedToken, Error> {
+fn sign_for(signer: &GatewaySigner, gateways: &Gateways, principal: &str) -> Result<SignedToken, Error> {
     let mut request = request(Tier::Hsm, gateways.now.get());
     request.presented = Some(vouchsafe_signer::PresentedIdentity {
         issuer: "https://issuer.example".into(),
@@ -314,25 +260,15 @@ fn canary_signs_for_its_share() {
     let published = run(signer.public_keys(0, &gateways)).unwrap().document;
     gateways.take_asked();
     for (principal, version) in [("in-share", "2"), ("another", "1")] {
-        let token = sign_for(&signer, &gateways, principal)
-            .map_err(drop)
-            .unwrap();
-        assert_eq!(
-            (token.key_version.as_str(), token.generation),
-            (version, None)
-        );
+        let token = sign_for(&signer, &gateways, principal).map_err(drop).unwrap();
+        assert_eq!((token.key_version.as_str(), token.generation), (version, None));
         assert!(published.contains(&token.kid));
         let header = token.jwt.split('.').next().unwrap();
         use base64::Engine as _;
-        let header = base64::engine::general_purpose::URL_SAFE_NO_PAD
-            .decode(header)
-            .unwrap();
+        let header = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(header).unwrap();
         assert!(String::from_utf8(header).unwrap().contains(&token.kid));
     }
-    assert_eq!(
-        gateways.take_asked(),
-        ["a /v1/sign-token", "a /v1/sign-token"]
-    );
+    assert_eq!(gateways.take_asked(), ["a /v1/sign-token", "a /v1/sign-token"]);
 }
 
 /// A version that is unknown to the signer is in none of its JWK Sets, so it fetches the keys before it releases a token.
@@ -342,31 +278,19 @@ fn fetches_unknown_version_before_releasing_its_token() {
     sign(&signer, &gateways, Tier::Hsm).map(drop).unwrap();
     gateways.canary.set(Some(2));
     gateways.take_asked();
-    let token = sign_for(&signer, &gateways, "in-share")
-        .map_err(drop)
-        .unwrap();
+    let token = sign_for(&signer, &gateways, "in-share").map_err(drop).unwrap();
     assert_eq!(gateways.take_asked(), ["a /v1/sign-token", "a /v1/keys"]);
-    assert!(
-        run(signer.public_keys(0, &gateways))
-            .unwrap()
-            .document
-            .contains(&token.kid)
-    );
+    assert!(run(signer.public_keys(0, &gateways)).unwrap().document.contains(&token.kid));
 }
 
 #[test]
 fn delegated_tokens_carry_their_generation() {
     let (signer, gateways) = (signer(), Gateways::new());
     assert_eq!(signer.backend(UnixSeconds(NOON)), None);
-    let token = sign(&signer, &gateways, Tier::Delegated)
-        .map_err(drop)
-        .unwrap();
+    let token = sign(&signer, &gateways, Tier::Delegated).map_err(drop).unwrap();
     assert_eq!(token.generation, Some(1));
     for (passed, seconds_left) in [(0, 7_200), (60, 7_140), (7_201, 0)] {
-        let backend = BackendStatus {
-            generation: 1,
-            seconds_left,
-        };
+        let backend = BackendStatus { generation: 1, seconds_left };
         assert_eq!(signer.backend(UnixSeconds(NOON + passed)), Some(backend));
     }
 }
@@ -387,10 +311,7 @@ fn published_keys_are_no_older_than_three_seconds() {
 fn outage_names_gateways_until_one_answers() {
     let (signer, gateways) = (signer(), Gateways::new());
     *gateways.down.borrow_mut() = vec!['a', 'b'];
-    assert_eq!(
-        sign(&signer, &gateways, Tier::Hsm).map(drop),
-        Err(Error::Unavailable)
-    );
+    assert_eq!(sign(&signer, &gateways, Tier::Hsm).map(drop), Err(Error::Unavailable));
     let why = "gateway https://a: connection failed; gateway https://b: connection failed";
     assert_eq!(signer.outage().as_deref(), Some(why));
     gateways.down.borrow_mut().clear();
@@ -417,10 +338,7 @@ fn follows_raised_generation_and_refuses_lower() {
     gateways.now.set(NOON + 100);
     assert_eq!(kid_of(sign(&signer, &gateways, Tier::Delegated)), second);
     gateways.now.set(START + HOUR);
-    assert_eq!(
-        sign(&signer, &gateways, Tier::Delegated).map(drop),
-        Err(Error::Unavailable)
-    );
+    assert_eq!(sign(&signer, &gateways, Tier::Delegated).map(drop), Err(Error::Unavailable));
 }
 
 /// Following the generation costs one request in three seconds, and fails no request during an outage.
@@ -445,10 +363,7 @@ fn later_clock_skew_stops_signing() {
     gateways.skew.set(31);
     gateways.now.set(NOON + GENERATION_FRESH_SECONDS);
     for _ in 0..2 {
-        assert_eq!(
-            sign(&signer, &gateways, Tier::Delegated).map(drop),
-            Err(Error::Unavailable)
-        );
+        assert_eq!(sign(&signer, &gateways, Tier::Delegated).map(drop), Err(Error::Unavailable));
     }
     gateways.skew.set(0);
     sign(&signer, &gateways, Tier::Delegated).map(drop).unwrap();
@@ -456,15 +371,9 @@ fn later_clock_skew_stops_signing() {
 
 #[test]
 fn checks_ceilings_before_asking_gateways() {
-    let (signer, gateways) = (
-        signer_with(|it| it.signer_audiences = "https://api.example".into()),
-        Gateways::new(),
-    );
+    let (signer, gateways) = (signer_with(|it| it.signer_audiences = "https://api.example".into()), Gateways::new());
     for tier in [Tier::Delegated, Tier::Hsm] {
-        assert_eq!(
-            sign(&signer, &gateways, tier).map(drop),
-            Err(Error::Refused(Ceiling::Audience))
-        );
+        assert_eq!(sign(&signer, &gateways, tier).map(drop), Err(Error::Refused(Ceiling::Audience)));
         let mut request = request(tier, NOON);
         request.algorithm = "RS256".into();
         let outcome = run(signer.sign(&request, &gateways));
@@ -475,14 +384,8 @@ fn checks_ceilings_before_asking_gateways() {
 
 #[test]
 fn tier_hsm_needs_a_configured_algorithm() {
-    let (signer, gateways) = (
-        signer_with(|it| it.signer_hsm_algorithms = String::new()),
-        Gateways::new(),
-    );
-    assert_eq!(
-        sign(&signer, &gateways, Tier::Hsm).map(drop),
-        Err(Error::TierUnavailable)
-    );
+    let (signer, gateways) = (signer_with(|it| it.signer_hsm_algorithms = String::new()), Gateways::new());
+    assert_eq!(sign(&signer, &gateways, Tier::Hsm).map(drop), Err(Error::TierUnavailable));
 }
 
 #[test]
@@ -508,10 +411,7 @@ fn skips_unavailable_gateway_and_reports_401() {
         let (signer, expected) = (
             self::signer(),
             match status {
-                401 => Error::Misconfigured {
-                    variable: Variable::GatewayToken,
-                    fault: Fault::NotAccepted,
-                },
+                401 => Error::Misconfigured { variable: Variable::GatewayToken, fault: Fault::NotAccepted },
                 _ => Error::Unavailable,
             },
         );
@@ -553,10 +453,7 @@ fn propagates_refusal_of_signature() {
     sign(&signer, &gateways, Tier::Hsm).map(drop).unwrap();
     gateways.take_asked();
     *gateways.busy.borrow_mut() = vec!['a'];
-    assert_eq!(
-        sign(&signer, &gateways, Tier::Hsm).map(drop),
-        Err(Error::Unavailable)
-    );
+    assert_eq!(sign(&signer, &gateways, Tier::Hsm).map(drop), Err(Error::Unavailable));
     assert_eq!(gateways.take_asked(), ["a /v1/sign-token"]);
 }
 
@@ -564,36 +461,12 @@ fn propagates_refusal_of_signature() {
 fn names_variable_that_differs_from_the_gateway() {
     type Change = fn(&mut Variables);
     let cases: [(Change, Variable, Fault); 6] = [
-        (
-            |it| it.gateway_token = Zeroizing::new("A".repeat(43)),
-            Variable::GatewayToken,
-            Fault::NotAccepted,
-        ),
-        (
-            |it| it.signer_group = "other".into(),
-            Variable::SignerGroup,
-            Fault::DiffersFromGateway,
-        ),
-        (
-            |it| it.signer_group = "nobody".into(),
-            Variable::SignerGroup,
-            Fault::DiffersFromGateway,
-        ),
-        (
-            |it| it.issuer = "https://two.example".into(),
-            Variable::Issuer,
-            Fault::DiffersFromGateway,
-        ),
-        (
-            |it| it.signer_epoch = "7200".into(),
-            Variable::SignerEpoch,
-            Fault::DiffersFromGateway,
-        ),
-        (
-            |it| it.gateway_urls = "https://b https://a".into(),
-            Variable::GatewayUrls,
-            Fault::Missing,
-        ),
+        (|it| it.gateway_token = Zeroizing::new("A".repeat(43)), Variable::GatewayToken, Fault::NotAccepted),
+        (|it| it.signer_group = "other".into(), Variable::SignerGroup, Fault::DiffersFromGateway),
+        (|it| it.signer_group = "nobody".into(), Variable::SignerGroup, Fault::DiffersFromGateway),
+        (|it| it.issuer = "https://two.example".into(), Variable::Issuer, Fault::DiffersFromGateway),
+        (|it| it.signer_epoch = "7200".into(), Variable::SignerEpoch, Fault::DiffersFromGateway),
+        (|it| it.gateway_urls = "https://b https://a".into(), Variable::GatewayUrls, Fault::Missing),
     ];
     for (change, variable, fault) in cases {
         let (signer, gateways) = (signer_with(change), Gateways::new());
@@ -612,18 +485,9 @@ fn reads_the_variables_of_gateways() {
         let mut variables = variables();
         *variables.slot(variable) = text.into();
         let expected = expected.map_err(|fault| Error::Misconfigured { variable, fault });
-        assert_eq!(
-            GatewayConfig::parse(&variables).map(drop),
-            expected,
-            "{variable} = {text}"
-        );
+        assert_eq!(GatewayConfig::parse(&variables).map(drop), expected, "{variable} = {text}");
     }
-    for text in [
-        "https://a",
-        "https://a:8443/ https://b",
-        "https://[::1]:8443",
-        "https://A.example",
-    ] {
+    for text in ["https://a", "https://a:8443/ https://b", "https://[::1]:8443", "https://A.example"] {
         check(Variable::GatewayUrls, text, Ok(()));
     }
     for text in [
@@ -640,37 +504,16 @@ fn reads_the_variables_of_gateways() {
         check(Variable::GatewayUrls, text, Err(Fault::NotHttpsUrl));
     }
     check(Variable::GatewayUrls, "", Err(Fault::Empty));
-    check(
-        Variable::GatewayUrls,
-        "https://a https://a/",
-        Err(Fault::Repeated),
-    );
-    let many = |count: usize| {
-        (0..count)
-            .map(|it| format!("https://h{it}"))
-            .collect::<Vec<_>>()
-            .join(" ")
-    };
+    check(Variable::GatewayUrls, "https://a https://a/", Err(Fault::Repeated));
+    let many = |count: usize| (0..count).map(|it| format!("https://h{it}")).collect::<Vec<_>>().join(" ");
     check(Variable::GatewayUrls, &many(GATEWAYS_MAX), Ok(()));
-    check(
-        Variable::GatewayUrls,
-        &many(GATEWAYS_MAX + 1),
-        Err(Fault::OutOfRange { min: 1, max: 8 }),
-    );
+    check(Variable::GatewayUrls, &many(GATEWAYS_MAX + 1), Err(Fault::OutOfRange { min: 1, max: 8 }));
     check(Variable::GatewayToken, "", Err(Fault::Empty));
     check(Variable::GatewayToken, "short", Err(Fault::NotBase64Url));
     check(Variable::SignerHsmAlgorithms, "", Ok(()));
     check(Variable::SignerHsmAlgorithms, "ES256 EdDSA RS256", Ok(()));
-    check(
-        Variable::SignerHsmAlgorithms,
-        "HS256",
-        Err(Fault::UnknownAlgorithm),
-    );
-    check(
-        Variable::SignerHsmAlgorithms,
-        "ES256 ES256",
-        Err(Fault::Repeated),
-    );
+    check(Variable::SignerHsmAlgorithms, "HS256", Err(Fault::UnknownAlgorithm));
+    check(Variable::SignerHsmAlgorithms, "ES256 ES256", Err(Fault::Repeated));
 }
 
 #[test]
@@ -698,8 +541,5 @@ fn debug_shows_no_credential_and_no_seed() {
     let (signer, gateways) = (signer(), Gateways::new());
     sign(&signer, &gateways, Tier::Delegated).map(drop).unwrap();
     let shown = format!("{signer:?} {:?}", variables());
-    assert!(
-        !shown.contains(&credential()) && !shown.contains("7, 7"),
-        "{shown}"
-    );
+    assert!(!shown.contains(&credential()) && !shown.contains("7, 7"), "{shown}");
 }

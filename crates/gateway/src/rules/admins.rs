@@ -44,11 +44,7 @@ impl Admins {
     ///
     /// # Errors
     /// [`Refusal::Credential`]; [`Refusal::Certificate`] if the credential is bound to another certificate.
-    pub fn caller(
-        &self,
-        presented: &str,
-        certificate: Option<&CertificateDigest>,
-    ) -> Result<&str, Refusal> {
+    pub fn caller(&self, presented: &str, certificate: Option<&CertificateDigest>) -> Result<&str, Refusal> {
         let digests = self.0.iter().map(|it| &it.digest);
         let admin = place_of(presented, digests).and_then(|it| self.0.get(it));
         let admin = admin.ok_or(Refusal::Credential)?;

@@ -52,11 +52,7 @@ impl Rules {
         keys: Vec<KeyFile>,
         credentials: Vec<CredentialFile>,
     ) -> Result<Self, RuleError> {
-        for (entry, count) in [
-            ("group", groups.len()),
-            ("key", keys.len()),
-            ("credential", credentials.len()),
-        ] {
+        for (entry, count) in [("group", groups.len()), ("key", keys.len()), ("credential", credentials.len())] {
             if count > ENTRIES_MAX {
                 return Err(RuleError::TooMany(entry));
             }
@@ -67,11 +63,7 @@ impl Rules {
         if credentials.is_empty() {
             return Err(RuleError::None("credential"));
         }
-        let mut rules = Self {
-            groups: Vec::new(),
-            keys: Vec::new(),
-            credentials: Vec::new(),
-        };
+        let mut rules = Self { groups: Vec::new(), keys: Vec::new(), credentials: Vec::new() };
         for file in groups {
             let group = checks::group(file, &rules.groups)?;
             rules.groups.push(group);
@@ -101,19 +93,12 @@ impl Rules {
     ///
     /// # Errors
     /// [`Refusal::Credential`]; [`Refusal::Certificate`] if the credential is bound to another certificate.
-    pub fn caller(
-        &self,
-        presented: &str,
-        certificate: Option<&CertificateDigest>,
-    ) -> Result<Caller<'_>, Refusal> {
+    pub fn caller(&self, presented: &str, certificate: Option<&CertificateDigest>) -> Result<Caller<'_>, Refusal> {
         let digests = self.credentials.iter().map(|it| &it.digest);
         let credential = place_of(presented, digests).and_then(|it| self.credentials.get(it));
         let credential = credential.ok_or(Refusal::Credential)?;
         credential.certificates.check(certificate)?;
-        Ok(Caller {
-            rules: self,
-            credential,
-        })
+        Ok(Caller { rules: self, credential })
     }
 
     /// Whether any credential is bound to client certificates.
@@ -148,9 +133,7 @@ impl<'r> Caller<'r> {
     /// # Errors
     /// [`Refusal::Group`].
     pub fn group(self, name: &str) -> Result<&'r Group, Refusal> {
-        self.groups()
-            .find(|group| group.name == name)
-            .ok_or(Refusal::Group)
+        self.groups().find(|group| group.name == name).ok_or(Refusal::Group)
     }
 
     /// The key `name`, if this caller may use it.
@@ -166,8 +149,6 @@ impl<'r> Caller<'r> {
 
     /// Every key group that this caller may use.
     pub fn groups(self) -> impl Iterator<Item = &'r Group> {
-        self.rules
-            .groups()
-            .filter(move |group| self.credential.groups.contains(&group.name))
+        self.rules.groups().filter(move |group| self.credential.groups.contains(&group.name))
     }
 }

@@ -3,13 +3,9 @@
 use std::collections::BTreeSet;
 
 use vouchsafe_claims::{ClaimNames, NameFault, is_unprintable};
-use vouchsafe_signer::{
-    AUDIENCE_BYTES_MAX, Algorithm, EPOCH_SECONDS_MAX, EPOCH_SECONDS_MIN, EXTRA_CLAIMS_MAX,
-};
+use vouchsafe_signer::{AUDIENCE_BYTES_MAX, Algorithm, EPOCH_SECONDS_MAX, EPOCH_SECONDS_MIN, EXTRA_CLAIMS_MAX};
 
-use super::entries::{
-    Admin, Binding, Credential, ENTRIES_MAX, Group, KeyAlgorithm, KeyRule, RuleError,
-};
+use super::entries::{Admin, Binding, Credential, ENTRIES_MAX, Group, KeyAlgorithm, KeyRule, RuleError};
 use super::files::{AdminFile, CredentialFile, GroupFile, KeyFile};
 use super::size::{self, KEYS_PER_GROUP_MAX};
 use crate::credential::{CertificateDigest, CredentialDigest};
@@ -42,12 +38,8 @@ pub(super) fn group(file: GroupFile, groups: &[Group]) -> Result<Group, RuleErro
     }
     let mut algorithms = BTreeSet::new();
     for name in &file.algorithms {
-        let algorithm = Algorithm::from_name(name).ok_or_else(|| {
-            fail(
-                "algorithms",
-                "contains an algorithm other than `ES256` and `EdDSA`",
-            )
-        })?;
+        let algorithm = Algorithm::from_name(name)
+            .ok_or_else(|| fail("algorithms", "contains an algorithm other than `ES256` and `EdDSA`"))?;
         if !algorithms.insert(algorithm) {
             return Err(fail("algorithms", "contains a duplicate entry"));
         }
@@ -74,22 +66,17 @@ pub(super) fn key(file: KeyFile, groups: &[Group], keys: &[KeyRule]) -> Result<K
     let group = group.ok_or_else(|| fail("group", "names no [[group]]"))?;
     let algorithm = KeyAlgorithm::from_name(&file.algorithm)
         .ok_or_else(|| fail("algorithm", "is not `ES256`, `EdDSA` or `RS256`"))?;
-    let audiences = distinct(file.audiences, AUDIENCES_MAX, AUDIENCE_BYTES_MAX)
-        .map_err(|fault| fail("audiences", fault))?;
+    let audiences =
+        distinct(file.audiences, AUDIENCES_MAX, AUDIENCE_BYTES_MAX).map_err(|fault| fail("audiences", fault))?;
     if audiences.is_empty() {
         return Err(fail("audiences", "is empty"));
     }
     // The signer selects keys by group, algorithm and audience.
     let shared = |other: &&KeyRule| {
-        other.group == file.group
-            && other.algorithm == algorithm
-            && !other.audiences.is_disjoint(&audiences)
+        other.group == file.group && other.algorithm == algorithm && !other.audiences.is_disjoint(&audiences)
     };
     if keys.iter().any(|other| shared(&other)) {
-        return Err(fail(
-            "audiences",
-            "overlaps with another [[key]] of the same group and algorithm",
-        ));
+        return Err(fail("audiences", "overlaps with another [[key]] of the same group and algorithm"));
     }
     if !(1..=LIFETIME_SECONDS_MAX).contains(&file.lifetime_max) {
         return Err(fail("lifetime_max", "is not between 1 and 86400 seconds"));
@@ -131,23 +118,15 @@ pub(super) fn credential(
     if credentials.iter().any(|it| it.digest == digest) {
         return Err(fail("sha256", "is also the hash of another credential"));
     }
-    let names = distinct(file.groups, ENTRIES_MAX, NAME_BYTES_MAX)
-        .map_err(|fault| fail("groups", fault))?;
+    let names = distinct(file.groups, ENTRIES_MAX, NAME_BYTES_MAX).map_err(|fault| fail("groups", fault))?;
     if names.is_empty() {
         return Err(fail("groups", "is empty"));
     }
-    if names
-        .iter()
-        .any(|name| groups.iter().all(|group| group.name != *name))
-    {
+    if names.iter().any(|name| groups.iter().all(|group| group.name != *name)) {
         return Err(fail("groups", "names an unknown [[group]]"));
     }
-    let certificates =
-        binding(&file.certificate_sha256).map_err(|fault| fail("certificate_sha256", fault))?;
-    for (field, number) in [
-        ("seeds_per_minute", file.seeds_per_minute),
-        ("keys_per_minute", file.keys_per_minute),
-    ] {
+    let certificates = binding(&file.certificate_sha256).map_err(|fault| fail("certificate_sha256", fault))?;
+    for (field, number) in [("seeds_per_minute", file.seeds_per_minute), ("keys_per_minute", file.keys_per_minute)] {
         if !(1..=REQUESTS_PER_MINUTE_MAX).contains(&number) {
             return Err(fail(field, "is not between 1 and 1000000"));
         }
@@ -163,29 +142,17 @@ pub(super) fn credential(
 }
 
 /// Checks that JWK Sets and answers stay within the limits of their readers.
-pub(super) fn sizes(
-    groups: &[Group],
-    keys: &[KeyRule],
-    credentials: &[Credential],
-) -> Result<(), RuleError> {
+pub(super) fn sizes(groups: &[Group], keys: &[KeyRule], credentials: &[Credential]) -> Result<(), RuleError> {
     for group in groups {
         if size::keys_of(keys, &group.name).count() > KEYS_PER_GROUP_MAX {
-            return Err(fault_of("group", &group.name)(
-                "name",
-                "has more than 16 [[key]]s",
-            ));
+            return Err(fault_of("group", &group.name)("name", "has more than 16 [[key]]s"));
         }
     }
     for credential in credentials {
-        let own = groups
-            .iter()
-            .filter(|group| credential.groups.contains(&group.name));
+        let own = groups.iter().filter(|group| credential.groups.contains(&group.name));
         if !size::answer_fits(own, keys) {
             let fail = fault_of("credential", &credential.name);
-            return Err(fail(
-                "groups",
-                "has more keys and audiences than fit into one answer of 256 KiB",
-            ));
+            return Err(fail("groups", "has more keys and audiences than fit into one answer of 256 KiB"));
         }
     }
     Ok(())
@@ -208,8 +175,7 @@ pub(super) fn admin(
     Ok(Admin {
         name: file.name,
         digest,
-        certificates: binding(&file.certificate_sha256)
-            .map_err(|fault| fail("certificate_sha256", fault))?,
+        certificates: binding(&file.certificate_sha256).map_err(|fault| fail("certificate_sha256", fault))?,
     })
 }
 
@@ -219,32 +185,18 @@ fn binding(texts: &[String]) -> Result<Binding, &'static str> {
     }
     let digests = texts.iter().map(|text| CertificateDigest::parse(text));
     let digests: Option<Vec<_>> = digests.collect();
-    let digests =
-        digests.ok_or("contains an entry that is not 64 lower-case hexadecimal digits")?;
+    let digests = digests.ok_or("contains an entry that is not 64 lower-case hexadecimal digits")?;
     Ok(Binding(digests))
 }
 
-fn fault_of(
-    entry: &'static str,
-    name: &str,
-) -> impl Fn(&'static str, &'static str) -> RuleError + use<> {
+fn fault_of(entry: &'static str, name: &str) -> impl Fn(&'static str, &'static str) -> RuleError + use<> {
     let name = name.to_owned();
-    move |field, fault| RuleError::Field {
-        entry,
-        name: name.clone(),
-        field,
-        fault,
-    }
+    move |field, fault| RuleError::Field { entry, name: name.clone(), field, fault }
 }
 
 /// Checks for `[a-z0-9-]{1,64}`, because names are part of PKCS#11 labels and log lines.
-fn check_name<'a>(
-    name: &str,
-    mut known: impl Iterator<Item = &'a str>,
-) -> Result<(), &'static str> {
-    let legal = name
-        .bytes()
-        .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+fn check_name<'a>(name: &str, mut known: impl Iterator<Item = &'a str>) -> Result<(), &'static str> {
+    let legal = name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
     if !legal || name.is_empty() || name.len() > NAME_BYTES_MAX {
         return Err("is not 1 to 64 of a-z, 0-9 and `-`");
     }
@@ -272,11 +224,7 @@ fn claims(listed: Vec<String>) -> Result<BTreeSet<String>, &'static str> {
     Ok(listed.into_iter().collect())
 }
 
-fn distinct(
-    names: Vec<String>,
-    count_max: usize,
-    bytes_max: usize,
-) -> Result<BTreeSet<String>, &'static str> {
+fn distinct(names: Vec<String>, count_max: usize, bytes_max: usize) -> Result<BTreeSet<String>, &'static str> {
     if names.len() > count_max {
         return Err("has too many entries");
     }

@@ -108,12 +108,7 @@ pub(super) struct Admin {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RuleError {
     #[error("{entry} `{name}`: `{field}` {fault}")]
-    Field {
-        entry: &'static str,
-        name: String,
-        field: &'static str,
-        fault: &'static str,
-    },
+    Field { entry: &'static str, name: String, field: &'static str, fault: &'static str },
     #[error("missing [[{0}]]")]
     None(&'static str),
     #[error("more than {ENTRIES_MAX} [[{0}]]")]
@@ -121,10 +116,7 @@ pub enum RuleError {
 }
 
 /// The index of the digest of `presented` in `digests`. Compares all of them in constant time.
-pub(super) fn place_of<'d>(
-    presented: &str,
-    digests: impl Iterator<Item = &'d CredentialDigest>,
-) -> Option<usize> {
+pub(super) fn place_of<'d>(presented: &str, digests: impl Iterator<Item = &'d CredentialDigest>) -> Option<usize> {
     let presented = CredentialDigest::of(presented)?;
     let mut found = Choice::from(0);
     let mut place = 0_u64;

@@ -14,10 +14,7 @@ const EPOCH_KEY_BYTES: usize = 1_500;
 /// An RSA-4096 key with its name, without its audiences: about 1,000 bytes.
 const TOKEN_KEY_BYTES: usize = 1_500;
 
-pub(super) fn keys_of<'k>(
-    keys: &'k [KeyRule],
-    group: &'k str,
-) -> impl Iterator<Item = &'k KeyRule> {
+pub(super) fn keys_of<'k>(keys: &'k [KeyRule], group: &'k str) -> impl Iterator<Item = &'k KeyRule> {
     keys.iter().filter(move |key| key.group == group)
 }
 
@@ -40,8 +37,6 @@ fn bytes_of_group(group: &Group) -> usize {
 fn bytes_of_key(key: &KeyRule) -> usize {
     // Quotes and backslashes take two bytes.
     let audiences = key.audiences.iter();
-    let audiences: usize = audiences
-        .map(|it| it.len().saturating_mul(2).saturating_add(3))
-        .sum();
+    let audiences: usize = audiences.map(|it| it.len().saturating_mul(2).saturating_add(3)).sum();
     PUBLISHED_MAX.saturating_mul(TOKEN_KEY_BYTES.saturating_add(audiences))
 }

@@ -114,8 +114,7 @@ impl KeyVersions {
     /// The version that signs for all workloads outside the canary's share.
     #[must_use]
     pub fn active(&self) -> Option<u64> {
-        self.latest(VersionState::Active)
-            .map(|(version, _)| version)
+        self.latest(VersionState::Active).map(|(version, _)| version)
     }
 
     /// The version that signs for a share of the workloads, and that share in percent.
@@ -127,9 +126,7 @@ impl KeyVersions {
 
     /// The versions in the JWK Set.
     pub fn published(&self) -> impl Iterator<Item = u64> {
-        self.iter()
-            .filter(|(_, it)| it.state.is_published())
-            .map(|(version, _)| version)
+        self.iter().filter(|(_, it)| it.state.is_published()).map(|(version, _)| version)
     }
 
     /// The version that signs for a workload; `in_share` tells whether the workload is in a share.
@@ -151,28 +148,17 @@ impl KeyVersions {
         };
         let longer = |(version, it): (u64, &VersionRecord)| {
             let lifetime_seconds = lifetime_seconds_max;
-            (
-                version,
-                VersionRecord {
-                    lifetime_seconds,
-                    ..*it
-                },
-            )
+            (version, VersionRecord { lifetime_seconds, ..*it })
         };
-        self.iter()
-            .filter(|(_, it)| signs(it))
-            .map(longer)
-            .collect()
+        self.iter().filter(|(_, it)| signs(it)).map(longer).collect()
     }
 }
 
 /// Shows for example `1 active, 2 canary 5%`.
 impl fmt::Display for KeyVersions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut words: BTreeMap<u64, String> = self
-            .destroyed()
-            .map(|version| (version, "destroyed".to_owned()))
-            .collect();
+        let mut words: BTreeMap<u64, String> =
+            self.destroyed().map(|version| (version, "destroyed".to_owned())).collect();
         words.extend(self.doubled().map(|it| (it, "doubled".to_owned())));
         words.extend(self.iter().map(|(version, it)| {
             let state = it.state.name();
@@ -182,10 +168,7 @@ impl fmt::Display for KeyVersions {
             };
             (version, word)
         }));
-        let words: Vec<_> = words
-            .into_iter()
-            .map(|(version, word)| format!("{version} {word}"))
-            .collect();
+        let words: Vec<_> = words.into_iter().map(|(version, word)| format!("{version} {word}")).collect();
         f.write_str(&words.join(", "))
     }
 }

@@ -57,10 +57,7 @@ impl Plan {
     }
 
     fn about(version: u64) -> Self {
-        Self {
-            version,
-            ..Self::default()
-        }
+        Self { version, ..Self::default() }
     }
 }
 
@@ -116,12 +113,7 @@ impl KeyVersions {
     ///
     /// # Errors
     /// Why the operation is not allowed.
-    pub fn plan(
-        &self,
-        operation: KeyOperation,
-        now: u64,
-        lifetime_seconds_max: u64,
-    ) -> Result<Plan, OperationError> {
+    pub fn plan(&self, operation: KeyOperation, now: u64, lifetime_seconds_max: u64) -> Result<Plan, OperationError> {
         let mut plan = match operation {
             KeyOperation::Stage => self.stage(),
             KeyOperation::Canary { share } => self.make_canary(share, now, lifetime_seconds_max),
@@ -142,10 +134,7 @@ impl KeyVersions {
         let mut records = self.versions.clone();
         let mut destroyed = self.destroyed.clone();
         let mut doubled = self.doubled.clone();
-        records.extend(
-            plan.create
-                .map(|version| (version, VersionRecord::pending(now))),
-        );
+        records.extend(plan.create.map(|version| (version, VersionRecord::pending(now))));
         records.extend(plan.writes.iter().copied());
         if let Some(version) = plan.destroy {
             records.remove(&version);
@@ -170,10 +159,7 @@ impl KeyVersions {
         let used = used.chain(self.destroyed()).chain(self.doubled());
         let last = used.max().unwrap_or(0);
         let version = last.checked_add(1).ok_or(OperationError::TooMany)?;
-        Ok(Plan {
-            create: Some(version),
-            ..Plan::about(version)
-        })
+        Ok(Plan { create: Some(version), ..Plan::about(version) })
     }
 
     /// The pending version that may become the canary: the newest one, if it is newer than the active one.
@@ -221,14 +207,9 @@ impl KeyVersions {
                 return Err(OperationError::WrongState { version, state });
             }
             // Already done, or nothing was ever staged; the active version shows which.
-            return self
-                .active()
-                .map(Plan::about)
-                .ok_or(OperationError::Nothing { operation });
+            return self.active().map(Plan::about).ok_or(OperationError::Nothing { operation });
         };
-        let record = self
-            .get(version)
-            .ok_or(OperationError::Unknown { version })?;
+        let record = self.get(version).ok_or(OperationError::Unknown { version })?;
         known_to_verifiers(version, record, now)?;
         let since = self.after_all(now);
         let active = VersionRecord {
@@ -241,11 +222,7 @@ impl KeyVersions {
         // ORDER: the new version first. Between the two writes both are active, and the later one signs.
         let mut plan = self.write(Plan::about(version), version, active);
         if let Some(before) = self.active() {
-            let retiring = self.get(before).map(|it| VersionRecord {
-                state: State::Retiring,
-                since,
-                ..*it
-            });
+            let retiring = self.get(before).map(|it| VersionRecord { state: State::Retiring, since, ..*it });
             plan.writes.extend(retiring.map(|it| (before, it)));
         }
         Ok(plan)
@@ -259,12 +236,7 @@ impl KeyVersions {
         let version = version.ok_or(OperationError::Nothing { operation })?;
         let record = self.known(version)?;
         let since = self.after_all(now);
-        let pending = VersionRecord {
-            state: State::Pending,
-            share: 0,
-            since,
-            ..*record
-        };
+        let pending = VersionRecord { state: State::Pending, share: 0, since, ..*record };
         if canary == Some(version) {
             return Ok(self.write(Plan::about(version), version, pending));
         }
@@ -278,11 +250,7 @@ impl KeyVersions {
                 None => Ok(Plan::about(version)),
             };
         };
-        let again = VersionRecord {
-            state: State::Active,
-            since,
-            ..*record
-        };
+        let again = VersionRecord { state: State::Active, since, ..*record };
         // ORDER: as in `promote`.
         let mut plan = self.write(Plan::about(version), before, again);
         plan.writes.push((version, pending));
@@ -291,23 +259,14 @@ impl KeyVersions {
 
     /// The version that `active` replaced, if it is still published. Both changed state at the same time.
     fn signed_before(&self, active: &VersionRecord) -> Option<(u64, &VersionRecord)> {
-        self.iter().find(|(_, it)| {
-            it.state == State::Retiring && it.since == active.since && it.lifetime_seconds > 0
-        })
+        self.iter().find(|(_, it)| it.state == State::Retiring && it.since == active.since && it.lifetime_seconds > 0)
     }
 
-    fn retire(
-        &self,
-        version: Option<u64>,
-        destroy: bool,
-        now: u64,
-    ) -> Result<Plan, OperationError> {
+    fn retire(&self, version: Option<u64>, destroy: bool, now: u64) -> Result<Plan, OperationError> {
         let operation = KeyOperation::Retire { version, destroy }.name();
         let Some(version) = version else {
             if destroy {
-                return Err(OperationError::Nothing {
-                    operation: "destroy",
-                });
+                return Err(OperationError::Nothing { operation: "destroy" });
             }
             return self.retire_what_is_over(now, OperationError::Nothing { operation });
         };
@@ -316,10 +275,7 @@ impl KeyVersions {
         }
         if destroy && self.doubled.contains_key(&version) {
             // It is neither published nor signs, whatever its two records say.
-            return Ok(Plan {
-                destroy: Some(version),
-                ..Plan::about(version)
-            });
+            return Ok(Plan { destroy: Some(version), ..Plan::about(version) });
         }
         let record = self.known(version)?;
         let mut plan = Plan::about(version);
@@ -327,11 +283,7 @@ impl KeyVersions {
             State::Active | State::Canary => return Err(OperationError::Signs { version }),
             State::Pending if destroy => return Err(OperationError::NotRetired { version }),
             State::Pending => {
-                let retiring = VersionRecord {
-                    state: State::Retiring,
-                    since: self.after_all(now),
-                    ..*record
-                };
+                let retiring = VersionRecord { state: State::Retiring, since: self.after_all(now), ..*record };
                 plan = self.write(plan, version, retiring);
             }
             State::Retiring => plan.writes.push((version, retired(version, record, now)?)),
@@ -341,11 +293,7 @@ impl KeyVersions {
         Ok(plan)
     }
 
-    fn retire_what_is_over(
-        &self,
-        now: u64,
-        nothing: OperationError,
-    ) -> Result<Plan, OperationError> {
+    fn retire_what_is_over(&self, now: u64, nothing: OperationError) -> Result<Plan, OperationError> {
         let mut plan = Plan::default();
         let mut too_early = None;
         for (version, record) in self.iter().filter(|(_, it)| it.state == State::Retiring) {
@@ -396,36 +344,18 @@ impl KeyVersions {
     }
 }
 
-fn known_to_verifiers(
-    version: u64,
-    record: &VersionRecord,
-    now: u64,
-) -> Result<(), OperationError> {
+fn known_to_verifiers(version: u64, record: &VersionRecord, now: u64) -> Result<(), OperationError> {
     let seconds_left = record.may_sign_at().saturating_sub(now);
     if seconds_left > 0 {
-        return Err(OperationError::TooEarly {
-            version,
-            seconds_left,
-        });
+        return Err(OperationError::TooEarly { version, seconds_left });
     }
     Ok(())
 }
 
-fn retired(
-    version: u64,
-    record: &VersionRecord,
-    now: u64,
-) -> Result<VersionRecord, OperationError> {
+fn retired(version: u64, record: &VersionRecord, now: u64) -> Result<VersionRecord, OperationError> {
     let seconds_left = record.may_leave_at().saturating_sub(now);
     if seconds_left > 0 {
-        return Err(OperationError::TokensLive {
-            version,
-            seconds_left,
-        });
+        return Err(OperationError::TokensLive { version, seconds_left });
     }
-    Ok(VersionRecord {
-        state: State::Retired,
-        since: now.max(record.since),
-        ..*record
-    })
+    Ok(VersionRecord { state: State::Retired, since: now.max(record.since), ..*record })
 }

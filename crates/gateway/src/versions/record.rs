@@ -18,13 +18,7 @@ pub enum VersionState {
 }
 
 impl VersionState {
-    pub const ALL: [Self; 5] = [
-        Self::Pending,
-        Self::Canary,
-        Self::Active,
-        Self::Retiring,
-        Self::Retired,
-    ];
+    pub const ALL: [Self; 5] = [Self::Pending, Self::Canary, Self::Active, Self::Retiring, Self::Retired];
 
     #[must_use]
     pub fn name(self) -> &'static str {
@@ -82,23 +76,13 @@ impl VersionRecord {
     /// The record of a new version.
     #[must_use]
     pub fn pending(now: u64) -> Self {
-        Self {
-            state: VersionState::Pending,
-            share: 0,
-            lifetime_seconds: 0,
-            since: now,
-            published: now,
-        }
+        Self { state: VersionState::Pending, share: 0, lifetime_seconds: 0, since: now, published: now }
     }
 
     /// The record of a key's first version, which every verifier knows.
     #[must_use]
     pub fn first(now: u64, lifetime_seconds_max: u64) -> Self {
-        Self {
-            state: VersionState::Active,
-            lifetime_seconds: lifetime_seconds_max,
-            ..Self::pending(now)
-        }
+        Self { state: VersionState::Active, lifetime_seconds: lifetime_seconds_max, ..Self::pending(now) }
     }
 
     /// When it will have been published long enough to sign.
@@ -110,9 +94,7 @@ impl VersionRecord {
     /// When a retiring version may leave the JWK Set, because all its tokens have expired.
     #[must_use]
     pub fn may_leave_at(&self) -> u64 {
-        self.since
-            .saturating_add(self.lifetime_seconds)
-            .saturating_add(WITHDRAWN_SECONDS_MIN)
+        self.since.saturating_add(self.lifetime_seconds).saturating_add(WITHDRAWN_SECONDS_MIN)
     }
 
     #[must_use]
@@ -139,9 +121,7 @@ impl VersionRecord {
         let (lifetime, rest) = rest.split_first_chunk()?;
         let (since, rest) = rest.split_first_chunk()?;
         let published: [u8; 8] = rest.try_into().ok()?;
-        let state = VersionState::ALL
-            .into_iter()
-            .find(|it| it.byte() == state)?;
+        let state = VersionState::ALL.into_iter().find(|it| it.byte() == state)?;
         let shares = match state {
             VersionState::Canary => 1..=100,
             _ => 0..=0,

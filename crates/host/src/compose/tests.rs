@@ -21,26 +21,11 @@ fn dependency_covers_interfaces_of_its_version() {
 #[test]
 fn classifies_imports_by_capability() {
     for (import, expected) in [
-        (
-            "spin:variables/variables@3.0.0",
-            Need::Granted(Capability::Variables),
-        ),
-        (
-            "spin:sqlite/sqlite@3.1.0",
-            Need::Granted(Capability::SqliteDatabases),
-        ),
-        (
-            "wasi:http/client@0.3.0",
-            Need::Granted(Capability::AllowedOutboundHosts),
-        ),
-        (
-            "wasi:filesystem/preopens@0.2.9",
-            Need::Emptiable(Capability::Files),
-        ),
-        (
-            "wasi:cli/environment@0.2.9",
-            Need::Emptiable(Capability::Environment),
-        ),
+        ("spin:variables/variables@3.0.0", Need::Granted(Capability::Variables)),
+        ("spin:sqlite/sqlite@3.1.0", Need::Granted(Capability::SqliteDatabases)),
+        ("wasi:http/client@0.3.0", Need::Granted(Capability::AllowedOutboundHosts)),
+        ("wasi:filesystem/preopens@0.2.9", Need::Emptiable(Capability::Files)),
+        ("wasi:cli/environment@0.2.9", Need::Emptiable(Capability::Environment)),
         ("wasi:clocks/monotonic-clock@0.3.0", Need::Ambient),
         ("wasi:http/types@0.3.0", Need::Ambient),
         ("wasi:http/outgoing-handler@0.2.0", Need::Unknown),
@@ -67,12 +52,7 @@ const IMPORTS_PORT: &str = r#"(import "a:b/c@0.1.0" (instance))"#;
 const IMPORTS_VARIABLES: &str = r#"(import "spin:variables/variables@3.0.0" (instance))"#;
 
 /// Composes a root with a part that satisfies `a:b@0.1.0` and inherits `inherit`; returns the imports.
-fn compose_parts(
-    name: &str,
-    root: &str,
-    part: &str,
-    inherit: &str,
-) -> Result<BTreeSet<String>, String> {
+fn compose_parts(name: &str, root: &str, part: &str, inherit: &str) -> Result<BTreeSet<String>, String> {
     let folder = std::env::temp_dir().join(format!("compose-{}-{name}", std::process::id()));
     std::fs::create_dir_all(&folder).expect("a folder");
     for (file, text) in [("root.wasm", root), ("part.wasm", part)] {
@@ -97,15 +77,8 @@ fn encoded_imports(composite: &Composite) -> BTreeSet<String> {
     config.wasm_component_model_async(true);
     let engine = wasmtime::Engine::new(&config).expect("an engine");
     let component = wasmtime::component::Component::new(&engine, &composite.bytes).expect("valid");
-    let found = component
-        .component_type()
-        .imports(&engine)
-        .map(|(name, _)| name.to_owned())
-        .collect();
-    assert_eq!(
-        composite.imports, found,
-        "the reported imports are the encoded ones"
-    );
+    let found = component.component_type().imports(&engine).map(|(name, _)| name.to_owned()).collect();
+    assert_eq!(composite.imports, found, "the reported imports are the encoded ones");
     found
 }
 
@@ -113,30 +86,19 @@ fn encoded_imports(composite: &Composite) -> BTreeSet<String> {
 fn refuses_dependency_that_imports_uninherited_capability() {
     let part = format!("{IMPORTS_VARIABLES} {PORT}");
     let message = "dependency `part` imports `spin:variables/variables@3.0.0` but does not inherit `variables`";
-    for (name, inherit) in [
-        ("nothing", "false"),
-        ("other", "[\"files\", \"sqlite_databases\"]"),
-    ] {
-        assert_eq!(
-            compose_parts(name, IMPORTS_PORT, &part, inherit),
-            Err(message.to_owned())
-        );
+    for (name, inherit) in [("nothing", "false"), ("other", "[\"files\", \"sqlite_databases\"]")] {
+        assert_eq!(compose_parts(name, IMPORTS_PORT, &part, inherit), Err(message.to_owned()));
     }
     for (name, inherit) in [("named", "[\"variables\"]"), ("all", "true")] {
         let imports = compose_parts(name, IMPORTS_PORT, &part, inherit).expect("composes");
-        assert_eq!(
-            imports,
-            BTreeSet::from(["spin:variables/variables@3.0.0".to_owned()])
-        );
+        assert_eq!(imports, BTreeSet::from(["spin:variables/variables@3.0.0".to_owned()]));
     }
 }
 
 #[test]
 fn only_heirs_see_files_and_environment() {
     let (root, part) = (format!("{STD} {IMPORTS_PORT}"), format!("{STD} {PORT}"));
-    let has = |imports: &BTreeSet<String>, name: &str| {
-        imports.iter().any(|import| import.starts_with(name))
-    };
+    let has = |imports: &BTreeSet<String>, name: &str| imports.iter().any(|import| import.starts_with(name));
     for (name, root, inherit, files, environment) in [
         ("f1", IMPORTS_PORT, "false", false, false),
         ("f2", IMPORTS_PORT, "[\"files\"]", true, false),
@@ -146,16 +108,8 @@ fn only_heirs_see_files_and_environment() {
         ("f5", root.as_str(), "[\"files\"]", true, true),
     ] {
         let imports = compose_parts(name, root, &part, inherit).expect(name);
-        assert_eq!(
-            has(&imports, "wasi:filesystem/preopens@"),
-            files,
-            "{name}: {imports:?}"
-        );
-        assert_eq!(
-            has(&imports, "wasi:cli/environment@"),
-            environment,
-            "{name}: {imports:?}"
-        );
+        assert_eq!(has(&imports, "wasi:filesystem/preopens@"), files, "{name}: {imports:?}");
+        assert_eq!(has(&imports, "wasi:cli/environment@"), environment, "{name}: {imports:?}");
     }
 }
 
@@ -175,30 +129,13 @@ fn types_only_interfaces_need_no_implementation() {
     let imports = compose_parts("types", &root, &part, "false").expect("composes");
     assert_eq!(imports, BTreeSet::from([types.to_owned()]));
 
-    let resource =
-        r#"(import "a:types/types@0.1.0" (instance (export "key" (type (sub resource)))))"#;
+    let resource = r#"(import "a:types/types@0.1.0" (instance (export "key" (type (sub resource)))))"#;
     for (name, root, part, id) in [
-        (
-            "resource-root",
-            format!("{resource} {IMPORTS_PORT}"),
-            PORT.to_owned(),
-            "root",
-        ),
-        (
-            "resource-part",
-            IMPORTS_PORT.to_owned(),
-            format!("{resource} {PORT}"),
-            "part",
-        ),
+        ("resource-root", format!("{resource} {IMPORTS_PORT}"), PORT.to_owned(), "root"),
+        ("resource-part", IMPORTS_PORT.to_owned(), format!("{resource} {PORT}"), "part"),
     ] {
-        let message = format!(
-            "component `{id}` imports `{types}`, which neither a dependency nor this host provides"
-        );
-        assert_eq!(
-            compose_parts(name, &root, &part, "false"),
-            Err(message),
-            "{name}"
-        );
+        let message = format!("component `{id}` imports `{types}`, which neither a dependency nor this host provides");
+        assert_eq!(compose_parts(name, &root, &part, "false"), Err(message), "{name}");
     }
 }
 
@@ -206,18 +143,8 @@ fn types_only_interfaces_need_no_implementation() {
 fn refuses_components_that_do_not_fit() {
     let nobody_provides = "which neither a dependency nor this host provides";
     for (name, root, part, expected) in [
-        (
-            "r1",
-            IMPORTS_PORT,
-            "",
-            "component `part` does not export `a:b/c@0.1.0`".to_owned(),
-        ),
-        (
-            "r2",
-            "",
-            PORT,
-            "dependency `a:b@0.1.0` matches no import of the component".to_owned(),
-        ),
+        ("r1", IMPORTS_PORT, "", "component `part` does not export `a:b/c@0.1.0`".to_owned()),
+        ("r2", "", PORT, "dependency `a:b@0.1.0` matches no import of the component".to_owned()),
         (
             "r3",
             IMPORTS_PORT,
@@ -231,10 +158,6 @@ fn refuses_components_that_do_not_fit() {
             format!("component `root` imports `x:y/z`, {nobody_provides}"),
         ),
     ] {
-        assert_eq!(
-            compose_parts(name, root, part, "true"),
-            Err(expected),
-            "{name}"
-        );
+        assert_eq!(compose_parts(name, root, part, "true"), Err(expected), "{name}");
     }
 }

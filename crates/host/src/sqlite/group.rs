@@ -18,11 +18,7 @@ const STATEMENTS_MAX: usize = 64;
 pub enum Job {
     Changes(oneshot::Sender<u64>),
     LastInsertRowid(oneshot::Sender<i64>),
-    Query {
-        statement: String,
-        parameters: Vec<Value>,
-        reply: oneshot::Sender<Result<Answer, Error>>,
-    },
+    Query { statement: String, parameters: Vec<Value>, reply: oneshot::Sender<Result<Answer, Error>> },
 }
 
 /// Whether a statement may share a transaction with others.
@@ -70,11 +66,7 @@ pub fn run_jobs(connection: &Connection, jobs: &Receiver<Job>) {
 
 /// Takes the jobs that run next: in order of arrival, as many as may share a transaction.
 fn next_group(waiting: &mut VecDeque<Job>) -> Vec<Job> {
-    let count = waiting
-        .iter()
-        .take(STATEMENTS_MAX)
-        .take_while(|job| job.kind() != Kind::Alone)
-        .count();
+    let count = waiting.iter().take(STATEMENTS_MAX).take_while(|job| job.kind() != Kind::Alone).count();
     waiting.drain(..count.max(1).min(waiting.len())).collect()
 }
 
@@ -91,9 +83,7 @@ fn run(connection: &Connection, group: Vec<Job>) {
                 reply(job, answer);
             }
         }
-        Outcome::Failed(error) => group
-            .into_iter()
-            .for_each(|job| reply(job, Err(error.clone()))),
+        Outcome::Failed(error) => group.into_iter().for_each(|job| reply(job, Err(error.clone()))),
         Outcome::RolledBack => group.into_iter().for_each(|job| run_alone(connection, job)),
     }
 }
@@ -109,11 +99,7 @@ fn run_alone(connection: &Connection, job: Job) {
     match job {
         Job::Changes(reply) => drop(reply.send(connection.changes())),
         Job::LastInsertRowid(reply) => drop(reply.send(connection.last_insert_rowid())),
-        Job::Query {
-            statement,
-            parameters,
-            reply,
-        } => drop(reply.send(query(connection, &statement, &parameters))),
+        Job::Query { statement, parameters, reply } => drop(reply.send(query(connection, &statement, &parameters))),
     }
 }
 
@@ -132,12 +118,7 @@ fn run_in_transaction(connection: &Connection, group: &[Job]) -> Outcome {
     }
     let mut answers = Vec::with_capacity(group.len());
     for job in group {
-        if let Job::Query {
-            statement,
-            parameters,
-            ..
-        } = job
-        {
+        if let Job::Query { statement, parameters, .. } = job {
             answers.push(query(connection, statement, parameters));
         }
         // Some errors, such as a full disk, roll back the whole transaction.
@@ -163,24 +144,13 @@ mod tests {
 
     fn job(statement: &str) -> (Job, Reply) {
         let (reply, receiver) = oneshot::channel();
-        (
-            Job::Query {
-                statement: statement.to_owned(),
-                parameters: vec![],
-                reply,
-            },
-            receiver,
-        )
+        (Job::Query { statement: statement.to_owned(), parameters: vec![], reply }, receiver)
     }
 
     fn run_all(connection: &Connection, statements: &[&str]) -> Vec<Result<Answer, Error>> {
-        let (jobs, replies): (Vec<_>, Vec<_>) =
-            statements.iter().map(|statement| job(statement)).unzip();
+        let (jobs, replies): (Vec<_>, Vec<_>) = statements.iter().map(|statement| job(statement)).unzip();
         run(connection, jobs);
-        replies
-            .into_iter()
-            .map(|mut reply: Reply| reply.try_recv().expect("answered"))
-            .collect()
+        replies.into_iter().map(|mut reply: Reply| reply.try_recv().expect("answered")).collect()
     }
 
     fn database(setup: &str) -> Connection {
@@ -191,9 +161,7 @@ mod tests {
 
     fn keys(connection: &Connection) -> String {
         let sql = "SELECT ifnull(group_concat(k, ','), '') FROM (SELECT k FROM t ORDER BY k)";
-        connection
-            .query_row(sql, [], |row| row.get(0))
-            .expect("counts")
+        connection.query_row(sql, [], |row| row.get(0)).expect("counts")
     }
 
     #[test]
@@ -208,21 +176,15 @@ mod tests {
                 "nonsense",
             ],
         );
-        let late: Vec<_> = answers
-            .iter()
-            .map(|answer| answer.as_ref().map(|answer| answer.late.is_some()).ok())
-            .collect();
+        let late: Vec<_> =
+            answers.iter().map(|answer| answer.as_ref().map(|answer| answer.late.is_some()).ok()).collect();
         assert_eq!(late, [Some(false), Some(true), Some(false), None]);
-        assert_eq!(
-            (keys(&connection).as_str(), connection.is_autocommit()),
-            ("a,b", true)
-        );
+        assert_eq!((keys(&connection).as_str(), connection.is_autocommit()), ("a,b", true));
     }
 
     #[test]
     fn reruns_statements_alone_after_rollback() {
-        let connection =
-            database("CREATE TABLE t (k TEXT PRIMARY KEY, b BLOB); PRAGMA max_page_count = 6");
+        let connection = database("CREATE TABLE t (k TEXT PRIMARY KEY, b BLOB); PRAGMA max_page_count = 6");
         let answers = run_all(
             &connection,
             &[
@@ -231,23 +193,10 @@ mod tests {
                 "INSERT INTO t VALUES ('b', 1)",
             ],
         );
-        let full = |answer: &Result<Answer, Error>| {
-            matches!(
-                answer,
-                Ok(Answer {
-                    late: Some(Error::DatabaseFull),
-                    ..
-                })
-            )
-        };
-        assert_eq!(
-            answers.iter().map(full).collect::<Vec<_>>(),
-            [false, true, false]
-        );
-        assert_eq!(
-            (keys(&connection).as_str(), connection.is_autocommit()),
-            ("a,b", true)
-        );
+        let full =
+            |answer: &Result<Answer, Error>| matches!(answer, Ok(Answer { late: Some(Error::DatabaseFull), .. }));
+        assert_eq!(answers.iter().map(full).collect::<Vec<_>>(), [false, true, false]);
+        assert_eq!((keys(&connection).as_str(), connection.is_autocommit()), ("a,b", true));
     }
 
     #[test]
@@ -257,22 +206,9 @@ mod tests {
             "PRAGMA foreign_keys = ON; CREATE TABLE p (k TEXT PRIMARY KEY);
              CREATE TABLE t (k TEXT PRIMARY KEY REFERENCES p DEFERRABLE INITIALLY DEFERRED); INSERT INTO p VALUES ('a')",
         );
-        let answers = run_all(
-            &connection,
-            &[
-                "INSERT INTO t VALUES ('a')",
-                "INSERT INTO t VALUES ('orphan')",
-            ],
-        );
-        assert!(
-            answers.iter().all(
-                |answer| matches!(answer, Err(Error::Io(text)) if text.contains("FOREIGN KEY"))
-            )
-        );
-        assert_eq!(
-            (keys(&connection).as_str(), connection.is_autocommit()),
-            ("", true)
-        );
+        let answers = run_all(&connection, &["INSERT INTO t VALUES ('a')", "INSERT INTO t VALUES ('orphan')"]);
+        assert!(answers.iter().all(|answer| matches!(answer, Err(Error::Io(text)) if text.contains("FOREIGN KEY"))));
+        assert_eq!((keys(&connection).as_str(), connection.is_autocommit()), ("", true));
     }
 
     #[test]
@@ -286,19 +222,13 @@ mod tests {
             " UPDATE t",
             "-- c\nSELECT 1",
         ];
-        let mut waiting: VecDeque<Job> = statements
-            .iter()
-            .map(|statement| job(statement).0)
-            .collect();
+        let mut waiting: VecDeque<Job> = statements.iter().map(|statement| job(statement).0).collect();
         let mut sizes = Vec::new();
         while !waiting.is_empty() {
             sizes.push(next_group(&mut waiting).len());
         }
         assert_eq!(sizes, [2, 1, 1, 2, 1]);
         let mut many: VecDeque<Job> = (0..=STATEMENTS_MAX).map(|_| job("INSERT").0).collect();
-        assert_eq!(
-            (next_group(&mut many).len(), next_group(&mut many).len()),
-            (STATEMENTS_MAX, 1)
-        );
+        assert_eq!((next_group(&mut many).len(), next_group(&mut many).len()), (STATEMENTS_MAX, 1));
     }
 }

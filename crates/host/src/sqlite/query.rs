@@ -14,23 +14,11 @@ pub struct Answer {
 }
 
 /// Runs a statement to its end.
-pub fn query(
-    connection: &rusqlite::Connection,
-    sql: &str,
-    parameters: &[Value],
-) -> Result<Answer, Error> {
-    let mut statement = connection
-        .prepare_cached(sql)
-        .map_err(|error| to_error(&error))?;
-    let columns: Vec<String> = statement
-        .column_names()
-        .into_iter()
-        .map(str::to_owned)
-        .collect();
+pub fn query(connection: &rusqlite::Connection, sql: &str, parameters: &[Value]) -> Result<Answer, Error> {
+    let mut statement = connection.prepare_cached(sql).map_err(|error| to_error(&error))?;
+    let columns: Vec<String> = statement.column_names().into_iter().map(str::to_owned).collect();
     let parameters = parameters.iter().map(to_sql);
-    let mut cursor = statement
-        .query(rusqlite::params_from_iter(parameters))
-        .map_err(|error| to_error(&error))?;
+    let mut cursor = statement.query(rusqlite::params_from_iter(parameters)).map_err(|error| to_error(&error))?;
     let mut rows = Vec::new();
     let mut bytes = 0_usize;
     let late = loop {
@@ -43,18 +31,10 @@ pub fn query(
             Err(error) => break Some(to_error(&error)),
         }
     };
-    Ok(Answer {
-        columns,
-        rows,
-        late,
-    })
+    Ok(Answer { columns, rows, late })
 }
 
-fn read_row(
-    row: &rusqlite::Row<'_>,
-    columns: usize,
-    bytes: &mut usize,
-) -> Result<RowResult, Error> {
+fn read_row(row: &rusqlite::Row<'_>, columns: usize, bytes: &mut usize) -> Result<RowResult, Error> {
     let mut values = Vec::with_capacity(columns);
     for index in 0..columns {
         let value = from_sql(row.get_ref(index).map_err(|error| to_error(&error))?);
@@ -64,9 +44,7 @@ fn read_row(
             Value::Integer(_) | Value::Real(_) | Value::Null => 8,
         });
         if *bytes > RESULT_BYTES_MAX {
-            return Err(Error::Io(format!(
-                "the result is larger than {RESULT_BYTES_MAX} bytes"
-            )));
+            return Err(Error::Io(format!("the result is larger than {RESULT_BYTES_MAX} bytes")));
         }
         values.push(value);
     }

@@ -7,10 +7,7 @@ use crate::claims::{ACTORS_MAX, SUB_BYTES_MAX};
 use crate::issuer::IssuerError;
 
 fn allowing() -> TrustedIssuer {
-    let record = IssuerRecord {
-        allow_act: true,
-        ..testkit::issuer_record()
-    };
+    let record = IssuerRecord { allow_act: true, ..testkit::issuer_record() };
     TrustedIssuer::try_from(record).unwrap()
 }
 
@@ -29,21 +26,13 @@ fn actor(act: Value) -> Result<Option<String>, TokenError> {
 /// A chain of `actors` actors.
 fn chain(actors: usize) -> Value {
     let first = json!({ "sub": "first" });
-    (1..actors).fold(
-        first,
-        |act, index| json!({ "sub": format!("service-{index}"), "act": act }),
-    )
+    (1..actors).fold(first, |act, index| json!({ "sub": format!("service-{index}"), "act": act }))
 }
 
 #[test]
 fn refuses_delegated_tokens_by_default() {
     for name in ["act", "may_act"] {
-        for value in [
-            json!({ "sub": "service" }),
-            json!({}),
-            json!(null),
-            json!(""),
-        ] {
+        for value in [json!({ "sub": "service" }), json!({}), json!(null), json!("")] {
             check_claim(name, Some(value), Err(invalid(name)));
         }
     }
@@ -103,15 +92,8 @@ fn bounds_actor_chain() {
 fn refuses_records_with_ambiguous_act_sub() {
     let declared = declared("act_sub", ClaimType::Text, false);
     for (provider, claims) in [("oidc", vec![declared]), ("github", vec![])] {
-        let record = IssuerRecord {
-            provider: provider.to_owned(),
-            claims,
-            allow_act: true,
-            ..testkit::issuer_record()
-        };
-        assert_eq!(
-            TrustedIssuer::try_from(record).map(drop),
-            Err(IssuerError::Actor)
-        );
+        let record =
+            IssuerRecord { provider: provider.to_owned(), claims, allow_act: true, ..testkit::issuer_record() };
+        assert_eq!(TrustedIssuer::try_from(record).map(drop), Err(IssuerError::Actor));
     }
 }

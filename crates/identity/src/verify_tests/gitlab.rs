@@ -9,18 +9,9 @@ use vouchsafe_providers::gitlab;
 fn gitlab_claims() -> Value {
     let mut claims = testkit::claims();
     for (name, value) in [
-        (
-            "sub",
-            json!("project_path:my-group/my-project:ref_type:branch:ref:main"),
-        ),
-        (
-            "ci_config_ref_uri",
-            json!("gitlab.example.com/my-group/my-project//.gitlab-ci.yml@refs/heads/main"),
-        ),
-        (
-            "ci_config_sha",
-            json!("714a629c0b401fdce83e847fc9589983fc6f46bc"),
-        ),
+        ("sub", json!("project_path:my-group/my-project:ref_type:branch:ref:main")),
+        ("ci_config_ref_uri", json!("gitlab.example.com/my-group/my-project//.gitlab-ci.yml@refs/heads/main")),
+        ("ci_config_sha", json!("714a629c0b401fdce83e847fc9589983fc6f46bc")),
         ("deployment_tier", json!("production")),
         ("environment", json!("production")),
         ("environment_action", json!("start")),
@@ -48,10 +39,7 @@ fn gitlab_claims() -> Value {
         ("user_access_level", json!("maintainer")),
         ("user_email", json!("user@example.com")),
         ("user_id", json!("1")),
-        (
-            "user_identities",
-            json!([{ "provider": "github", "extern_uid": "2435223452345" }]),
-        ),
+        ("user_identities", json!([{ "provider": "github", "extern_uid": "2435223452345" }])),
         ("user_login", json!("sample-user")),
     ] {
         claims[name] = value;
@@ -73,46 +61,21 @@ fn verify_gitlab(claims: &Value) -> Result<Subject, TokenError> {
 fn maps_every_gitlab_claim_to_an_attribute() {
     let subject = verify_gitlab(&gitlab_claims()).unwrap();
     assert_eq!(subject.principal.entity_type, "GitLab::Job");
-    assert_eq!(
-        subject.principal.id,
-        "project_path:my-group/my-project:ref_type:branch:ref:main"
-    );
-    let names: Vec<&str> = subject
-        .principal
-        .attributes
-        .iter()
-        .map(|one| one.name.as_str())
-        .collect();
-    let listed: Vec<&str> = gitlab::CLAIMS
-        .iter()
-        .map(|claim| claim.name.as_ref())
-        .collect();
+    assert_eq!(subject.principal.id, "project_path:my-group/my-project:ref_type:branch:ref:main");
+    let names: Vec<&str> = subject.principal.attributes.iter().map(|one| one.name.as_str()).collect();
+    let listed: Vec<&str> = gitlab::CLAIMS.iter().map(|claim| claim.name.as_ref()).collect();
     assert_eq!(names, listed, "exactly the documented claims");
     assert!(gitlab::CLAIMS.is_sorted_by(|a, b| a.name < b.name));
-    let value = |name: &str| {
-        subject
-            .principal
-            .attributes
-            .iter()
-            .find(|one| one.name == name)
-            .map(|one| &one.value)
-    };
+    let value = |name: &str| subject.principal.attributes.iter().find(|one| one.name == name).map(|one| &one.value);
     assert_eq!(value("runner_id"), Some(&AttributeValue::Integer(1)));
-    assert_eq!(
-        value("project_id"),
-        Some(&AttributeValue::Text("20".to_owned()))
-    );
+    assert_eq!(value("project_id"), Some(&AttributeValue::Text("20".to_owned())));
     let groups = ["my-group/sub", "other"].map(str::to_owned).to_vec();
-    assert_eq!(
-        value("groups_direct"),
-        Some(&AttributeValue::TextSet(groups))
-    );
+    assert_eq!(value("groups_direct"), Some(&AttributeValue::TextSet(groups)));
 }
 
 /// Absent, `null`, empty and wrongly typed claims differ here.
 #[test]
-fn accepts_null_but_rejects_mistyped_gitlab_claims()
- {
+fn accepts_null_but_rejects_mistyped_gitlab_claims() {
     for claim in gitlab::CLAIMS {
         let name = claim.name.to_string();
         let with = |value: Option<Value>| {
@@ -133,26 +96,16 @@ fn accepts_null_but_rejects_mistyped_gitlab_claims()
         let empty = match claim.claim_type {
             ClaimType::TextMap | ClaimType::TextOrSet => unreachable!("GitLab has none"),
             ClaimType::Text if !claim.required => &all,
-            ClaimType::Text | ClaimType::Integer | ClaimType::TextSet | ClaimType::Boolean => {
-                &invalid
-            }
+            ClaimType::Text | ClaimType::Integer | ClaimType::TextSet | ClaimType::Boolean => &invalid,
         };
         assert_eq!(&with(Some("".into())), empty, "{name} empty");
         for value in [json!(1.5), json!(true), json!([1]), json!({})] {
             assert_eq!(&with(Some(value.clone())), &invalid, "{name} {value}");
         }
         // Numbers are not strings, and strings are not numbers: only `runner_id` is a number.
-        let number = if claim.claim_type == ClaimType::Integer {
-            &all
-        } else {
-            &invalid
-        };
+        let number = if claim.claim_type == ClaimType::Integer { &all } else { &invalid };
         assert_eq!(&with(Some(json!(7))), number, "{name} 7");
-        let text = if claim.claim_type == ClaimType::Text {
-            &all
-        } else {
-            &invalid
-        };
+        let text = if claim.claim_type == ClaimType::Text { &all } else { &invalid };
         assert_eq!(&with(Some(json!("7"))), text, "{name} \"7\"");
     }
 }

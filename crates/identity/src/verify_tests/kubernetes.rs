@@ -35,16 +35,9 @@ fn verify_kubernetes(change: impl FnOnce(&mut Value)) -> Result<Subject, TokenEr
 fn flattens_kubernetes_private_claims() {
     let subject = verify_kubernetes(|_| ()).unwrap();
     assert_eq!(subject.principal.entity_type, "Kubernetes::ServiceAccount");
-    assert_eq!(
-        subject.principal.id,
-        "system:serviceaccount:kube-system:coredns"
-    );
-    let found: Vec<(&str, &AttributeValue)> = subject
-        .principal
-        .attributes
-        .iter()
-        .map(|one| (one.name.as_str(), &one.value))
-        .collect();
+    assert_eq!(subject.principal.id, "system:serviceaccount:kube-system:coredns");
+    let found: Vec<(&str, &AttributeValue)> =
+        subject.principal.attributes.iter().map(|one| (one.name.as_str(), &one.value)).collect();
     let text = |text: &str| AttributeValue::Text(text.to_owned());
     assert_eq!(
         found,
@@ -55,10 +48,7 @@ fn flattens_kubernetes_private_claims() {
             ("pod_name", &text("coredns-69cbfb9798-jv9gn")),
             ("pod_uid", &text("778a530c-b3f4-47c0-9cd5-ab018fb64f33")),
             ("service_account_name", &text("coredns")),
-            (
-                "service_account_uid",
-                &text("a087d5a0-e1dd-43ec-93ac-f13d89cd13af")
-            ),
+            ("service_account_uid", &text("a087d5a0-e1dd-43ec-93ac-f13d89cd13af")),
         ]
     );
     assert!(kubernetes::CLAIMS.is_sorted_by(|a, b| a.name < b.name));
@@ -72,65 +62,24 @@ fn rejects_absent_or_mistyped_kubernetes_claims() {
         let found = verify_kubernetes(change).map(|subject| subject.principal.attributes.len());
         assert_eq!(found, expected);
     };
-    check(
-        |it| drop(it.as_object_mut().unwrap().remove("kubernetes.io")),
-        Err(missing("namespace")),
-    );
-    check(
-        |it| it["kubernetes.io"] = json!({}),
-        Err(missing("namespace")),
-    );
-    check(
-        |it| it["kubernetes.io"] = json!(null),
-        Err(invalid("namespace")),
-    );
-    check(
-        |it| it["kubernetes.io"] = json!("x"),
-        Err(invalid("namespace")),
-    );
-    check(
-        |it| it["kubernetes.io"] = json!([]),
-        Err(invalid("namespace")),
-    );
-    check(
-        |it| it["kubernetes.io"]["namespace"] = json!(""),
-        Err(invalid("namespace")),
-    );
-    check(
-        |it| it["kubernetes.io"]["namespace"] = json!(1),
-        Err(invalid("namespace")),
-    );
-    check(
-        |it| it["kubernetes.io"]["serviceaccount"] = json!({}),
-        Err(missing("service_account_name")),
-    );
-    check(
-        |it| it["kubernetes.io"]["serviceaccount"]["uid"] = json!(null),
-        Err(invalid("service_account_uid")),
-    );
-    check(
-        |it| it["kubernetes.io"]["pod"] = json!(null),
-        Err(invalid("pod_name")),
-    );
-    check(
-        |it| it["kubernetes.io"]["pod"] = json!("a"),
-        Err(invalid("pod_name")),
-    );
+    check(|it| drop(it.as_object_mut().unwrap().remove("kubernetes.io")), Err(missing("namespace")));
+    check(|it| it["kubernetes.io"] = json!({}), Err(missing("namespace")));
+    check(|it| it["kubernetes.io"] = json!(null), Err(invalid("namespace")));
+    check(|it| it["kubernetes.io"] = json!("x"), Err(invalid("namespace")));
+    check(|it| it["kubernetes.io"] = json!([]), Err(invalid("namespace")));
+    check(|it| it["kubernetes.io"]["namespace"] = json!(""), Err(invalid("namespace")));
+    check(|it| it["kubernetes.io"]["namespace"] = json!(1), Err(invalid("namespace")));
+    check(|it| it["kubernetes.io"]["serviceaccount"] = json!({}), Err(missing("service_account_name")));
+    check(|it| it["kubernetes.io"]["serviceaccount"]["uid"] = json!(null), Err(invalid("service_account_uid")));
+    check(|it| it["kubernetes.io"]["pod"] = json!(null), Err(invalid("pod_name")));
+    check(|it| it["kubernetes.io"]["pod"] = json!("a"), Err(invalid("pod_name")));
     check(|it| it["kubernetes.io"]["pod"] = json!({}), Ok(5));
-    check(
-        |it| it["kubernetes.io"]["secret"] = json!({ "name": "s", "uid": "u" }),
-        Ok(9),
-    );
+    check(|it| it["kubernetes.io"]["secret"] = json!({ "name": "s", "uid": "u" }), Ok(9));
     // Top-level claims of the same names are unrelated.
     check(
         |it| {
             it["namespace"] = it["kubernetes.io"]["namespace"].take();
-            drop(
-                it["kubernetes.io"]
-                    .as_object_mut()
-                    .unwrap()
-                    .remove("namespace"),
-            );
+            drop(it["kubernetes.io"].as_object_mut().unwrap().remove("namespace"));
         },
         Err(missing("namespace")),
     );
@@ -147,15 +96,9 @@ fn rejects_legacy_kubernetes_tokens() {
             "kubernetes.io/serviceaccount/service-account.name": "mytestaccount",
         });
     });
-    assert_eq!(
-        found.map(|_| ()),
-        Err(TokenError::ClaimMissing(ClaimName("namespace".into())))
-    );
+    assert_eq!(found.map(|_| ()), Err(TokenError::ClaimMissing(ClaimName("namespace".into()))));
     for name in ["exp", "aud"] {
         let found = verify_kubernetes(|it| drop(it.as_object_mut().unwrap().remove(name)));
-        assert_eq!(
-            found.map(|_| ()),
-            Err(TokenError::ClaimMissing(ClaimName(name.into())))
-        );
+        assert_eq!(found.map(|_| ()), Err(TokenError::ClaimMissing(ClaimName(name.into()))));
     }
 }

@@ -19,19 +19,14 @@ use super::*;
 use crate::error::ClaimName;
 use crate::testkit::{self, TestKey, issuer, keys, mint, mint_raw};
 use vouchsafe_types::{
-    AttributeValue, ClaimType, DeclaredClaim, IssuerRecord, KeySource, PinnedKeys, Principal,
-    RequiredClaim,
+    AttributeValue, ClaimType, DeclaredClaim, IssuerRecord, KeySource, PinnedKeys, Principal, RequiredClaim,
 };
 
 const NOW: UnixSeconds = UnixSeconds(testkit::NOW);
 
 fn declared(name: &str, claim_type: ClaimType, required: bool) -> DeclaredClaim {
     let name = name.to_owned();
-    DeclaredClaim {
-        name,
-        claim_type,
-        required,
-    }
+    DeclaredClaim { name, claim_type, required }
 }
 
 fn missing(name: &'static str) -> TokenError {
@@ -73,11 +68,7 @@ fn claims_with(name: &str, value: Option<Value>) -> Value {
 fn verifies_valid_token_of_each_algorithm() {
     for algorithm in ["RS256", "ES256", "ES384", "EdDSA"] {
         let header = format!(r#"{{"alg":"{algorithm}","kid":"{algorithm}"}}"#);
-        let token = mint_raw(
-            &TestKey::issuer(algorithm),
-            &header,
-            testkit::claims().to_string(),
-        );
+        let token = mint_raw(&TestKey::issuer(algorithm), &header, testkit::claims().to_string());
         check(algorithm, &token, Ok(()));
     }
 }
@@ -113,22 +104,13 @@ fn digests_both_ecdsa_signature_forms_alike() {
     let mint = || mint_raw(&key, r#"{"alg":"ES256","kid":"ES256"}"#, &payload);
     let (one, other) = (mint(), mint());
     assert_ne!(one, other);
-    let digest = |token: &str| {
-        verify(token, &issuer(), &keys(), NOW)
-            .unwrap()
-            .into_subject()
-            .signing_input_digest
-    };
+    let digest = |token: &str| verify(token, &issuer(), &keys(), NOW).unwrap().into_subject().signing_input_digest;
     assert_eq!(digest(&one), digest(&other));
 }
 
 #[test]
 fn parses_without_verifying() {
-    let token = mint_raw(
-        &TestKey::stranger("ES256"),
-        r#"{"alg":"ES256","kid":"x"}"#,
-        r#"{"iss":"anyone"}"#,
-    );
+    let token = mint_raw(&TestKey::stranger("ES256"), r#"{"alg":"ES256","kid":"x"}"#, r#"{"iss":"anyone"}"#);
     assert_eq!(issuers(&token), Ok(vec!["anyone".to_owned()]));
 }
 
@@ -140,24 +122,11 @@ fn accepts_only_string_issuers() {
         (r#"{"iss":["https://issuer.example"]}"#, invalid("iss")),
         (r#"{"iss":null}"#, invalid("iss")),
         (r#"{"iss":1}"#, invalid("iss")),
-        (
-            r#"{"iss":"a","iss":"b"}"#,
-            TokenError::Malformed(Malformed::Payload(JsonError::DuplicateMember)),
-        ),
-        (
-            "[]",
-            TokenError::Malformed(Malformed::Payload(JsonError::NotAnObject)),
-        ),
-        (
-            "",
-            TokenError::Malformed(Malformed::Payload(JsonError::Syntax)),
-        ),
+        (r#"{"iss":"a","iss":"b"}"#, TokenError::Malformed(Malformed::Payload(JsonError::DuplicateMember))),
+        ("[]", TokenError::Malformed(Malformed::Payload(JsonError::NotAnObject))),
+        ("", TokenError::Malformed(Malformed::Payload(JsonError::Syntax))),
     ] {
-        assert_eq!(
-            issuers(&mint_raw(&TestKey::stranger("RS256"), header, payload)),
-            Err(expected),
-            "{payload}"
-        );
+        assert_eq!(issuers(&mint_raw(&TestKey::stranger("RS256"), header, payload)), Err(expected), "{payload}");
     }
 }
 
@@ -165,26 +134,11 @@ fn accepts_only_string_issuers() {
 fn rejects_payloads_that_are_not_strict_json() {
     let good = testkit::claims().to_string();
     let open = good.strip_suffix('}').unwrap();
-    let nested = |levels: usize| {
-        format!(
-            "{open},\"x\":{}{}}}",
-            "[".repeat(levels),
-            "]".repeat(levels)
-        )
-    };
+    let nested = |levels: usize| format!("{open},\"x\":{}{}}}", "[".repeat(levels), "]".repeat(levels));
     for (payload, error) in [
-        (
-            format!("{open},\"sub\":\"other\"}}"),
-            JsonError::DuplicateMember,
-        ),
-        (
-            format!("{open},\"s\\u0075b\":\"other\"}}"),
-            JsonError::DuplicateMember,
-        ),
-        (
-            format!("{open},\"x\":[{{\"a\":1,\"a\":1}}]}}"),
-            JsonError::DuplicateMember,
-        ),
+        (format!("{open},\"sub\":\"other\"}}"), JsonError::DuplicateMember),
+        (format!("{open},\"s\\u0075b\":\"other\"}}"), JsonError::DuplicateMember),
+        (format!("{open},\"x\":[{{\"a\":1,\"a\":1}}]}}"), JsonError::DuplicateMember),
         (nested(8), JsonError::TooDeep),
         (format!("{good} x"), JsonError::Syntax),
         (format!("\u{feff}{good}"), JsonError::Syntax),
@@ -192,35 +146,13 @@ fn rejects_payloads_that_are_not_strict_json() {
         (format!("{open},\"x\":1e999}}"), JsonError::Syntax),
         ("null".to_owned(), JsonError::NotAnObject),
     ] {
-        let token = mint_raw(
-            &TestKey::issuer("RS256"),
-            r#"{"alg":"RS256","kid":"RS256"}"#,
-            &payload,
-        );
-        check(
-            &payload,
-            &token,
-            Err(TokenError::Malformed(Malformed::Payload(error))),
-        );
+        let token = mint_raw(&TestKey::issuer("RS256"), r#"{"alg":"RS256","kid":"RS256"}"#, &payload);
+        check(&payload, &token, Err(TokenError::Malformed(Malformed::Payload(error))));
     }
-    let deepest = mint_raw(
-        &TestKey::issuer("RS256"),
-        r#"{"alg":"RS256","kid":"RS256"}"#,
-        nested(7),
-    );
+    let deepest = mint_raw(&TestKey::issuer("RS256"), r#"{"alg":"RS256","kid":"RS256"}"#, nested(7));
     check("deepest", &deepest, Ok(()));
-    let not_utf8 = mint_raw(
-        &TestKey::issuer("RS256"),
-        r#"{"alg":"RS256","kid":"RS256"}"#,
-        b"{\"sub\":\"\xff\"}",
-    );
-    check(
-        "not UTF-8",
-        &not_utf8,
-        Err(TokenError::Malformed(Malformed::Payload(
-            JsonError::NotUtf8,
-        ))),
-    );
+    let not_utf8 = mint_raw(&TestKey::issuer("RS256"), r#"{"alg":"RS256","kid":"RS256"}"#, b"{\"sub\":\"\xff\"}");
+    check("not UTF-8", &not_utf8, Err(TokenError::Malformed(Malformed::Payload(JsonError::NotUtf8))));
 }
 
 #[test]
@@ -234,11 +166,7 @@ fn bounds_the_number_of_claims() {
         mint(&claims)
     };
     check("most", &with(CLAIMS_MAX), Ok(()));
-    check(
-        "one more",
-        &with(CLAIMS_MAX + 1),
-        Err(TokenError::Malformed(Malformed::TooManyClaims)),
-    );
+    check("one more", &with(CLAIMS_MAX + 1), Err(TokenError::Malformed(Malformed::TooManyClaims)));
 }
 
 #[test]

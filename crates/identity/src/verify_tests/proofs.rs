@@ -26,20 +26,14 @@ fn others(digest: &str, until: UnixSeconds) -> TrustedKeys {
 }
 
 fn named(name: &str) -> TrustedIssuer {
-    TrustedIssuer::try_from(IssuerRecord {
-        name: name.to_owned(),
-        ..testkit::issuer_record()
-    })
-    .unwrap()
+    TrustedIssuer::try_from(IssuerRecord { name: name.to_owned(), ..testkit::issuer_record() }).unwrap()
 }
 
 /// A cache that has verified the valid token with the keys of digest `test`.
 fn warm(until: UnixSeconds) -> (String, ProofCache) {
     let mut proofs = ProofCache::new();
     let token = mint(&testkit::claims());
-    let set =
-        vouchsafe_jose::KeySet::parse(testkit::key_set_document().as_bytes(), KeyUse::Signature)
-            .unwrap();
+    let set = vouchsafe_jose::KeySet::parse(testkit::key_set_document().as_bytes(), KeyUse::Signature).unwrap();
     let keys = TrustedKeys::new(Rc::new(set), "test", until);
     verify_remembering(&token, &issuer(), &keys, NOW, &mut proofs).unwrap();
     assert_eq!(proofs.len(), 1);
@@ -60,29 +54,13 @@ fn skips_signature_check_of_cached_token() {
 fn caches_token_per_keys_and_issuer() {
     let (token, mut proofs) = warm(LONG);
     let refused = |outcome: Result<VerifiedSubject, TokenError>| outcome.map(|_| ());
-    let of_other_keys =
-        verify_remembering(&token, &issuer(), &others("other", LONG), NOW, &mut proofs);
+    let of_other_keys = verify_remembering(&token, &issuer(), &others("other", LONG), NOW, &mut proofs);
     assert_eq!(refused(of_other_keys), Err(TokenError::SignatureInvalid));
-    let of_other_name = verify_remembering(
-        &token,
-        &named("idp2"),
-        &others("test", LONG),
-        NOW,
-        &mut proofs,
-    );
+    let of_other_name = verify_remembering(&token, &named("idp2"), &others("test", LONG), NOW, &mut proofs);
     assert_eq!(refused(of_other_name), Err(TokenError::SignatureInvalid));
-    let of_another_provider = TrustedIssuer::try_from(IssuerRecord {
-        provider: "buildkite".to_owned(),
-        ..testkit::issuer_record()
-    })
-    .unwrap();
-    let outcome = verify_remembering(
-        &token,
-        &of_another_provider,
-        &others("test", LONG),
-        NOW,
-        &mut proofs,
-    );
+    let of_another_provider =
+        TrustedIssuer::try_from(IssuerRecord { provider: "buildkite".to_owned(), ..testkit::issuer_record() }).unwrap();
+    let outcome = verify_remembering(&token, &of_another_provider, &others("test", LONG), NOW, &mut proofs);
     assert_eq!(refused(outcome), Err(TokenError::SignatureInvalid));
     // Another token with the same claims has another signing input; a changed signature, another hash.
     let (input, _) = token.rsplit_once('.').unwrap();
@@ -111,15 +89,9 @@ fn rechecks_times_and_audience_of_cached_token() {
         let now = UnixSeconds(now);
         verify_remembering(&token, &issuer(), &others("test", LONG), now, &mut proofs).map(|_| ())
     };
-    assert_eq!(
-        at(testkit::NOW + 300 + testkit::LEEWAY_SECONDS),
-        Err(TokenError::SignatureInvalid)
-    );
+    assert_eq!(at(testkit::NOW + 300 + testkit::LEEWAY_SECONDS), Err(TokenError::SignatureInvalid));
     assert_eq!(at(testkit::NOW + 300 + testkit::LEEWAY_SECONDS - 1), Ok(()));
-    assert_eq!(
-        at(testkit::NOW - testkit::LEEWAY_SECONDS - 1),
-        Err(TokenError::NotYetValid)
-    );
+    assert_eq!(at(testkit::NOW - testkit::LEEWAY_SECONDS - 1), Err(TokenError::NotYetValid));
     let elsewhere = TrustedIssuer::try_from(IssuerRecord {
         audiences: vec!["https://elsewhere.example".to_owned()],
         ..testkit::issuer_record()
@@ -127,8 +99,7 @@ fn rechecks_times_and_audience_of_cached_token() {
     .unwrap();
     let outcome = verify_remembering(&token, &elsewhere, &others("test", LONG), NOW, &mut proofs);
     assert_eq!(outcome.map(|_| ()), Err(TokenError::AudienceMismatch));
-    let expired_keys =
-        verify_remembering(&token, &issuer(), &others("test", NOW), NOW, &mut proofs);
+    let expired_keys = verify_remembering(&token, &issuer(), &others("test", NOW), NOW, &mut proofs);
     assert_eq!(expired_keys.map(|_| ()), Err(TokenError::KeyUnusable));
 }
 
@@ -150,8 +121,7 @@ fn evicts_oldest_proofs() {
         "test",
         NOW.plus(1),
     );
-    let mut of =
-        |number| verify_remembering(&token(number), &issuer(), &set, NOW, &mut proofs).map(|_| ());
+    let mut of = |number| verify_remembering(&token(number), &issuer(), &set, NOW, &mut proofs).map(|_| ());
     // Without its key, nothing passes, cached or not: key lookup comes first.
     assert_eq!(of(PROOFS_MAX), Err(TokenError::KeyUnknown));
 }

@@ -5,15 +5,7 @@ use vouchsafe_providers::{PROVIDERS, Provider};
 
 use super::*;
 
-const PLAIN: [&str; 7] = [
-    "aws",
-    "azure",
-    "buildkite",
-    "circleci",
-    "github",
-    "google",
-    "terraform",
-];
+const PLAIN: [&str; 7] = ["aws", "azure", "buildkite", "circleci", "github", "google", "terraform"];
 
 /// The claims that the platforms document, with made-up values.
 fn sample(provider: &str) -> Value {
@@ -98,10 +90,7 @@ fn sample(provider: &str) -> Value {
 }
 
 fn record(provider: &str) -> IssuerRecord {
-    IssuerRecord {
-        provider: provider.to_owned(),
-        ..testkit::issuer_record()
-    }
+    IssuerRecord { provider: provider.to_owned(), ..testkit::issuer_record() }
 }
 
 fn verify_as(record: IssuerRecord, claims: &Value) -> Result<Subject, TokenError> {
@@ -111,15 +100,9 @@ fn verify_as(record: IssuerRecord, claims: &Value) -> Result<Subject, TokenError
 
 /// The member of `claims` that an attribute is read from.
 fn member<'c>(claims: &'c mut Value, provider: &Provider, name: &str) -> (&'c mut Value, String) {
-    let claim = provider
-        .claims
-        .iter()
-        .find(|claim| claim.name == name)
-        .unwrap();
+    let claim = provider.claims.iter().find(|claim| claim.name == name).unwrap();
     let path: Vec<String> = match claim.source {
-        vouchsafe_providers::Source::Path(path) => {
-            path.iter().map(|name| (*name).to_owned()).collect()
-        }
+        vouchsafe_providers::Source::Path(path) => path.iter().map(|name| (*name).to_owned()).collect(),
         _ => vec![name.to_owned()],
     };
     let (last, way) = path.split_last().unwrap();
@@ -135,16 +118,10 @@ fn maps_every_documented_claim() {
     for name in PLAIN {
         let provider = Provider::named(name).unwrap();
         let claims = sample(name);
-        let subject =
-            verify_as(record(name), &claims).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let subject = verify_as(record(name), &claims).unwrap_or_else(|error| panic!("{name}: {error}"));
         assert_eq!(subject.principal.entity_type, provider.entity_type("idp"));
         assert_eq!(Some(subject.principal.id.as_str()), claims["sub"].as_str());
-        let found: Vec<&str> = subject
-            .principal
-            .attributes
-            .iter()
-            .map(|one| one.name.as_str())
-            .collect();
+        let found: Vec<&str> = subject.principal.attributes.iter().map(|one| one.name.as_str()).collect();
         let expected: Vec<&str> = provider
             .claims
             .iter()
@@ -181,24 +158,14 @@ fn distinguishes_absent_and_mistyped_claims() {
             };
             let absent = own(&|object, last| drop(object.as_object_mut().unwrap().remove(last)));
             let missing = Err(TokenError::ClaimMissing(wire.clone()));
-            assert_eq!(
-                absent,
-                if claim.required { missing } else { Ok(()) },
-                "{name} {}",
-                claim.name
-            );
+            assert_eq!(absent, if claim.required { missing } else { Ok(()) }, "{name} {}", claim.name);
             let invalid = Err(TokenError::ClaimInvalid(wire));
             for value in [json!(1.5), json!([[]]), json!({ "a": 1 })] {
                 let found = own(&|object, last| object[last] = value.clone());
                 assert_eq!(found, invalid, "{name} {} {value}", claim.name);
             }
             let null = own(&|object, last| object[last] = Value::Null);
-            assert_eq!(
-                null,
-                if claim.nullable { Ok(()) } else { invalid },
-                "{name} {}",
-                claim.name
-            );
+            assert_eq!(null, if claim.nullable { Ok(()) } else { invalid }, "{name} {}", claim.name);
         }
     }
 }
@@ -211,12 +178,7 @@ fn separates_aws_request_and_principal_tags() {
     object["principal_tags"] = json!({ "environment": "test" });
     let subject = verify_as(record("aws"), &claims).unwrap();
     let tags = |name: &str| {
-        let one = subject
-            .principal
-            .attributes
-            .iter()
-            .find(|one| one.name == name)
-            .unwrap();
+        let one = subject.principal.attributes.iter().find(|one| one.name == name).unwrap();
         one.value.clone()
     };
     let set = |text: &str| AttributeValue::TextSet(vec![text.to_owned()]);
@@ -235,11 +197,7 @@ fn accepts_both_forms_of_aws_ou_path() {
         let mut claims = sample("aws");
         claims["https://sts.amazonaws.com/"]["ou_path"] = value;
         verify_as(record("aws"), &claims).map(|subject| {
-            let one = subject
-                .principal
-                .attributes
-                .into_iter()
-                .find(|one| one.name == "ou_path");
+            let one = subject.principal.attributes.into_iter().find(|one| one.name == "ou_path");
             one.map(|one| one.value)
         })
     };
@@ -256,40 +214,20 @@ fn accepts_only_the_required_tenant() {
         }];
         let mut claims = sample("buildkite");
         change(&mut claims);
-        verify_as(
-            IssuerRecord {
-                require,
-                ..record("buildkite")
-            },
-            &claims,
-        )
-        .map(|_| ())
+        verify_as(IssuerRecord { require, ..record("buildkite") }, &claims).map(|_| ())
     };
     let mismatch = |name: &'static str| Err(TokenError::ClaimMismatch(ClaimName(name.into())));
     assert_eq!(of("organization_id", &["o-1"], |_| ()), Ok(()));
     assert_eq!(of("organization_id", &["o-0", "o-1"], |_| ()), Ok(()));
     for other in ["o-2", "O-1", "o-1 ", "o-", "o-11", "*", ""] {
-        assert_eq!(
-            of("organization_id", &[other], |_| ()),
-            mismatch("organization_id"),
-            "{other}"
-        );
+        assert_eq!(of("organization_id", &[other], |_| ()), mismatch("organization_id"), "{other}");
     }
     // An optional claim must be present if the issuer's file requires a value.
     assert_eq!(
-        of("organization_id", &["o-1"], |claims| drop(
-            claims.as_object_mut().unwrap().remove("organization_id")
-        )),
+        of("organization_id", &["o-1"], |claims| drop(claims.as_object_mut().unwrap().remove("organization_id"))),
         Err(missing("organization_id"))
     );
-    assert_eq!(
-        of(
-            "organization_id",
-            &[""],
-            |claims| claims["organization_id"] = "".into()
-        ),
-        Ok(())
-    );
+    assert_eq!(of("organization_id", &[""], |claims| claims["organization_id"] = "".into()), Ok(()));
     let sub = sample("buildkite")["sub"].as_str().unwrap().to_owned();
     assert_eq!(of("sub", &[&sub], |_| ()), Ok(()));
     assert_eq!(of("sub", &["organization:acme"], |_| ()), mismatch("sub"));
@@ -297,25 +235,11 @@ fn accepts_only_the_required_tenant() {
 
 #[test]
 fn rejects_records_requiring_incomparable_claims() {
-    for (name, values) in [
-        ("build_number", vec!["175"]),
-        ("iss", vec!["a"]),
-        ("x", vec!["a"]),
-        ("job_id", vec![]),
-    ] {
-        let require = vec![RequiredClaim {
-            name: name.to_owned(),
-            values: values.into_iter().map(str::to_owned).collect(),
-        }];
-        let outcome = TrustedIssuer::try_from(IssuerRecord {
-            require,
-            ..record("buildkite")
-        });
-        assert_eq!(
-            outcome.err(),
-            Some(crate::IssuerError::RequiredClaim),
-            "{name}"
-        );
+    for (name, values) in [("build_number", vec!["175"]), ("iss", vec!["a"]), ("x", vec!["a"]), ("job_id", vec![])] {
+        let require =
+            vec![RequiredClaim { name: name.to_owned(), values: values.into_iter().map(str::to_owned).collect() }];
+        let outcome = TrustedIssuer::try_from(IssuerRecord { require, ..record("buildkite") });
+        assert_eq!(outcome.err(), Some(crate::IssuerError::RequiredClaim), "{name}");
     }
 }
 

@@ -29,8 +29,7 @@ fn bundle(key_use: &str) -> TrustedKeys {
     };
     let keys = json!([jwk("ES256", key_use), jwk("RS256", "x509-svid")]);
     let document = json!({ "keys": keys, "spiffe_sequence": 1, "spiffe_refresh_hint": 300 });
-    let set =
-        vouchsafe_jose::KeySet::parse(document.to_string().as_bytes(), KeyUse::JwtSvid).unwrap();
+    let set = vouchsafe_jose::KeySet::parse(document.to_string().as_bytes(), KeyUse::JwtSvid).unwrap();
     TrustedKeys::new(Rc::new(set), "bundle", NOW.plus(1))
 }
 
@@ -56,37 +55,20 @@ fn check_svid(change: impl FnOnce(&mut Value), expected: Result<(), TokenError>)
 fn verifies_workload_by_its_trust_domain() {
     let subject = verify_svid(HEADER, |_| ()).unwrap();
     assert_eq!(subject.iss, "spiffe://example.org");
-    assert_eq!(
-        (subject.name.as_str(), subject.principal.id.as_str()),
-        (SUB, SUB)
-    );
+    assert_eq!((subject.name.as_str(), subject.principal.id.as_str()), (SUB, SUB));
     assert_eq!(subject.principal.entity_type, "Spiffe::Workload");
-    let found: Vec<(String, AttributeValue)> = subject
-        .principal
-        .attributes
-        .into_iter()
-        .map(|one| (one.name, one.value))
-        .collect();
+    let found: Vec<(String, AttributeValue)> =
+        subject.principal.attributes.into_iter().map(|one| (one.name, one.value)).collect();
     let text = |name: &str, value: &str| (name.to_owned(), AttributeValue::Text(value.to_owned()));
     assert_eq!(
         found,
-        [
-            text("path", "/ns/prod/sa/payments"),
-            text("spiffe_id", SUB),
-            text("trust_domain", "example.org"),
-        ]
+        [text("path", "/ns/prod/sa/payments"), text("spiffe_id", SUB), text("trust_domain", "example.org"),]
     );
 }
 
 #[test]
 fn names_iss_before_the_trust_domain() {
-    let of = |claims: Value| {
-        issuers(&mint_raw(
-            &TestKey::issuer("ES256"),
-            HEADER,
-            claims.to_string(),
-        ))
-    };
+    let of = |claims: Value| issuers(&mint_raw(&TestKey::issuer("ES256"), HEADER, claims.to_string()));
     let domain = "spiffe://example.org".to_owned();
     assert_eq!(of(svid()), Ok(vec![domain.clone()]));
     let iss = "https://spire.example".to_owned();
@@ -100,16 +82,8 @@ fn names_iss_before_the_trust_domain() {
 #[test]
 fn rejects_other_trust_domains_and_invalid_ids() {
     let with = |sub: Value| verify_svid(HEADER, |claims| claims["sub"] = sub).map(|_| ());
-    for other in [
-        "spiffe://example.com/a",
-        "spiffe://sub.example.org/a",
-        "spiffe://example.org.evil/a",
-    ] {
-        assert_eq!(
-            with(other.into()),
-            Err(TokenError::IssuerUntrusted),
-            "{other}"
-        );
+    for other in ["spiffe://example.com/a", "spiffe://sub.example.org/a", "spiffe://example.org.evil/a"] {
+        assert_eq!(with(other.into()), Err(TokenError::IssuerUntrusted), "{other}");
     }
     // Without an `iss`, such a token names no issuer.
     let with = |sub: Value| {
@@ -144,14 +118,8 @@ fn rejects_other_trust_domains_and_invalid_ids() {
 /// §3: `iss` is allowed but not used.
 #[test]
 fn accepts_any_string_issuer_claim() {
-    check_svid(
-        |claims| claims["iss"] = "https://spire.example".into(),
-        Ok(()),
-    );
-    check_svid(
-        |claims| claims["iss"] = json!(["spiffe://example.org"]),
-        Err(invalid("iss")),
-    );
+    check_svid(|claims| claims["iss"] = "https://spire.example".into(), Ok(()));
+    check_svid(|claims| claims["iss"] = json!(["spiffe://example.org"]), Err(invalid("iss")));
 }
 
 #[test]
@@ -168,20 +136,12 @@ fn accepts_only_specified_types() {
         assert_eq!(verify_svid(&header, |_| ()).map(|_| ()), expected, "{typ}");
     }
     assert!(verify_svid(r#"{"alg":"ES256","kid":"ES256"}"#, |_| ()).is_ok());
-    assert!(
-        verify_svid(r#"{"alg":"ES256"}"#, |_| ()).is_ok(),
-        "a token need not name its key"
-    );
+    assert!(verify_svid(r#"{"alg":"ES256"}"#, |_| ()).is_ok(), "a token need not name its key");
 }
 
 #[test]
 fn rejects_additional_header_parameters() {
-    for more in [
-        r#""x5t":"a""#,
-        r#""jku":"https://a.example""#,
-        r#""cty":"JWT""#,
-        r#""nonce":"1""#,
-    ] {
+    for more in [r#""x5t":"a""#, r#""jku":"https://a.example""#, r#""cty":"JWT""#, r#""nonce":"1""#] {
         let header = format!(r#"{{"alg":"ES256","kid":"ES256",{more}}}"#);
         let expected = Err(TokenError::Malformed(Malformed::HeaderMember));
         assert_eq!(verify_svid(&header, |_| ()).map(|_| ()), expected, "{more}");
@@ -202,68 +162,37 @@ fn ignores_keys_with_another_use() {
         let found = verify(&token, &issuer, &bundle(key_use), NOW).map(|_| ());
         assert_eq!(found, expected, "{key_use}");
     }
-    let x509 = mint_raw(
-        &TestKey::issuer("RS256"),
-        r#"{"alg":"RS256","kid":"RS256"}"#,
-        svid().to_string(),
-    );
+    let x509 = mint_raw(&TestKey::issuer("RS256"), r#"{"alg":"RS256","kid":"RS256"}"#, svid().to_string());
     let found = verify(&x509, &issuer, &bundle("jwt-svid"), NOW).map(|_| ());
     assert_eq!(found, Err(TokenError::KeyUnusable));
 }
 
 #[test]
 fn rejects_key_bound_svids() {
-    check_svid(
-        |claims| claims["cnf"] = json!({ "jwk": {} }),
-        Err(invalid("cnf")),
-    );
+    check_svid(|claims| claims["cnf"] = json!({ "jwk": {} }), Err(invalid("cnf")));
 }
 
 /// Both sides of the remaining lifetime of a token without `iat`.
 #[test]
 fn bounds_lifetime_of_token_without_iat() {
     let bound = testkit::TOKEN_AGE_SECONDS + testkit::LEEWAY_SECONDS;
-    for (left, expected) in [
-        (300, Ok(None)),
-        (bound, Ok(None)),
-        (bound + 1, Err(TokenError::TooOld)),
-    ] {
+    for (left, expected) in [(300, Ok(None)), (bound, Ok(None)), (bound + 1, Err(TokenError::TooOld))] {
         let found = verify_svid(HEADER, |claims| {
             drop(claims.as_object_mut().unwrap().remove("iat"));
             claims["exp"] = (testkit::NOW + left).into();
         });
         assert_eq!(found.map(|subject| subject.iat), expected, "{left}");
     }
-    check_svid(
-        |claims| claims["exp"] = (testkit::NOW - testkit::LEEWAY_SECONDS).into(),
-        Err(TokenError::Expired),
-    );
-    check_svid(
-        |claims| drop(claims.as_object_mut().unwrap().remove("exp")),
-        Err(missing("exp")),
-    );
-    check_svid(
-        |claims| drop(claims.as_object_mut().unwrap().remove("aud")),
-        Err(missing("aud")),
-    );
-    check_svid(
-        |claims| claims["aud"] = json!([testkit::BROKER, "b"]),
-        Err(TokenError::AudienceMismatch),
-    );
+    check_svid(|claims| claims["exp"] = (testkit::NOW - testkit::LEEWAY_SECONDS).into(), Err(TokenError::Expired));
+    check_svid(|claims| drop(claims.as_object_mut().unwrap().remove("exp")), Err(missing("exp")));
+    check_svid(|claims| drop(claims.as_object_mut().unwrap().remove("aud")), Err(missing("aud")));
+    check_svid(|claims| claims["aud"] = json!([testkit::BROKER, "b"]), Err(TokenError::AudienceMismatch));
 }
 
 #[test]
 fn rejects_records_without_trust_domain() {
-    for issuer in [
-        "https://example.org",
-        "spiffe://",
-        "spiffe://example.org/",
-        "spiffe://Example.org",
-    ] {
-        let outcome = TrustedIssuer::try_from(IssuerRecord {
-            issuer: issuer.to_owned(),
-            ..record()
-        });
+    for issuer in ["https://example.org", "spiffe://", "spiffe://example.org/", "spiffe://Example.org"] {
+        let outcome = TrustedIssuer::try_from(IssuerRecord { issuer: issuer.to_owned(), ..record() });
         assert_eq!(outcome.err(), Some(IssuerError::TrustDomain), "{issuer}");
     }
 }
@@ -286,8 +215,7 @@ fn agrees_with_spiffe_id_test_corpus() {
         let id = case["id"].as_str().unwrap();
         let found = vouchsafe_providers::spiffe::SpiffeId::parse(id);
         // The corpus also accepts a trust domain's own ID, which does not identify a workload.
-        let valid =
-            found.is_ok() || found == Err(vouchsafe_providers::spiffe::SpiffeIdError::PathMissing);
+        let valid = found.is_ok() || found == Err(vouchsafe_providers::spiffe::SpiffeIdError::PathMissing);
         assert_eq!(Some(valid), case["valid"].as_bool(), "{case}");
     }
 }

@@ -37,11 +37,7 @@ const EXAMPLES: [Example; 4] = [
 ];
 
 fn key(jwk: &str) -> PublicKey {
-    PublicKey::from_jwk(
-        &JsonObject::parse(jwk.as_bytes()).unwrap(),
-        KeyUse::Signature,
-    )
-    .unwrap()
+    PublicKey::from_jwk(&JsonObject::parse(jwk.as_bytes()).unwrap(), KeyUse::Signature).unwrap()
 }
 
 #[test]
@@ -60,13 +56,7 @@ fn rejects_the_examples_under_each_others_keys() {
         for other in EXAMPLES.iter().filter(|other| other.name != example.name) {
             let jws = UnverifiedJws::parse(example.token).unwrap();
             let verified = key(other.jwk).verify(jws.signing_input().as_bytes(), jws.signature());
-            assert_eq!(
-                verified,
-                Err(SignatureError),
-                "{} under the key of {}",
-                example.name,
-                other.name
-            );
+            assert_eq!(verified, Err(SignatureError), "{} under the key of {}", example.name, other.name);
         }
     }
 }

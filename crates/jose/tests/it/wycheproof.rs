@@ -13,11 +13,7 @@ fn base64url(bytes: &[u8]) -> String {
 }
 
 fn key(jwk: &str) -> PublicKey {
-    PublicKey::from_jwk(
-        &JsonObject::parse(jwk.as_bytes()).unwrap(),
-        KeyUse::Signature,
-    )
-    .unwrap()
+    PublicKey::from_jwk(&JsonObject::parse(jwk.as_bytes()).unwrap(), KeyUse::Signature).unwrap()
 }
 
 /// Checks and counts the vectors of one set.
@@ -28,14 +24,7 @@ struct Tally {
 }
 
 impl Tally {
-    fn check(
-        &mut self,
-        key: &PublicKey,
-        id: usize,
-        message: &[u8],
-        signature: &[u8],
-        expected: TestResult,
-    ) {
+    fn check(&mut self, key: &PublicKey, id: usize, message: &[u8], signature: &[u8], expected: TestResult) {
         let accepted = key.verify(message, signature).is_ok();
         assert_eq!(accepted, expected == TestResult::Valid, "test {id}");
         if accepted {
@@ -49,9 +38,7 @@ impl Tally {
 fn check_rsa(name: rsa_pkcs1_verify::TestName, valid: usize, refused: usize) {
     let mut tally = Tally::default();
     for group in rsa_pkcs1_verify::TestSet::load(name).unwrap().test_groups {
-        let without_zeros = |number: &[u8]| {
-            base64url(&number[number.iter().take_while(|byte| **byte == 0).count()..])
-        };
+        let without_zeros = |number: &[u8]| base64url(&number[number.iter().take_while(|byte| **byte == 0).count()..]);
         let (n, e) = (without_zeros(&group.key.n), without_zeros(&group.key.e));
         let key = key(&format!(r#"{{"kty":"RSA","n":"{n}","e":"{e}"}}"#));
         for test in group.tests {
@@ -81,9 +68,7 @@ fn check_ec(name: ecdsa::TestName, curve: &str, valid: usize, refused: usize) {
     for group in ecdsa::TestSet::load(name).unwrap().test_groups {
         let (x, y) = group.key.key[1..].split_at(group.key.key.len() / 2);
         let (x, y) = (base64url(x), base64url(y));
-        let key = key(&format!(
-            r#"{{"kty":"EC","crv":"{curve}","x":"{x}","y":"{y}"}}"#
-        ));
+        let key = key(&format!(r#"{{"kty":"EC","crv":"{curve}","x":"{x}","y":"{y}"}}"#));
         for test in group.tests {
             tally.check(&key, test.tc_id, &test.msg, &test.sig, test.result);
         }
@@ -104,10 +89,7 @@ fn agrees_on_every_p384_signature() {
 #[test]
 fn agrees_on_every_ed25519_signature() {
     let mut tally = Tally::default();
-    for group in eddsa::TestSet::load(eddsa::TestName::Ed25519)
-        .unwrap()
-        .test_groups
-    {
+    for group in eddsa::TestSet::load(eddsa::TestName::Ed25519).unwrap().test_groups {
         let x = base64url(&group.key.pk);
         let key = key(&format!(r#"{{"kty":"OKP","crv":"Ed25519","x":"{x}"}}"#));
         for test in group.tests {

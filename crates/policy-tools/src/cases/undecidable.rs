@@ -42,12 +42,7 @@ pub(crate) fn undecidable(
 }
 
 /// A diagnostic at a claim of the case or of the file with default claims, else at the case's issuer.
-fn at_claim(
-    files: &BundleFiles,
-    case: &Case,
-    claim: &str,
-    error: CheckError,
-) -> Diagnostic<CheckError> {
+fn at_claim(files: &BundleFiles, case: &Case, claim: &str, error: CheckError) -> Diagnostic<CheckError> {
     let base = format!("tests/{}.toml", case.principal.issuer_name);
     for path in [&case.path, &base] {
         let text = text_of(files, path);
@@ -62,44 +57,26 @@ fn at_claim(
 }
 
 /// The first claim that does not fit the principal's type.
-fn misfit(
-    bundle: &Bundle,
-    entity_type: &str,
-    attributes: &[Attribute],
-) -> Option<(String, CheckError)> {
+fn misfit(bundle: &Bundle, entity_type: &str, attributes: &[Attribute]) -> Option<(String, CheckError)> {
     let known = bundle.attributes_of(entity_type)?;
     let entity_type = entity_type.to_owned();
     for Attribute { name, value } in attributes {
         let claim = name.clone();
         let Some(expected) = known.get(name) else {
             let suggestion = suggest(name, known.keys().map(String::as_str));
-            let error = CheckError::CaseClaimUnknown {
-                claim,
-                entity_type,
-                suggestion,
-            };
+            let error = CheckError::CaseClaimUnknown { claim, entity_type, suggestion };
             return Some((name.clone(), error));
         };
         let (found, found_type) = type_of(value);
         if let Some(expected) = expected.claim_type.filter(|it| *it != found_type) {
-            let error = CheckError::CaseClaimMistyped {
-                claim,
-                entity_type,
-                expected: expected.expected(),
-                found,
-            };
+            let error = CheckError::CaseClaimMistyped { claim, entity_type, expected: expected.expected(), found };
             return Some((name.clone(), error));
         }
     }
     let given = |name: &String| attributes.iter().any(|attribute| &attribute.name == name);
-    let mut missing = known
-        .iter()
-        .filter(|(name, it)| it.required && !given(name));
+    let mut missing = known.iter().filter(|(name, it)| it.required && !given(name));
     let (claim, _) = missing.next()?;
-    let error = CheckError::CaseClaimMissing {
-        claim: claim.clone(),
-        entity_type,
-    };
+    let error = CheckError::CaseClaimMissing { claim: claim.clone(), entity_type };
     Some((claim.clone(), error))
 }
 

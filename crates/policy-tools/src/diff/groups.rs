@@ -7,11 +7,7 @@ use vouchsafe_policy::{Bundle, Group};
 
 /// Members that join or leave groups that a policy names.
 pub(super) fn groups(old: &Bundle, new: &Bundle) -> Vec<Change> {
-    let names: BTreeSet<&str> = old
-        .groups()
-        .chain(new.groups())
-        .map(|group| group.name.as_str())
-        .collect();
+    let names: BTreeSet<&str> = old.groups().chain(new.groups()).map(|group| group.name.as_str()).collect();
     let mut changes = Vec::new();
     for name in names {
         for (kind, members) in [
@@ -50,13 +46,7 @@ pub(super) fn zones(old: &Bundle, new: &Bundle) -> Vec<Change> {
     let (old, new) = (old.time_zones(), new.time_zones());
     let moved = old.into_iter().filter_map(|(name, was)| {
         let is = new.get(&name).filter(|is| **is != was)?;
-        Some(Change {
-            direction: Direction::Either,
-            subject: Subject::Zone,
-            name,
-            old: was,
-            new: is.clone(),
-        })
+        Some(Change { direction: Direction::Either, subject: Subject::Zone, name, old: was, new: is.clone() })
     });
     moved.collect()
 }
@@ -64,9 +54,7 @@ pub(super) fn zones(old: &Bundle, new: &Bundle) -> Vec<Change> {
 fn workloads(group: &Group) -> BTreeSet<String> {
     let workloads = group.workloads.iter().map(|workload| {
         let claims = workload.claims.iter();
-        let claims: Vec<String> = claims
-            .map(|(name, value)| format!("{name}={value}"))
-            .collect();
+        let claims: Vec<String> = claims.map(|(name, value)| format!("{name}={value}")).collect();
         format!("{} {}", workload.issuer, claims.join(" "))
     });
     workloads.collect()
@@ -85,15 +73,10 @@ struct Uses {
 
 impl Uses {
     fn of(bundles: [&Bundle; 2], kind: &str, name: &str) -> Self {
-        let mut uses = Self {
-            permits: false,
-            others: false,
-        };
+        let mut uses = Self { permits: false, others: false };
         let written = format!("{kind}::\"{name}\"");
         for policy in bundles.into_iter().flat_map(Bundle::policies) {
-            let in_conditions = conditions_of(policy)
-                .iter()
-                .any(|text| text.contains(&written));
+            let in_conditions = conditions_of(policy).iter().any(|text| text.contains(&written));
             let json = policy.cedar.to_json().unwrap_or_default();
             let in_scope = ["principal", "resource"].into_iter().any(|part| {
                 let scope = json.get(part).map(ToString::to_string).unwrap_or_default();

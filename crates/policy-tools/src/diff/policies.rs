@@ -39,9 +39,7 @@ pub(super) fn pairs(old: &Bundle, new: &Bundle) -> Vec<Change> {
 pub(super) fn policies(old: &Bundle, new: &Bundle) -> Vec<Change> {
     let by_id = |bundle: &Bundle| -> BTreeMap<String, NamedPolicy> {
         let policies = bundle.policies().iter();
-        policies
-            .map(|policy| (policy.id.clone(), policy.clone()))
-            .collect()
+        policies.map(|policy| (policy.id.clone(), policy.clone())).collect()
     };
     let (old, new) = (by_id(old), by_id(new));
     let ids: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
@@ -60,13 +58,7 @@ pub(super) fn policies(old: &Bundle, new: &Bundle) -> Vec<Change> {
             (Some(policy), None) => (grants(policy, false), effect(policy), "absent".to_owned()),
             (Some(was), Some(is)) => changed(was, is)?,
         };
-        Some(Change {
-            direction,
-            subject: Subject::Policy,
-            name: id.clone(),
-            old: was,
-            new: is,
-        })
+        Some(Change { direction, subject: Subject::Policy, name: id.clone(), old: was, new: is })
     };
     ids.into_iter().filter_map(change).collect()
 }
@@ -93,9 +85,7 @@ fn changed(was: &NamedPolicy, is: &NamedPolicy) -> Option<(Direction, String, St
     }
     let missing = |from: &Shape, other: &Shape| -> Vec<String> {
         let kept = from.conditions.iter();
-        kept.filter(|one| !other.conditions.contains(*one))
-            .cloned()
-            .collect()
+        kept.filter(|one| !other.conditions.contains(*one)).cloned().collect()
     };
     let (gone, added) = (missing(&old, &new), missing(&new, &old));
     let direction = if old.head != new.head {
@@ -113,11 +103,7 @@ fn changed(was: &NamedPolicy, is: &NamedPolicy) -> Option<(Direction, String, St
         conditions => conditions.join(" && "),
     };
     let other_head = old.head != new.head;
-    Some((
-        direction,
-        words(&gone, other_head),
-        words(&added, other_head),
-    ))
+    Some((direction, words(&gone, other_head), words(&added, other_head)))
 }
 
 /// A policy without position, comments and order of conditions.
@@ -135,8 +121,5 @@ fn shape(policy: &NamedPolicy) -> Shape {
         members.remove("annotations");
     }
     let conditions = conditions_of(policy).into_iter();
-    Shape {
-        head,
-        conditions: conditions.collect(),
-    }
+    Shape { head, conditions: conditions.collect() }
 }

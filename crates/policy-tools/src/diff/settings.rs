@@ -14,11 +14,7 @@ pub(super) fn settings(old: &Bundle, new: &Bundle) -> (Vec<Change>, Vec<Takeover
             continue;
         };
         if is.issuer != was.issuer {
-            takeovers.push(Takeover {
-                issuer: was.name.clone(),
-                old: was.issuer.clone(),
-                new: is.issuer.clone(),
-            });
+            takeovers.push(Takeover { issuer: was.name.clone(), old: was.issuer.clone(), new: is.issuer.clone() });
         }
         let mut compared = Compared::new(Subject::Issuer, &was.name);
         issuer(&mut compared, was, is);
@@ -43,21 +39,11 @@ struct Compared<'a> {
 impl<'a> Compared<'a> {
     fn new(subject: Subject, name: &'a str) -> Self {
         let changes = Vec::new();
-        Self {
-            subject,
-            name,
-            changes,
-        }
+        Self { subject, name, changes }
     }
 
     fn push(&mut self, key: &str, direction: Direction, old: String, new: String) {
-        self.changes.push(Change {
-            direction,
-            subject: self.subject,
-            name: format!("{} {key}", self.name),
-            old,
-            new,
-        });
+        self.changes.push(Change { direction, subject: self.subject, name: format!("{} {key}", self.name), old, new });
     }
 
     /// Compares a value of which more grants more.
@@ -85,12 +71,7 @@ impl<'a> Compared<'a> {
     /// Compares a value whose direction is unknown.
     fn other<T: PartialEq + Debug>(&mut self, key: &str, old: &T, new: &T) {
         if old != new {
-            self.push(
-                key,
-                Direction::Either,
-                format!("{old:?}"),
-                format!("{new:?}"),
-            );
+            self.push(key, Direction::Either, format!("{old:?}"), format!("{new:?}"));
         }
     }
 }
@@ -121,29 +102,12 @@ fn issuer(compared: &mut Compared<'_>, was: &Issuer, is: &Issuer) {
     compared.list("algorithms", &was.algorithms, &is.algorithms);
     if was.keys != is.keys {
         let words = |text: &str| text.to_owned();
-        compared.push(
-            "keys",
-            Direction::Either,
-            words("one source"),
-            words("another source or set"),
-        );
+        compared.push("keys", Direction::Either, words("one source"), words("another source or set"));
     }
     compared.other("credential_file", &was.credential_file, &is.credential_file);
-    compared.number(
-        "keys_max_age",
-        was.keys_max_age_seconds,
-        is.keys_max_age_seconds,
-    );
-    compared.number(
-        "stale_keys_max",
-        was.stale_keys_max_seconds,
-        is.stale_keys_max_seconds,
-    );
-    compared.number(
-        "max_token_age",
-        was.max_token_age_seconds,
-        is.max_token_age_seconds,
-    );
+    compared.number("keys_max_age", was.keys_max_age_seconds, is.keys_max_age_seconds);
+    compared.number("stale_keys_max", was.stale_keys_max_seconds, is.stale_keys_max_seconds);
+    compared.number("max_token_age", was.max_token_age_seconds, is.max_token_age_seconds);
     compared.number("leeway", was.leeway_seconds, is.leeway_seconds);
     compared.number("replay uses", uses(was.replay), uses(is.replay));
     compared.other("require", &was.require, &is.require);
@@ -151,11 +115,7 @@ fn issuer(compared: &mut Compared<'_>, was: &Issuer, is: &Issuer) {
     compared.other("subject", &was.subject_template, &is.subject_template);
     compared.number("allow_act", was.allow_act, is.allow_act);
     // A development issuer is not trusted elsewhere.
-    compared.number(
-        "trusted outside development",
-        !was.development,
-        !is.development,
-    );
+    compared.number("trusted outside development", !was.development, !is.development);
 }
 
 fn audience(compared: &mut Compared<'_>, was: &Audience, is: &Audience) {
@@ -171,22 +131,10 @@ fn audience(compared: &mut Compared<'_>, was: &Audience, is: &Audience) {
         replay: _,
         outlive_subject: _,
     } = was;
-    compared.number(
-        "tier delegated",
-        was.tier == Tier::Delegated,
-        is.tier == Tier::Delegated,
-    );
+    compared.number("tier delegated", was.tier == Tier::Delegated, is.tier == Tier::Delegated);
     compared.other("algorithm", &was.algorithm, &is.algorithm);
-    compared.number(
-        "default_lifetime",
-        was.default_lifetime_seconds,
-        is.default_lifetime_seconds,
-    );
-    compared.number(
-        "max_lifetime",
-        was.max_lifetime_seconds,
-        is.max_lifetime_seconds,
-    );
+    compared.number("default_lifetime", was.default_lifetime_seconds, is.default_lifetime_seconds);
+    compared.number("max_lifetime", was.max_lifetime_seconds, is.max_lifetime_seconds);
     compared.list("scopes", &was.scopes, &is.scopes);
     compared.list("claims", &was.claims, &is.claims);
     compared.number("replay uses", uses(was.replay), uses(is.replay));

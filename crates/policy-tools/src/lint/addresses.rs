@@ -12,10 +12,7 @@ use vouchsafe_policy::{BundleFiles, Diagnostic, NamedPolicy};
 const ASKED: &str = "context has client_ip";
 
 /// An error at the first `context has client_ip` that must be true for a `forbid` to match in some way.
-pub(super) fn forbid_that_needs_one(
-    files: &BundleFiles,
-    policy: &NamedPolicy,
-) -> Option<Diagnostic<CheckError>> {
+pub(super) fn forbid_that_needs_one(files: &BundleFiles, policy: &NamedPolicy) -> Option<Diagnostic<CheckError>> {
     if !policy.is_forbid() {
         return None;
     }
@@ -42,23 +39,14 @@ struct Wanted {
 }
 
 impl Wanted {
-    const EITHER: Self = Self {
-        yes: true,
-        no: true,
-    };
+    const EITHER: Self = Self { yes: true, no: true };
 
     fn of(value: bool) -> Self {
-        Self {
-            yes: value,
-            no: !value,
-        }
+        Self { yes: value, no: !value }
     }
 
     fn negated(self) -> Self {
-        Self {
-            yes: self.no,
-            no: self.yes,
-        }
+        Self { yes: self.no, no: self.yes }
     }
 }
 
@@ -100,9 +88,7 @@ impl Search {
     /// Visits the operands of any other operator, where each value may matter.
     fn visit_members(&mut self, expression: &Value) {
         match expression {
-            Value::Array(values) => values
-                .iter()
-                .for_each(|value| self.visit(value, Wanted::EITHER)),
+            Value::Array(values) => values.iter().for_each(|value| self.visit(value, Wanted::EITHER)),
             Value::Object(members) => {
                 let mut members: Vec<_> = members.iter().collect();
                 members.sort_by_key(|(name, _)| *name == "right");

@@ -47,24 +47,17 @@ impl<'b> Candidate<'b> {
     pub fn of_scope(policy: &NamedPolicy, bundle: &'b Bundle) -> Vec<Self> {
         let constraint = policy.cedar.principal_constraint();
         let wanted = match &constraint {
-            PrincipalConstraint::Is(name) | PrincipalConstraint::IsIn(name, _) => {
-                Some(name.to_string())
-            }
+            PrincipalConstraint::Is(name) | PrincipalConstraint::IsIn(name, _) => Some(name.to_string()),
             PrincipalConstraint::Eq(uid) => Some(uid.type_name().to_string()),
             PrincipalConstraint::Any | PrincipalConstraint::In(_) => None,
         };
         let of_issuers = |named: Option<&EntityUid>| {
-            let is_it =
-                |issuer: &&Issuer| named.is_none_or(|uid| uid.id().unescaped() == issuer.name);
+            let is_it = |issuer: &&Issuer| named.is_none_or(|uid| uid.id().unescaped() == issuer.name);
             let issuers = bundle.issuers_of_all_environments().filter(is_it);
-            issuers
-                .filter_map(|issuer| Self::of_issuer(issuer, bundle))
-                .collect::<Vec<Self>>()
+            issuers.filter_map(|issuer| Self::of_issuer(issuer, bundle)).collect::<Vec<Self>>()
         };
         let candidates = match &constraint {
-            PrincipalConstraint::In(uid) | PrincipalConstraint::IsIn(_, uid) if is_issuer(uid) => {
-                of_issuers(Some(uid))
-            }
+            PrincipalConstraint::In(uid) | PrincipalConstraint::IsIn(_, uid) if is_issuer(uid) => of_issuers(Some(uid)),
             PrincipalConstraint::In(uid) | PrincipalConstraint::IsIn(_, uid)
                 if uid.type_name().to_string() == WORKLOAD_GROUP =>
             {
@@ -85,16 +78,10 @@ impl<'b> Candidate<'b> {
 
     /// The principals of an issuer; none if its file requires something impossible.
     pub fn of_issuer(issuer: &'b Issuer, bundle: &'b Bundle) -> Option<Self> {
-        let whole = Self {
-            bundle,
-            issuer,
-            entity_type: issuer.entity_type(),
-            claims: BTreeMap::new(),
-        };
+        let whole = Self { bundle, issuer, entity_type: issuer.entity_type(), claims: BTreeMap::new() };
         let mut required = issuer.require.iter();
-        required.try_fold(whole, |candidate, claim| {
-            candidate.with(&claim.name, claim.values.iter().map(String::as_str))
-        })
+        required
+            .try_fold(whole, |candidate, claim| candidate.with(&claim.name, claim.values.iter().map(String::as_str)))
     }
 
     fn of_group(name: &str, bundle: &'b Bundle) -> Vec<Self> {
@@ -109,11 +96,7 @@ impl<'b> Candidate<'b> {
     }
 
     /// The subset whose claim has one of `values`; none if it is empty.
-    pub fn with<'v>(
-        mut self,
-        claim: &str,
-        values: impl IntoIterator<Item = &'v str>,
-    ) -> Option<Self> {
+    pub fn with<'v>(mut self, claim: &str, values: impl IntoIterator<Item = &'v str>) -> Option<Self> {
         let values: BTreeSet<String> = values.into_iter().map(str::to_owned).collect();
         let values = match self.claims.get(claim) {
             None => values,
@@ -130,9 +113,7 @@ impl<'b> Candidate<'b> {
     /// Like [`Self::with`], for several claims.
     pub fn with_all(self, claims: &BTreeMap<String, String>) -> Option<Self> {
         let mut claims = claims.iter();
-        claims.try_fold(self, |candidate, (claim, value)| {
-            candidate.with(claim, [value.as_str()])
-        })
+        claims.try_fold(self, |candidate, (claim, value)| candidate.with(claim, [value.as_str()]))
     }
 
     /// The subset for which each of `claims` has a foreign value; none if a value is known.
@@ -169,24 +150,20 @@ impl<'b> Candidate<'b> {
     /// Whether some of the principals, which match the scope of the `permit`, can get a token through it.
     pub fn is_let_through(&self, policy: &NamedPolicy, est: &Value, forbids: &Forbids<'_>) -> bool {
         let is_forbidden = |(forbid, est): &(&NamedPolicy, Value)| {
-            covers_resource(forbid, policy)
-                && and(self.is_in_scope(forbid), self.meets_conditions(est)) == Some(true)
+            covers_resource(forbid, policy) && and(self.is_in_scope(forbid), self.meets_conditions(est)) == Some(true)
         };
         self.meets_conditions(est) != Some(false) && !forbids.0.iter().any(is_forbidden)
     }
 
     fn is_in_scope(&self, policy: &NamedPolicy) -> Option<bool> {
         let is = |name: &EntityTypeName| Some(name.to_string() == self.entity_type);
-        let is_in =
-            |uid: &EntityUid| self.is_in(&uid.type_name().to_string(), uid.id().unescaped());
+        let is_in = |uid: &EntityUid| self.is_in(&uid.type_name().to_string(), uid.id().unescaped());
         match policy.cedar.principal_constraint() {
             PrincipalConstraint::Any => Some(true),
             PrincipalConstraint::Is(name) => is(&name),
             PrincipalConstraint::In(uid) => is_in(&uid),
             PrincipalConstraint::IsIn(name, uid) => and(is(&name), is_in(&uid)),
-            PrincipalConstraint::Eq(uid) => {
-                self.is_entity(&uid.type_name().to_string(), uid.id().unescaped())
-            }
+            PrincipalConstraint::Eq(uid) => self.is_entity(&uid.type_name().to_string(), uid.id().unescaped()),
         }
     }
 

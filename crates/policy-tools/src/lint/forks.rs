@@ -23,36 +23,15 @@ struct Proposal {
 /// and a token if the repository gives write tokens to forks. GitLab: a merge request of a fork runs as the target
 /// project when a member starts it there, with the name of the source branch.
 static PROPOSALS: [Proposal; 6] = [
-    Proposal {
-        provider: "github",
-        claims: &[("event_name", "issue_comment")],
-    },
-    Proposal {
-        provider: "github",
-        claims: &[("event_name", "pull_request"), ("ref", "refs/pull/1/merge")],
-    },
-    Proposal {
-        provider: "github",
-        claims: &[("event_name", "pull_request_target")],
-    },
-    Proposal {
-        provider: "github",
-        claims: &[("event_name", "workflow_run")],
-    },
+    Proposal { provider: "github", claims: &[("event_name", "issue_comment")] },
+    Proposal { provider: "github", claims: &[("event_name", "pull_request"), ("ref", "refs/pull/1/merge")] },
+    Proposal { provider: "github", claims: &[("event_name", "pull_request_target")] },
+    Proposal { provider: "github", claims: &[("event_name", "workflow_run")] },
     Proposal {
         provider: "gitlab",
-        claims: &[
-            ("pipeline_source", "external_pull_request_event"),
-            ("ref_protected", "false"),
-        ],
+        claims: &[("pipeline_source", "external_pull_request_event"), ("ref_protected", "false")],
     },
-    Proposal {
-        provider: "gitlab",
-        claims: &[
-            ("pipeline_source", "merge_request_event"),
-            ("ref_protected", "false"),
-        ],
-    },
+    Proposal { provider: "gitlab", claims: &[("pipeline_source", "merge_request_event"), ("ref_protected", "false")] },
 ];
 
 /// Warnings about proposals that a `permit` lets through, by what it compares: the trigger, the `ref`, or neither.
@@ -63,8 +42,7 @@ pub(super) fn warnings(
     candidates: &[Candidate<'_>],
     forbids: &Forbids<'_>,
 ) -> Vec<Warning> {
-    let (mut by_event, mut by_ref, mut unbounded) =
-        (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+    let (mut by_event, mut by_ref, mut unbounded) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
     // Tokens of development issuers are made by hand.
     for candidate in candidates.iter().filter(|it| !it.issuer.development) {
         let is_read = |claim: &str| candidate.is_compared(claim, read);
@@ -73,9 +51,7 @@ pub(super) fn warnings(
                 continue;
             };
             let mut claims = proposal.claims.iter();
-            let run = claims.try_fold(candidate.clone(), |run, (claim, value)| {
-                run.with(claim, [*value])
-            });
+            let run = claims.try_fold(candidate.clone(), |run, (claim, value)| run.with(claim, [*value]));
             if !run.is_some_and(|run| run.is_let_through(policy, est, forbids)) {
                 continue;
             }
@@ -95,11 +71,7 @@ pub(super) fn warnings(
     let claims: BTreeSet<&str> = by_event.iter().map(|(claim, _)| *claim).collect();
     let by_event = claims.into_iter().map(|claim| {
         let events = by_event.iter().filter(|(of, _)| *of == claim);
-        Warning::EventOfStrangers {
-            policy: policy(),
-            claim,
-            event: listed(events.map(|(_, event)| *event).collect()),
-        }
+        Warning::EventOfStrangers { policy: policy(), claim, event: listed(events.map(|(_, event)| *event).collect()) }
     });
     let mut warnings: Vec<Warning> = by_event.collect();
     if !by_ref.is_empty() {
@@ -127,9 +99,7 @@ pub(super) fn branch_by_name(
     let telling = ["pipeline_source", "ref_path", "ref_protected"];
     let unchecked = |candidate: &Candidate<'_>| {
         let is_read = |claim: &str| candidate.is_compared(claim, read);
-        candidate.issuer.provider.name == "gitlab"
-            && is_read("ref")
-            && !telling.iter().any(|claim| is_read(claim))
+        candidate.issuer.provider.name == "gitlab" && is_read("ref") && !telling.iter().any(|claim| is_read(claim))
     };
     let unchecked = candidates.iter().any(unchecked);
     unchecked.then(|| Warning::BranchOfStrangers(policy.id.clone()))

@@ -12,9 +12,7 @@ pub(super) fn workflows_at_any_ref(policy: &NamedPolicy, expression: &Value) -> 
         .pointer("/like/left/./attr")
         .and_then(Value::as_str)
         .filter(|name| matches!(*name, "job_workflow_ref" | "workflow_ref"));
-    let pattern = expression
-        .pointer("/like/pattern")
-        .and_then(Value::as_array);
+    let pattern = expression.pointer("/like/pattern").and_then(Value::as_array);
     let mut found = Vec::new();
     if let (Some(claim), Some(pattern)) = (claim, pattern)
         && leaves_ref_open(pattern)
@@ -26,11 +24,7 @@ pub(super) fn workflows_at_any_ref(policy: &NamedPolicy, expression: &Value) -> 
         });
     }
     let inner = parts(expression);
-    found.extend(
-        inner
-            .into_iter()
-            .flat_map(|value| workflows_at_any_ref(policy, value)),
-    );
+    found.extend(inner.into_iter().flat_map(|value| workflows_at_any_ref(policy, value)));
     found
 }
 
@@ -38,22 +32,14 @@ pub(super) fn workflows_at_any_ref(policy: &NamedPolicy, expression: &Value) -> 
 fn leaves_ref_open(pattern: &[Value]) -> bool {
     // No claim contains this character.
     const WILDCARD: &str = "\0";
-    let text: String = pattern
-        .iter()
-        .map(|part| {
-            part.get("Literal")
-                .and_then(Value::as_str)
-                .unwrap_or(WILDCARD)
-        })
-        .collect();
+    let text: String =
+        pattern.iter().map(|part| part.get("Literal").and_then(Value::as_str).unwrap_or(WILDCARD)).collect();
     let Some(open) = text.strip_suffix(WILDCARD) else {
         return false;
     };
     match open.rsplit_once('@') {
         None => true,
-        Some((_, reference)) => ["refs/", "refs/heads/", "refs/tags/"]
-            .iter()
-            .any(|start| start.starts_with(reference)),
+        Some((_, reference)) => ["refs/", "refs/heads/", "refs/tags/"].iter().any(|start| start.starts_with(reference)),
     }
 }
 
@@ -95,10 +81,7 @@ pub(super) fn crossing_separators(
 
 /// The claims of every `!(principal.claim like …)` in `expression`.
 pub(super) fn guarded_claims(expression: &Value, claims: &mut BTreeSet<String>) {
-    if let Some(claim) = expression
-        .pointer("/!/arg/like/left/./attr")
-        .and_then(Value::as_str)
-    {
+    if let Some(claim) = expression.pointer("/!/arg/like/left/./attr").and_then(Value::as_str) {
         claims.insert(claim.to_owned());
     }
     for value in parts(expression) {
@@ -147,9 +130,7 @@ fn parts(expression: &Value) -> Vec<&Value> {
 pub(super) fn can_be_foreign(claim: &str, pattern: &[Value]) -> bool {
     // `github.com/octo-org/octo-repo` starts with a host.
     let parts = if claim == "vcs_origin" { 2 } else { 1 };
-    let literals = pattern
-        .iter()
-        .map_while(|part| part.get("Literal")?.as_str());
+    let literals = pattern.iter().map_while(|part| part.get("Literal")?.as_str());
     let start: String = literals.collect();
     let has_wildcard = pattern.iter().any(|part| part.get("Literal").is_none());
     has_wildcard && start.matches('/').count() < parts
@@ -161,9 +142,7 @@ pub(super) fn fits(pattern: &[Value], text: &str) -> bool {
         return text.is_empty();
     };
     match first.get("Literal").and_then(Value::as_str) {
-        Some(literal) => text
-            .strip_prefix(literal)
-            .is_some_and(|text| fits(rest, text)),
+        Some(literal) => text.strip_prefix(literal).is_some_and(|text| fits(rest, text)),
         None => {
             let mut starts = text.char_indices().map(|(at, _)| at).chain([text.len()]);
             starts.any(|at| text.get(at..).is_some_and(|text| fits(rest, text)))

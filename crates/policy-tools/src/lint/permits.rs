@@ -12,11 +12,7 @@ use vouchsafe_policy::{Bundle, Issuer, NamedPolicy};
 use vouchsafe_providers::PROVIDERS;
 
 /// All warnings about a policy.
-pub(super) fn warnings(
-    policy: &NamedPolicy,
-    bundle: &Bundle,
-    forbids: &Forbids<'_>,
-) -> Vec<Warning> {
+pub(super) fn warnings(policy: &NamedPolicy, bundle: &Bundle, forbids: &Forbids<'_>) -> Vec<Warning> {
     let mut warnings = Vec::new();
     let Ok(est) = policy.cedar.to_json() else {
         return warnings;
@@ -88,11 +84,7 @@ fn scopes(policy: &NamedPolicy, bundle: &Bundle, conditions: &Conditions<'_>) ->
 }
 
 /// Warnings about comparing who started a workflow run without checking that it is the first attempt.
-fn attempts(
-    policy: &NamedPolicy,
-    read: &BTreeSet<&str>,
-    candidates: &[Candidate<'_>],
-) -> Vec<Warning> {
+fn attempts(policy: &NamedPolicy, read: &BTreeSet<&str>, candidates: &[Candidate<'_>]) -> Vec<Warning> {
     let warning = |claim: &'static str| {
         let is_unchecked = |candidate: &Candidate<'_>| {
             let is_read = |claim: &str| candidate.is_compared(claim, read);
@@ -102,19 +94,11 @@ fn attempts(
         let unchecked = candidates.iter().any(is_unchecked);
         unchecked.then_some(Warning::AttemptUnchecked { policy, claim })
     };
-    ["actor", "actor_id"]
-        .into_iter()
-        .filter_map(warning)
-        .collect()
+    ["actor", "actor_id"].into_iter().filter_map(warning).collect()
 }
 
 /// Warnings about issuers of many tenants if the `permit` can match tenants that the bundle does not name.
-fn any_tenant(
-    policy: &NamedPolicy,
-    est: &Value,
-    candidates: &[Candidate<'_>],
-    forbids: &Forbids<'_>,
-) -> Vec<Warning> {
+fn any_tenant(policy: &NamedPolicy, est: &Value, candidates: &[Candidate<'_>], forbids: &Forbids<'_>) -> Vec<Warning> {
     let mut issuers = BTreeMap::new();
     for stranger in candidates.iter().cloned().filter_map(Candidate::stranger) {
         if stranger.is_let_through(policy, est, forbids) {
@@ -131,48 +115,26 @@ fn any_tenant(
 
 /// Warnings about names in a `permit` without one of their ids in the policy or its scope. Looks only at which claims
 /// are read, not how.
-fn names_without_ids(
-    policy: &NamedPolicy,
-    read: &BTreeSet<&str>,
-    candidates: &[Candidate<'_>],
-) -> Vec<Warning> {
-    let names: BTreeMap<_, _> = PROVIDERS
-        .iter()
-        .flat_map(|provider| provider.names_with_ids.iter().copied())
-        .collect();
+fn names_without_ids(policy: &NamedPolicy, read: &BTreeSet<&str>, candidates: &[Candidate<'_>]) -> Vec<Warning> {
+    let names: BTreeMap<_, _> = PROVIDERS.iter().flat_map(|provider| provider.names_with_ids.iter().copied()).collect();
     let has_id = |ids: &[&str]| {
         let of = |candidate: &Candidate<'_>| ids.iter().any(|id| candidate.is_compared(id, read));
         let in_scope = !candidates.is_empty() && candidates.iter().all(of);
         in_scope || ids.iter().any(|id| read.contains(id))
     };
-    let without = names
-        .into_iter()
-        .filter(|(name, ids)| read.contains(name) && !has_id(ids));
+    let without = names.into_iter().filter(|(name, ids)| read.contains(name) && !has_id(ids));
     without
-        .filter_map(|(name, ids)| {
-            Some(Warning::NameWithoutId {
-                policy: policy.id.clone(),
-                name,
-                id: ids.first()?,
-            })
-        })
+        .filter_map(|(name, ids)| Some(Warning::NameWithoutId { policy: policy.id.clone(), name, id: ids.first()? }))
         .collect()
 }
 
-fn chosen_by_caller(
-    policy: &NamedPolicy,
-    read: &BTreeSet<&str>,
-    candidates: &[Candidate<'_>],
-) -> Vec<Warning> {
+fn chosen_by_caller(policy: &NamedPolicy, read: &BTreeSet<&str>, candidates: &[Candidate<'_>]) -> Vec<Warning> {
     let mut chosen = BTreeSet::new();
     for candidate in candidates {
         let claims = candidate.issuer.provider.chosen_by_caller.iter();
         chosen.extend(claims.filter(|claim| candidate.is_compared(claim, read)));
     }
-    let warning = |claim: &'static str| Warning::ChosenByCaller {
-        policy: policy.id.clone(),
-        claim,
-    };
+    let warning = |claim: &'static str| Warning::ChosenByCaller { policy: policy.id.clone(), claim };
     chosen.into_iter().map(warning).collect()
 }
 
@@ -180,9 +142,9 @@ fn chosen_by_caller(
 /// not offer.
 fn takes_scopes(policy: &NamedPolicy, bundle: &Bundle) -> bool {
     match policy.cedar.resource_constraint() {
-        ResourceConstraint::Eq(uid) => bundle
-            .audience(uid.id().unescaped())
-            .is_none_or(|audience| !audience.scopes.is_empty()),
+        ResourceConstraint::Eq(uid) => {
+            bundle.audience(uid.id().unescaped()).is_none_or(|audience| !audience.scopes.is_empty())
+        }
         ResourceConstraint::Any
         | ResourceConstraint::In(_)
         | ResourceConstraint::Is(_)

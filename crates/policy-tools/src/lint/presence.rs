@@ -11,21 +11,10 @@ use vouchsafe_policy::authoring::{is_issuer, suggest};
 use vouchsafe_policy::{Bundle, BundleFiles, Diagnostic, NamedPolicy};
 
 /// The attributes of the context.
-const CONTEXT: [&str; 6] = [
-    "client_ip",
-    "local",
-    "now",
-    "proof_of_possession",
-    "requested_lifetime_seconds",
-    "scopes",
-];
+const CONTEXT: [&str; 6] = ["client_ip", "local", "now", "proof_of_possession", "requested_lifetime_seconds", "scopes"];
 
 /// An error for each `has` test of a name that no request that matches the scope can have.
-pub(super) fn unknown_names(
-    files: &BundleFiles,
-    policy: &NamedPolicy,
-    bundle: &Bundle,
-) -> Vec<Diagnostic<CheckError>> {
+pub(super) fn unknown_names(files: &BundleFiles, policy: &NamedPolicy, bundle: &Bundle) -> Vec<Diagnostic<CheckError>> {
     let est = policy.cedar.to_json().unwrap_or_default();
     let conditions = Conditions::of(&est);
     let mut asked = BTreeSet::new();
@@ -42,9 +31,7 @@ pub(super) fn unknown_names(
         // Audiences and actions have no attributes.
         _ => false,
     };
-    let unknown = asked
-        .into_iter()
-        .filter(|(variable, name)| !known(variable, name));
+    let unknown = asked.into_iter().filter(|(variable, name)| !known(variable, name));
     let diagnostic = |(variable, name): (&str, &str)| {
         let written = format!("{variable} has {name}");
         let place = span::expression(policy, |text| text == written);
@@ -95,10 +82,7 @@ fn principal_types(policy: &NamedPolicy, bundle: &Bundle) -> Vec<String> {
                 _ => true,
             };
             let issuers = bundle.issuers_of_all_environments();
-            issuers
-                .filter(|issuer| within(&issuer.name))
-                .map(|issuer| issuer.entity_type())
-                .collect()
+            issuers.filter(|issuer| within(&issuer.name)).map(|issuer| issuer.entity_type()).collect()
         }
     }
 }

@@ -16,15 +16,11 @@ pub(super) fn never_matches(policy: &NamedPolicy, bundle: &Bundle) -> Option<War
         Some(Warning::PolicyNeverMatches { policy, reason })
     };
     let issuer = issuer_in_scope(policy, bundle);
-    if let (PrincipalConstraint::IsIn(type_name, _), Some(issuer)) =
-        (policy.cedar.principal_constraint(), issuer)
-    {
+    if let (PrincipalConstraint::IsIn(type_name, _), Some(issuer)) = (policy.cedar.principal_constraint(), issuer) {
         let (found, expected) = (type_name.to_string(), issuer.entity_type());
         if found != expected {
             let name = &issuer.name;
-            return never(format!(
-                "principals of issuer `{name}` are `{expected}`, not `{found}`"
-            ));
+            return never(format!("principals of issuer `{name}` are `{expected}`, not `{found}`"));
         }
     }
     let est = policy.cedar.to_json().unwrap_or_default();
@@ -32,26 +28,16 @@ pub(super) fn never_matches(policy: &NamedPolicy, bundle: &Bundle) -> Option<War
     for claim in issuer.into_iter().flat_map(|issuer| &issuer.require) {
         allowed.insert(format!("principal.{}", claim.name), claim.values.clone());
     }
-    for (attribute, texts) in Conditions::of(&est)
-        .conjuncts()
-        .into_iter()
-        .filter_map(compared)
-    {
+    for (attribute, texts) in Conditions::of(&est).conjuncts().into_iter().filter_map(compared) {
         let Some(before) = allowed.get(&attribute) else {
             let texts = texts.into_iter().map(str::to_owned).collect();
             allowed.insert(attribute, texts);
             continue;
         };
-        let both: Vec<String> = before
-            .iter()
-            .filter(|text| texts.contains(&text.as_str()))
-            .cloned()
-            .collect();
+        let both: Vec<String> = before.iter().filter(|text| texts.contains(&text.as_str())).cloned().collect();
         if both.is_empty() {
             let (one, other) = (before.join("`, `"), texts.join("`, `"));
-            return never(format!(
-                "`{attribute}` cannot be one of `{one}` and one of `{other}`"
-            ));
+            return never(format!("`{attribute}` cannot be one of `{one}` and one of `{other}`"));
         }
         allowed.insert(attribute, both);
     }
@@ -84,10 +70,7 @@ pub(super) fn overruled(policy: &NamedPolicy, bundle: &Bundle) -> Option<Warning
             && covers_resource(other, policy)
     };
     let by = bundle.policies().iter().find(overrules)?;
-    Some(Warning::PolicyOverruled {
-        policy: policy.id.clone(),
-        by: by.id.clone(),
-    })
+    Some(Warning::PolicyOverruled { policy: policy.id.clone(), by: by.id.clone() })
 }
 
 /// Whether the principal scope of `wide` includes that of `narrow`; false if unknown.
@@ -99,9 +82,7 @@ fn covers_principal(wide: &NamedPolicy, narrow: &NamedPolicy, bundle: &Bundle) -
     };
     let is_type = |wanted: &str| match &narrow {
         PrincipalConstraint::Eq(uid) => uid.type_name().to_string() == wanted,
-        PrincipalConstraint::Is(name) | PrincipalConstraint::IsIn(name, _) => {
-            name.to_string() == wanted
-        }
+        PrincipalConstraint::Is(name) | PrincipalConstraint::IsIn(name, _) => name.to_string() == wanted,
         PrincipalConstraint::In(uid) => bundle
             .issuers_of_all_environments()
             .filter(|issuer| is_issuer(uid) && uid.id().unescaped() == issuer.name)
@@ -119,11 +100,8 @@ fn covers_principal(wide: &NamedPolicy, narrow: &NamedPolicy, bundle: &Bundle) -
 
 /// Audiences for which no `permit` can match.
 pub(super) fn unreachable_audiences(bundle: &Bundle, dead: &[&str]) -> Vec<String> {
-    let permits: Vec<&NamedPolicy> = bundle
-        .policies()
-        .iter()
-        .filter(|policy| !policy.is_forbid() && !dead.contains(&policy.id.as_str()))
-        .collect();
+    let permits: Vec<&NamedPolicy> =
+        bundle.policies().iter().filter(|policy| !policy.is_forbid() && !dead.contains(&policy.id.as_str())).collect();
     let reached = |audience: &EntityUid| {
         bundle.issuer_entities().any(|(issuer, entity)| {
             let scope = bundle.request_scope(issuer, entity, audience);
@@ -131,7 +109,5 @@ pub(super) fn unreachable_audiences(bundle: &Bundle, dead: &[&str]) -> Vec<Strin
         })
     };
     let unreachable = bundle.audience_uids().filter(|audience| !reached(audience));
-    unreachable
-        .map(|uid| uid.id().unescaped().to_owned())
-        .collect()
+    unreachable.map(|uid| uid.id().unescaped().to_owned()).collect()
 }

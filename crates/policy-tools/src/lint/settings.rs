@@ -10,11 +10,7 @@ use vouchsafe_providers::Replay;
 const HOUR_SECONDS: u64 = 3600;
 
 /// All warnings about settings; `dead` are the policies that never match.
-pub(super) fn warnings(
-    files: &BundleFiles,
-    bundle: &Bundle,
-    dead: &[&str],
-) -> Vec<Diagnostic<Warning>> {
+pub(super) fn warnings(files: &BundleFiles, bundle: &Bundle, dead: &[&str]) -> Vec<Diagnostic<Warning>> {
     let mut diagnostics = Vec::new();
     let found = |file: &str, path: &[&str], warning: Warning| {
         let text = text_of(files, file);
@@ -42,31 +38,21 @@ pub(super) fn warnings(
     }
     let unreachable = reach::unreachable_audiences(bundle, dead);
     // Both are in path order.
-    let paths = files
-        .iter()
-        .map(|(path, _)| path)
-        .filter(|path| path.starts_with("audiences/"));
+    let paths = files.iter().map(|(path, _)| path).filter(|path| path.starts_with("audiences/"));
     for (path, audience) in paths.zip(bundle.audiences()) {
         let mut add = |key, warning| diagnostics.push(found(path, &[key], warning));
         if unreachable.contains(&audience.id) {
             add("id", Warning::AudienceUnreachable(audience.id.clone()));
         }
         if audience.max_lifetime_seconds > HOUR_SECONDS {
-            add(
-                "max_lifetime",
-                Warning::LifetimeLong(audience.max_lifetime_seconds),
-            );
+            add("max_lifetime", Warning::LifetimeLong(audience.max_lifetime_seconds));
         }
     }
     diagnostics
 }
 
 /// Warnings about a workload that someone else's workload can come to match, by the key or claim that allows it.
-fn of_workload(
-    group: &Group,
-    workload: &Workload,
-    bundle: &Bundle,
-) -> Vec<(&'static str, Warning)> {
+fn of_workload(group: &Group, workload: &Workload, bundle: &Bundle) -> Vec<(&'static str, Warning)> {
     let mut issuers = bundle.issuers_of_all_environments();
     let Some(issuer) = issuers.find(|issuer| issuer.name == workload.issuer) else {
         return Vec::new();
@@ -91,9 +77,8 @@ fn of_workload(
 
 fn of_issuer(issuer: &Issuer) -> Option<Warning> {
     // Tokens of development issuers are made by hand.
-    let allowed = issuer.replay == ReplayMode::Allow
-        && issuer.provider.replay == Replay::SingleUse
-        && !issuer.development;
+    let allowed =
+        issuer.replay == ReplayMode::Allow && issuer.provider.replay == Replay::SingleUse && !issuer.development;
     allowed.then_some(Warning::ReplayAllowed(issuer.provider.name))
 }
 

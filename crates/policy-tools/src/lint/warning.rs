@@ -8,14 +8,8 @@ use vouchsafe_policy::authoring::{WORKLOAD_GROUP, is_issuer, span};
 /// A likely mistake in a bundle that loads. `Display` says what is wrong, [`Warning::fix`] what to do.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Warning {
-    #[error(
-        "policy `{policy}` permits any tenant of issuer `{issuer}`, which issues tokens to everyone"
-    )]
-    AnyTenant {
-        policy: String,
-        issuer: String,
-        claims: String,
-    },
+    #[error("policy `{policy}` permits any tenant of issuer `{issuer}`, which issues tokens to everyone")]
+    AnyTenant { policy: String, issuer: String, claims: String },
     #[error(
         "policy `{policy}` trusts `{claim}`, who started the first attempt: others can run it again and get the same \
          claim"
@@ -24,10 +18,7 @@ pub enum Warning {
     #[error("nobody can get a token for audience `{0}`: no policy permits it")]
     AudienceUnreachable(String),
     #[error("{message}")]
-    Cedar {
-        message: String,
-        help: Option<String>,
-    },
+    Cedar { message: String, help: Option<String> },
     #[error("policy `{policy}` trusts `{claim}`, which the requester of the token chose")]
     ChosenByCaller { policy: String, claim: &'static str },
     #[error(
@@ -35,9 +26,7 @@ pub enum Warning {
          project, with the name of the fork's branch"
     )]
     BranchOfStrangers(String),
-    #[error(
-        "policy `{policy}` accepts builds of forks: a fork's pull request has the ids of this {unit}"
-    )]
+    #[error("policy `{policy}` accepts builds of forks: a fork's pull request has the ids of this {unit}")]
     BuildOfFork {
         policy: String,
         /// The platform's word for what is built.
@@ -56,40 +45,18 @@ pub enum Warning {
          repository, whatever code they build"
     )]
     EventUnchecked { policy: String, events: String },
-    #[error(
-        "policy `{policy}` does not read `event_name` and accepts `{events}` runs, which can build untrusted code"
-    )]
+    #[error("policy `{policy}` does not read `event_name` and accepts `{events}` runs, which can build untrusted code")]
     EventsUnbounded { policy: String, events: String },
-    #[error(
-        "group `{group}` admits any tenant of issuer `{issuer}`, which issues tokens to everyone"
-    )]
-    GroupAnyTenant {
-        group: String,
-        issuer: String,
-        claims: String,
-    },
+    #[error("group `{group}` admits any tenant of issuer `{issuer}`, which issues tokens to everyone")]
+    GroupAnyTenant { group: String, issuer: String, claims: String },
     #[error("group `{group}` trusts `{name}`, a name that someone else can take over")]
-    GroupNameWithoutId {
-        group: String,
-        name: &'static str,
-        id: &'static str,
-    },
+    GroupNameWithoutId { group: String, name: &'static str, id: &'static str },
     #[error("`max_lifetime` of {0} s is longer than an hour")]
     LifetimeLong(u64),
-    #[error(
-        "policy `{policy}` accepts `{claim}` like `{pattern}`, whose `*` also matches `/`, `:` and `@`"
-    )]
-    LikeCrossesSeparator {
-        policy: String,
-        claim: String,
-        pattern: String,
-    },
+    #[error("policy `{policy}` accepts `{claim}` like `{pattern}`, whose `*` also matches `/`, `:` and `@`")]
+    LikeCrossesSeparator { policy: String, claim: String, pattern: String },
     #[error("policy `{policy}` trusts `{name}`, a name that someone else can take over")]
-    NameWithoutId {
-        policy: String,
-        name: &'static str,
-        id: &'static str,
-    },
+    NameWithoutId { policy: String, name: &'static str, id: &'static str },
     #[error("policy `{0}` permits without any condition")]
     PermitUnconditional(String),
     #[error("the pinned keys expired on {0}: every token of this issuer is refused")]
@@ -107,31 +74,19 @@ pub enum Warning {
     #[error("policy `{0}` determines no test case")]
     PolicyWithoutTest(String),
     #[error("policy `{policy}` lists scope `{scope}`, which audience `{audience}` does not offer")]
-    ScopeUnknown {
-        policy: String,
-        scope: String,
-        audience: String,
-    },
+    ScopeUnknown { policy: String, scope: String, audience: String },
     #[error("policy `{0}` has `context.scopes.containsAll(…)`, which permits any additional scope")]
     ScopesReversed(String),
     #[error("policy `{0}` does not limit the scopes")]
     ScopesUnbounded(String),
-    #[error(
-        "`subject` is ambiguous: the value of `{0}` can contain its neighbour's, so two workloads could share one"
-    )]
+    #[error("`subject` is ambiguous: the value of `{0}` can contain its neighbour's, so two workloads could share one")]
     SubjectAmbiguous(String),
     #[error("`subject` does not identify the workload: several workloads share one `sub`")]
     SubjectShared(String),
     #[error("template `{0}` is never linked")]
     TemplateUnused(String),
-    #[error(
-        "policy `{policy}` accepts `{claim}` at any ref: a workflow file of any branch would match"
-    )]
-    WorkflowAtAnyRef {
-        policy: String,
-        claim: String,
-        pattern: String,
-    },
+    #[error("policy `{policy}` accepts `{claim}` at any ref: a workflow file of any branch would match")]
+    WorkflowAtAnyRef { policy: String, claim: String, pattern: String },
 }
 
 impl Warning {
@@ -175,9 +130,7 @@ impl Warning {
     pub fn fix(&self) -> Option<String> {
         let fix = match self {
             Self::AnyTenant { claims, .. } | Self::GroupAnyTenant { claims, .. } => {
-                format!(
-                    "require one of `{claims}` to equal yours with `==` in every branch of the condition"
-                )
+                format!("require one of `{claims}` to equal yours with `==` in every branch of the condition")
             }
             Self::AttemptUnchecked { .. } => "also compare `run_attempt == \"1\"`".to_owned(),
             Self::AudienceUnreachable(_) => "add a `permit` for it, or remove the file".to_owned(),
@@ -185,12 +138,11 @@ impl Warning {
             Self::Cedar { help, .. } => return help.clone(),
             Self::ChosenByCaller { .. } => "compare a claim that the platform sets".to_owned(),
             Self::BranchOfStrangers(_) => {
-                "also compare `ref_protected == \"true\"`, `ref_path` or `pipeline_source`"
-                    .to_owned()
+                "also compare `ref_protected == \"true\"`, `ref_path` or `pipeline_source`".to_owned()
             }
-            Self::EventOfStrangers { claim, .. } => format!(
-                "accept only runs of reviewed code, such as `{claim} == \"push\"`, or forbid the others"
-            ),
+            Self::EventOfStrangers { claim, .. } => {
+                format!("accept only runs of reviewed code, such as `{claim} == \"push\"`, or forbid the others")
+            }
             Self::EventUnchecked { .. } | Self::EventsUnbounded { .. } => {
                 "compare `event_name == \"push\"`, or forbid these events".to_owned()
             }
@@ -198,32 +150,21 @@ impl Warning {
                 "shorten it: a job can request another token, and a stolen token is valid as long".to_owned()
             }
             Self::LikeCrossesSeparator { .. } => {
-                "compare with `==`, or put `*` at the end of the pattern, after a separator"
-                    .to_owned()
+                "compare with `==`, or put `*` at the end of the pattern, after a separator".to_owned()
             }
             Self::GroupNameWithoutId { id, .. } | Self::NameWithoutId { id, .. } => {
                 format!("also compare `{id}`")
             }
-            Self::PermitUnconditional(_) => {
-                "add a `when` that selects the workloads".to_owned()
-            }
-            Self::PinnedKeysExpired(_) | Self::PinnedKeysExpireSoon { .. } => {
-                "fetch and pin new keys".to_owned()
-            }
+            Self::PermitUnconditional(_) => "add a `when` that selects the workloads".to_owned(),
+            Self::PinnedKeysExpired(_) | Self::PinnedKeysExpireSoon { .. } => "fetch and pin new keys".to_owned(),
             Self::ReplayAllowed(_) => "remove it: `single-use` is the default".to_owned(),
-            Self::PolicyNeverMatches { .. } => {
-                "correct the condition, or remove the policy".to_owned()
-            }
+            Self::PolicyNeverMatches { .. } => "correct the condition, or remove the policy".to_owned(),
             Self::PolicyOfCaseUnknown(_) => "rename the folder, or remove it".to_owned(),
             Self::PolicyOverruled { .. } => "narrow the `forbid`, or remove the policy".to_owned(),
             Self::PolicyWithoutTest(policy) => format!("add one in `tests/{policy}/`"),
-            Self::ScopeUnknown { .. } => {
-                "correct the scope, or add it to the audience's file".to_owned()
-            }
+            Self::ScopeUnknown { .. } => "correct the scope, or add it to the audience's file".to_owned(),
             Self::ScopesReversed(_) => "write `[…].containsAll(context.scopes)`".to_owned(),
-            Self::ScopesUnbounded(_) => {
-                "add `[…].containsAll(context.scopes)` to its `when`".to_owned()
-            }
+            Self::ScopesUnbounded(_) => "add `[…].containsAll(context.scopes)` to its `when`".to_owned(),
             Self::SubjectAmbiguous(_) => {
                 "put ids first, separate placeholders with text, and put at most one free-text claim, last".to_owned()
             }
@@ -273,9 +214,7 @@ impl Warning {
                     .or_else(|| expression(format!("principal.{claim}")))
                     .or_else(|| expression("principal.ref".to_owned()))
             }
-            Self::BranchOfStrangers(_) | Self::EventUnchecked { .. } => {
-                expression("principal.ref".to_owned())
-            }
+            Self::BranchOfStrangers(_) | Self::EventUnchecked { .. } => expression("principal.ref".to_owned()),
             Self::LikeCrossesSeparator { claim, pattern, .. } => {
                 let written = format!("principal.{claim} like {pattern:?}");
                 expression(written).or_else(|| begins(format!("principal.{claim} like ")))

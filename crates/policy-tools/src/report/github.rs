@@ -23,18 +23,12 @@ fn command(item: &Item, dir: &str) -> String {
         Some(fix) => format!("{}\nfix: {fix}", item.message),
         None => item.message.clone(),
     };
-    format!(
-        "::{kind} {properties},title={}::{}\n",
-        property(item.code),
-        data(&message)
-    )
+    format!("::{kind} {properties},title={}::{}\n", property(item.code), data(&message))
 }
 
 /// `text` as the data of a command.
 fn data(text: &str) -> String {
-    text.replace('%', "%25")
-        .replace('\r', "%0D")
-        .replace('\n', "%0A")
+    text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A")
 }
 
 /// `text` as the value of a property.

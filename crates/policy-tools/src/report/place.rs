@@ -4,27 +4,15 @@ use crate::report::item::Place;
 use vouchsafe_policy::{BundleFiles, Position};
 
 /// The place of a diagnostic in `file`: `length` characters from `position`, or the token that is there.
-pub(super) fn place(
-    files: &BundleFiles,
-    file: &str,
-    position: Position,
-    length: Option<usize>,
-) -> Option<Place> {
+pub(super) fn place(files: &BundleFiles, file: &str, position: Position, length: Option<usize>) -> Option<Place> {
     let text = std::str::from_utf8(files.content(file)?).ok()?;
     let start = offset(text, position)?;
     let length = length.or_else(|| text.get(start..).map(token_length))?;
     let line = text.lines().nth(position.line.saturating_sub(1));
     let line = line.unwrap_or_default().to_owned();
     // Carets never extend beyond one column after the end of the line.
-    let left = line
-        .chars()
-        .count()
-        .saturating_sub(position.column.saturating_sub(1));
-    Some(Place {
-        position,
-        length: length.min(left).max(1),
-        line,
-    })
+    let left = line.chars().count().saturating_sub(position.column.saturating_sub(1));
+    Some(Place { position, length: length.min(left).max(1), line })
 }
 
 fn offset(text: &str, position: Position) -> Option<usize> {
@@ -33,9 +21,7 @@ fn offset(text: &str, position: Position) -> Option<usize> {
     let start: usize = lines.clone().take(before).map(str::len).sum();
     let line = lines.clone().nth(before).unwrap_or_default();
     let columns = line.char_indices().map(|(at, _)| at);
-    let within = columns
-        .chain([line.len()])
-        .nth(position.column.checked_sub(1)?);
+    let within = columns.chain([line.len()]).nth(position.column.checked_sub(1)?);
     Some(start.saturating_add(within?))
 }
 

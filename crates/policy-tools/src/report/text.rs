@@ -18,10 +18,7 @@ impl Paint {
 
 /// One block per diagnostic. Its first line alone has the position and the message.
 pub fn text(items: &[Item], colours: bool) -> String {
-    items
-        .iter()
-        .map(|item| block(item, Paint(colours)))
-        .collect()
+    items.iter().map(|item| block(item, Paint(colours))).collect()
 }
 
 fn block(item: &Item, paint: Paint) -> String {
@@ -57,13 +54,8 @@ fn displayed(character: char) -> char {
 fn excerpt(place: &Place, paint: Paint) -> String {
     let number = place.position.line.to_string();
     let margin = " ".repeat(number.len());
-    let before = place
-        .line
-        .chars()
-        .take(place.position.column.saturating_sub(1));
-    let blank: String = before
-        .map(|character| if character == '\t' { '\t' } else { ' ' })
-        .collect();
+    let before = place.line.chars().take(place.position.column.saturating_sub(1));
+    let blank: String = before.map(|character| if character == '\t' { '\t' } else { ' ' }).collect();
     let carets = paint.paint("1;31", &"^".repeat(place.length));
     let bar = paint.paint("1;34", "|");
     let number = paint.paint("1;34", &number);

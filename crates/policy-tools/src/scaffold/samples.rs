@@ -29,9 +29,7 @@ pub(super) fn base_file(issuer: &Issuer) -> String {
         false => issuer.provider.claims,
     };
     let required = table.iter().filter(|claim| claim.required);
-    let claims: String = required
-        .map(|claim| claim_line(claim, sample(claim)) + "\n")
-        .collect();
+    let claims: String = required.map(|claim| claim_line(claim, sample(claim)) + "\n").collect();
     let (name, id) = (&issuer.name, "id = \"workload\"");
     format!("# What the cases of issuer `{name}` start from.\n{id}\n\n[claims]\n{claims}")
 }
@@ -40,9 +38,7 @@ fn sample(claim: &Claim) -> &'static str {
     match claim.claim_type {
         ClaimType::Boolean => "false",
         ClaimType::Integer => "1",
-        ClaimType::Text | ClaimType::TextMap | ClaimType::TextOrSet | ClaimType::TextSet => {
-            "example"
-        }
+        ClaimType::Text | ClaimType::TextMap | ClaimType::TextOrSet | ClaimType::TextSet => "example",
     }
 }
 
@@ -83,8 +79,7 @@ pub(super) fn other_value(claim: &Claim, value: &str) -> Option<String> {
 /// The condition that the claim has the value.
 pub(super) fn comparison(claim: &Claim, value: &str) -> String {
     let plain = |character: char| character.is_ascii_alphanumeric() || character == '_';
-    let is_name =
-        claim.name.chars().all(plain) && !claim.name.starts_with(|it: char| it.is_ascii_digit());
+    let is_name = claim.name.chars().all(plain) && !claim.name.starts_with(|it: char| it.is_ascii_digit());
     let (attribute, has) = match is_name {
         true => (format!("principal.{}", claim.name), claim.name.to_string()),
         false => {

@@ -5,10 +5,8 @@ use vouchsafe_policy::{Attribute, AttributeValue, Bundle, Principal, TokenReques
 use vouchsafe_policy_tools::{Change, RecordError, RecordedRequest, smallest_change};
 
 fn principal() -> Principal {
-    let text = |name: &str, value: &str| Attribute {
-        name: name.to_owned(),
-        value: AttributeValue::Text(value.to_owned()),
-    };
+    let text =
+        |name: &str, value: &str| Attribute { name: name.to_owned(), value: AttributeValue::Text(value.to_owned()) };
     Principal {
         entity_type: "GitHub::Workflow".to_owned(),
         id: "a".to_owned(),
@@ -44,12 +42,7 @@ fn change(condition: &str, request: &TokenRequest) -> Option<Change> {
     smallest_change(&bundle(condition), &principal(), request, NOW)
 }
 
-fn of(
-    audience: Option<&str>,
-    scopes: Option<&[&str]>,
-    lifetime: Option<u64>,
-    rule: &str,
-) -> Option<Change> {
+fn of(audience: Option<&str>, scopes: Option<&[&str]>, lifetime: Option<u64>, rule: &str) -> Option<Change> {
     Some(Change {
         audience: audience.map(str::to_owned),
         scopes: scopes.map(|scopes| scopes.iter().map(|it| (*it).to_owned()).collect()),
@@ -64,59 +57,32 @@ const BOUND: &str = "[\"read\"].containsAll(context.scopes)";
 fn keeps_most_permitted_scopes() {
     assert_eq!(change(BOUND, &request(&["read"], 300)), None);
     let read: &[&str] = &["read"];
-    assert_eq!(
-        change(BOUND, &request(&["write", "read"], 300)),
-        of(None, Some(read), None, "api")
-    );
-    assert_eq!(
-        change(BOUND, &request(&["write"], 300)),
-        of(None, Some(&[]), None, "api")
-    );
+    assert_eq!(change(BOUND, &request(&["write", "read"], 300)), of(None, Some(read), None, "api"));
+    assert_eq!(change(BOUND, &request(&["write"], 300)), of(None, Some(&[]), None, "api"));
     let wants = "context.scopes.contains(\"write\")";
-    assert_eq!(
-        change(wants, &request(&["read"], 300)),
-        of(None, Some(&["read", "write"]), None, "api")
-    );
+    assert_eq!(change(wants, &request(&["read"], 300)), of(None, Some(&["read", "write"]), None, "api"));
 }
 
 #[test]
 fn proposes_closest_lifetime() {
     let condition = format!("{BOUND} && context.requested_lifetime_seconds <= 120");
     assert_eq!(change(&condition, &request(&["read"], 120)), None);
-    assert_eq!(
-        change(&condition, &request(&["read"], 300)),
-        of(None, None, Some(120), "api")
-    );
+    assert_eq!(change(&condition, &request(&["read"], 300)), of(None, None, Some(120), "api"));
     // Of scopes and lifetime, only the necessary one changes.
-    assert_eq!(
-        change(&condition, &request(&["write"], 300)),
-        of(None, Some(&[]), Some(120), "api")
-    );
+    assert_eq!(change(&condition, &request(&["write"], 300)), of(None, Some(&[]), Some(120), "api"));
     // No lifetime above the audience's maximum of 900 s is proposed.
     let long = format!("{BOUND} && context.requested_lifetime_seconds >= 901");
-    assert_eq!(
-        change(&long, &request(&["read"], 300)),
-        of(Some("https://other.example"), None, None, "other")
-    );
+    assert_eq!(change(&long, &request(&["read"], 300)), of(Some("https://other.example"), None, None, "other"));
     let at_most = format!("{BOUND} && context.requested_lifetime_seconds >= 900");
-    assert_eq!(
-        change(&at_most, &request(&["read"], 300)),
-        of(None, None, Some(900), "api")
-    );
+    assert_eq!(change(&at_most, &request(&["read"], 300)), of(None, None, Some(900), "api"));
 }
 
 #[test]
 fn proposes_another_audience_last() {
     let nobody = "principal.ref == \"refs/heads/none\"";
     let other = Some("https://other.example");
-    assert_eq!(
-        change(nobody, &request(&["read"], 300)),
-        of(other, None, None, "other")
-    );
-    assert_eq!(
-        change(nobody, &request(&["read", "write"], 600)),
-        of(other, Some(&["read"]), Some(300), "other")
-    );
+    assert_eq!(change(nobody, &request(&["read"], 300)), of(other, None, None, "other"));
+    assert_eq!(change(nobody, &request(&["read", "write"], 600)), of(other, Some(&["read"]), Some(300), "other"));
 }
 
 #[test]
@@ -129,15 +95,8 @@ fn proposes_nothing_if_principal_must_change() {
 
 #[test]
 fn every_proposed_change_is_permitted() {
-    let bundle = bundle(&format!(
-        "{BOUND} && context.requested_lifetime_seconds <= 120"
-    ));
-    for scopes in [
-        &["read"][..],
-        &["write"],
-        &["read", "write"],
-        &["a", "b", "c", "d", "e", "f", "g", "read"],
-    ] {
+    let bundle = bundle(&format!("{BOUND} && context.requested_lifetime_seconds <= 120"));
+    for scopes in [&["read"][..], &["write"], &["read", "write"], &["a", "b", "c", "d", "e", "f", "g", "read"]] {
         for lifetime in [1, 119, 120, 121, 900, 901] {
             let request = request(scopes, lifetime);
             let Some(change) = smallest_change(&bundle, &principal(), &request, NOW) else {
@@ -149,9 +108,7 @@ fn every_proposed_change_is_permitted() {
                 requested_lifetime_seconds: change.lifetime_seconds.unwrap_or(lifetime),
                 ..request
             };
-            let decision = bundle
-                .decide(&principal(), &changed, NOW)
-                .expect("it is decided");
+            let decision = bundle.decide(&principal(), &changed, NOW).expect("it is decided");
             assert_eq!(decision.determining_rules, change.policies, "{changed:?}");
         }
     }
@@ -161,71 +118,34 @@ fn every_proposed_change_is_permitted() {
 fn recovers_request_from_record() {
     let bundle = bundle(BOUND);
     let mut principal = principal();
-    principal.attributes.push(Attribute {
-        name: "run".to_owned(),
-        value: AttributeValue::Integer(-5),
-    });
-    principal
-        .attributes
-        .sort_by(|one, next| one.name.cmp(&next.name));
+    principal.attributes.push(Attribute { name: "run".to_owned(), value: AttributeValue::Integer(-5) });
+    principal.attributes.sort_by(|one, next| one.name.cmp(&next.name));
     let request = TokenRequest {
         client_ip: Some("2001:db8::1".to_owned()),
         proof_of_possession: true,
         ..request(&["read", "write"], 77)
     };
-    let decision = bundle
-        .decide(&principal, &request, NOW)
-        .expect("it is decided");
-    let expected = RecordedRequest {
-        principal,
-        request,
-        now: NOW,
-    };
-    assert_eq!(
-        RecordedRequest::parse(&decision.cedar_request),
-        Ok(expected)
-    );
+    let decision = bundle.decide(&principal, &request, NOW).expect("it is decided");
+    let expected = RecordedRequest { principal, request, now: NOW };
+    assert_eq!(RecordedRequest::parse(&decision.cedar_request), Ok(expected));
 }
 
 #[test]
 fn refuses_incomplete_record() {
     let bundle = bundle(BOUND);
-    let decision = bundle
-        .decide(&principal(), &request(&["read"], 300), NOW)
-        .expect("decided");
+    let decision = bundle.decide(&principal(), &request(&["read"], 300), NOW).expect("decided");
     let whole: serde_json::Value = serde_json::from_str(&decision.cedar_request).expect("JSON");
     let without = |pointer: &str, name: &str| {
         let mut part = whole.clone();
         let members = part.pointer_mut(pointer).and_then(|it| it.as_object_mut());
-        members
-            .expect("an object")
-            .remove(name)
-            .expect("it was there");
+        members.expect("an object").remove(name).expect("it was there");
         RecordedRequest::parse(&part.to_string())
     };
     assert_eq!(RecordedRequest::parse("{"), Err(RecordError::NotJson));
-    assert_eq!(
-        RecordedRequest::parse("{}"),
-        Err(RecordError::Part("attrs"))
-    );
-    for name in [
-        "now",
-        "scopes",
-        "requested_lifetime_seconds",
-        "proof_of_possession",
-    ] {
-        assert_eq!(
-            without("/context", name),
-            Err(RecordError::Part(name)),
-            "{name}"
-        );
+    assert_eq!(RecordedRequest::parse("{}"), Err(RecordError::Part("attrs")));
+    for name in ["now", "scopes", "requested_lifetime_seconds", "proof_of_possession"] {
+        assert_eq!(without("/context", name), Err(RecordError::Part(name)), "{name}");
     }
-    assert_eq!(
-        without("", "principal"),
-        Err(RecordError::Part("principal"))
-    );
-    assert_eq!(
-        without("/entities/0", "parents"),
-        Err(RecordError::Part("parents"))
-    );
+    assert_eq!(without("", "principal"), Err(RecordError::Part("principal")));
+    assert_eq!(without("/entities/0", "parents"), Err(RecordError::Part("parents")));
 }

@@ -7,18 +7,14 @@ type Changes<'a> = &'a [(&'a str, Option<&'a str>)];
 
 fn difference(old: Changes<'_>, new: Changes<'_>) -> Difference {
     let (old, new) = (files(old), files(new));
-    let side =
-        |files| Side::load(files, &environment()).unwrap_or_else(|invalid| panic!("{invalid}"));
+    let side = |files| Side::load(files, &environment()).unwrap_or_else(|invalid| panic!("{invalid}"));
     diff(&side(&old), &side(&new), &[]).unwrap_or_else(|invalid| panic!("{invalid}"))
 }
 
 /// The changes of policies and settings as `direction subject name`.
 fn said(old: Changes<'_>, new: Changes<'_>) -> Vec<String> {
     let of = |change: &vouchsafe_policy_tools::diff::Change| {
-        format!(
-            "{:?} {:?} {}",
-            change.direction, change.subject, change.name
-        )
+        format!("{:?} {:?} {}", change.direction, change.subject, change.name)
     };
     difference(old, new).changes.iter().map(of).collect()
 }
@@ -74,36 +70,23 @@ fn conditions_narrow_permits_and_widen_forbids() {
 #[test]
 fn new_audience_widens() {
     let audience = "id = \"https://two.example\"\nscopes = [\"read\"]\n";
-    let rule = RULES
-        .split("@id(\"never\")")
-        .next()
-        .expect("a rule")
-        .replace("api", "two");
+    let rule = RULES.split("@id(\"never\")").next().expect("a rule").replace("api", "two");
     let case = ALLOWED.replace("api", "two");
     let new: Changes<'_> = &[
         ("audiences/two.toml", Some(audience)),
         ("rules/two.cedar", Some(&rule)),
         ("tests/two/allow/a.toml", Some(&case)),
     ];
-    let there = [
-        "Widening Case tests/two/allow/a.toml",
-        "Widening Pair github -> https://two.example",
-        "Widening Policy two",
-    ];
+    let there =
+        ["Widening Case tests/two/allow/a.toml", "Widening Pair github -> https://two.example", "Widening Policy two"];
     assert_eq!(said(&[], new), there);
-    assert_eq!(
-        said(new, &[]),
-        there.map(|it| it.replace("Widening", "Narrowing"))
-    );
+    assert_eq!(said(new, &[]), there.map(|it| it.replace("Widening", "Narrowing")));
     let changes = difference(&[], new).changes;
     assert_eq!(
         (changes[0].old.as_str(), changes[0].new.as_str()),
         ("audience is not in the bundle", "permit by `two`")
     );
-    assert_eq!(
-        (changes[1].old.as_str(), changes[1].new.as_str()),
-        ("by no policy", "by `two`")
-    );
+    assert_eq!((changes[1].old.as_str(), changes[1].new.as_str()), ("by no policy", "by `two`"));
 }
 
 #[test]
@@ -131,54 +114,30 @@ fn settings_have_direction() {
     ] {
         let wider = audience(lines);
         let new: Changes<'_> = &[("audiences/api.toml", Some(&wider))];
-        assert_eq!(
-            said(&[], new),
-            [format!("Widening Audience https://api.example {name}")]
-        );
-        assert_eq!(
-            said(new, &[]),
-            [format!("Narrowing Audience https://api.example {name}")]
-        );
+        assert_eq!(said(&[], new), [format!("Widening Audience https://api.example {name}")]);
+        assert_eq!(said(new, &[]), [format!("Narrowing Audience https://api.example {name}")]);
     }
     let replay = audience("replay = \"single-use\"");
     let bounded = audience("replay = \"bounded(2)\"");
     let single: Changes<'_> = &[("audiences/api.toml", Some(&replay))];
     let twice: Changes<'_> = &[("audiences/api.toml", Some(&bounded))];
-    assert_eq!(
-        said(single, twice),
-        ["Widening Audience https://api.example replay uses"]
-    );
-    assert_eq!(
-        said(&[], twice),
-        ["Narrowing Audience https://api.example replay uses"]
-    );
+    assert_eq!(said(single, twice), ["Widening Audience https://api.example replay uses"]);
+    assert_eq!(said(&[], twice), ["Narrowing Audience https://api.example replay uses"]);
     let issuer = |lines: &str| format!("{GITHUB}{lines}\n");
     for (lines, name, direction) in [
         ("leeway = \"31s\"", "leeway", "Widening"),
         ("leeway = \"29s\"", "leeway", "Narrowing"),
         ("max_token_age = \"11m\"", "max_token_age", "Widening"),
-        (
-            "audiences = [\"https://broker.example\", \"b\"]",
-            "audiences",
-            "Widening",
-        ),
+        ("audiences = [\"https://broker.example\", \"b\"]", "audiences", "Widening"),
         ("audiences = [\"b\"]", "audiences", "Either"),
         ("replay = \"allow\"", "replay uses", "Widening"),
         ("require = { repository_id = \"1\" }", "require", "Either"),
         ("subject = \"{ref}\"", "subject", "Either"),
-        (
-            "development = true",
-            "trusted outside development",
-            "Narrowing",
-        ),
+        ("development = true", "trusted outside development", "Narrowing"),
     ] {
         let changed = issuer(lines);
         let new: Changes<'_> = &[("issuers/github.toml", Some(&changed))];
-        assert_eq!(
-            said(&[], new),
-            [format!("{direction} Issuer github {name}")],
-            "{lines}"
-        );
+        assert_eq!(said(&[], new), [format!("{direction} Issuer github {name}")], "{lines}");
     }
 }
 
@@ -202,67 +161,39 @@ fn unknown_changes_count_both_ways() {
     let rules = RULES.replace("[\"read\"]", "[\"write\"]");
     let found = difference(
         &[("tests/api/allow/main reads.toml", None)],
-        &[
-            ("rules/api.cedar", Some(&rules)),
-            ("tests/api/allow/main reads.toml", None),
-        ],
+        &[("rules/api.cedar", Some(&rules)), ("tests/api/allow/main reads.toml", None)],
     );
-    let directions: Vec<_> = found
-        .changes
-        .iter()
-        .map(|it| (it.direction, it.subject))
-        .collect();
+    let directions: Vec<_> = found.changes.iter().map(|it| (it.direction, it.subject)).collect();
     assert_eq!(directions, [(Direction::Either, Subject::Policy)]);
     assert!(found.widens() && found.narrows());
 }
 
 #[test]
 fn new_group_members_widen_permits() {
-    let entry = |id: &str| {
-        format!("[[workloads]]\nissuer = \"github\"\nclaims = {{ repository_id = \"{id}\" }}\n")
-    };
+    let entry = |id: &str| format!("[[workloads]]\nissuer = \"github\"\nclaims = {{ repository_id = \"{id}\" }}\n");
     let (one, two) = (entry("1"), entry("1") + &entry("2"));
     let rule = |effect: &str, scope: &str, condition: &str| {
         format!("@id(\"grouped\") {effect} ({scope}, action, resource) when {{ {condition} }};")
     };
     let of = |rule: &str| {
         let with = |group: &str| {
-            let changes = [
-                ("entities/team.toml", Some(group)),
-                ("rules/grouped.cedar", Some(rule)),
-            ];
+            let changes = [("entities/team.toml", Some(group)), ("rules/grouped.cedar", Some(rule))];
             files(&changes)
         };
         let (old, new) = (with(&one), with(&two));
         let side = |files| Side::load(files, &environment()).unwrap_or_else(|it| panic!("{it}"));
         let found = diff(&side(&old), &side(&new), &[]).unwrap_or_else(|it| panic!("{it}"));
         let back = diff(&side(&new), &side(&old), &[]).unwrap_or_else(|it| panic!("{it}"));
-        let directions = |difference: &Difference| {
-            difference
-                .changes
-                .iter()
-                .map(|it| it.direction)
-                .collect::<Vec<_>>()
-        };
+        let directions = |difference: &Difference| difference.changes.iter().map(|it| it.direction).collect::<Vec<_>>();
         (directions(&found), directions(&back))
     };
     let group = "principal in WorkloadGroup::\"team\"";
     let scopes = "context.scopes == [\"write\"]";
-    assert_eq!(
-        of(&rule("permit", group, scopes)),
-        (vec![Direction::Widening], vec![Direction::Narrowing])
-    );
-    assert_eq!(
-        of(&rule("forbid", group, scopes)),
-        (vec![Direction::Either], vec![Direction::Either])
-    );
+    assert_eq!(of(&rule("permit", group, scopes)), (vec![Direction::Widening], vec![Direction::Narrowing]));
+    assert_eq!(of(&rule("forbid", group, scopes)), (vec![Direction::Either], vec![Direction::Either]));
     let condition = format!("!({group}) && {scopes}");
     assert_eq!(
-        of(&rule(
-            "permit",
-            "principal is GitHub::Workflow in Issuer::\"github\"",
-            &condition
-        )),
+        of(&rule("permit", "principal is GitHub::Workflow in Issuer::\"github\"", &condition)),
         (vec![Direction::Either], vec![Direction::Either])
     );
     let unused = rule("forbid", "principal", "context.proof_of_possession");
@@ -271,8 +202,7 @@ fn new_group_members_widen_permits() {
 
 #[test]
 fn changed_time_zone_counts_both_ways() {
-    let head =
-        |zone: &str| format!("name = \"test\"\nversion = \"1\"\n[zones]\noffice = \"{zone}\"\n");
+    let head = |zone: &str| format!("name = \"test\"\nversion = \"1\"\n[zones]\noffice = \"{zone}\"\n");
     let (old, new) = (head("Europe/Berlin"), head("Asia/Tokyo"));
     let old: Changes<'_> = &[("bundle.toml", Some(&old))];
     let new: Changes<'_> = &[("bundle.toml", Some(&new))];
@@ -282,9 +212,7 @@ fn changed_time_zone_counts_both_ways() {
 
 #[test]
 fn ignores_renamed_equivalent_policy() {
-    let renamed = RULES
-        .replace("@id(\"api\")", "@id(\"api-read\")")
-        .replace("@id(\"never\")", "@id(\"closed\")");
+    let renamed = RULES.replace("@id(\"api\")", "@id(\"api-read\")").replace("@id(\"never\")", "@id(\"closed\")");
     let in_other_words = renamed.replace(
         "principal.repository_id == \"1\" && [\"read\"].containsAll(context.scopes)",
         "[\"read\"].containsAll(context.scopes) && principal.repository_id == \"1\"",
@@ -301,69 +229,31 @@ fn ignores_renamed_equivalent_policy() {
     }
     // A renamed policy with another meaning counts as removed and added.
     let wider = renamed.replace("principal.repository_id == \"1\" && ", "");
-    assert_eq!(
-        said(&[], &[("rules/api.cedar", Some(&wider))]),
-        ["Widening Policy api-read", "Narrowing Policy api"]
-    );
+    assert_eq!(said(&[], &[("rules/api.cedar", Some(&wider))]), ["Widening Policy api-read", "Narrowing Policy api"]);
 }
 
 #[test]
 fn compares_profiles_separately() {
-    let head =
-        "name = \"test\"\nversion = \"1\"\n[profiles]\nstaging = \"https://staging.example\"\n";
+    let head = "name = \"test\"\nversion = \"1\"\n[profiles]\nstaging = \"https://staging.example\"\n";
     let rules = format!(
         "{RULES}\n@id(\"more\")\n@profile(\"staging\")\npermit (principal is GitHub::Workflow in \
          Issuer::\"github\", action, resource) when {{ context.scopes == [\"write\"] }};\n"
     );
-    let staged = ALLOWED
-        .replace("\"read\"", "\"write\"")
-        .replace("[\"api\"]", "[\"more\"]\nprofile = \"staging\"");
+    let staged = ALLOWED.replace("\"read\"", "\"write\"").replace("[\"api\"]", "[\"more\"]\nprofile = \"staging\"");
     let old: Changes<'_> = &[("bundle.toml", Some(head))];
-    let new: Changes<'_> = &[
-        ("bundle.toml", Some(head)),
-        ("rules/api.cedar", Some(&rules)),
-        ("tests/more/allow/a.toml", Some(&staged)),
-    ];
-    assert_eq!(
-        said(old, new),
-        [
-            "Widening Case tests/more/allow/a.toml",
-            "Widening Policy more in profile staging"
-        ]
-    );
-    assert_eq!(
-        said(new, old),
-        [
-            "Narrowing Case tests/more/allow/a.toml",
-            "Narrowing Policy more in profile staging"
-        ]
-    );
+    let new: Changes<'_> =
+        &[("bundle.toml", Some(head)), ("rules/api.cedar", Some(&rules)), ("tests/more/allow/a.toml", Some(&staged))];
+    assert_eq!(said(old, new), ["Widening Case tests/more/allow/a.toml", "Widening Policy more in profile staging"]);
+    assert_eq!(said(new, old), ["Narrowing Case tests/more/allow/a.toml", "Narrowing Policy more in profile staging"]);
     // A change for all brokers is listed once.
     let both = RULES.replace(" && [\"read\"].containsAll(context.scopes)", "");
-    assert_eq!(
-        said(
-            old,
-            &[
-                ("bundle.toml", Some(head)),
-                ("rules/api.cedar", Some(&both))
-            ]
-        ),
-        ["Widening Policy api"]
-    );
+    assert_eq!(said(old, &[("bundle.toml", Some(head)), ("rules/api.cedar", Some(&both))]), ["Widening Policy api"]);
     // A policy that moves to another profile is removed for one broker and added for another.
     let two = format!("{head}live = \"https://live.example\"\n");
     let moved = rules.replace("@profile(\"staging\")", "@profile(\"live\")");
-    let side = |rules| {
-        [
-            ("bundle.toml", Some(two.as_str())),
-            ("rules/api.cedar", Some(rules)),
-        ]
-    };
+    let side = |rules| [("bundle.toml", Some(two.as_str())), ("rules/api.cedar", Some(rules))];
     assert_eq!(
         said(&side(&rules), &side(&moved)),
-        [
-            "Widening Policy more in profile live",
-            "Narrowing Policy more in profile staging"
-        ]
+        ["Widening Policy more in profile live", "Narrowing Policy more in profile staging"]
     );
 }

@@ -13,27 +13,18 @@ fn default_files() -> BundleFiles {
 fn formatting_keeps_comments_and_is_idempotent() {
     let text = "// why\n@id(\"a\") permit(principal,action,resource)when{true // here\n};";
     let once = format_policies(text).expect("it is Cedar");
-    assert!(
-        once.contains("// why\n") && once.contains("// here\n"),
-        "{once}"
-    );
+    assert!(once.contains("// why\n") && once.contains("// here\n"), "{once}");
     assert_eq!(format_policies(&once), Ok(once.clone()));
     let headed = format!("// about all\n\n{once}");
     assert_eq!(format_policies(&headed), Ok(headed.clone()));
     let comments = "// nothing but words\n";
     assert_eq!(format_policies(comments), Ok(comments.to_owned()));
-    assert_eq!(
-        format_policies("permit (principal;"),
-        Err(FormatError::Unreadable("unexpected token `;`".to_owned()))
-    );
+    assert_eq!(format_policies("permit (principal;"), Err(FormatError::Unreadable("unexpected token `;`".to_owned())));
 }
 
 #[test]
 fn default_bundle_is_formatted() {
-    for (path, content) in default_files()
-        .iter()
-        .filter(|(path, _)| path.ends_with(".cedar"))
-    {
+    for (path, content) in default_files().iter().filter(|(path, _)| path.ends_with(".cedar")) {
         let text = std::str::from_utf8(content).expect("text");
         assert_eq!(format_policies(text).as_deref(), Ok(text), "{path}");
     }
@@ -58,10 +49,7 @@ fn formatting_never_changes_decisions() {
         squeezed.add(path, one).expect("within the limits");
         laid_out.add(path, other).expect("within the limits");
     }
-    let environment = vouchsafe_policy::Environment {
-        development: true,
-        ..environment()
-    };
+    let environment = vouchsafe_policy::Environment { development: true, ..environment() };
     let before = Bundle::load(&squeezed, &environment).expect("it loads");
     let after = Bundle::load(&laid_out, &environment).expect("it loads");
     assert_ne!(before.digest(), after.digest());
@@ -78,10 +66,7 @@ fn example_bundle_has_no_diagnostics() {
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/policies");
     let files = folder::read(&root).unwrap_or_else(|invalid| panic!("{invalid}"));
     let report = lint::check(&files, &environment());
-    assert!(
-        report.errors.is_empty() && report.warnings.is_empty(),
-        "{report}"
-    );
+    assert!(report.errors.is_empty() && report.warnings.is_empty(), "{report}");
     let suite = vouchsafe_policy_tools::run(&files, &environment()).expect("it runs");
     assert!(suite.passed(), "{:?} {:?}", suite.untested, suite.orphans);
     for rule in vouchsafe_policy_tools::coverage(&suite) {
@@ -95,11 +80,7 @@ fn example_bundle_has_no_diagnostics() {
     }
     let of_default = default_files();
     let schema = "schema.cedarschema";
-    assert_eq!(
-        files.content(schema),
-        of_default.content(schema),
-        "two copies of one file"
-    );
+    assert_eq!(files.content(schema), of_default.content(schema), "two copies of one file");
 }
 
 /// The schemas for editors are those of the types.
@@ -143,16 +124,12 @@ fn svg_is_well_formed_and_escaped() {
     let other = "id = \"https://<other>&.example\"\n";
     let svg = graph(&[("audiences/other.toml", Some(other))]).svg();
     assert!(svg.starts_with("<svg xmlns=\"http://www.w3.org/2000/svg\""));
-    assert!(
-        svg.contains("https://&lt;other&gt;&amp;.example nobody</title>"),
-        "{svg}"
-    );
+    assert!(svg.contains("https://&lt;other&gt;&amp;.example nobody</title>"), "{svg}");
     assert!(svg.contains("<title>api</title>"), "{svg}");
     assert!(!svg.contains("<other>"));
     // Every opened element is closed.
     for name in ["svg", "g", "text", "title", "style"] {
-        let opened =
-            svg.matches(&format!("<{name}>")).count() + svg.matches(&format!("<{name} ")).count();
+        let opened = svg.matches(&format!("<{name}>")).count() + svg.matches(&format!("<{name} ")).count();
         assert_eq!(opened, svg.matches(&format!("</{name}>")).count(), "{name}");
     }
 }
@@ -160,26 +137,16 @@ fn svg_is_well_formed_and_escaped() {
 /// The positions of cells: those of one column have different rows, and lines run between columns.
 #[test]
 fn svg_draws_each_pair_with_all_policies() {
-    let rule = |id: &str| {
-        format!("@id(\"{id}\")\npermit (principal in Issuer::\"github\", action, resource);\n")
-    };
+    let rule = |id: &str| format!("@id(\"{id}\")\npermit (principal in Issuer::\"github\", action, resource);\n");
     let many = ["b", "c"].map(rule).concat();
     let other = "id = \"https://other.example\"\n";
-    let svg = graph(&[
-        ("audiences/other.toml", Some(other)),
-        ("rules/many.cedar", Some(&many)),
-    ])
-    .svg();
+    let svg = graph(&[("audiences/other.toml", Some(other)), ("rules/many.cedar", Some(&many))]).svg();
     for title in ["api, b, c", "b, c"] {
         assert!(svg.contains(&format!("<title>{title}</title>")), "{svg}");
     }
     assert!(svg.contains(">and 2 more policies</text>"), "{svg}");
     let cells = svg.lines().filter(|line| line.starts_with("<g>"));
-    let places = cells.map(|cell| {
-        cell.split("<rect ")
-            .nth(1)
-            .and_then(|it| it.split(" width").next())
-    });
+    let places = cells.map(|cell| cell.split("<rect ").nth(1).and_then(|it| it.split(" width").next()));
     let places: Vec<_> = places.collect();
     let distinct: std::collections::BTreeSet<_> = places.iter().collect();
     assert_eq!((places.len(), distinct.len()), (7, 7), "{svg}");
@@ -200,12 +167,7 @@ fn documented_policies_are_formatted() {
         let blocks = blocks.filter_map(|rest| rest.split_once("```").map(|(block, _)| block));
         for block in blocks.filter(|block| block.contains("@id(")) {
             rules += 1;
-            assert_eq!(
-                format_policies(block).as_deref(),
-                Ok(block),
-                "{}",
-                page.display()
-            );
+            assert_eq!(format_policies(block).as_deref(), Ok(block), "{}", page.display());
         }
     }
     assert!(rules > 12, "{rules}");

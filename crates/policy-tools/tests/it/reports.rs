@@ -19,10 +19,7 @@ fn misspelt() -> Vec<Item> {
 }
 
 fn reversed() -> Vec<Item> {
-    let rules = RULES.replace(
-        "[\"read\"].containsAll(context.scopes)",
-        "context.scopes.containsAll([\"read\"])",
-    );
+    let rules = RULES.replace("[\"read\"].containsAll(context.scopes)", "context.scopes.containsAll([\"read\"])");
     // The policy's `unless` also lets runs of forks through, which is not the subject of this test.
     let mut items = items(&[("rules/api.cedar", Some(&rules))]);
     items.retain(|item| item.code == "scopes-reversed");
@@ -59,35 +56,23 @@ fn text_shows_line_carets_and_fix() {
          \x20   |                                            ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^\n\
          \x20 fix: write `[…].containsAll(context.scopes)`\n"
     );
-    assert!(
-        report::text(&reversed(), true).starts_with("\x1b[1;33mwarning\x1b[0m[scopes-reversed]: ")
-    );
+    assert!(report::text(&reversed(), true).starts_with("\x1b[1;33mwarning\x1b[0m[scopes-reversed]: "));
 }
 
 #[test]
 fn text_points_at_tokens_and_line_ends() {
     let shown = |path: &str, content: &str| {
         let text = report::text(&items(&[(path, Some(content))]), false);
-        text.lines()
-            .skip(1)
-            .take(2)
-            .map(str::to_owned)
-            .collect::<Vec<_>>()
+        text.lines().skip(1).take(2).map(str::to_owned).collect::<Vec<_>>()
     };
     let path = "issuers/github.toml";
-    assert_eq!(
-        shown(path, &format!("{GITHUB}leeway = \"61s\"\n")),
-        ["  3 | leeway = \"61s\"", "    |          ^^^^^"]
-    );
+    assert_eq!(shown(path, &format!("{GITHUB}leeway = \"61s\"\n")), ["  3 | leeway = \"61s\"", "    |          ^^^^^"]);
     // A tab is kept, and characters can have several bytes.
     assert_eq!(
         shown(path, &format!("{GITHUB}leeway =\t\"é\\\"x\" # é\n")),
         ["  3 | leeway =\t\"é\\\"x\" # é", "    |         \t^^^^^^"]
     );
-    assert_eq!(
-        shown("rules/api.cedar", "@id(\"a\")\npermit"),
-        ["  2 | permit", "    |       ^"]
-    );
+    assert_eq!(shown("rules/api.cedar", "@id(\"a\")\npermit"), ["  2 | permit", "    |       ^"]);
 }
 
 #[test]

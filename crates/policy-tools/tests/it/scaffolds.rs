@@ -4,8 +4,7 @@ use crate::support::*;
 use vouchsafe_policy::{BundleFiles, Environment};
 use vouchsafe_policy_tools::run;
 use vouchsafe_policy_tools::scaffold::{
-    MadePolicy, NewAudience, NewFiles, NewIssuer, NewKeys, NewPolicy, ScaffoldError, audience,
-    issuer, policy,
+    MadePolicy, NewAudience, NewFiles, NewIssuer, NewKeys, NewPolicy, ScaffoldError, audience, issuer, policy,
 };
 
 fn pairs(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
@@ -20,8 +19,7 @@ fn made(files: &BundleFiles, new: &NewPolicy) -> MadePolicy {
 fn with(files: &BundleFiles, made: &NewFiles) -> BundleFiles {
     let mut all = files.clone();
     for (path, content) in made {
-        all.add(path, content.clone().into_bytes())
-            .expect("within the limits");
+        all.add(path, content.clone().into_bytes()).expect("within the limits");
     }
     all
 }
@@ -41,11 +39,7 @@ fn new_rule(id: &str, claims: &[(&str, &str)], scopes: &[&str]) -> NewPolicy {
 fn new_policy_has_covering_cases() {
     let new = NewPolicy {
         intent: Some("Only main writes.".to_owned()),
-        ..new_rule(
-            "main-writes",
-            &[("repository_id", "2"), ("ref", "refs/heads/main")],
-            &["write"],
-        )
+        ..new_rule("main-writes", &[("repository_id", "2"), ("ref", "refs/heads/main")], &["write"])
     };
     let files = files(&[]);
     let made = made(&files, &new).files;
@@ -76,14 +70,8 @@ fn new_policy_has_covering_cases() {
     let suite = run(&with(&files, &made), &environment()).expect("it runs");
     assert!(suite.passed());
     let covered = vouchsafe_policy_tools::coverage(&suite);
-    let of_rule = covered
-        .iter()
-        .find(|rule| rule.id == "main-writes")
-        .expect("it is there");
-    assert!(
-        of_rule.conditions.iter().all(|one| one.is_whole()),
-        "{of_rule:?}"
-    );
+    let of_rule = covered.iter().find(|rule| rule.id == "main-writes").expect("it is there");
+    assert!(of_rule.conditions.iter().all(|one| one.is_whole()), "{of_rule:?}");
 }
 
 #[test]
@@ -94,34 +82,25 @@ fn policy_handles_claim_types_and_names() {
     let made = made(&files, &new).files;
     let text = &made["rules/quoted.cedar"];
     assert!(
-        text.contains("principal has environment &&\n  principal.environment == \"pro\\\"d\\\\\" &&\n  context.scopes.isEmpty()"),
+        text.contains(
+            "principal has environment &&\n  principal.environment == \"pro\\\"d\\\\\" &&\n  context.scopes.isEmpty()"
+        ),
         "{text}"
     );
-    assert!(
-        run(&with(&files, &made), &environment())
-            .expect("it runs")
-            .passed()
-    );
+    assert!(run(&with(&files, &made), &environment()).expect("it runs").passed());
 }
 
 #[test]
 fn drops_denials_that_others_permit() {
     // `api` permits `read` to repository 1 on every branch.
-    let new = new_rule(
-        "main-reads",
-        &[("repository_id", "1"), ("ref", "refs/heads/main")],
-        &["read"],
-    );
+    let new = new_rule("main-reads", &[("repository_id", "1"), ("ref", "refs/heads/main")], &["read"]);
     let files = files(&[]);
     let made = made(&files, &new).files;
     let wider = self::made(&files, &new).wider;
     assert_eq!(wider, [("another ref".to_owned(), vec!["api".to_owned()])]);
     assert!(!made.contains_key("tests/main-reads/deny/another ref.toml"));
     let allow = &made["tests/main-reads/allow/what the rule is for.toml"];
-    assert!(
-        allow.contains("rules = [\"api\", \"main-reads\"]\n"),
-        "{allow}"
-    );
+    assert!(allow.contains("rules = [\"api\", \"main-reads\"]\n"), "{allow}");
     // Both policies determine an existing case now, so it must be changed.
     let suite = run(&with(&files, &made), &environment()).expect("it runs");
     let failed: Vec<&str> = suite.failures().map(|it| it.case.path.as_str()).collect();
@@ -133,26 +112,20 @@ fn refuses_invalid_new_policies() {
     let files = files(&[]);
     let of = |new: &NewPolicy| {
         let made = policy(&files, &environment(), new);
-        made.map(|made| made.files)
-            .map_err(|error| error.to_string())
+        made.map(|made| made.files).map_err(|error| error.to_string())
     };
     let err = |text: &str| Err(text.to_owned());
     let unknown = of(&new_rule("a", &[("repositry_id", "1")], &[]));
     assert!(
-        unknown.as_ref().is_err_and(|text| text
-            .starts_with("GitHub::Workflow has no claim `repositry_id`; it has `actor`, ")),
+        unknown
+            .as_ref()
+            .is_err_and(|text| text.starts_with("GitHub::Workflow has no claim `repositry_id`; it has `actor`, ")),
         "{unknown:?}"
     );
-    let nowhere = NewPolicy {
-        issuer: "gitub".to_owned(),
-        ..new_rule("a", &[("ref", "a")], &[])
-    };
+    let nowhere = NewPolicy { issuer: "gitub".to_owned(), ..new_rule("a", &[("ref", "a")], &[]) };
     assert_eq!(of(&nowhere), err("the bundle has no issuer `gitub`"));
     let forbidden = new_rule("a", &[("ref", "refs/heads/closed")], &[]);
-    assert_eq!(
-        of(&forbidden),
-        err("the policy would not permit its own case: another policy denies it: `never`")
-    );
+    assert_eq!(of(&forbidden), err("the policy would not permit its own case: another policy denies it: `never`"));
     let there = new_rule("api", &[("ref", "a")], &[]);
     assert_eq!(of(&there), err("`rules/api.cedar` already exists"));
     let twice = new_rule("never", &[("ref", "a")], &[]);
@@ -180,22 +153,10 @@ fn new_issuer_has_default_claims() {
         made["tests/my-idp.toml"],
         "# What the cases of issuer `my-idp` start from.\nid = \"workload\"\n\n[claims]\nemail = \"example\"\n"
     );
-    let unknown = NewIssuer {
-        provider: "jenkins".to_owned(),
-        ..new.clone()
-    };
-    assert!(matches!(
-        issuer(&files, &environment(), &unknown),
-        Err(ScaffoldError::ProviderUnknown { .. })
-    ));
-    let plain = NewIssuer {
-        url: "http://two.example".to_owned(),
-        ..new
-    };
-    assert!(matches!(
-        issuer(&files, &environment(), &plain),
-        Err(ScaffoldError::Invalid(_))
-    ));
+    let unknown = NewIssuer { provider: "jenkins".to_owned(), ..new.clone() };
+    assert!(matches!(issuer(&files, &environment(), &unknown), Err(ScaffoldError::ProviderUnknown { .. })));
+    let plain = NewIssuer { url: "http://two.example".to_owned(), ..new };
+    assert!(matches!(issuer(&files, &environment(), &plain), Err(ScaffoldError::Invalid(_))));
 }
 
 #[test]
@@ -214,24 +175,13 @@ fn new_audience_is_checked() {
         "id = \"https://deploy.example\"\nmax_lifetime = \"10m\"\nscopes = [\"deploy:write\"]\n\
          replay = \"single-use\"\n"
     );
-    let over = NewAudience {
-        max_lifetime: Some("60m".to_owned()),
-        ..new.clone()
-    };
+    let over = NewAudience { max_lifetime: Some("60m".to_owned()), ..new.clone() };
     assert!(audience(&files, &environment(), &over).is_err());
-    let longer = Environment {
-        epoch_seconds: 3660,
-        ..environment()
-    };
+    let longer = Environment { epoch_seconds: 3660, ..environment() };
     assert!(audience(&files, &longer, &over).is_ok());
-    let twice = NewAudience {
-        name: "api".to_owned(),
-        ..new
-    };
+    let twice = NewAudience { name: "api".to_owned(), ..new };
     assert_eq!(
         audience(&files, &environment(), &twice),
-        Err(ScaffoldError::AlreadyExists(
-            "audiences/api.toml".to_owned()
-        ))
+        Err(ScaffoldError::AlreadyExists("audiences/api.toml".to_owned()))
     );
 }

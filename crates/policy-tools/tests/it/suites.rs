@@ -19,10 +19,7 @@ fn verdict(case: &str) -> Verdict {
 }
 
 fn unmet(expected: &str, found: &str) -> Verdict {
-    Verdict::Unmet {
-        expected: expected.to_owned(),
-        found: found.to_owned(),
-    }
+    Verdict::Unmet { expected: expected.to_owned(), found: found.to_owned() }
 }
 
 #[test]
@@ -41,18 +38,12 @@ fn passes_if_met_and_fully_tested() {
 #[test]
 fn compares_decision_and_exact_policies() {
     assert_eq!(verdict(ALLOWED), Verdict::Met);
-    assert_eq!(
-        verdict(&ALLOWED.replace("[\"api\"]", "[]")),
-        unmet("permit by no policy", "permit by `api`")
-    );
+    assert_eq!(verdict(&ALLOWED.replace("[\"api\"]", "[]")), unmet("permit by no policy", "permit by `api`"));
     assert_eq!(
         verdict(&ALLOWED.replace("[\"api\"]", "[\"api\", \"never\"]")),
         unmet("permit by `api`, `never`", "permit by `api`")
     );
-    assert_eq!(
-        verdict(&ALLOWED.replace("\"read\"", "\"write\"")),
-        unmet("permit by `api`", "deny by no policy")
-    );
+    assert_eq!(verdict(&ALLOWED.replace("\"read\"", "\"write\"")), unmet("permit by `api`", "deny by no policy"));
     assert_eq!(
         verdict(&ALLOWED.replace("api.example", "other.example")),
         Verdict::Undecidable("audience is not in the bundle".to_owned())
@@ -82,9 +73,7 @@ fn verifies_token_with_keys_and_time_of_case() {
     let late = with_token(&token(&[]), &keys).replace("2027-01-01", "2027-01-01T00:05:30Z");
     assert_eq!(
         of_token(&late),
-        Verdict::Undecidable(
-            "the token is refused with `token.expired`: the token has expired".to_owned()
-        )
+        Verdict::Undecidable("the token is refused with `token.expired`: the token has expired".to_owned())
     );
     let last = with_token(&token(&[]), &keys).replace("2027-01-01", "2027-01-01T00:05:29Z");
     assert_eq!(of_token(&last), Verdict::Met);
@@ -93,8 +82,7 @@ fn verifies_token_with_keys_and_time_of_case() {
     assert_eq!(
         of_token(&with_token(&forged, &keys)),
         Verdict::Undecidable(
-            "the token is refused with `token.signature_invalid`: the token's signature does not verify"
-                .to_owned()
+            "the token is refused with `token.signature_invalid`: the token's signature does not verify".to_owned()
         )
     );
     assert_eq!(
@@ -129,24 +117,17 @@ fn case_can_expect_refused_token() {
     let path = "tests/api/deny/a.toml";
     let of = |refused: &str, at: &str| {
         let lines = format!("{keys}\nrefused = \"{refused}\"");
-        let case = with_token(&token(&[]), &lines)
-            .replace("[\"api\"]", "[]")
-            .replace("2027-01-01", at);
+        let case = with_token(&token(&[]), &lines).replace("[\"api\"]", "[]").replace("2027-01-01", at);
         let issuer = format!("{GITHUB}algorithms = [\"EdDSA\"]\n");
         let suite = suite(&[(path, Some(&case)), ("issuers/github.toml", Some(&issuer))]);
         let result = suite.results.into_iter().find(|it| it.case.path == path);
         result.expect("the case ran").verdict
     };
     assert_eq!(of("token.expired", "2027-01-01T00:05:30Z"), Verdict::Met);
-    assert_eq!(
-        of("token.expired", "2027-01-01"),
-        unmet("a token refused with `token.expired`", "an accepted token")
-    );
+    assert_eq!(of("token.expired", "2027-01-01"), unmet("a token refused with `token.expired`", "an accepted token"));
     assert_eq!(
         of("token.too_old", "2027-01-01T00:05:30Z"),
-        Verdict::Undecidable(
-            "the token is refused with `token.expired`: the token has expired".to_owned()
-        )
+        Verdict::Undecidable("the token is refused with `token.expired`: the token has expired".to_owned())
     );
 }
 
@@ -155,9 +136,7 @@ fn coverage_counts_condition_values() {
     let rules = coverage(&suite(&[]));
     let of = |rule: usize| {
         let conditions = rules[rule].conditions.iter();
-        conditions
-            .map(|one| (one.text.as_str(), one.times_true, one.times_false))
-            .collect::<Vec<_>>()
+        conditions.map(|one| (one.text.as_str(), one.times_true, one.times_false)).collect::<Vec<_>>()
     };
     assert_eq!(rules[0].asked, 2);
     assert_eq!(
@@ -172,33 +151,19 @@ fn coverage_counts_condition_values() {
     assert!(rules[1].conditions[0].is_whole());
     assert!(!rules[0].conditions[0].is_whole());
     // A condition that cannot be evaluated without an earlier one counts as neither.
-    let guarded = RULES.replace(
-        "principal.repository_id == \"1\"",
-        "principal has run && principal.run == 1",
-    );
+    let guarded = RULES.replace("principal.repository_id == \"1\"", "principal has run && principal.run == 1");
     let covered = coverage(&suite(&[
         ("rules/api.cedar", Some(&guarded)),
-        (
-            ALLOW,
-            Some(&ALLOWED.replace("rules = [\"api\"]", "rules = [\"api\"]\nclaims.run = 1")),
-        ),
+        (ALLOW, Some(&ALLOWED.replace("rules = [\"api\"]", "rules = [\"api\"]\nclaims.run = 1"))),
     ]));
-    let times = |at: usize| {
-        (
-            covered[0].conditions[at].times_true,
-            covered[0].conditions[at].times_false,
-        )
-    };
+    let times = |at: usize| (covered[0].conditions[at].times_true, covered[0].conditions[at].times_false);
     assert_eq!((times(0), times(1)), ((1, 1), (1, 0)));
 }
 
 #[test]
 fn junit_groups_cases_by_policy() {
     let wrong = ALLOWED.replace("\"read\"", "\"wr<i>te&\"");
-    let suite = suite(&[
-        (ALLOW, Some(&wrong)),
-        ("tests/never/deny/closed.toml", None),
-    ]);
+    let suite = suite(&[(ALLOW, Some(&wrong)), ("tests/never/deny/closed.toml", None)]);
     assert_eq!(
         junit(&suite, Duration::from_millis(1500)),
         "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n\
@@ -243,60 +208,31 @@ fn stock_cedar_agrees_on_exported_cases() {
     }
 }
 
-fn cedar_of(
-    exported: &vouchsafe_policy_tools::CedarSuite,
-) -> (cedar_policy::PolicySet, cedar_policy::Schema) {
+fn cedar_of(exported: &vouchsafe_policy_tools::CedarSuite) -> (cedar_policy::PolicySet, cedar_policy::Schema) {
     use cedar_policy::{PolicyId, PolicySet, Schema};
     let parsed: PolicySet = exported.policies.parse().expect("policies");
-    let named = parsed
-        .policies()
-        .map(|policy| policy.new_id(PolicyId::new(policy.annotation("id").expect("an id"))));
+    let named = parsed.policies().map(|policy| policy.new_id(PolicyId::new(policy.annotation("id").expect("an id"))));
     let set = PolicySet::from_policies(named).expect("unique ids");
     let schema = Schema::from_json_value(exported.schema.clone()).expect("a schema");
     (set, schema)
 }
 
-fn decide(
-    test: &Value,
-    set: &cedar_policy::PolicySet,
-    schema: &cedar_policy::Schema,
-) -> (String, Vec<String>, usize) {
+fn decide(test: &Value, set: &cedar_policy::PolicySet, schema: &cedar_policy::Schema) -> (String, Vec<String>, usize) {
     use cedar_policy::{Authorizer, Context, Decision, Entities, EntityUid, Request};
-    let uid = |name: &str| -> EntityUid {
-        test["request"][name]
-            .as_str()
-            .expect("text")
-            .parse()
-            .expect("a uid")
-    };
+    let uid = |name: &str| -> EntityUid { test["request"][name].as_str().expect("text").parse().expect("a uid") };
     let action = uid("action");
     let context = test["request"]["context"].clone();
     let context = Context::from_json_value(context, Some((schema, &action))).expect("a context");
-    let entities =
-        Entities::from_json_value(test["entities"].clone(), Some(schema)).expect("entities");
-    let request = Request::new(
-        uid("principal"),
-        action,
-        uid("resource"),
-        context,
-        Some(schema),
-    );
+    let entities = Entities::from_json_value(test["entities"].clone(), Some(schema)).expect("entities");
+    let request = Request::new(uid("principal"), action, uid("resource"), context, Some(schema));
     let response = Authorizer::new().is_authorized(&request.expect("a request"), set, &entities);
     let decision = match response.decision() {
         Decision::Allow => "allow",
         Decision::Deny => "deny",
     };
-    let mut reasons: Vec<String> = response
-        .diagnostics()
-        .reason()
-        .map(ToString::to_string)
-        .collect();
+    let mut reasons: Vec<String> = response.diagnostics().reason().map(ToString::to_string).collect();
     reasons.sort();
-    (
-        decision.to_owned(),
-        reasons,
-        response.diagnostics().errors().count(),
-    )
+    (decision.to_owned(), reasons, response.diagnostics().errors().count())
 }
 
 #[test]
@@ -319,8 +255,7 @@ fn export_skips_cases_with_erring_forbid() {
 
 #[test]
 fn decides_case_in_its_profile() {
-    let head =
-        "name = \"test\"\nversion = \"1\"\n[profiles]\nstaging = \"https://staging.example\"\n";
+    let head = "name = \"test\"\nversion = \"1\"\n[profiles]\nstaging = \"https://staging.example\"\n";
     let rules = format!(
         "{RULES}\n@id(\"more\")\n@profile(\"staging\")\npermit (principal is GitHub::Workflow in \
          Issuer::\"github\", action, resource) when {{ context.scopes == [\"write\"] }};\n"
@@ -338,12 +273,7 @@ fn decides_case_in_its_profile() {
     assert_eq!(suite.results.len(), 4);
     // Coverage includes the policy that only the other profile has, and sums up the others.
     let covered = coverage(&suite);
-    let of = |id: &str| {
-        covered
-            .iter()
-            .find(|rule| rule.id == id)
-            .expect("it is there")
-    };
+    let of = |id: &str| covered.iter().find(|rule| rule.id == id).expect("it is there");
     let times = |id: &str, at: usize| {
         let condition = &of(id).conditions[at];
         (of(id).asked, condition.times_true, condition.times_false)
@@ -356,13 +286,8 @@ fn decides_case_in_its_profile() {
         ("rules/api.cedar", Some(&rules)),
         ("tests/more/allow/a.toml", Some(&unknown)),
     ]);
-    let invalid = run(&files, &environment())
-        .map(|_| ())
-        .map_err(|it| it.to_string());
-    assert_eq!(
-        invalid,
-        Err("tests/more/allow/a.toml:3:11: profile `stagnig` is not in `bundle.toml`".to_owned())
-    );
+    let invalid = run(&files, &environment()).map(|_| ()).map_err(|it| it.to_string());
+    assert_eq!(invalid, Err("tests/more/allow/a.toml:3:11: profile `stagnig` is not in `bundle.toml`".to_owned()));
 }
 
 /// The example bundle has templates, groups and local times.

@@ -56,11 +56,7 @@ pub const FORBIDDEN: &str = "issuer = \"github\"\nrules = [\"never\"]\nclaims.re
     [request]\naudience = \"https://api.example\"\n";
 
 pub fn environment() -> Environment {
-    Environment {
-        issuer: "https://broker.example".to_owned(),
-        development: false,
-        epoch_seconds: 3600,
-    }
+    Environment { issuer: "https://broker.example".to_owned(), development: false, epoch_seconds: 3600 }
 }
 
 /// A bundle whose cases are all met, with `changes`: a path and its content, or none to omit the file.

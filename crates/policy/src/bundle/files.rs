@@ -29,20 +29,14 @@ impl BundleFiles {
         check_path(path)?;
         let refuse = |error| Err(Diagnostic::of_file(path, error));
         if content.len() > FILE_BYTES_MAX {
-            return refuse(BundleError::FileTooLarge {
-                bytes_max: FILE_BYTES_MAX,
-            });
+            return refuse(BundleError::FileTooLarge { bytes_max: FILE_BYTES_MAX });
         }
         let bytes = self.bytes.saturating_add(content.len());
         if bytes > BUNDLE_BYTES_MAX {
-            return refuse(BundleError::BundleTooLarge {
-                bytes_max: BUNDLE_BYTES_MAX,
-            });
+            return refuse(BundleError::BundleTooLarge { bytes_max: BUNDLE_BYTES_MAX });
         }
         if self.files.len() >= FILES_MAX {
-            return refuse(BundleError::FilesTooMany {
-                files_max: FILES_MAX,
-            });
+            return refuse(BundleError::FilesTooMany { files_max: FILES_MAX });
         }
         self.bytes = bytes;
         self.files.insert(path.to_owned(), content);
@@ -51,9 +45,7 @@ impl BundleFiles {
 
     /// All files in path order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &[u8])> {
-        self.files
-            .iter()
-            .map(|(path, content)| (path.as_str(), content.as_slice()))
+        self.files.iter().map(|(path, content)| (path.as_str(), content.as_slice()))
     }
 
     /// The content of the file at `path`.
@@ -79,20 +71,13 @@ impl BundleFiles {
 pub(crate) fn check_path(path: &str) -> Result<(), Diagnostic> {
     let refuse = |error| Err(Diagnostic::of_file(&path.escape_debug().to_string(), error));
     if path.len() > PATH_BYTES_MAX || path.chars().any(is_unprintable) {
-        return refuse(BundleError::PathInvalid {
-            bytes_max: PATH_BYTES_MAX,
-        });
+        return refuse(BundleError::PathInvalid { bytes_max: PATH_BYTES_MAX });
     }
     if path.split('/').any(|name| name.starts_with('.')) {
         return refuse(BundleError::HiddenFile);
     }
-    if path
-        .split('/')
-        .any(|name| name.is_empty() || name.contains('\\'))
-    {
-        return refuse(BundleError::PathInvalid {
-            bytes_max: PATH_BYTES_MAX,
-        });
+    if path.split('/').any(|name| name.is_empty() || name.contains('\\')) {
+        return refuse(BundleError::PathInvalid { bytes_max: PATH_BYTES_MAX });
     }
     Ok(())
 }
@@ -110,7 +95,5 @@ pub fn text_of<'f>(files: &'f BundleFiles, path: &str) -> &'f str {
 /// Whether `name` is 1 to 128 characters of `a-z`, `0-9` and `-`.
 pub(crate) fn is_plain_name(name: &str) -> bool {
     (1..=NAME_BYTES_MAX).contains(&name.len())
-        && name
-            .bytes()
-            .all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-'))
+        && name.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-'))
 }

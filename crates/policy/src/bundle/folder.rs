@@ -29,10 +29,7 @@ pub fn read_readable(root: &Path) -> (BundleFiles, Vec<Diagnostic>) {
     if let Err(diagnostic) = reader.folder(root, "", 0) {
         reader.diagnostics.push(diagnostic);
     }
-    let Reader {
-        files,
-        mut diagnostics,
-    } = reader;
+    let Reader { files, mut diagnostics } = reader;
     diagnostics.sort_by(|one, next| one.file.cmp(&next.file));
     (files, diagnostics)
 }
@@ -45,8 +42,7 @@ pub fn read_readable(root: &Path) -> (BundleFiles, Vec<Diagnostic>) {
 pub fn read_credential(root: &Path, name: &str) -> Result<String, String> {
     let path = root.join(name);
     let cannot = |what: &str| format!("`{}` {what}", path.display());
-    let content = read_file(&path, CREDENTIAL_BYTES_MAX)
-        .map_err(|error| cannot(&format!("can't be read: {error}")))?;
+    let content = read_file(&path, CREDENTIAL_BYTES_MAX).map_err(|error| cannot(&format!("can't be read: {error}")))?;
     if content.len() > CREDENTIAL_BYTES_MAX {
         return Err(cannot(&format!("has over {CREDENTIAL_BYTES_MAX} bytes")));
     }
@@ -72,10 +68,7 @@ impl Reader {
         let shown = if prefix.is_empty() { "." } else { prefix };
         if depth > FOLDER_DEPTH_MAX {
             let depth_max = FOLDER_DEPTH_MAX;
-            return Err(Diagnostic::of_file(
-                shown,
-                BundleError::TooDeep { depth_max },
-            ));
+            return Err(Diagnostic::of_file(shown, BundleError::TooDeep { depth_max }));
         }
         let entries = match std::fs::read_dir(folder) {
             Ok(entries) => entries,
@@ -85,9 +78,8 @@ impl Reader {
             }
         };
         for entry in entries {
-            let read = entry
-                .map_err(|error| cannot_read(shown, &error))
-                .and_then(|entry| self.entry(&entry, prefix, depth));
+            let read =
+                entry.map_err(|error| cannot_read(shown, &error)).and_then(|entry| self.entry(&entry, prefix, depth));
             match read {
                 Ok(()) => {}
                 Err(diagnostic) if is_limit(&diagnostic.kind) => return Err(diagnostic),
@@ -100,9 +92,7 @@ impl Reader {
     fn entry(&mut self, entry: &DirEntry, prefix: &str, depth: usize) -> Result<(), Diagnostic> {
         let path = path_of(entry, prefix)?;
         check_path(&path)?;
-        let kind = entry
-            .file_type()
-            .map_err(|error| cannot_read(&path, &error))?;
+        let kind = entry.file_type().map_err(|error| cannot_read(&path, &error))?;
         // ORDER: a symbolic link is refused before its target is accessed.
         if kind.is_symlink() {
             return Err(Diagnostic::of_file(&path, BundleError::SymbolicLink));
@@ -113,46 +103,29 @@ impl Reader {
         if !kind.is_file() {
             return Err(Diagnostic::of_file(&path, BundleError::NotAFile));
         }
-        let content =
-            read_file(&entry.path(), FILE_BYTES_MAX).map_err(|error| cannot_read(&path, &error))?;
+        let content = read_file(&entry.path(), FILE_BYTES_MAX).map_err(|error| cannot_read(&path, &error))?;
         self.files.add(&path, content)
     }
 }
 
 /// Whether reading further could only repeat the error, or read without bound.
 fn is_limit(error: &BundleError) -> bool {
-    matches!(
-        error,
-        BundleError::BundleTooLarge { .. }
-            | BundleError::FilesTooMany { .. }
-            | BundleError::TooDeep { .. }
-    )
+    matches!(error, BundleError::BundleTooLarge { .. } | BundleError::FilesTooMany { .. } | BundleError::TooDeep { .. })
 }
 
 fn path_of(entry: &DirEntry, prefix: &str) -> Result<String, Diagnostic> {
     let name = entry.file_name();
     let Some(name) = name.to_str() else {
         let shown = format!("{prefix}/{}", name.to_string_lossy());
-        return Err(Diagnostic::of_file(
-            &shown,
-            BundleError::PathInvalid {
-                bytes_max: PATH_BYTES_MAX,
-            },
-        ));
+        return Err(Diagnostic::of_file(&shown, BundleError::PathInvalid { bytes_max: PATH_BYTES_MAX }));
     };
-    Ok(if prefix.is_empty() {
-        name.to_owned()
-    } else {
-        format!("{prefix}/{name}")
-    })
+    Ok(if prefix.is_empty() { name.to_owned() } else { format!("{prefix}/{name}") })
 }
 
 /// Reads at most one byte more than allowed, so that the caller can detect a file that is too large.
 fn read_file(path: &Path, bytes_max: usize) -> std::io::Result<Vec<u8>> {
     let mut content = Vec::with_capacity(READ_BYTES);
-    File::open(path)?
-        .take((bytes_max as u64).saturating_add(1))
-        .read_to_end(&mut content)?;
+    File::open(path)?.take((bytes_max as u64).saturating_add(1)).read_to_end(&mut content)?;
     content.shrink_to_fit();
     Ok(content)
 }

@@ -77,12 +77,7 @@ fn is_case_path(path: &str) -> bool {
 }
 
 /// The name of a file without its extension, if a bundle can have such a file.
-fn plain_stem<'a>(
-    path: &str,
-    file: &'a str,
-    extension: &str,
-    diagnostics: &mut Vec<Diagnostic>,
-) -> Option<&'a str> {
+fn plain_stem<'a>(path: &str, file: &'a str, extension: &str, diagnostics: &mut Vec<Diagnostic>) -> Option<&'a str> {
     let error = match file.strip_suffix(extension) {
         Some(name) if is_plain_name(name) => return Some(name),
         Some(name) if !name.contains('/') => BundleError::NameInvalid,

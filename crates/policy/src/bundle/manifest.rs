@@ -55,12 +55,7 @@ impl Manifest {
         }
         let profiles = entries.profiles.into_iter();
         let profiles = profiles.map(|(name, url)| (name, url.into_inner()));
-        file.finish(Self {
-            name: entries.name,
-            version: entries.version,
-            zones,
-            profiles: profiles.collect(),
-        })
+        file.finish(Self { name: entries.name, version: entries.version, zones, profiles: profiles.collect() })
     }
 
     /// The profile of the broker whose issuer URL is `issuer`.

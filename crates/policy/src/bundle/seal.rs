@@ -11,18 +11,9 @@ pub(crate) const SEALS_MAX: usize = 8;
 
 /// The seal of the bundle with this `digest`, in lowercase hexadecimal.
 pub(crate) fn of(digest: &str, environment: &Environment) -> String {
-    let Environment {
-        issuer,
-        development,
-        epoch_seconds,
-    } = environment;
+    let Environment { issuer, development, epoch_seconds } = environment;
     let mut hash = Sha256::new();
-    for part in [
-        "vouchsafe checked bundle",
-        env!("VOUCHSAFE_POLICY_CODE"),
-        digest,
-        issuer,
-    ] {
+    for part in ["vouchsafe checked bundle", env!("VOUCHSAFE_POLICY_CODE"), digest, issuer] {
         hash.update((part.len() as u64).to_be_bytes());
         hash.update(part);
     }
@@ -52,11 +43,7 @@ mod tests {
     use super::*;
 
     fn environment() -> Environment {
-        Environment {
-            issuer: "https://broker.example".to_owned(),
-            development: false,
-            epoch_seconds: 3600,
-        }
+        Environment { issuer: "https://broker.example".to_owned(), development: false, epoch_seconds: 3600 }
     }
 
     #[test]

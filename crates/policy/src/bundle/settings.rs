@@ -39,13 +39,11 @@ impl<'f> Settings<'f> {
             return Err(LoadError { diagnostics });
         }
         let manifest = Manifest::read(files).map_err(|more| diagnostics.extend(more));
-        let issuers: Vec<Issuer> =
-            collect(&mut diagnostics, layout.issuers.iter(), |(path, name)| {
-                issuer::read(path, name, files, environment)
-            });
-        let audiences: Vec<Audience> = collect(&mut diagnostics, layout.audiences.iter(), |path| {
-            audience::read(path, files, environment)
+        let issuers: Vec<Issuer> = collect(&mut diagnostics, layout.issuers.iter(), |(path, name)| {
+            issuer::read(path, name, files, environment)
         });
+        let audiences: Vec<Audience> =
+            collect(&mut diagnostics, layout.audiences.iter(), |path| audience::read(path, files, environment));
         // The file of an issuer or audience is known by its index, so only if all were read.
         if diagnostics.is_empty() {
             check_unique(files, &layout, &issuers, &audiences, &mut diagnostics);
@@ -66,32 +64,18 @@ impl<'f> Settings<'f> {
         audiences: Vec<Audience>,
     ) -> Result<Self, Vec<Diagnostic>> {
         let action = IssueAction::new().ok_or_else(unnameable)?;
-        let BundleSchema { schema, attributes } =
-            read_schema(files, &layout, &manifest, &issuers, &action)?;
+        let BundleSchema { schema, attributes } = read_schema(files, &layout, &manifest, &issuers, &action)?;
         check_copied_claims(files, &layout, &audiences, &attributes, &issuers)?;
         check_issuer_claims(files, &layout, &issuers, &attributes)?;
         let groups = read_groups(files, &layout, &issuers, &audiences, &attributes)?;
         let checker = PolicyChecker::new(&issuers, &audiences, &groups, schema);
-        Ok(Self {
-            environment,
-            layout,
-            manifest,
-            issuers,
-            audiences,
-            groups,
-            attributes,
-            action,
-            checker,
-        })
+        Ok(Self { environment, layout, manifest, issuers, audiences, groups, attributes, action, checker })
     }
 }
 
 /// The error if a built-in Cedar name does not parse. Unreachable: built-in names always parse.
 pub(crate) fn unnameable() -> Vec<Diagnostic> {
-    vec![Diagnostic::of_file(
-        SCHEMA_FILE,
-        BundleError::EntityTypeInvalid,
-    )]
+    vec![Diagnostic::of_file(SCHEMA_FILE, BundleError::EntityTypeInvalid)]
 }
 
 fn read_schema(
@@ -104,10 +88,7 @@ fn read_schema(
     let missing = || vec![Diagnostic::of_file(SCHEMA_FILE, BundleError::FileMissing)];
     let content = files.content(SCHEMA_FILE).ok_or_else(missing)?;
     let text = utf8(SCHEMA_FILE, content).map_err(|diagnostic| vec![diagnostic])?;
-    let additions = Additions {
-        zones: &manifest.zones,
-        groups: !layout.groups.is_empty(),
-    };
+    let additions = Additions { zones: &manifest.zones, groups: !layout.groups.is_empty() };
     schema::read(text, issuers, action, &additions)
 }
 

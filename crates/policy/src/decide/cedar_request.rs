@@ -9,17 +9,9 @@ use vouchsafe_providers::AttributeValue;
 
 /// The request and its entities in Cedar's JSON formats. Built from the input rather than from Cedar's values, which
 /// costs a fraction of the time.
-pub(crate) fn cedar_request(
-    bundle: &Bundle,
-    principal: &Principal,
-    request: &TokenRequest,
-    now: u64,
-) -> String {
-    let attributes: Map<String, Value> = principal
-        .attributes
-        .iter()
-        .map(|attribute| (attribute.name.clone(), json_value(&attribute.value)))
-        .collect();
+pub(crate) fn cedar_request(bundle: &Bundle, principal: &Principal, request: &TokenRequest, now: u64) -> String {
+    let attributes: Map<String, Value> =
+        principal.attributes.iter().map(|attribute| (attribute.name.clone(), json_value(&attribute.value))).collect();
     let principal_uid = json!({ "type": principal.entity_type, "id": principal.id });
     let issuer_uid = json!({ "type": "Issuer", "id": principal.issuer_name });
     let audience_uid = json!({ "type": "Audience", "id": request.audience });
@@ -37,8 +29,7 @@ pub(crate) fn cedar_request(
     }
     let json_uid = |uid: &EntityUid| json!({ "type": uid.type_name().to_string(), "id": uid.id().unescaped() });
     let groups = bundle.group_entities();
-    let of_principal =
-        groups.of_principal(&principal.issuer_name, &principal.id, &principal.attributes);
+    let of_principal = groups.of_principal(&principal.issuer_name, &principal.id, &principal.attributes);
     let mut parents = vec![issuer_uid.clone()];
     parents.extend(of_principal.into_iter().map(json_uid));
     let of_audience = groups.of_audience(&request.audience);

@@ -27,32 +27,18 @@ impl<'a> From<&'a TokenRequest> for ContextInput<'a> {
 }
 
 /// The Cedar context of a request at `now` (Unix seconds).
-pub(crate) fn context(
-    input: &ContextInput<'_>,
-    zones: &Zones,
-    now: u64,
-) -> Result<Context, DecideError> {
-    let lifetime = i64::try_from(input.requested_lifetime_seconds)
-        .map_err(|_| DecideError::LifetimeInvalid)?;
+pub(crate) fn context(input: &ContextInput<'_>, zones: &Zones, now: u64) -> Result<Context, DecideError> {
+    let lifetime = i64::try_from(input.requested_lifetime_seconds).map_err(|_| DecideError::LifetimeInvalid)?;
     let moment = calendar::to_rfc3339(now).ok_or(DecideError::TimeInvalid)?;
     let mut pairs = vec![
         ("now".to_owned(), RestrictedExpression::new_datetime(moment)),
-        (
-            "proof_of_possession".to_owned(),
-            RestrictedExpression::new_bool(input.proof_of_possession),
-        ),
-        (
-            "requested_lifetime_seconds".to_owned(),
-            RestrictedExpression::new_long(lifetime),
-        ),
+        ("proof_of_possession".to_owned(), RestrictedExpression::new_bool(input.proof_of_possession)),
+        ("requested_lifetime_seconds".to_owned(), RestrictedExpression::new_long(lifetime)),
         ("scopes".to_owned(), string_set(input.scopes)),
     ];
     if let Some(text) = input.client_ip {
         let address: IpAddr = text.parse().map_err(|_| DecideError::ClientIpInvalid)?;
-        pairs.push((
-            "client_ip".to_owned(),
-            RestrictedExpression::new_ip(address.to_string()),
-        ));
+        pairs.push(("client_ip".to_owned(), RestrictedExpression::new_ip(address.to_string())));
     }
     if let Some(local) = zones.expression(now) {
         pairs.push(("local".to_owned(), local));

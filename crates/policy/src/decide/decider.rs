@@ -28,24 +28,14 @@ impl Decider {
     ///
     /// # Errors
     /// Exactly those of [`Bundle::load`], unless a seal says that there are none.
-    pub fn load(
-        files: &BundleFiles,
-        environment: &Environment,
-        seals: Option<&str>,
-    ) -> Result<Self, LoadError> {
+    pub fn load(files: &BundleFiles, environment: &Environment, seals: Option<&str>) -> Result<Self, LoadError> {
         let kept = seals.unwrap_or_default();
         let digest = files.digest();
         let seal = seal::of(&digest, environment);
         let checked = seal::has(kept, &seal);
         match Bundle::load_lazily(files, environment, &digest, checked) {
-            Some(bundle) => Ok(Self {
-                bundle,
-                seals: (!checked).then(|| seal::with(kept, &seal)),
-            }),
-            None => Ok(Self {
-                bundle: Bundle::load(files, environment)?,
-                seals: None,
-            }),
+            Some(bundle) => Ok(Self { bundle, seals: (!checked).then(|| seal::with(kept, &seal)) }),
+            None => Ok(Self { bundle: Bundle::load(files, environment)?, seals: None }),
         }
     }
 
@@ -91,12 +81,7 @@ impl Decider {
     ///
     /// # Errors
     /// Also [`DecideError::PoliciesInvalid`] if a policy that can match is invalid, which requires a forged seal.
-    pub fn decide(
-        &self,
-        principal: &Principal,
-        request: &TokenRequest,
-        now: u64,
-    ) -> Result<Decision, DecideError> {
+    pub fn decide(&self, principal: &Principal, request: &TokenRequest, now: u64) -> Result<Decision, DecideError> {
         self.bundle.decide(principal, request, now)
     }
 
@@ -133,11 +118,7 @@ mod tests {
     ];
 
     fn environment() -> Environment {
-        Environment {
-            issuer: "https://broker.example".to_owned(),
-            development: false,
-            epoch_seconds: 3600,
-        }
+        Environment { issuer: "https://broker.example".to_owned(), development: false, epoch_seconds: 3600 }
     }
 
     fn files(policies: &str) -> BundleFiles {
@@ -152,10 +133,7 @@ mod tests {
         for (path, text) in [
             ("bundle.toml", "name = \"test\"\nversion = \"1\"\n"),
             ("schema.cedarschema", SCHEMA),
-            (
-                "issuers/github.toml",
-                "issuer = \"https://idp.example\"\nprovider = \"github\"\n",
-            ),
+            ("issuers/github.toml", "issuer = \"https://idp.example\"\nprovider = \"github\"\n"),
             ("audiences/a.toml", "id = \"https://a.example\"\n"),
             ("audiences/b.toml", "id = \"https://b.example\"\n"),
             ("rules/all.cedar", policies.as_str()),
@@ -166,10 +144,8 @@ mod tests {
     }
 
     fn decide(decider: &Decider, audience: &str) -> Result<Effect, DecideError> {
-        let text = |name: &str| crate::Attribute {
-            name: name.to_owned(),
-            value: crate::AttributeValue::Text("x".to_owned()),
-        };
+        let text =
+            |name: &str| crate::Attribute { name: name.to_owned(), value: crate::AttributeValue::Text("x".to_owned()) };
         let names = [
             "actor",
             "event_name",
@@ -209,10 +185,7 @@ mod tests {
         for wrong in WRONG {
             let files = files(&wrong.replace("{}", "https://a.example"));
             assert!(Bundle::load(&files, &environment()).is_err(), "{wrong}");
-            assert!(
-                Decider::load(&files, &environment(), None).is_err(),
-                "{wrong}"
-            );
+            assert!(Decider::load(&files, &environment(), None).is_err(), "{wrong}");
             let decider = forged(&files).expect("a forged seal is accepted");
             for _ in 0..2 {
                 let of_a = decide(&decider, "https://a.example");
@@ -230,14 +203,8 @@ mod tests {
             ("audiences/c.toml", "id = \"https://a.example\"\n"),
             ("audiences/c.toml", "id = 1\n"),
             ("rules/more.cedar", "permit"),
-            (
-                "rules/more.cedar",
-                "permit (principal, action, resource); \"open",
-            ),
-            (
-                "issuers/x.toml",
-                "issuer = \"http://idp.example\"\nprovider = \"github\"\n",
-            ),
+            ("rules/more.cedar", "permit (principal, action, resource); \"open"),
+            ("issuers/x.toml", "issuer = \"http://idp.example\"\nprovider = \"github\"\n"),
             ("other.txt", ""),
         ] {
             let mut files = files("");

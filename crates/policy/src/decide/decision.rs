@@ -13,11 +13,7 @@ pub enum DecideError {
     #[error("client address is not an IP address")]
     ClientIpInvalid,
     #[error("principals of issuer `{issuer}` are `{expected}`, not `{found}`")]
-    EntityTypeMismatch {
-        issuer: String,
-        expected: String,
-        found: String,
-    },
+    EntityTypeMismatch { issuer: String, expected: String, found: String },
     #[error("issuer is not in the bundle")]
     IssuerUnknown,
     #[error("requested lifetime does not fit a signed 64-bit number of seconds")]

@@ -93,13 +93,9 @@ impl BundleError {
                 "remove it, or write it as an escape: `\\u{202e}` in Cedar, `\\u202e` in TOML and JSON"
             }
             Self::ClaimUndeclared { .. } => "use a claim name from the provider's page",
-            Self::DuplicateAudience { .. } | Self::DuplicateIssuer { .. } => {
-                "remove one of the files"
-            }
+            Self::DuplicateAudience { .. } | Self::DuplicateIssuer { .. } => "remove one of the files",
             Self::DuplicatePolicy { .. } => "change the `@id` of one of them",
-            Self::HiddenFile | Self::NotAFile | Self::SymbolicLink | Self::UnknownFile => {
-                "move it out of the bundle"
-            }
+            Self::HiddenFile | Self::NotAFile | Self::SymbolicLink | Self::UnknownFile => "move it out of the bundle",
             Self::IssuerIsBroker(_) => "set it to the issuer whose tokens are exchanged",
             Self::LifetimeOverEpoch { .. } => "shorten it, or increase the signing epoch",
             Self::PolicyAudienceUnknown { .. } => "correct the name, or add a file in `audiences/`",

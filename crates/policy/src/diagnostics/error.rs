@@ -17,19 +17,13 @@ pub enum BundleError {
     HiddenCharacter(String),
     /// Cedar's own words.
     #[error("{message}")]
-    Cedar {
-        message: String,
-        help: Option<String>,
-    },
+    Cedar { message: String, help: Option<String> },
     #[error("`{0}` is not a claim name: 1 to 256 visible ASCII characters except `\"` and `\\`")]
     ClaimNameInvalid(String),
     #[error("claim `{0}` differs from another claim only in case")]
     ClaimNameRepeated(String),
     #[error("claim `{name}` is not an attribute of any trusted issuer's principal")]
-    ClaimUndeclared {
-        name: String,
-        suggestion: Option<String>,
-    },
+    ClaimUndeclared { name: String, suggestion: Option<String> },
     #[error("claim `{0}` is reserved and cannot be declared here")]
     ClaimReserved(String),
     #[error("`claims` requires provider `oidc`, not `{0}`")]
@@ -47,11 +41,7 @@ pub enum BundleError {
     #[error("`{0}` is empty")]
     Empty(&'static str),
     #[error("issuers `{first}` and `{second}` would both have entity type `{entity_type}`")]
-    EntityTypeCollision {
-        first: String,
-        second: String,
-        entity_type: String,
-    },
+    EntityTypeCollision { first: String, second: String, entity_type: String },
     #[error("the file name cannot be converted to an entity type; rename the file")]
     EntityTypeInvalid,
     #[error("`{0}` is not an entity such as `WorkloadGroup::\"payments\"`")]
@@ -67,28 +57,15 @@ pub enum BundleError {
     #[error("the bundle has more than {files_max} files")]
     FilesTooMany { files_max: usize },
     #[error("no audience file defines audience `{name}`")]
-    GroupAudienceUnknown {
-        name: String,
-        suggestion: Option<String>,
-    },
+    GroupAudienceUnknown { name: String, suggestion: Option<String> },
     #[error("claim `{claim}` is neither `sub` nor a text claim of {entity_type}")]
-    GroupClaimUnknown {
-        claim: String,
-        entity_type: String,
-        suggestion: Option<String>,
-    },
+    GroupClaimUnknown { claim: String, entity_type: String, suggestion: Option<String> },
     #[error("issuer `{name}` has no issuer file")]
-    GroupIssuerUnknown {
-        name: String,
-        suggestion: Option<String>,
-    },
+    GroupIssuerUnknown { name: String, suggestion: Option<String> },
     #[error("hidden files are not allowed in a bundle")]
     HiddenFile,
     #[error("issuer `{issuer}` is shared by many tenants and requires provider `{provider}`")]
-    IssuerHasProvider {
-        issuer: String,
-        provider: &'static str,
-    },
+    IssuerHasProvider { issuer: String, provider: &'static str },
     #[error("`{0}` is the broker's own issuer URL and cannot be a trusted issuer")]
     IssuerIsBroker(String),
     #[error(
@@ -106,67 +83,33 @@ pub enum BundleError {
     #[error("the pinned keys are not a JSON Web Key Set")]
     KeysNotJwks,
     #[error("`default_lifetime` of {default_seconds} s exceeds `max_lifetime` of {max_seconds} s")]
-    LifetimeDefaultOverMax {
-        default_seconds: u64,
-        max_seconds: u64,
-    },
+    LifetimeDefaultOverMax { default_seconds: u64, max_seconds: u64 },
     #[error("`max_lifetime` of {seconds} s exceeds {seconds_max} s, the signing epoch minus 60 s")]
     LifetimeOverEpoch { seconds: u64, seconds_max: u64 },
     #[error("the file name must be 1 to 128 characters of `a-z`, `0-9` and `-`")]
     NameInvalid,
     #[error("not a regular file")]
     NotAFile,
-    #[error(
-        "the name is not valid UTF-8, is longer than {bytes_max} bytes, or contains control or format characters"
-    )]
+    #[error("the name is not valid UTF-8, is longer than {bytes_max} bytes, or contains control or format characters")]
     PathInvalid { bytes_max: usize },
-    #[error(
-        "policy `{0}` does not name an issuer: write `principal is TYPE in Issuer::\"NAME\"` in its scope"
-    )]
+    #[error("policy `{0}` does not name an issuer: write `principal is TYPE in Issuer::\"NAME\"` in its scope")]
     PermitWithoutIssuer(String),
     #[error("`{key}` must be {min} to {max}, not {value}")]
-    OutOfBounds {
-        key: &'static str,
-        value: u64,
-        min: u64,
-        max: u64,
-    },
+    OutOfBounds { key: &'static str, value: u64, min: u64, max: u64 },
     #[error("`{key}` has more than {max} entries")]
     TooMany { key: &'static str, max: usize },
-    #[error(
-        "`replay` must be `allow`, `single-use` or `bounded(n)` with 2 to 1000 uses, not `{0}`"
-    )]
+    #[error("`replay` must be `allow`, `single-use` or `bounded(n)` with 2 to 1000 uses, not `{0}`")]
     ReplayInvalid(String),
     #[error("`{claim}` in `require` is not a text claim; {entity_type} has {known}")]
-    RequiredClaimUnknown {
-        claim: String,
-        entity_type: String,
-        known: String,
-    },
+    RequiredClaimUnknown { claim: String, entity_type: String, known: String },
     #[error("policy `{policy}` names audience `{audience}`, which no audience file defines")]
-    PolicyAudienceUnknown {
-        policy: String,
-        audience: String,
-        suggestion: Option<String>,
-    },
+    PolicyAudienceUnknown { policy: String, audience: String, suggestion: Option<String> },
     #[error("policy `{policy}` names group `{group}`, which has no such members in `entities/`")]
-    PolicyGroupUnknown {
-        policy: String,
-        group: String,
-        suggestion: Option<String>,
-    },
+    PolicyGroupUnknown { policy: String, group: String, suggestion: Option<String> },
     #[error("policy `{policy}` names issuer `{issuer}`, which no issuer file defines")]
-    PolicyIssuerUnknown {
-        policy: String,
-        issuer: String,
-        suggestion: Option<String>,
-    },
+    PolicyIssuerUnknown { policy: String, issuer: String, suggestion: Option<String> },
     #[error("policy `{policy}` names profile `{profile}`, which `bundle.toml` does not define")]
-    PolicyProfileUnknown {
-        policy: String,
-        profile: String,
-        suggestion: Option<String>,
-    },
+    PolicyProfileUnknown { policy: String, profile: String, suggestion: Option<String> },
     #[error("the policy has no `@id(\"…\")`")]
     PolicyWithoutId,
     #[error("the `@id` of a policy must be 1 to 128 characters of `a-z`, `0-9` and `-`, not `{0}`")]
@@ -174,11 +117,7 @@ pub enum BundleError {
     #[error("scope `{0}` is not an RFC 6749 §3.3 scope token of at most 256 bytes")]
     ScopeInvalid(String),
     #[error("`{{{claim}}}` in `subject` is not a text claim; {entity_type} has {known}")]
-    SubjectClaimUnknown {
-        claim: String,
-        entity_type: String,
-        known: String,
-    },
+    SubjectClaimUnknown { claim: String, entity_type: String, known: String },
     #[error("`subject` must be a template of text and `{{claim}}` placeholders")]
     SubjectTemplateInvalid,
     #[error("symbolic links are not allowed in a bundle")]
@@ -187,19 +126,13 @@ pub enum BundleError {
         "issuers of provider `{provider}` sign for all tenants: restrict tokens to yours with `require = {{ … }}` \
          and one of `{names}`"
     )]
-    TenantNotPinned {
-        provider: &'static str,
-        names: String,
-    },
+    TenantNotPinned { provider: &'static str, names: String },
     #[error("the template's slot `?{0}` has no value: set `{0}`")]
     TemplateSlotEmpty(&'static str),
     #[error("the template has no slot `?{0}`")]
     TemplateSlotUnknown(&'static str),
     #[error("no policy file defines template `{name}`")]
-    TemplateUnknown {
-        name: String,
-        suggestion: Option<String>,
-    },
+    TemplateUnknown { name: String, suggestion: Option<String> },
     #[error("folders are nested more than {depth_max} deep")]
     TooDeep { depth_max: usize },
     #[error("{0}")]
@@ -212,16 +145,9 @@ pub enum BundleError {
     #[error("does not belong in a bundle")]
     UnknownFile,
     #[error("unknown provider `{name}`; known providers: `{known}`")]
-    UnknownProvider {
-        name: String,
-        known: String,
-        suggestion: Option<String>,
-    },
+    UnknownProvider { name: String, known: String, suggestion: Option<String> },
     #[error("`{key}` {reason}")]
-    UrlRefused {
-        key: &'static str,
-        reason: &'static str,
-    },
+    UrlRefused { key: &'static str, reason: &'static str },
     #[error("`{key}` is longer than {bytes_max} bytes or contains control or format characters")]
     ValueInvalid { key: &'static str, bytes_max: usize },
     #[error("the name of a zone must be `a-z`, `0-9` and `_`, starting with a letter, not `{0}`")]

@@ -66,7 +66,8 @@ fn in_value(value: &Spanned<DeValue<'_>>, wanted: &str, found: &mut Vec<Range<us
 mod tests {
     use super::{text_within, value};
 
-    const TEXT: &str = "id = \"a\"\nlist = [\"a\", 'é']\n[keys]\nexpires = \"soon\"\n[[link]]\nid = \"one\"\n[[link]]\nid = \"two\"\n";
+    const TEXT: &str =
+        "id = \"a\"\nlist = [\"a\", 'é']\n[keys]\nexpires = \"soon\"\n[[link]]\nid = \"one\"\n[[link]]\nid = \"two\"\n";
 
     #[test]
     fn finds_values_by_path() {
@@ -75,13 +76,7 @@ mod tests {
         assert_eq!(at(&["list", "1"]), Some("'é'"));
         assert_eq!(at(&["keys", "expires"]), Some("\"soon\""));
         assert_eq!(at(&["link", "1", "id"]), Some("\"two\""));
-        for absent in [
-            &["gone"][..],
-            &["list", "2"],
-            &["id", "0"],
-            &["list", "x"],
-            &[],
-        ] {
+        for absent in [&["gone"][..], &["list", "2"], &["id", "0"], &["list", "x"], &[]] {
             assert_eq!(at(absent), None, "{absent:?}");
         }
         assert_eq!(value("id = ", &["id"]), None);

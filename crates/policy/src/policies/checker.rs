@@ -25,12 +25,7 @@ pub(crate) struct PolicyChecker {
 }
 
 impl PolicyChecker {
-    pub fn new(
-        issuers: &[Issuer],
-        audiences: &[Audience],
-        groups: &[Group],
-        schema: Schema,
-    ) -> Self {
+    pub fn new(issuers: &[Issuer], audiences: &[Audience], groups: &[Group], schema: Schema) -> Self {
         let mut issuers_of_type = BTreeMap::new();
         for issuer in issuers {
             let count: &mut usize = issuers_of_type.entry(issuer.entity_type()).or_default();
@@ -68,16 +63,12 @@ impl PolicyChecker {
             }
             PrincipalConstraint::Any | PrincipalConstraint::Is(_) => false,
         };
-        (!names_issuer && !policy.is_forbid())
-            .then(|| BundleError::PermitWithoutIssuer(policy.id.clone()))
+        (!names_issuer && !policy.is_forbid()).then(|| BundleError::PermitWithoutIssuer(policy.id.clone()))
     }
 
     /// The issuers, audiences and groups that a policy refers to and the bundle does not define, with their spans
     /// in the policy's file if known. Such a `permit` lets nobody in; worse, such a `forbid` keeps nobody out.
-    pub fn unknown_references(
-        &self,
-        policy: &NamedPolicy,
-    ) -> Vec<(Option<Range<usize>>, BundleError)> {
+    pub fn unknown_references(&self, policy: &NamedPolicy) -> Vec<(Option<Range<usize>>, BundleError)> {
         let mut named: Vec<EntityUid> = policy.cedar.entity_literals();
         // Cedar does not include the values of a template's slots.
         named.extend(policy.link.iter().flat_map(Link::entities).cloned());
@@ -86,19 +77,15 @@ impl PolicyChecker {
         let error = |uid: &EntityUid| {
             let (id, policy) = (uid.id().unescaped().to_owned(), policy.id.clone());
             match uid.type_name().to_string().as_str() {
-                "Issuer" => {
-                    unknown(&id, &self.issuers).map(|suggestion| BundleError::PolicyIssuerUnknown {
-                        policy,
-                        issuer: id,
-                        suggestion,
-                    })
-                }
-                "Audience" => unknown(&id, &self.audiences).map(|suggestion| {
-                    BundleError::PolicyAudienceUnknown {
-                        policy,
-                        audience: id,
-                        suggestion,
-                    }
+                "Issuer" => unknown(&id, &self.issuers).map(|suggestion| BundleError::PolicyIssuerUnknown {
+                    policy,
+                    issuer: id,
+                    suggestion,
+                }),
+                "Audience" => unknown(&id, &self.audiences).map(|suggestion| BundleError::PolicyAudienceUnknown {
+                    policy,
+                    audience: id,
+                    suggestion,
                 }),
                 type_name @ (WORKLOAD_GROUP | AUDIENCE_GROUP) => {
                     let groups = match type_name {

@@ -10,10 +10,7 @@ pub const AUDIENCE_GROUP: &str = "AudienceGroup";
 /// The entity `type_name::"id"`. Any text can be an id.
 pub(crate) fn uid(type_name: &str, id: &str) -> Option<EntityUid> {
     let type_name: EntityTypeName = type_name.parse().ok()?;
-    Some(EntityUid::from_type_name_and_id(
-        type_name,
-        EntityId::new(id),
-    ))
+    Some(EntityUid::from_type_name_and_id(type_name, EntityId::new(id)))
 }
 
 /// Whether `uid` is an `Issuer`.

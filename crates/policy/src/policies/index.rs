@@ -39,9 +39,7 @@ impl PolicyIndex {
     fn candidates(&self, issuer: &str, audience: &str) -> Vec<usize> {
         let of_audience = [Some(audience.to_owned()), None];
         let of_issuer = [Some(issuer.to_owned()), None];
-        let audiences = of_audience
-            .iter()
-            .filter_map(|audience| self.0.get(audience));
+        let audiences = of_audience.iter().filter_map(|audience| self.0.get(audience));
         let both = audiences.flat_map(|of| of_issuer.iter().filter_map(|issuer| of.get(issuer)));
         both.flatten().copied().collect()
     }
@@ -69,12 +67,8 @@ impl PolicyCache {
         let mut index = PolicyIndex::default();
         for (at, policy) in policies.iter().enumerate() {
             let issuer = match policy.cedar.principal_constraint() {
-                PrincipalConstraint::In(uid) | PrincipalConstraint::IsIn(_, uid) => {
-                    is_issuer(&uid).then_some(uid)
-                }
-                PrincipalConstraint::Any
-                | PrincipalConstraint::Eq(_)
-                | PrincipalConstraint::Is(_) => None,
+                PrincipalConstraint::In(uid) | PrincipalConstraint::IsIn(_, uid) => is_issuer(&uid).then_some(uid),
+                PrincipalConstraint::Any | PrincipalConstraint::Eq(_) | PrincipalConstraint::Is(_) => None,
             };
             let audience = match policy.cedar.resource_constraint() {
                 ResourceConstraint::Eq(uid) => Some(uid),
@@ -106,9 +100,7 @@ impl PolicyCache {
         }
         let scope = scope();
         let (issuer, audience) = (scope.issuer.id(), scope.audience.id());
-        let indices = self
-            .index
-            .candidates(issuer.unescaped(), audience.unescaped());
+        let indices = self.index.candidates(issuer.unescaped(), audience.unescaped());
         let set = Arc::new(collect(&policies(&indices)?, &scope)?);
         sets.insert(key, Arc::clone(&set));
         Some(set)
@@ -130,9 +122,7 @@ pub fn can_match(policy: &NamedPolicy, scope: &RequestScope<'_>) -> bool {
         PrincipalConstraint::In(uid) => can_be_in(&uid, scope),
         PrincipalConstraint::Eq(uid) => uid.type_name() == scope.entity_type,
         PrincipalConstraint::Is(type_name) => &type_name == scope.entity_type,
-        PrincipalConstraint::IsIn(type_name, uid) => {
-            &type_name == scope.entity_type && can_be_in(&uid, scope)
-        }
+        PrincipalConstraint::IsIn(type_name, uid) => &type_name == scope.entity_type && can_be_in(&uid, scope),
     };
     let resource = match policy.cedar.resource_constraint() {
         ResourceConstraint::Eq(uid) => &uid == scope.audience,
@@ -146,7 +136,5 @@ pub fn can_match(policy: &NamedPolicy, scope: &RequestScope<'_>) -> bool {
 
 /// Whether a principal of the issuer can be in `uid`: its issuer, a group, or itself.
 fn can_be_in(uid: &EntityUid, scope: &RequestScope<'_>) -> bool {
-    uid == scope.issuer
-        || scope.workload_groups.contains(uid)
-        || uid.type_name() == scope.entity_type
+    uid == scope.issuer || scope.workload_groups.contains(uid) || uid.type_name() == scope.entity_type
 }

@@ -32,11 +32,7 @@ pub(crate) struct LazyPolicies {
 
 impl LazyPolicies {
     /// Scans the files at `paths`; none if one cannot be scanned.
-    pub fn scan(
-        files: &BundleFiles,
-        paths: &[&str],
-        profiles: &BTreeMap<String, String>,
-    ) -> Option<Self> {
+    pub fn scan(files: &BundleFiles, paths: &[&str], profiles: &BTreeMap<String, String>) -> Option<Self> {
         let mut texts = Vec::with_capacity(paths.len());
         let mut scanned = Vec::new();
         for path in paths {
@@ -45,12 +41,7 @@ impl LazyPolicies {
             scanned.extend(of_file.into_iter().map(|policy| (texts.len(), policy)));
             texts.push(((*path).to_owned(), text.to_owned()));
         }
-        Some(Self {
-            files: texts,
-            scanned,
-            parsed: Mutex::default(),
-            profiles: profiles.keys().cloned().collect(),
-        })
+        Some(Self { files: texts, scanned, parsed: Mutex::default(), profiles: profiles.keys().cloned().collect() })
     }
 
     /// How many policies there are.
@@ -88,10 +79,7 @@ impl LazyPolicies {
     /// The policies with these `indices`, or none if anything is wrong with one that was not parsed before.
     pub fn policies(&self, indices: &[usize], checker: &PolicyChecker) -> Option<Vec<NamedPolicy>> {
         let mut parsed = self.parsed.lock().unwrap_or_else(PoisonError::into_inner);
-        let missing = indices
-            .iter()
-            .copied()
-            .filter(|at| !parsed.contains_key(at));
+        let missing = indices.iter().copied().filter(|at| !parsed.contains_key(at));
         let missing: Vec<usize> = missing.collect();
         if !missing.is_empty() {
             let policies = self.parse(&missing)?;
@@ -105,10 +93,8 @@ impl LazyPolicies {
 
     fn parse(&self, indices: &[usize]) -> Option<Vec<NamedPolicy>> {
         let scanned = |at: &usize| self.scanned.get(*at);
-        let texts: Option<Vec<&str>> = indices
-            .iter()
-            .map(|at| scanned(at).and_then(|(file, policy)| self.text(*file, &policy.text)))
-            .collect();
+        let texts: Option<Vec<&str>> =
+            indices.iter().map(|at| scanned(at).and_then(|(file, policy)| self.text(*file, &policy.text))).collect();
         let texts = texts?;
         let parts = texts.chunks(TOGETHER_MAX).map(parse_together);
         let policies: Vec<Vec<Policy>> = parts.collect::<Option<_>>()?;
@@ -163,8 +149,7 @@ fn parse_together(texts: &[&str]) -> Option<Vec<Policy>> {
         let loc = policy.as_ref().loc()?;
         Some((loc.start()..loc.end(), policy.clone()))
     };
-    let mut found: Vec<(Range<usize>, Policy)> =
-        parsed.policies().map(with_span).collect::<Option<_>>()?;
+    let mut found: Vec<(Range<usize>, Policy)> = parsed.policies().map(with_span).collect::<Option<_>>()?;
     found.sort_by_key(|(span, _)| span.start);
     let spans = found.iter().map(|(span, _)| span);
     (parsed.num_of_templates() == 0 && spans.eq(&expected)).then_some(())?;
@@ -177,9 +162,7 @@ fn agrees(policy: &Policy, issuer: Option<&str>, audience: Option<&str>) -> bool
         uid.type_name().to_string() == type_name && uid.id().unescaped() == id
     };
     let of_issuer = |name: &str| match policy.principal_constraint() {
-        PrincipalConstraint::In(uid) | PrincipalConstraint::IsIn(_, uid) => {
-            is(&uid, "Issuer", name)
-        }
+        PrincipalConstraint::In(uid) | PrincipalConstraint::IsIn(_, uid) => is(&uid, "Issuer", name),
         PrincipalConstraint::Any | PrincipalConstraint::Eq(_) | PrincipalConstraint::Is(_) => false,
     };
     let for_audience = |id: &str| match policy.resource_constraint() {

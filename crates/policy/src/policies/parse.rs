@@ -48,18 +48,11 @@ pub(crate) fn read(
         }
     }
     if policies.len() > RULES_MAX {
-        let error = BundleError::TooMany {
-            key: "rules",
-            max: RULES_MAX,
-        };
+        let error = BundleError::TooMany { key: "rules", max: RULES_MAX };
         diagnostics.push(Diagnostic::of_file("rules", error));
     }
     diagnostics.extend(duplicates(files, &policies, &templates));
-    diagnostics.extend(
-        policies
-            .iter()
-            .filter_map(|policy| without_issuer(files, policy, checker)),
-    );
+    diagnostics.extend(policies.iter().filter_map(|policy| without_issuer(files, policy, checker)));
     for policy in &policies {
         let unknown = checker.unknown_references(policy).into_iter();
         diagnostics.extend(unknown.map(|(span, error)| diagnostic_in(files, policy, span, error)));
@@ -69,10 +62,7 @@ pub(crate) fn read(
     }
     if diagnostics.is_empty() {
         templates.retain(|template| !linked.contains(&template.id));
-        Ok(Policies {
-            policies,
-            unused_templates: templates,
-        })
+        Ok(Policies { policies, unused_templates: templates })
     } else {
         Err(diagnostics)
     }
@@ -83,22 +73,14 @@ type Parsed = (Vec<NamedPolicy>, Vec<NamedTemplate>);
 fn read_file(path: &str, content: &[u8]) -> Result<Parsed, Vec<Diagnostic>> {
     let text = utf8(path, content).map_err(|diagnostic| vec![diagnostic])?;
     let parsed: PolicySet = text.parse().map_err(|errors: cedar_policy::ParseErrors| {
-        errors
-            .iter()
-            .map(|error| cedar_diagnostic(path, text, error))
-            .collect::<Vec<_>>()
+        errors.iter().map(|error| cedar_diagnostic(path, text, error)).collect::<Vec<_>>()
     })?;
     let mut diagnostics: Vec<Diagnostic> = Vec::new();
     let mut templates = Vec::new();
     for template in parsed.templates() {
         let offset = template.as_ref().loc().map_or(0, |loc| loc.start());
         let id_span = span::annotation_of_template(template, "id");
-        match plain_id(
-            path,
-            text,
-            id_span.unwrap_or(offset..offset),
-            template.annotation("id"),
-        ) {
+        match plain_id(path, text, id_span.unwrap_or(offset..offset), template.annotation("id")) {
             Ok(id) => templates.push(NamedTemplate {
                 template: template.new_id(PolicyId::new(&id)),
                 file: path.to_owned(),
@@ -117,11 +99,7 @@ fn read_file(path: &str, content: &[u8]) -> Result<Parsed, Vec<Diagnostic>> {
         }
     }
     policies.sort_by_key(|policy: &NamedPolicy| policy.position);
-    if diagnostics.is_empty() {
-        Ok((policies, templates))
-    } else {
-        Err(diagnostics)
-    }
+    if diagnostics.is_empty() { Ok((policies, templates)) } else { Err(diagnostics) }
 }
 
 fn named(path: &str, text: &str, policy: &Policy) -> Result<NamedPolicy, Diagnostic> {
@@ -138,12 +116,7 @@ fn named(path: &str, text: &str, policy: &Policy) -> Result<NamedPolicy, Diagnos
     })
 }
 
-fn plain_id(
-    path: &str,
-    text: &str,
-    span: Range<usize>,
-    id: Option<&str>,
-) -> Result<String, Diagnostic> {
+fn plain_id(path: &str, text: &str, span: Range<usize>, id: Option<&str>) -> Result<String, Diagnostic> {
     let refuse = |error| Err(Diagnostic::within(path, text, span, error));
     match id {
         None => refuse(BundleError::PolicyWithoutId),
@@ -153,11 +126,7 @@ fn plain_id(
 }
 
 /// Duplicate ids. Policies and templates share one namespace, so that a link cannot be mistaken for its template.
-fn duplicates(
-    files: &BundleFiles,
-    policies: &[NamedPolicy],
-    templates: &[NamedTemplate],
-) -> Vec<Diagnostic> {
+fn duplicates(files: &BundleFiles, policies: &[NamedPolicy], templates: &[NamedTemplate]) -> Vec<Diagnostic> {
     let mut first: BTreeMap<&str, &NamedPolicy> = BTreeMap::new();
     let mut diagnostics = Vec::new();
     for policy in policies {
@@ -166,10 +135,7 @@ fn duplicates(
                 files,
                 policy,
                 None,
-                BundleError::DuplicatePolicy {
-                    id: policy.id.clone(),
-                    other: earlier.file.clone(),
-                },
+                BundleError::DuplicatePolicy { id: policy.id.clone(), other: earlier.file.clone() },
             )),
             None => {
                 first.insert(&policy.id, policy);
@@ -181,19 +147,14 @@ fn duplicates(
     for template in templates {
         if let Some(other) = seen.insert(&template.id, &template.file) {
             let (id, other) = (template.id.clone(), other.to_owned());
-            diagnostics
-                .push(template.diagnostic(files, BundleError::DuplicatePolicy { id, other }));
+            diagnostics.push(template.diagnostic(files, BundleError::DuplicatePolicy { id, other }));
         }
     }
     diagnostics
 }
 
 /// An error at the principal of a `permit` that names no issuer.
-fn without_issuer(
-    files: &BundleFiles,
-    policy: &NamedPolicy,
-    checker: &PolicyChecker,
-) -> Option<Diagnostic> {
+fn without_issuer(files: &BundleFiles, policy: &NamedPolicy, checker: &PolicyChecker) -> Option<Diagnostic> {
     let error = checker.check_names_issuer(policy)?;
     let span = match &policy.link {
         Some(link) => link.span(|_| true),

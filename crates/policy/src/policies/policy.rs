@@ -1,9 +1,7 @@
 //! One Cedar policy of a bundle.
 
 use crate::diagnostics::Position;
-use cedar_policy::{
-    Effect, EntityUid, Policy, PolicyId, PolicySet, PolicySetError, SlotId, Template,
-};
+use cedar_policy::{Effect, EntityUid, Policy, PolicyId, PolicySet, PolicySetError, SlotId, Template};
 use std::collections::HashMap;
 use std::ops::Range;
 
@@ -25,9 +23,7 @@ pub struct NamedPolicy {
 ///
 /// # Errors
 /// Two policies have the same id, which cannot happen in a loaded bundle.
-pub fn policy_set<'a>(
-    policies: impl IntoIterator<Item = &'a NamedPolicy>,
-) -> Result<PolicySet, PolicySetError> {
+pub fn policy_set<'a>(policies: impl IntoIterator<Item = &'a NamedPolicy>) -> Result<PolicySet, PolicySetError> {
     let mut set = PolicySet::new();
     for policy in policies {
         match &policy.link {
@@ -98,8 +94,7 @@ impl Link {
     /// The linked policy.
     pub fn policy(&self, id: &str) -> Result<Policy, String> {
         let mut set = PolicySet::new();
-        self.add_to(&mut set, id)
-            .map_err(|error| error.to_string())?;
+        self.add_to(&mut set, id).map_err(|error| error.to_string())?;
         let policy = set.policy(&PolicyId::new(id)).cloned();
         policy.ok_or_else(|| "the template cannot be linked".to_owned())
     }

@@ -38,11 +38,7 @@ pub(crate) fn policies(text: &str) -> Option<Vec<ScannedPolicy>> {
             continue;
         }
         let (issuer, audience) = scope(text, &tokens)?;
-        policies.push(ScannedPolicy {
-            text: start_of_policy..range.end,
-            issuer,
-            audience,
-        });
+        policies.push(ScannedPolicy { text: start_of_policy..range.end, issuer, audience });
         tokens.clear();
         start = None;
     }
@@ -141,37 +137,25 @@ fn scope(text: &str, tokens: &[Token]) -> Option<Named> {
         tokens.all(|it| matches!(it, Token::Word(_) | Token::Mark(b':')))
     };
     let issuer = match principal {
-        [
-            _,
-            kind @ ..,
-            word,
-            entity,
-            Token::Mark(b':'),
-            Token::Mark(b':'),
-            Token::Text(name),
-        ] if is(word, "in")
-            && is(entity, "Issuer")
-            && kind.first().is_none_or(|it| is(it, "is"))
-            && is_path(kind) =>
+        [_, kind @ .., word, entity, Token::Mark(b':'), Token::Mark(b':'), Token::Text(name)]
+            if is(word, "in")
+                && is(entity, "Issuer")
+                && kind.first().is_none_or(|it| is(it, "is"))
+                && is_path(kind) =>
         {
             Some(name.clone())
         }
         _ => None,
     };
     let audience = match resource {
-        [
-            _,
-            Token::Mark(b'='),
-            Token::Mark(b'='),
-            entity,
-            Token::Mark(b':'),
-            Token::Mark(b':'),
-            Token::Text(id),
-        ] if is(entity, "Audience") => Some(id.clone()),
+        [_, Token::Mark(b'='), Token::Mark(b'='), entity, Token::Mark(b':'), Token::Mark(b':'), Token::Text(id)]
+            if is(entity, "Audience") =>
+        {
+            Some(id.clone())
+        }
         _ => None,
     };
-    let is_plain =
-        |range: &Range<usize>| text.get(range.clone()).is_some_and(|it| !it.contains('\\'));
+    let is_plain = |range: &Range<usize>| text.get(range.clone()).is_some_and(|it| !it.contains('\\'));
     Some((issuer.filter(is_plain), audience.filter(is_plain)))
 }
 
@@ -179,12 +163,7 @@ fn scope(text: &str, tokens: &[Token]) -> Option<Named> {
 fn without_annotations(mut tokens: &[Token]) -> Option<&[Token]> {
     while let [Token::Mark(b'@'), Token::Word(_), rest @ ..] = tokens {
         tokens = match rest {
-            [
-                Token::Mark(b'('),
-                Token::Text(_),
-                Token::Mark(b')'),
-                rest @ ..,
-            ] => rest,
+            [Token::Mark(b'('), Token::Text(_), Token::Mark(b')'), rest @ ..] => rest,
             rest => rest,
         };
     }
@@ -200,13 +179,7 @@ mod tests {
 
     fn found(text: &str) -> Option<Vec<Found<'_>>> {
         let of = |range: &Option<Range<usize>>| range.clone().map(|range| &text[range]);
-        let parts = |policy: &ScannedPolicy| {
-            (
-                &text[policy.text.clone()],
-                of(&policy.issuer),
-                of(&policy.audience),
-            )
-        };
+        let parts = |policy: &ScannedPolicy| (&text[policy.text.clone()], of(&policy.issuer), of(&policy.audience));
         Some(policies(text)?.iter().map(parts).collect())
     }
 
@@ -235,10 +208,7 @@ mod tests {
             ("principal", None),
         ] {
             for (resource, audience) in [
-                (
-                    r#"resource == Audience::"https://a.example""#,
-                    Some("https://a.example"),
-                ),
+                (r#"resource == Audience::"https://a.example""#, Some("https://a.example")),
                 (r#"resource == Audience::"\u{61}""#, None),
                 (r#"resource == N::Audience::"a""#, None),
                 (r#"resource is Audience in AudienceGroup::"a""#, None),

@@ -57,31 +57,22 @@ pub(crate) fn read(
 ) -> Result<BundleSchema, Vec<Diagnostic>> {
     let document = document(text, issuers, additions)?;
     let attributes = attributes_of(&document);
-    let schema =
-        Schema::from_json_value(document).map_err(|error| match text.parse::<Schema>() {
-            // Errors in the text have locations, those in the JSON document do not.
-            Err(in_text) => vec![cedar_diagnostic(SCHEMA_FILE, text, &in_text)],
-            Ok(_) => vec![in_schema(error.to_string())],
-        })?;
+    let schema = Schema::from_json_value(document).map_err(|error| match text.parse::<Schema>() {
+        // Errors in the text have locations, those in the JSON document do not.
+        Err(in_text) => vec![cedar_diagnostic(SCHEMA_FILE, text, &in_text)],
+        Ok(_) => vec![in_schema(error.to_string())],
+    })?;
     let diagnostics: Vec<Diagnostic> = issuers
         .iter()
         .filter_map(|issuer| principal_error(&schema, &issuer.entity_type(), action))
         .chain(action_error(&schema, action, additions.zones))
         .map(in_schema)
         .collect();
-    if diagnostics.is_empty() {
-        Ok(BundleSchema { schema, attributes })
-    } else {
-        Err(diagnostics)
-    }
+    if diagnostics.is_empty() { Ok(BundleSchema { schema, attributes }) } else { Err(diagnostics) }
 }
 
 /// The schema in Cedar's JSON format, with a type for each `oidc` issuer, those of groups, and `local`.
-pub(crate) fn document(
-    text: &str,
-    issuers: &[Issuer],
-    additions: &Additions<'_>,
-) -> Result<Value, Vec<Diagnostic>> {
+pub(crate) fn document(text: &str, issuers: &[Issuer], additions: &Additions<'_>) -> Result<Value, Vec<Diagnostic>> {
     let mut document = as_json(text)?;
     add_oidc_types(&mut document, issuers)?;
     if !additions.zones.is_empty() {
@@ -97,9 +88,7 @@ pub(crate) fn document(
 /// JSON of the standard schema is therefore precomputed, and used only for exactly that text.
 fn as_json(text: &str) -> Result<Value, Vec<Diagnostic>> {
     match text == STANDARD {
-        true => {
-            serde_json::from_str(STANDARD_JSON).map_err(|error| vec![in_schema(error.to_string())])
-        }
+        true => serde_json::from_str(STANDARD_JSON).map_err(|error| vec![in_schema(error.to_string())]),
         false => parsed(text),
     }
 }
@@ -107,26 +96,18 @@ fn as_json(text: &str) -> Result<Value, Vec<Diagnostic>> {
 fn parsed(text: &str) -> Result<Value, Vec<Diagnostic>> {
     SchemaFragment::from_cedarschema_str(text)
         .map_err(|error| vec![cedar_diagnostic(SCHEMA_FILE, text, &error)])
-        .and_then(|(fragment, _warnings)| {
-            fragment
-                .to_json_value()
-                .map_err(|error| vec![in_schema(error.to_string())])
-        })
+        .and_then(|(fragment, _warnings)| fragment.to_json_value().map_err(|error| vec![in_schema(error.to_string())]))
 }
 
 /// Adds `local` to the action's context.
 fn add_local(document: &mut Value, zones: &Zones) -> Result<(), Vec<Diagnostic>> {
     let context = document.pointer_mut("//actions/issue/appliesTo/context/attributes");
     let Some(attributes) = context.and_then(Value::as_object_mut) else {
-        return Err(vec![in_schema(
-            "the context of action `issue` is not written out as a record".to_owned(),
-        )]);
+        return Err(vec![in_schema("the context of action `issue` is not written out as a record".to_owned())]);
     };
     match attributes.insert("local".to_owned(), zones.schema_type()) {
         None => Ok(()),
-        Some(_) => Err(vec![in_schema(
-            "`local` in the context is made from the zones of `bundle.toml`".to_owned(),
-        )]),
+        Some(_) => Err(vec![in_schema("`local` in the context is made from the zones of `bundle.toml`".to_owned())]),
     }
 }
 
@@ -138,15 +119,11 @@ fn add_groups(document: &mut Value, issuers: &[Issuer]) -> Result<(), Vec<Diagno
             return Err(vec![in_schema("there are no entity types".to_owned())]);
         };
         if types.insert(name.to_owned(), json!({})).is_some() {
-            return Err(vec![in_schema(format!(
-                "`{name}` is made from `entities/`"
-            ))]);
+            return Err(vec![in_schema(format!("`{name}` is made from `entities/`"))]);
         }
     }
     let principals: BTreeSet<String> = issuers.iter().map(Issuer::entity_type).collect();
-    let members = principals
-        .iter()
-        .map(|name| (name.as_str(), WORKLOAD_GROUP));
+    let members = principals.iter().map(|name| (name.as_str(), WORKLOAD_GROUP));
     for (full, group) in members.chain([("Audience", AUDIENCE_GROUP)]) {
         let (namespace, name) = full.rsplit_once("::").unwrap_or(("", full));
         let entity = document
@@ -173,18 +150,12 @@ fn in_schema(message: String) -> Diagnostic {
 fn add_oidc_types(document: &mut Value, issuers: &[Issuer]) -> Result<(), Vec<Diagnostic>> {
     let mut types = Map::new();
     let mut first_of: BTreeMap<String, &str> = BTreeMap::new();
-    for issuer in issuers
-        .iter()
-        .filter(|issuer| issuer.provider.declares_claims())
-    {
+    for issuer in issuers.iter().filter(|issuer| issuer.provider.declares_claims()) {
         let full = issuer.entity_type();
         let name = full.trim_start_matches("Oidc::").to_owned();
         let file = format!("issuers/{}.toml", issuer.name);
         if name.is_empty() || TYPE_NAMES_TAKEN.contains(&name.as_str()) {
-            return Err(vec![Diagnostic::of_file(
-                &file,
-                BundleError::EntityTypeInvalid,
-            )]);
+            return Err(vec![Diagnostic::of_file(&file, BundleError::EntityTypeInvalid)]);
         }
         if let Some(first) = first_of.insert(name.clone(), &issuer.name) {
             let error = BundleError::EntityTypeCollision {
@@ -199,13 +170,8 @@ fn add_oidc_types(document: &mut Value, issuers: &[Issuer]) -> Result<(), Vec<Di
     if types.is_empty() {
         return Ok(());
     }
-    let principals: Vec<Value> = types
-        .keys()
-        .map(|name| json!(format!("Oidc::{name}")))
-        .collect();
-    if let Some(Value::Array(listed)) =
-        document.pointer_mut("//actions/issue/appliesTo/principalTypes")
-    {
+    let principals: Vec<Value> = types.keys().map(|name| json!(format!("Oidc::{name}"))).collect();
+    if let Some(Value::Array(listed)) = document.pointer_mut("//actions/issue/appliesTo/principalTypes") {
         listed.extend(principals);
     }
     let Some(namespaces) = document.as_object_mut() else {
@@ -214,9 +180,7 @@ fn add_oidc_types(document: &mut Value, issuers: &[Issuer]) -> Result<(), Vec<Di
     let namespace = json!({ "entityTypes": types, "actions": {} });
     match namespaces.insert("Oidc".to_owned(), namespace) {
         None => Ok(()),
-        Some(_) => Err(vec![in_schema(
-            "namespace `Oidc` is made from the issuer files".to_owned(),
-        )]),
+        Some(_) => Err(vec![in_schema("namespace `Oidc` is made from the issuer files".to_owned())]),
     }
 }
 
@@ -244,20 +208,9 @@ fn entity_type_of(claims: &[Claim]) -> Value {
 fn attributes_of(document: &Value) -> Attributes {
     let mut all = Attributes::new();
     for (namespace, body) in document.as_object().into_iter().flatten() {
-        for (name, entity) in body
-            .get("entityTypes")
-            .and_then(Value::as_object)
-            .into_iter()
-            .flatten()
-        {
-            let full = if namespace.is_empty() {
-                name.clone()
-            } else {
-                format!("{namespace}::{name}")
-            };
-            let shape = entity
-                .pointer("/shape/attributes")
-                .and_then(Value::as_object);
+        for (name, entity) in body.get("entityTypes").and_then(Value::as_object).into_iter().flatten() {
+            let full = if namespace.is_empty() { name.clone() } else { format!("{namespace}::{name}") };
+            let shape = entity.pointer("/shape/attributes").and_then(Value::as_object);
             let typed = |(name, value): (&String, &Value)| (name.clone(), attribute_type(value));
             all.insert(full, shape.into_iter().flatten().map(typed).collect());
         }
@@ -266,32 +219,21 @@ fn attributes_of(document: &Value) -> Attributes {
 }
 
 fn attribute_type(value: &Value) -> AttributeType {
-    let required = value
-        .get("required")
-        .and_then(Value::as_bool)
-        .unwrap_or(true);
+    let required = value.get("required").and_then(Value::as_bool).unwrap_or(true);
     let claim_type = match type_name(value) {
-        Some("Set") if value.get("element").and_then(type_name) == Some("String") => {
-            Some(ClaimType::TextSet)
-        }
+        Some("Set") if value.get("element").and_then(type_name) == Some("String") => Some(ClaimType::TextSet),
         Some("String") => Some(ClaimType::Text),
         Some("Long") => Some(ClaimType::Integer),
         Some("Bool" | "Boolean") => Some(ClaimType::Boolean),
         _ => None,
     };
-    AttributeType {
-        claim_type,
-        required,
-    }
+    AttributeType { claim_type, required }
 }
 
 /// A primitive is `{"type": "String"}` or, from a `.cedarschema`, a reference to that name.
 fn type_name(value: &Value) -> Option<&str> {
     match value.get("type")?.as_str()? {
-        "EntityOrCommon" => value
-            .get("name")?
-            .as_str()
-            .map(|name| name.trim_start_matches("__cedar::")),
+        "EntityOrCommon" => value.get("name")?.as_str().map(|name| name.trim_start_matches("__cedar::")),
         direct => Some(direct),
     }
 }
@@ -305,18 +247,11 @@ fn principal_error(schema: &Schema, entity_type: &str, action: &IssueAction) -> 
         .principals_for_action(action.uid())
         .is_some_and(|mut principals| principals.any(|principal| principal == &type_name));
     if !is_principal {
-        return Some(format!(
-            "action `issue` does not apply to principals of type `{entity_type}`"
-        ));
+        return Some(format!("action `issue` does not apply to principals of type `{entity_type}`"));
     }
-    let parents: BTreeSet<String> = schema
-        .ancestors(&type_name)
-        .into_iter()
-        .flatten()
-        .map(ToString::to_string)
-        .collect();
-    (!parents.contains("Issuer"))
-        .then(|| format!("entity type `{entity_type}` is not declared `in [Issuer]`"))
+    let parents: BTreeSet<String> =
+        schema.ancestors(&type_name).into_iter().flatten().map(ToString::to_string).collect();
+    (!parents.contains("Issuer")).then(|| format!("entity type `{entity_type}` is not declared `in [Issuer]`"))
 }
 
 /// Why the action does not accept an `Audience` or the context of a decision, if it does not.
@@ -329,17 +264,11 @@ fn action_error(schema: &Schema, action: &IssueAction, zones: &Zones) -> Option<
     }
     let scopes = ["scope".to_owned()];
     [None, Some("192.0.2.1")].into_iter().find_map(|client_ip| {
-        let input = ContextInput {
-            requested_lifetime_seconds: 1,
-            scopes: &scopes,
-            client_ip,
-            proof_of_possession: false,
-        };
+        let input =
+            ContextInput { requested_lifetime_seconds: 1, scopes: &scopes, client_ip, proof_of_possession: false };
         let sample = context(&input, zones, 0).ok()?;
         let error = sample.validate(schema, action.uid()).err()?;
-        Some(format!(
-            "the context of action `issue` does not fit what a decision gives: {error}"
-        ))
+        Some(format!("the context of action `issue` does not fit what a decision gives: {error}"))
     })
 }
 
@@ -351,18 +280,12 @@ mod tests {
     fn precomputed_schema_equals_parsed_one() {
         let made = parsed(STANDARD).expect("it parses");
         if std::env::var_os("BLESS").is_some() {
-            let path = concat!(
-                env!("CARGO_MANIFEST_DIR"),
-                "/src/policies/standard_schema.json"
-            );
+            let path = concat!(env!("CARGO_MANIFEST_DIR"), "/src/policies/standard_schema.json");
             std::fs::write(path, format!("{made}\n")).expect("it is written");
             return;
         }
         let kept: Value = serde_json::from_str(STANDARD_JSON).expect("it is JSON");
-        assert!(
-            kept == made,
-            "regenerate with BLESS=1 cargo test -p vouchsafe-policy --lib"
-        );
+        assert!(kept == made, "regenerate with BLESS=1 cargo test -p vouchsafe-policy --lib");
         assert_eq!(as_json(STANDARD), Ok(made));
     }
 

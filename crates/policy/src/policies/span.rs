@@ -21,12 +21,7 @@ pub fn diagnostic_in<E>(
     };
     match span.or_else(id) {
         Some(span) => Diagnostic::within(&policy.file, text_of(files, &policy.file), span, error),
-        None => Diagnostic {
-            file: policy.file.clone(),
-            position: policy.position,
-            length: None,
-            kind: error,
-        },
+        None => Diagnostic { file: policy.file.clone(), position: policy.position, length: None, kind: error },
     }
 }
 
@@ -78,10 +73,7 @@ pub fn expressions(policy: &NamedPolicy, matches: impl Fn(&str) -> bool) -> Vec<
 /// Whether the policy contains `expression`, written like this.
 pub fn contains(policy: &NamedPolicy, expression: &str) -> bool {
     let body = policy.cedar.as_ref().non_scope_constraints();
-    body.is_some_and(|body| {
-        body.subexpressions()
-            .any(|part| part.to_string() == expression)
-    })
+    body.is_some_and(|body| body.subexpressions().any(|part| part.to_string() == expression))
 }
 
 /// The span of the value of an annotation such as `@id("…")`.

@@ -55,8 +55,7 @@ pub(crate) fn links(
     used: &mut BTreeSet<String>,
 ) -> Result<Vec<NamedPolicy>, Vec<Diagnostic>> {
     let content = files.content(path).unwrap_or_default();
-    let (mut file, entries): (_, LinkFile) =
-        TomlFile::parse(path, content).map_err(|diagnostic| vec![diagnostic])?;
+    let (mut file, entries): (_, LinkFile) = TomlFile::parse(path, content).map_err(|diagnostic| vec![diagnostic])?;
     let text = std::str::from_utf8(content).unwrap_or_default();
     let mut policies = Vec::new();
     for entry in &entries.link {
@@ -77,11 +76,7 @@ pub(crate) fn links(
     file.finish(policies)
 }
 
-fn link_template(
-    file: &mut TomlFile<'_>,
-    entry: &LinkEntry,
-    templates: &[NamedTemplate],
-) -> Option<(Policy, Link)> {
+fn link_template(file: &mut TomlFile<'_>, entry: &LinkEntry, templates: &[NamedTemplate]) -> Option<(Policy, Link)> {
     let id = entry.id.get_ref();
     if !is_plain_name(id) {
         file.refuse(entry.id.span(), BundleError::PolicyIdInvalid(id.clone()));
@@ -104,10 +99,8 @@ fn link_template(
         return None;
     };
     let (mut values, mut spans) = (HashMap::new(), Vec::new());
-    let parts = [
-        ("principal", SlotId::principal(), &entry.principal),
-        ("resource", SlotId::resource(), &entry.resource),
-    ];
+    let parts =
+        [("principal", SlotId::principal(), &entry.principal), ("resource", SlotId::resource(), &entry.resource)];
     for (part, slot, filling) in parts {
         let has_slot = named.template.slots().any(|known| known == &slot);
         match (has_slot, filling) {
@@ -131,11 +124,7 @@ fn link_template(
             }
         }
     }
-    let link = Link {
-        template: named.template.clone(),
-        values,
-        spans,
-    };
+    let link = Link { template: named.template.clone(), values, spans };
     match link.policy(id) {
         Ok(policy) => Some((policy, link)),
         Err(error) => {

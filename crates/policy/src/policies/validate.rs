@@ -28,10 +28,7 @@ pub(crate) fn validation_errors(
         Ok(set) => set,
         Err(error) => {
             let (message, help) = (error.to_string(), None);
-            return vec![Diagnostic::of_file(
-                "rules",
-                BundleError::Cedar { message, help },
-            )];
+            return vec![Diagnostic::of_file("rules", BundleError::Cedar { message, help })];
         }
     };
     let result = validator.validate(&set, ValidationMode::Strict);
@@ -71,13 +68,10 @@ fn is_consequence(
         return false;
     };
     let unknown = result.validation_errors().any(|other| {
-        matches!(other, ValidationError::UnsafeAttributeAccess(_))
-            && other.policy_id() == error.policy_id()
+        matches!(other, ValidationError::UnsafeAttributeAccess(_)) && other.policy_id() == error.policy_id()
     });
     let id: &str = error.policy_id().as_ref();
-    let policy = policies
-        .iter()
-        .find(|policy| policy.id == id && policy.link.is_none());
+    let policy = policies.iter().find(|policy| policy.id == id && policy.link.is_none());
     let label = error.labels().and_then(|mut labels| labels.next());
     let (true, Some(policy), Some(label)) = (unknown, policy, label) else {
         return false;

@@ -29,18 +29,13 @@ pub struct AudienceFile {
 }
 
 /// Reads the audience file `path`.
-pub(crate) fn read(
-    path: &str,
-    files: &BundleFiles,
-    environment: &Environment,
-) -> Result<Audience, Vec<Diagnostic>> {
+pub(crate) fn read(path: &str, files: &BundleFiles, environment: &Environment) -> Result<Audience, Vec<Diagnostic>> {
     let content = files.content(path).unwrap_or_default();
     let (mut file, entries): (_, AudienceFile) =
         TomlFile::parse(path, content).map_err(|diagnostic| vec![diagnostic])?;
     file.check_value("id", entries.id.get_ref(), entries.id.span(), ID_BYTES_MAX);
     let tier = entries.tier.unwrap_or(Tier::Delegated);
-    let (default_lifetime_seconds, max_lifetime_seconds) =
-        lifetimes(&mut file, &entries, environment);
+    let (default_lifetime_seconds, max_lifetime_seconds) = lifetimes(&mut file, &entries, environment);
     let audience = Audience {
         id: entries.id.get_ref().clone(),
         tier,
@@ -63,62 +58,29 @@ fn algorithm(file: &mut TomlFile<'_>, entry: Option<&Spanned<String>>, tier: Tie
     if !ALGORITHMS.contains(&algorithm.as_str()) {
         let algorithm = algorithm.clone();
         let allowed = "`EdDSA`, `ES256`, `RS256`".to_owned();
-        file.refuse(
-            entry.span(),
-            BundleError::AlgorithmUnknown { algorithm, allowed },
-        );
+        file.refuse(entry.span(), BundleError::AlgorithmUnknown { algorithm, allowed });
     } else if algorithm == "RS256" && tier != Tier::Hsm {
-        file.refuse(
-            entry.span(),
-            BundleError::AlgorithmNeedsHsm(algorithm.clone()),
-        );
+        file.refuse(entry.span(), BundleError::AlgorithmNeedsHsm(algorithm.clone()));
     }
     algorithm
 }
 
 /// Default and longest lifetime in seconds. An absent default gives way to a shorter ceiling.
-fn lifetimes(
-    file: &mut TomlFile<'_>,
-    entries: &AudienceFile,
-    environment: &Environment,
-) -> (u64, u64) {
+fn lifetimes(file: &mut TomlFile<'_>, entries: &AudienceFile, environment: &Environment) -> (u64, u64) {
     let bounds = LIFETIME_SECONDS_MIN..=u64::MAX;
     let max_entry = entries.max_lifetime.as_ref();
-    let max = file.seconds(
-        "max_lifetime",
-        max_entry,
-        bounds.clone(),
-        LIFETIME_SECONDS_MAX_DEFAULT,
-    );
-    let default = file.seconds(
-        "default_lifetime",
-        entries.default_lifetime.as_ref(),
-        bounds,
-        LIFETIME_SECONDS_DEFAULT.min(max),
-    );
+    let max = file.seconds("max_lifetime", max_entry, bounds.clone(), LIFETIME_SECONDS_MAX_DEFAULT);
+    let default =
+        file.seconds("default_lifetime", entries.default_lifetime.as_ref(), bounds, LIFETIME_SECONDS_DEFAULT.min(max));
     // INVARIANT: I3, a token ends 60 s before its epoch's key leaves the JWKS.
-    let seconds_max = environment
-        .epoch_seconds
-        .saturating_sub(EPOCH_MARGIN_SECONDS);
+    let seconds_max = environment.epoch_seconds.saturating_sub(EPOCH_MARGIN_SECONDS);
     let span = max_entry.map_or(entries.id.span(), Spanned::span);
     if max > seconds_max {
-        file.refuse(
-            span.clone(),
-            BundleError::LifetimeOverEpoch {
-                seconds: max,
-                seconds_max,
-            },
-        );
+        file.refuse(span.clone(), BundleError::LifetimeOverEpoch { seconds: max, seconds_max });
     }
     if default > max {
-        let span = entries
-            .default_lifetime
-            .as_ref()
-            .map_or(span, Spanned::span);
-        let error = BundleError::LifetimeDefaultOverMax {
-            default_seconds: default,
-            max_seconds: max,
-        };
+        let span = entries.default_lifetime.as_ref().map_or(span, Spanned::span);
+        let error = BundleError::LifetimeDefaultOverMax { default_seconds: default, max_seconds: max };
         file.refuse(span, error);
     }
     (default, max)
@@ -131,11 +93,7 @@ fn scopes(file: &mut TomlFile<'_>, entry: Option<&Spanned<Vec<String>>>) -> Vec<
     file.check_list("scopes", entry, SCOPES_PER_AUDIENCE_MAX);
     for scope in entry.get_ref() {
         if !is_scope_token(scope) {
-            file.refuse_within(
-                entry.span(),
-                scope,
-                BundleError::ScopeInvalid(scope.clone()),
-            );
+            file.refuse_within(entry.span(), scope, BundleError::ScopeInvalid(scope.clone()));
         }
     }
     entry.get_ref().clone()
@@ -144,9 +102,7 @@ fn scopes(file: &mut TomlFile<'_>, entry: Option<&Spanned<Vec<String>>>) -> Vec<
 /// RFC 6749 §3.3: printable ASCII except space, `"` and `\`.
 fn is_scope_token(scope: &str) -> bool {
     (1..=SCOPE_BYTES_MAX).contains(&scope.len())
-        && scope
-            .bytes()
-            .all(|byte| matches!(byte, 0x21 | 0x23..=0x5b | 0x5d..=0x7e))
+        && scope.bytes().all(|byte| matches!(byte, 0x21 | 0x23..=0x5b | 0x5d..=0x7e))
 }
 
 fn claims(file: &mut TomlFile<'_>, entry: Option<&Spanned<Vec<String>>>) -> Vec<String> {

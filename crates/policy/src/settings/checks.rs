@@ -23,10 +23,7 @@ pub(crate) fn check_unique(
     for ((path, _), issuer) in layout.issuers.iter().zip(issuers) {
         if let Some(other) = seen.insert(&issuer.issuer, path) {
             let (issuer, other) = (issuer.issuer.clone(), other.to_owned());
-            let (text, error) = (
-                text_of(files, path),
-                BundleError::DuplicateIssuer { issuer, other },
-            );
+            let (text, error) = (text_of(files, path), BundleError::DuplicateIssuer { issuer, other });
             let span = toml_span::value(text, &["issuer"]);
             diagnostics.push(Diagnostic::in_file(path, text, span, error));
         }
@@ -35,10 +32,7 @@ pub(crate) fn check_unique(
     for (path, audience) in layout.audiences.iter().zip(audiences) {
         if let Some(other) = seen.insert(&audience.id, path) {
             let (id, other) = (audience.id.clone(), other.to_owned());
-            let (text, error) = (
-                text_of(files, path),
-                BundleError::DuplicateAudience { id, other },
-            );
+            let (text, error) = (text_of(files, path), BundleError::DuplicateAudience { id, other });
             let span = toml_span::value(text, &["id"]);
             diagnostics.push(Diagnostic::in_file(path, text, span, error));
         }
@@ -61,25 +55,15 @@ pub(crate) fn check_copied_claims(
         .collect();
     let mut diagnostics = Vec::new();
     for (path, audience) in layout.audiences.iter().zip(audiences) {
-        for claim in audience
-            .claims
-            .iter()
-            .filter(|claim| !known.contains(claim.as_str()))
-        {
-            let error = BundleError::ClaimUndeclared {
-                name: claim.clone(),
-                suggestion: suggest(claim, known.iter().copied()),
-            };
+        for claim in audience.claims.iter().filter(|claim| !known.contains(claim.as_str())) {
+            let error =
+                BundleError::ClaimUndeclared { name: claim.clone(), suggestion: suggest(claim, known.iter().copied()) };
             let text = text_of(files, path);
             let span = toml_span::key_of(text, "claims", claim);
             diagnostics.push(Diagnostic::in_file(path, text, span, error));
         }
     }
-    if diagnostics.is_empty() {
-        Ok(())
-    } else {
-        Err(diagnostics)
-    }
+    if diagnostics.is_empty() { Ok(()) } else { Err(diagnostics) }
 }
 
 /// Checks that required claims and the placeholders of subject templates are string claims of the issuer's
@@ -131,9 +115,5 @@ pub(crate) fn check_issuer_claims(
             diagnostics.push(Diagnostic::in_file(path, text, span.map(within), error));
         }
     }
-    if diagnostics.is_empty() {
-        Ok(())
-    } else {
-        Err(diagnostics)
-    }
+    if diagnostics.is_empty() { Ok(()) } else { Err(diagnostics) }
 }

@@ -26,11 +26,7 @@ fn yes() -> bool {
 }
 
 /// Whether tokens with `act` or `may_act` are accepted.
-pub(crate) fn allow_act(
-    file: &mut TomlFile<'_>,
-    entry: Option<&Spanned<bool>>,
-    provider: &Provider,
-) -> bool {
+pub(crate) fn allow_act(file: &mut TomlFile<'_>, entry: Option<&Spanned<bool>>, provider: &Provider) -> bool {
     let allowed = entry.filter(|entry| *entry.get_ref());
     if let Some(entry) = allowed
         && !provider.declares_claims()
@@ -50,9 +46,7 @@ pub(crate) fn claims(
 ) -> Vec<Claim> {
     let mut claims = declared_claims(file, entry, provider);
     if allow_act {
-        let taken = claims
-            .iter()
-            .find(|claim| claim.name.eq_ignore_ascii_case(&oidc::ACT_SUB.name));
+        let taken = claims.iter().find(|claim| claim.name.eq_ignore_ascii_case(&oidc::ACT_SUB.name));
         if let (Some(claim), Some(entry)) = (taken, entry) {
             let error = BundleError::ClaimReserved(claim.name.to_string());
             file.refuse_within(entry.span(), &claim.name, error);
@@ -63,28 +57,15 @@ pub(crate) fn claims(
     claims
 }
 
-fn declared_claims(
-    file: &mut TomlFile<'_>,
-    entry: Option<&ClaimEntries>,
-    provider: &Provider,
-) -> Vec<Claim> {
+fn declared_claims(file: &mut TomlFile<'_>, entry: Option<&ClaimEntries>, provider: &Provider) -> Vec<Claim> {
     let Some(entry) = entry else {
         return Vec::new();
     };
     if !provider.declares_claims() {
-        file.refuse(
-            entry.span(),
-            BundleError::ClaimsNotAllowed(provider.name.to_owned()),
-        );
+        file.refuse(entry.span(), BundleError::ClaimsNotAllowed(provider.name.to_owned()));
     }
     if entry.get_ref().len() > CLAIMS_MAX {
-        file.refuse(
-            entry.span(),
-            BundleError::TooMany {
-                key: "claims",
-                max: CLAIMS_MAX,
-            },
-        );
+        file.refuse(entry.span(), BundleError::TooMany { key: "claims", max: CLAIMS_MAX });
     }
     let mut names = ClaimNames::of_subject_token();
     for name in entry.get_ref().keys() {

@@ -41,12 +41,10 @@ impl Workload {
     pub(crate) fn matches(&self, issuer: &str, id: &str, attributes: &[Attribute]) -> bool {
         let value_of = |name: &str| match name {
             "sub" => Some(id),
-            _ => attributes
-                .iter()
-                .find_map(|attribute| match &attribute.value {
-                    AttributeValue::Text(text) if attribute.name == name => Some(text.as_str()),
-                    _ => None,
-                }),
+            _ => attributes.iter().find_map(|attribute| match &attribute.value {
+                AttributeValue::Text(text) if attribute.name == name => Some(text.as_str()),
+                _ => None,
+            }),
         };
         let has = |(name, value): (&String, &String)| value_of(name) == Some(value.as_str());
         self.issuer == issuer && self.claims.iter().all(has)
@@ -80,8 +78,7 @@ pub(crate) fn read(
     attributes: &Attributes,
 ) -> Result<Group, Vec<Diagnostic>> {
     let content = files.content(path).unwrap_or_default();
-    let (mut file, entries): (_, GroupFile) =
-        TomlFile::parse(path, content).map_err(|diagnostic| vec![diagnostic])?;
+    let (mut file, entries): (_, GroupFile) = TomlFile::parse(path, content).map_err(|diagnostic| vec![diagnostic])?;
     if entries.workloads.len() > GROUP_WORKLOADS_MAX {
         let (key, max) = ("workloads", GROUP_WORKLOADS_MAX);
         file.refuse(0..0, BundleError::TooMany { key, max });
@@ -104,11 +101,7 @@ pub(crate) fn read(
         }
     }
     let audiences = entries.audiences.map(Spanned::into_inner);
-    let group = Group {
-        name: name.to_owned(),
-        workloads,
-        audiences: audiences.unwrap_or_default(),
-    };
+    let group = Group { name: name.to_owned(), workloads, audiences: audiences.unwrap_or_default() };
     file.finish(group)
 }
 
@@ -153,10 +146,7 @@ fn workload(
             }
         }
     }
-    Workload {
-        issuer: name.clone(),
-        claims: claims.clone(),
-    }
+    Workload { issuer: name.clone(), claims: claims.clone() }
 }
 
 /// The groups of a bundle and their Cedar entities.
@@ -199,28 +189,17 @@ impl Groups {
     }
 
     /// The groups that a principal is in, in their order.
-    pub fn of_principal(
-        &self,
-        issuer: &str,
-        id: &str,
-        attributes: &[Attribute],
-    ) -> Vec<&EntityUid> {
+    pub fn of_principal(&self, issuer: &str, id: &str, attributes: &[Attribute]) -> Vec<&EntityUid> {
         let Some(of_issuer) = self.entries.get(issuer) else {
             return Vec::new();
         };
-        let texts = attributes
-            .iter()
-            .filter_map(|attribute| match &attribute.value {
-                AttributeValue::Text(text) => Some((attribute.name.as_str(), text.as_str())),
-                AttributeValue::Boolean(_)
-                | AttributeValue::Integer(_)
-                | AttributeValue::TextSet(_) => None,
-            });
+        let texts = attributes.iter().filter_map(|attribute| match &attribute.value {
+            AttributeValue::Text(text) => Some((attribute.name.as_str(), text.as_str())),
+            AttributeValue::Boolean(_) | AttributeValue::Integer(_) | AttributeValue::TextSet(_) => None,
+        });
         let mut found = BTreeSet::new();
         // `sub` is the principal's id, even if there is an attribute of that name.
-        let texts = texts
-            .filter(|(name, _)| *name != "sub")
-            .chain([("sub", id)]);
+        let texts = texts.filter(|(name, _)| *name != "sub").chain([("sub", id)]);
         for (name, value) in texts {
             let indices = of_issuer.get(name).and_then(|values| values.get(value));
             for (at, entry) in indices.into_iter().flatten() {

@@ -62,8 +62,7 @@ pub(crate) fn read(
     environment: &Environment,
 ) -> Result<Issuer, Vec<Diagnostic>> {
     let content = files.content(path).unwrap_or_default();
-    let (mut file, entries): (_, IssuerFile) =
-        TomlFile::parse(path, content).map_err(|diagnostic| vec![diagnostic])?;
+    let (mut file, entries): (_, IssuerFile) = TomlFile::parse(path, content).map_err(|diagnostic| vec![diagnostic])?;
     let provider = provider(&mut file, &entries.provider);
     check_issuer_url(&mut file, &entries, provider, environment);
     let keys_bounds = KEYS_MAX_AGE_SECONDS_MIN..=KEYS_MAX_AGE_SECONDS_MAX;
@@ -75,13 +74,7 @@ pub(crate) fn read(
         provider,
         audiences: audiences(&mut file, entries.audiences.as_ref(), environment),
         algorithms: algorithms(&mut file, entries.algorithms.as_ref(), provider),
-        keys: key_source(
-            &mut file,
-            entries.keys.as_ref(),
-            provider.profile,
-            entries.development,
-            files,
-        ),
+        keys: key_source(&mut file, entries.keys.as_ref(), provider.profile, entries.development, files),
         credential_file: credential_file(&mut file, entries.keys.as_ref()),
         keys_max_age_seconds: file.seconds(
             "keys_max_age",
@@ -101,12 +94,7 @@ pub(crate) fn read(
             age_bounds,
             provider.max_token_age_seconds,
         ),
-        leeway_seconds: file.seconds(
-            "leeway",
-            entries.leeway.as_ref(),
-            0..=LEEWAY_SECONDS_MAX,
-            LEEWAY_SECONDS_DEFAULT,
-        ),
+        leeway_seconds: file.seconds("leeway", entries.leeway.as_ref(), 0..=LEEWAY_SECONDS_MAX, LEEWAY_SECONDS_DEFAULT),
         replay: replay::mode(&mut file, entries.replay.as_ref(), default_replay(provider.replay)),
         claims: declared_claims::claims(&mut file, entries.claims.as_ref(), provider, allow_act),
         allow_act,
@@ -133,12 +121,7 @@ fn provider(file: &mut TomlFile<'_>, entry: &Spanned<String>) -> &'static Provid
     })
 }
 
-fn check_issuer_url(
-    file: &mut TomlFile<'_>,
-    entries: &IssuerFile,
-    provider: &Provider,
-    environment: &Environment,
-) {
+fn check_issuer_url(file: &mut TomlFile<'_>, entries: &IssuerFile, provider: &Provider, environment: &Environment) {
     let (url, span) = (entries.issuer.get_ref(), entries.issuer.span());
     file.check_value("issuer", url, span.clone(), ID_BYTES_MAX);
     if url.trim_end_matches('/') == environment.issuer.trim_end_matches('/') {
@@ -147,9 +130,9 @@ fn check_issuer_url(
     }
     let refusal = match provider.profile {
         Profile::Jwt => url::refusal(url, entries.development),
-        Profile::JwtSvid => trust_domain_of(url)
-            .is_none()
-            .then_some("must be a trust domain such as `spiffe://example.org`"),
+        Profile::JwtSvid => {
+            trust_domain_of(url).is_none().then_some("must be a trust domain such as `spiffe://example.org`")
+        }
     };
     if let Some(reason) = refusal {
         let key = "issuer";
@@ -159,10 +142,7 @@ fn check_issuer_url(
     if let Some(known) = Provider::of_shared_issuer(url)
         && known != provider
     {
-        let error = BundleError::IssuerHasProvider {
-            issuer: url.clone(),
-            provider: known.name,
-        };
+        let error = BundleError::IssuerHasProvider { issuer: url.clone(), provider: known.name };
         file.refuse(entries.provider.span(), error);
         return;
     }
@@ -172,11 +152,7 @@ fn check_issuer_url(
     }
 }
 
-fn audiences(
-    file: &mut TomlFile<'_>,
-    entry: Option<&Spanned<Vec<String>>>,
-    environment: &Environment,
-) -> Vec<String> {
+fn audiences(file: &mut TomlFile<'_>, entry: Option<&Spanned<Vec<String>>>, environment: &Environment) -> Vec<String> {
     let Some(entry) = entry else {
         return vec![environment.issuer.clone()];
     };
@@ -190,11 +166,7 @@ fn audiences(
     entry.get_ref().clone()
 }
 
-fn algorithms(
-    file: &mut TomlFile<'_>,
-    entry: Option<&Spanned<Vec<String>>>,
-    provider: &Provider,
-) -> Vec<String> {
+fn algorithms(file: &mut TomlFile<'_>, entry: Option<&Spanned<Vec<String>>>, provider: &Provider) -> Vec<String> {
     let Some(entry) = entry else {
         let names = provider.default_algorithms.iter();
         return names.map(|name| (*name).to_owned()).collect();
@@ -207,10 +179,7 @@ fn algorithms(
         if !provider.algorithms.contains(&algorithm.as_str()) {
             let algorithm = algorithm.clone();
             let allowed = format!("`{}`", provider.algorithms.join("`, `"));
-            let error = BundleError::AlgorithmUnknown {
-                algorithm: algorithm.clone(),
-                allowed,
-            };
+            let error = BundleError::AlgorithmUnknown { algorithm: algorithm.clone(), allowed };
             file.refuse_within(entry.span(), &algorithm, error);
         }
     }
@@ -218,30 +187,18 @@ fn algorithms(
 }
 
 /// The required claims, which must identify the tenant of a shared issuer.
-fn required_claims(
-    file: &mut TomlFile<'_>,
-    entries: &IssuerFile,
-    provider: &Provider,
-) -> Vec<RequiredClaim> {
+fn required_claims(file: &mut TomlFile<'_>, entries: &IssuerFile, provider: &Provider) -> Vec<RequiredClaim> {
     let claims = required_values(file, entries.require.as_ref());
     if let Some(names) = provider.unpinned_tenancy(entries.issuer.get_ref())
-        && !claims
-            .iter()
-            .any(|claim| names.contains(&claim.name.as_str()))
+        && !claims.iter().any(|claim| names.contains(&claim.name.as_str()))
     {
-        let error = BundleError::TenantNotPinned {
-            provider: provider.name,
-            names: names.join("`, `"),
-        };
+        let error = BundleError::TenantNotPinned { provider: provider.name, names: names.join("`, `") };
         file.refuse(entries.issuer.span(), error);
     }
     claims
 }
 
-fn required_values(
-    file: &mut TomlFile<'_>,
-    entry: Option<&Spanned<BTreeMap<String, Values>>>,
-) -> Vec<RequiredClaim> {
+fn required_values(file: &mut TomlFile<'_>, entry: Option<&Spanned<BTreeMap<String, Values>>>) -> Vec<RequiredClaim> {
     let Some(entry) = entry else {
         return Vec::new();
     };
@@ -266,10 +223,7 @@ fn required_values(
         for value in values {
             file.check_value(key, value, span.clone(), ID_BYTES_MAX);
         }
-        claims.push(RequiredClaim {
-            name: name.clone(),
-            values: values.to_vec(),
-        });
+        claims.push(RequiredClaim { name: name.clone(), values: values.to_vec() });
     }
     claims
 }

@@ -37,13 +37,7 @@ pub(crate) fn key_source(
         }
         return KeySource::Discovery;
     };
-    let KeysEntry {
-        discovery,
-        jwks_uri,
-        pinned,
-        expires,
-        bearer_file,
-    } = entry.get_ref();
+    let KeysEntry { discovery, jwks_uri, pinned, expires, bearer_file } = entry.get_ref();
     if pinned.is_some() && bearer_file.is_some() {
         file.refuse(entry.span(), BundleError::KeysAmbiguous);
     }
@@ -55,13 +49,7 @@ pub(crate) fn key_source(
         (Some(true), None, None, None) => KeySource::Discovery,
         (None, Some(uri), None, None) => {
             if let Some(reason) = url::refusal(uri.get_ref(), development) {
-                file.refuse(
-                    uri.span(),
-                    BundleError::UrlRefused {
-                        key: "jwks_uri",
-                        reason,
-                    },
-                );
+                file.refuse(uri.span(), BundleError::UrlRefused { key: "jwks_uri", reason });
             }
             KeySource::JwksUri(uri.get_ref().clone())
         }
@@ -74,18 +62,12 @@ pub(crate) fn key_source(
 }
 
 /// The name of the file with the bearer token for fetching the issuer's keys.
-pub(crate) fn credential_file(
-    file: &mut TomlFile<'_>,
-    entry: Option<&Spanned<KeysEntry>>,
-) -> Option<String> {
+pub(crate) fn credential_file(file: &mut TomlFile<'_>, entry: Option<&Spanned<KeysEntry>>) -> Option<String> {
     let name = entry?.get_ref().bearer_file.as_ref()?;
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
     let text = name.get_ref();
     // Neither a path out of the folder nor one of the links with which Kubernetes replaces its volumes.
-    if !(1..=NAME_BYTES_MAX).contains(&text.len())
-        || text.starts_with('.')
-        || !text.bytes().all(allowed)
-    {
+    if !(1..=NAME_BYTES_MAX).contains(&text.len()) || text.starts_with('.') || !text.bytes().all(allowed) {
         file.refuse(name.span(), BundleError::CredentialNameInvalid);
     }
     Some(text.clone())
@@ -110,10 +92,7 @@ fn pinned_keys(
         file.diagnostics.push(diagnostic);
         String::new()
     });
-    KeySource::Pinned(PinnedKeys {
-        document,
-        expires: expires_at.unwrap_or(0),
-    })
+    KeySource::Pinned(PinnedKeys { document, expires: expires_at.unwrap_or(0) })
 }
 
 /// The path of the file that `pinned` names.
@@ -124,8 +103,8 @@ fn pinned_path(name: &str) -> String {
 /// Reads a JWK Set. Only its outer structure is checked here; the identity component checks every key.
 fn jwks_document(path: &str, content: &[u8]) -> Result<String, Diagnostic> {
     let text = utf8(path, content)?;
-    let document: serde_json::Value = serde_json::from_str(text)
-        .map_err(|_| Diagnostic::of_file(path, BundleError::KeysNotJwks))?;
+    let document: serde_json::Value =
+        serde_json::from_str(text).map_err(|_| Diagnostic::of_file(path, BundleError::KeysNotJwks))?;
     match document.get("keys").and_then(serde_json::Value::as_array) {
         Some(keys) if !keys.is_empty() => Ok(text.to_owned()),
         _ => Err(Diagnostic::of_file(path, BundleError::KeysNotJwks)),

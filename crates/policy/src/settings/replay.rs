@@ -7,17 +7,10 @@ use crate::settings::records::ReplayMode;
 use crate::settings::toml_file::TomlFile;
 
 /// The mode in the file, or `default`.
-pub(crate) fn mode(
-    file: &mut TomlFile<'_>,
-    entry: Option<&Spanned<String>>,
-    default: ReplayMode,
-) -> ReplayMode {
+pub(crate) fn mode(file: &mut TomlFile<'_>, entry: Option<&Spanned<String>>, default: ReplayMode) -> ReplayMode {
     let Some(entry) = entry else { return default };
     parse(entry.get_ref()).unwrap_or_else(|| {
-        file.refuse(
-            entry.span(),
-            BundleError::ReplayInvalid(entry.get_ref().clone()),
-        );
+        file.refuse(entry.span(), BundleError::ReplayInvalid(entry.get_ref().clone()));
         ReplayMode::SingleUse
     })
 }
@@ -31,8 +24,7 @@ fn parse(text: &str) -> Option<ReplayMode> {
     let digits = text.strip_prefix("bounded(")?.strip_suffix(')')?;
     let uses: u32 = digits.parse().ok()?;
     let plain = uses.to_string() == digits;
-    (plain && (REPLAY_USES_MIN..=REPLAY_USES_MAX).contains(&uses))
-        .then_some(ReplayMode::Bounded(uses))
+    (plain && (REPLAY_USES_MIN..=REPLAY_USES_MAX).contains(&uses)).then_some(ReplayMode::Bounded(uses))
 }
 
 #[cfg(test)]

@@ -8,12 +8,7 @@ use crate::settings::toml_file::TomlFile;
 /// Checks the syntax of the template. Its claims are checked once the schema is known.
 pub(crate) fn read(file: &mut TomlFile<'_>, entry: Option<&Spanned<String>>) -> Option<String> {
     let entry = entry?;
-    file.check_value(
-        "subject",
-        entry.get_ref(),
-        entry.span(),
-        SUBJECT_TEMPLATE_BYTES_MAX,
-    );
+    file.check_value("subject", entry.get_ref(), entry.span(), SUBJECT_TEMPLATE_BYTES_MAX);
     if !is_template(entry.get_ref()) {
         file.refuse(entry.span(), BundleError::SubjectTemplateInvalid);
     }

@@ -18,10 +18,7 @@ pub struct TomlFile<'a, E = BundleError> {
 
 impl<'a, E: From<BundleError>> TomlFile<'a, E> {
     /// Parses `content` as `T`. Unknown keys are errors if `T` denies them.
-    pub fn parse<T: DeserializeOwned>(
-        path: &'a str,
-        content: &'a [u8],
-    ) -> Result<(Self, T), Diagnostic> {
+    pub fn parse<T: DeserializeOwned>(path: &'a str, content: &'a [u8]) -> Result<(Self, T), Diagnostic> {
         let text = utf8(path, content)?;
         let parsed = toml::from_str(text).map_err(|error| {
             let problem = BundleError::Toml(error.message().to_owned());
@@ -30,20 +27,12 @@ impl<'a, E: From<BundleError>> TomlFile<'a, E> {
                 None => Diagnostic::of_file(path, problem),
             }
         })?;
-        Ok((
-            Self {
-                path,
-                text,
-                diagnostics: Vec::new(),
-            },
-            parsed,
-        ))
+        Ok((Self { path, text, diagnostics: Vec::new() }, parsed))
     }
 
     /// Records an error at `span`.
     pub fn refuse(&mut self, span: Range<usize>, error: impl Into<E>) {
-        self.diagnostics
-            .push(Diagnostic::within(self.path, self.text, span, error.into()));
+        self.diagnostics.push(Diagnostic::within(self.path, self.text, span, error.into()));
     }
 
     /// Records an error at the string or key `wanted` within `span`.
@@ -59,11 +48,7 @@ impl<'a, E: From<BundleError>> TomlFile<'a, E> {
 
     /// Returns `value` if no error was recorded.
     pub fn finish<T>(self, value: T) -> Result<T, Vec<Diagnostic<E>>> {
-        if self.diagnostics.is_empty() {
-            Ok(value)
-        } else {
-            Err(self.diagnostics)
-        }
+        if self.diagnostics.is_empty() { Ok(value) } else { Err(self.diagnostics) }
     }
 
     /// The seconds of a duration within `bounds`, or `default` if the key is absent.
@@ -82,27 +67,13 @@ impl<'a, E: From<BundleError>> TomlFile<'a, E> {
         };
         if !bounds.contains(&value) {
             let (min, max) = bounds.into_inner();
-            self.refuse(
-                entry.span(),
-                BundleError::OutOfBounds {
-                    key,
-                    value,
-                    min,
-                    max,
-                },
-            );
+            self.refuse(entry.span(), BundleError::OutOfBounds { key, value, min, max });
         }
         value
     }
 
     /// Refuses an empty string, one that is too long, and control or format characters.
-    pub fn check_value(
-        &mut self,
-        key: &'static str,
-        value: &str,
-        span: Range<usize>,
-        bytes_max: usize,
-    ) {
+    pub fn check_value(&mut self, key: &'static str, value: &str, span: Range<usize>, bytes_max: usize) {
         if value.is_empty() {
             self.refuse_within(span, value, BundleError::Empty(key));
         } else if value.len() > bytes_max || value.chars().any(is_unprintable) {

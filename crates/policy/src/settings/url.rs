@@ -10,10 +10,7 @@ use vouchsafe_url::{Host, Localhost};
 /// byte with `iss`.
 pub(crate) fn refusal(url: &str, development: bool) -> Option<&'static str> {
     // Characters are checked first, because `http::Uri` silently drops a fragment.
-    if url
-        .bytes()
-        .any(|byte| !byte.is_ascii_graphic() || matches!(byte, b'#' | b'?' | b'\\' | b'@'))
-    {
+    if url.bytes().any(|byte| !byte.is_ascii_graphic() || matches!(byte, b'#' | b'?' | b'\\' | b'@')) {
         return Some("must be plain ASCII without a query, a fragment or a user name");
     }
     let Ok(uri) = url.parse::<Uri>() else {
@@ -31,9 +28,7 @@ pub(crate) fn refusal(url: &str, development: bool) -> Option<&'static str> {
         return None;
     }
     if scheme != &Scheme::HTTPS {
-        return Some(
-            "must be https; http is allowed only for loopback in files marked `development = true`",
-        );
+        return Some("must be https; http is allowed only for loopback in files marked `development = true`");
     }
     if loopback || matches!(host, Some(Host::Address(_))) {
         return Some("must have a host name, not an IP address or loopback");
@@ -45,15 +40,11 @@ pub(crate) fn refusal(url: &str, development: bool) -> Option<&'static str> {
 fn refusal_of_path(url: &str) -> Option<&'static str> {
     let (_, rest) = url.split_once("://")?;
     let (_, path) = rest.split_once('/')?;
-    let (parts, last) = path
-        .rsplit_once('/')
-        .map_or((None, path), |(parts, last)| (Some(parts), last));
+    let (parts, last) = path.rsplit_once('/').map_or((None, path), |(parts, last)| (Some(parts), last));
     let dots = |part: &str| part == "." || part == "..";
     let untidy = |part: &str| part.is_empty() || dots(part);
     let encoded = path.to_ascii_lowercase();
-    let hidden = ["%2e", "%2f", "%5c", "%25"]
-        .iter()
-        .any(|it| encoded.contains(it));
+    let hidden = ["%2e", "%2f", "%5c", "%25"].iter().any(|it| encoded.contains(it));
     if hidden || dots(last) || parts.is_some_and(|parts| parts.split('/').any(untidy)) {
         return Some("must not have empty, `.` or `..` path segments, even percent-encoded");
     }
@@ -66,9 +57,7 @@ mod tests {
 
     #[test]
     fn refuses_invalid_issuer_urls() {
-        let https = Some(
-            "must be https; http is allowed only for loopback in files marked `development = true`",
-        );
+        let https = Some("must be https; http is allowed only for loopback in files marked `development = true`");
         let ascii = Some("must be plain ASCII without a query, a fragment or a user name");
         let address = Some("must have a host name, not an IP address or loopback");
         let untidy = Some("must not have empty, `.` or `..` path segments, even percent-encoded");

@@ -44,10 +44,7 @@ impl Zones {
             match database.get(zone.get_ref()) {
                 Ok(found) => zones.push((name.clone(), found)),
                 Err(_) => {
-                    file.refuse(
-                        zone.span(),
-                        BundleError::ZoneUnknown(zone.get_ref().clone()),
-                    );
+                    file.refuse(zone.span(), BundleError::ZoneUnknown(zone.get_ref().clone()));
                 }
             }
         }
@@ -69,11 +66,7 @@ impl Zones {
         let moment = Timestamp::from_second(i64::try_from(now).ok()?).ok()?;
         let times = self.0.iter().map(|(name, zone)| {
             let there = zone.to_datetime(moment);
-            let time = LocalTime {
-                weekday: weekday(there.weekday()),
-                hour: there.hour(),
-                minute: there.minute(),
-            };
+            let time = LocalTime { weekday: weekday(there.weekday()), hour: there.hour(), minute: there.minute() };
             (name.as_str(), time)
         });
         Some(times.collect())
@@ -84,10 +77,7 @@ impl Zones {
         let times = self.at(now).filter(|times| !times.is_empty())?;
         let records = times.into_iter().map(|(name, time)| {
             let fields = [
-                (
-                    "weekday",
-                    RestrictedExpression::new_string(time.weekday.to_owned()),
-                ),
+                ("weekday", RestrictedExpression::new_string(time.weekday.to_owned())),
                 ("hour", RestrictedExpression::new_long(time.hour.into())),
                 ("minute", RestrictedExpression::new_long(time.minute.into())),
             ];
@@ -102,15 +92,8 @@ impl Zones {
     pub fn json(&self, now: u64) -> Option<Value> {
         let times = self.at(now).filter(|times| !times.is_empty())?;
         let records = times.into_iter().map(|(name, time)| {
-            let LocalTime {
-                weekday,
-                hour,
-                minute,
-            } = time;
-            (
-                name.to_owned(),
-                json!({ "weekday": weekday, "hour": hour, "minute": minute }),
-            )
+            let LocalTime { weekday, hour, minute } = time;
+            (name.to_owned(), json!({ "weekday": weekday, "hour": hour, "minute": minute }))
         });
         Some(Value::Object(records.collect()))
     }
@@ -122,10 +105,7 @@ impl Zones {
             "hour": { "type": "Long" },
             "minute": { "type": "Long" },
         }});
-        let zones = self
-            .0
-            .iter()
-            .map(|(name, _)| (name.clone(), of_zone.clone()));
+        let zones = self.0.iter().map(|(name, _)| (name.clone(), of_zone.clone()));
         json!({ "type": "Record", "attributes": zones.collect::<serde_json::Map<_, _>>() })
     }
 }
@@ -175,39 +155,15 @@ mod tests {
             ("Europe/Berlin", "2027-10-31T01:00:00Z", ("sunday", 2, 0)),
             ("Europe/Berlin", "2027-10-31T02:00:00Z", ("sunday", 3, 0)),
             // 2027-03-14 and 2027-11-07.
-            (
-                "America/New_York",
-                "2027-03-14T06:59:59Z",
-                ("sunday", 1, 59),
-            ),
+            ("America/New_York", "2027-03-14T06:59:59Z", ("sunday", 1, 59)),
             ("America/New_York", "2027-03-14T07:00:00Z", ("sunday", 3, 0)),
-            (
-                "America/New_York",
-                "2027-11-07T05:59:59Z",
-                ("sunday", 1, 59),
-            ),
+            ("America/New_York", "2027-11-07T05:59:59Z", ("sunday", 1, 59)),
             ("America/New_York", "2027-11-07T06:00:00Z", ("sunday", 1, 0)),
             // By half an hour, in the southern hemisphere: 2027-04-04 and 2027-10-03.
-            (
-                "Australia/Lord_Howe",
-                "2027-04-03T14:59:59Z",
-                ("sunday", 1, 59),
-            ),
-            (
-                "Australia/Lord_Howe",
-                "2027-04-03T15:00:00Z",
-                ("sunday", 1, 30),
-            ),
-            (
-                "Australia/Lord_Howe",
-                "2027-10-02T15:29:59Z",
-                ("sunday", 1, 59),
-            ),
-            (
-                "Australia/Lord_Howe",
-                "2027-10-02T15:30:00Z",
-                ("sunday", 2, 30),
-            ),
+            ("Australia/Lord_Howe", "2027-04-03T14:59:59Z", ("sunday", 1, 59)),
+            ("Australia/Lord_Howe", "2027-04-03T15:00:00Z", ("sunday", 1, 30)),
+            ("Australia/Lord_Howe", "2027-10-02T15:29:59Z", ("sunday", 1, 59)),
+            ("Australia/Lord_Howe", "2027-10-02T15:30:00Z", ("sunday", 2, 30)),
             // Never.
             ("Asia/Kolkata", "2027-01-01T18:29:00Z", ("friday", 23, 59)),
             ("Asia/Kolkata", "2027-01-01T18:30:00Z", ("saturday", 0, 0)),
@@ -222,15 +178,7 @@ mod tests {
         let days = (4..11).map(|day| at("UTC", &format!("2027-01-{day:02}")).0);
         assert_eq!(
             days.collect::<Vec<_>>(),
-            [
-                "monday",
-                "tuesday",
-                "wednesday",
-                "thursday",
-                "friday",
-                "saturday",
-                "sunday"
-            ]
+            ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
         );
     }
 

@@ -3,8 +3,8 @@
 use crate::support::*;
 use vouchsafe_policy::limits::*;
 use vouchsafe_policy::{
-    Audience, Bundle, BundleError, BundleFiles, Claim, ClaimType, Diagnostic, Environment, Issuer,
-    KeySource, PinnedKeys, ReplayMode, Tier,
+    Audience, Bundle, BundleError, BundleFiles, Claim, ClaimType, Diagnostic, Environment, Issuer, KeySource,
+    PinnedKeys, ReplayMode, Tier,
 };
 
 /// The errors if `path` has `content`; empty if the bundle loads.
@@ -15,11 +15,7 @@ fn found(path: &str, content: &str) -> Vec<String> {
 fn found_all(changes: &[(&str, Option<&str>)]) -> Vec<String> {
     match load(changes) {
         Ok(_) => Vec::new(),
-        Err(invalid) => invalid
-            .diagnostics
-            .iter()
-            .map(ToString::to_string)
-            .collect(),
+        Err(invalid) => invalid.diagnostics.iter().map(ToString::to_string).collect(),
     }
 }
 
@@ -30,30 +26,16 @@ fn check(path: &str, content: &str, expected: &[&str]) {
 pub fn issuer(lines: &str) -> Result<Issuer, Vec<String>> {
     let content = format!("{GITHUB}{lines}\n");
     match load(&[("issuers/github.toml", Some(&content))]) {
-        Ok(bundle) => Ok(bundle
-            .issuer("https://idp.example")
-            .expect("it is there")
-            .clone()),
-        Err(invalid) => Err(invalid
-            .diagnostics
-            .iter()
-            .map(ToString::to_string)
-            .collect()),
+        Ok(bundle) => Ok(bundle.issuer("https://idp.example").expect("it is there").clone()),
+        Err(invalid) => Err(invalid.diagnostics.iter().map(ToString::to_string).collect()),
     }
 }
 
 fn audience(lines: &str) -> Result<Audience, Vec<String>> {
     let content = format!("id = \"https://api.example\"\n{lines}\n");
     match load(&[("audiences/api.toml", Some(&content))]) {
-        Ok(bundle) => Ok(bundle
-            .audience("https://api.example")
-            .expect("it is there")
-            .clone()),
-        Err(invalid) => Err(invalid
-            .diagnostics
-            .iter()
-            .map(ToString::to_string)
-            .collect()),
+        Ok(bundle) => Ok(bundle.audience("https://api.example").expect("it is there").clone()),
+        Err(invalid) => Err(invalid.diagnostics.iter().map(ToString::to_string).collect()),
     }
 }
 
@@ -87,21 +69,12 @@ fn fills_in_defaults_of_oidc_issuer() {
         [claims]\nsub = { type = \"text\" }\ngroup = { type = \"text-set\", required = false }\n";
     let rule = "@id(\"two\") permit (principal is Oidc::MyIdp in Issuer::\"my-idp\", action, resource) \
         when { principal.sub == \"a\" && principal has group && principal.group.contains(\"b\") };";
-    let bundle = load(&[
-        ("issuers/my-idp.toml", Some(content)),
-        ("rules/two.cedar", Some(rule)),
-    ])
-    .unwrap_or_else(|invalid| panic!("{invalid}"));
+    let bundle = load(&[("issuers/my-idp.toml", Some(content)), ("rules/two.cedar", Some(rule))])
+        .unwrap_or_else(|invalid| panic!("{invalid}"));
     let two = bundle.issuer("https://two.example").expect("it is there");
     assert_eq!(two.entity_type(), "Oidc::MyIdp");
-    assert_eq!(
-        (two.max_token_age_seconds, two.replay),
-        (3600, ReplayMode::Allow)
-    );
-    let claims = [
-        Claim::optional("group", ClaimType::TextSet),
-        Claim::required("sub", ClaimType::Text),
-    ];
+    assert_eq!((two.max_token_age_seconds, two.replay), (3600, ReplayMode::Allow));
+    let claims = [Claim::optional("group", ClaimType::TextSet), Claim::required("sub", ClaimType::Text)];
     assert_eq!(two.claims, claims);
     assert_eq!(bundle.issuer("https://two.example/"), None);
 }
@@ -109,44 +82,22 @@ fn fills_in_defaults_of_oidc_issuer() {
 #[test]
 fn bounds_numbers_of_issuer() {
     let seconds = |lines: &str| {
-        issuer(lines).map(|issuer| {
-            [
-                issuer.leeway_seconds,
-                issuer.keys_max_age_seconds,
-                issuer.max_token_age_seconds,
-            ]
-        })
+        issuer(lines).map(|issuer| [issuer.leeway_seconds, issuer.keys_max_age_seconds, issuer.max_token_age_seconds])
     };
-    let at =
-        |column: usize, what: &str| Err(vec![format!("issuers/github.toml:3:{column}: {what}")]);
+    let at = |column: usize, what: &str| Err(vec![format!("issuers/github.toml:3:{column}: {what}")]);
     assert_eq!(seconds("leeway = \"0s\""), Ok([0, 300, 600]));
     assert_eq!(seconds("leeway = \"60s\""), Ok([60, 300, 600]));
-    assert_eq!(
-        seconds("leeway = \"61s\""),
-        at(10, "`leeway` must be 0 to 60, not 61")
-    );
+    assert_eq!(seconds("leeway = \"61s\""), at(10, "`leeway` must be 0 to 60, not 61"));
     assert_eq!(seconds("keys_max_age = \"30s\""), Ok([30, 30, 600]));
     assert_eq!(seconds("keys_max_age = \"1h\""), Ok([30, 3600, 600]));
     let keys = "`keys_max_age` must be 30 to 3600, not";
-    assert_eq!(
-        seconds("keys_max_age = \"29s\""),
-        at(16, &format!("{keys} 29"))
-    );
-    assert_eq!(
-        seconds("keys_max_age = \"3601s\""),
-        at(16, &format!("{keys} 3601"))
-    );
+    assert_eq!(seconds("keys_max_age = \"29s\""), at(16, &format!("{keys} 29")));
+    assert_eq!(seconds("keys_max_age = \"3601s\""), at(16, &format!("{keys} 3601")));
     assert_eq!(seconds("max_token_age = \"1s\""), Ok([30, 300, 1]));
     assert_eq!(seconds("max_token_age = \"24h\""), Ok([30, 300, 86_400]));
     let age = "`max_token_age` must be 1 to 86400, not";
-    assert_eq!(
-        seconds("max_token_age = \"0s\""),
-        at(17, &format!("{age} 0"))
-    );
-    assert_eq!(
-        seconds("max_token_age = \"86401s\""),
-        at(17, &format!("{age} 86401"))
-    );
+    assert_eq!(seconds("max_token_age = \"0s\""), at(17, &format!("{age} 0")));
+    assert_eq!(seconds("max_token_age = \"86401s\""), at(17, &format!("{age} 86401")));
     let vague = "`leeway` must be a duration such as `30s`, `10m` or `1h`, not `soon`";
     assert_eq!(seconds("leeway = \"soon\""), at(10, vague));
 }
@@ -154,49 +105,27 @@ fn bounds_numbers_of_issuer() {
 #[test]
 fn refuses_invalid_issuer_files() {
     let wrong = |lines: &str, expected: &str| {
-        assert_eq!(
-            issuer(lines),
-            Err(vec![format!("issuers/github.toml:3:{expected}")]),
-            "{lines}"
-        );
+        assert_eq!(issuer(lines), Err(vec![format!("issuers/github.toml:3:{expected}")]), "{lines}");
     };
     wrong("audiences = []", "13: `audiences` is empty");
     wrong("audiences = [\"\"]", "14: `audiences` is empty");
     wrong("audiences = [\"a\", \"a\"]", "19: `a` is listed twice");
     wrong("algorithms = []", "14: `algorithms` is empty");
-    wrong(
-        "algorithms = [\"HS256\"]",
-        "15: `HS256` is not one of `RS256`, `ES256`, `ES384`, `EdDSA`",
-    );
-    wrong(
-        "algorithms = [\"none\"]",
-        "15: `none` is not one of `RS256`, `ES256`, `ES384`, `EdDSA`",
-    );
-    wrong(
-        "subject = \"a{b\"",
-        "11: `subject` must be a template of text and `{claim}` placeholders",
-    );
-    wrong(
-        "subject = \"ab\"",
-        "11: `subject` must be a template of text and `{claim}` placeholders",
-    );
+    wrong("algorithms = [\"HS256\"]", "15: `HS256` is not one of `RS256`, `ES256`, `ES384`, `EdDSA`");
+    wrong("algorithms = [\"none\"]", "15: `none` is not one of `RS256`, `ES256`, `ES384`, `EdDSA`");
+    wrong("subject = \"a{b\"", "11: `subject` must be a template of text and `{claim}` placeholders");
+    wrong("subject = \"ab\"", "11: `subject` must be a template of text and `{claim}` placeholders");
     let keys = "`keys` must have exactly one of `discovery = true`, `jwks_uri`, or `pinned` with `expires`; `bearer_file` requires one of the first two";
     wrong("keys = {}", &format!("8: {keys}"));
     wrong("keys = { discovery = false }", &format!("8: {keys}"));
-    wrong(
-        "keys = { discovery = true, jwks_uri = \"https://idp.example/k\" }",
-        &format!("8: {keys}"),
-    );
+    wrong("keys = { discovery = true, jwks_uri = \"https://idp.example/k\" }", &format!("8: {keys}"));
     wrong("keys = { pinned = \"keys.json\" }", &format!("8: {keys}"));
     wrong("keys = { bearer_file = \"token\" }", &format!("8: {keys}"));
     wrong(
         "keys = { jwks_uri = \"http://idp.example/k\" }",
         "21: `jwks_uri` must be https; http is allowed only for loopback in files marked `development = true`",
     );
-    wrong(
-        "claims = { email = { type = \"text\" } }",
-        "10: `claims` requires provider `oidc`, not `github`",
-    );
+    wrong("claims = { email = { type = \"text\" } }", "10: `claims` requires provider `oidc`, not `github`");
 }
 
 #[test]
@@ -208,16 +137,12 @@ fn refuses_untrustworthy_issuers() {
     check(
         path,
         &other("https://broker.example"),
-        &[&format!(
-            "issuers/other.toml:1:10: `https://broker.example` {ours}"
-        )],
+        &[&format!("issuers/other.toml:1:10: `https://broker.example` {ours}")],
     );
     check(
         path,
         &other("https://broker.example/"),
-        &[&format!(
-            "issuers/other.toml:1:10: `https://broker.example/` {ours}"
-        )],
+        &[&format!("issuers/other.toml:1:10: `https://broker.example/` {ours}")],
     );
     check(
         path,
@@ -226,18 +151,12 @@ fn refuses_untrustworthy_issuers() {
             "issuers/other.toml:1:10: `issuer` must be https; http is allowed only for loopback in files marked `development = true`",
         ],
     );
-    check(
-        path,
-        &format!("{}development = true\n", other("http://127.0.0.1:7000")),
-        &[],
-    );
+    check(path, &format!("{}development = true\n", other("http://127.0.0.1:7000")), &[]);
     check(
         path,
         &other("https://idp.example"),
-        &[
-            "issuers/other.toml:1:10: issuer `https://idp.example` is already defined in \
-           `issuers/github.toml`",
-        ],
+        &["issuers/other.toml:1:10: issuer `https://idp.example` is already defined in \
+           `issuers/github.toml`"],
     );
     check(
         path,
@@ -258,10 +177,7 @@ fn trusts_development_issuer_only_in_development() {
     let dev = format!("{}development = true\n", GITHUB.replace("idp.", "dev."));
     let files = files(&[("issuers/dev.toml", Some(&dev))]);
     for development in [false, true] {
-        let environment = Environment {
-            development,
-            ..environment()
-        };
+        let environment = Environment { development, ..environment() };
         let bundle = Bundle::load(&files, &environment).expect("the bundle loads");
         assert_eq!(bundle.issuer("https://dev.example").is_some(), development);
         assert_eq!(bundle.issuers().count(), if development { 2 } else { 1 });
@@ -272,51 +188,28 @@ fn trusts_development_issuer_only_in_development() {
 fn reads_pinned_keys() {
     let keys = "{\"keys\":[{\"kty\":\"EC\"}]}";
     let pinned = |expires: &str, extra: &[(&str, Option<&str>)]| {
-        let content =
-            format!("{GITHUB}keys = {{ pinned = \"keys.json\", expires = \"{expires}\" }}\n");
+        let content = format!("{GITHUB}keys = {{ pinned = \"keys.json\", expires = \"{expires}\" }}\n");
         let mut changes = vec![("issuers/github.toml", Some(content.as_str()))];
         changes.extend(extra);
         match load(&changes) {
-            Ok(bundle) => Ok(bundle
-                .issuer("https://idp.example")
-                .expect("there")
-                .keys
-                .clone()),
+            Ok(bundle) => Ok(bundle.issuer("https://idp.example").expect("there").keys.clone()),
             Err(invalid) => Err(invalid.to_string()),
         }
     };
     let file = |content| [("issuers/keys.json", Some(content))];
-    let expected = PinnedKeys {
-        document: keys.to_owned(),
-        expires: NOW,
-    };
-    assert_eq!(
-        pinned("2027-01-01", &file(keys)),
-        Ok(KeySource::Pinned(expected.clone()))
-    );
-    assert_eq!(
-        pinned("2027-01-01T00:00:00Z", &file(keys)),
-        Ok(KeySource::Pinned(expected))
-    );
+    let expected = PinnedKeys { document: keys.to_owned(), expires: NOW };
+    assert_eq!(pinned("2027-01-01", &file(keys)), Ok(KeySource::Pinned(expected.clone())));
+    assert_eq!(pinned("2027-01-01T00:00:00Z", &file(keys)), Ok(KeySource::Pinned(expected)));
     let err = |text: &str| Err(text.to_owned());
-    assert_eq!(
-        pinned("2027-01-01", &[]),
-        err("issuers/keys.json: the file is missing")
-    );
+    assert_eq!(pinned("2027-01-01", &[]), err("issuers/keys.json: the file is missing"));
     let not_jwks = "issuers/keys.json: the pinned keys are not a JSON Web Key Set";
     assert_eq!(pinned("2027-01-01", &file("{\"keys\":[]}")), err(not_jwks));
     assert_eq!(pinned("2027-01-01", &file("[]")), err(not_jwks));
     assert_eq!(
         pinned("soon", &file(keys)),
-        err(
-            "issuers/github.toml:3:42: `expires` must be a date such as `2027-01-01` or `2027-01-01T00:00:00Z`"
-        )
+        err("issuers/github.toml:3:42: `expires` must be a date such as `2027-01-01` or `2027-01-01T00:00:00Z`")
     );
-    check(
-        "issuers/keys.json",
-        keys,
-        &["issuers/keys.json: does not belong in a bundle"],
-    );
+    check("issuers/keys.json", keys, &["issuers/keys.json: does not belong in a bundle"]);
 }
 
 #[test]
@@ -338,37 +231,23 @@ fn fills_in_defaults_of_audience() {
 #[test]
 fn bounds_lifetimes_by_epoch() {
     let lifetimes = |lines: &str| {
-        audience(lines).map(|audience| {
-            (
-                audience.default_lifetime_seconds,
-                audience.max_lifetime_seconds,
-            )
-        })
+        audience(lines).map(|audience| (audience.default_lifetime_seconds, audience.max_lifetime_seconds))
     };
     let at = |place: &str, what: &str| Err(vec![format!("audiences/api.toml:{place}: {what}")]);
     assert_eq!(lifetimes("max_lifetime = \"59m\""), Ok((300, 3540)));
     assert_eq!(
         lifetimes("max_lifetime = \"3541s\""),
-        at(
-            "2:16",
-            "`max_lifetime` of 3541 s exceeds 3540 s, the signing epoch minus 60 s"
-        )
+        at("2:16", "`max_lifetime` of 3541 s exceeds 3540 s, the signing epoch minus 60 s")
     );
     assert_eq!(lifetimes("max_lifetime = \"1s\""), Ok((1, 1)));
     assert_eq!(
         lifetimes("max_lifetime = \"0s\"").map_err(|found| found[0].clone()),
-        Err(format!(
-            "audiences/api.toml:2:16: `max_lifetime` must be 1 to {}, not 0",
-            u64::MAX
-        ))
+        Err(format!("audiences/api.toml:2:16: `max_lifetime` must be 1 to {}, not 0", u64::MAX))
     );
     assert_eq!(lifetimes("default_lifetime = \"15m\""), Ok((900, 900)));
     assert_eq!(
         lifetimes("default_lifetime = \"901s\""),
-        at(
-            "2:20",
-            "`default_lifetime` of 901 s exceeds `max_lifetime` of 900 s"
-        )
+        at("2:20", "`default_lifetime` of 901 s exceeds `max_lifetime` of 900 s")
     );
 }
 
@@ -378,51 +257,15 @@ fn refuses_invalid_audience_files() {
         let expected = Err(vec![format!("audiences/api.toml:{expected}")]);
         assert_eq!(audience(lines), expected, "{lines}");
     };
-    assert_eq!(
-        audience("tier = \"hsm\"\nalgorithm = \"RS256\"").map(|a| a.tier),
-        Ok(Tier::Hsm)
-    );
-    assert_eq!(
-        audience("algorithm = \"EdDSA\"").map(|a| a.algorithm),
-        Ok("EdDSA".to_owned())
-    );
-    wrong(
-        "algorithm = \"RS256\"",
-        "2:13: algorithm `RS256` requires tier `hsm`",
-    );
-    wrong(
-        "algorithm = \"HS256\"",
-        "2:13: `HS256` is not one of `EdDSA`, `ES256`, `RS256`",
-    );
-    wrong(
-        "scopes = [\"a b\"]",
-        "2:11: scope `a b` is not an RFC 6749 §3.3 scope token of at most 256 bytes",
-    );
-    wrong(
-        "scopes = [\"\"]",
-        "2:11: scope `` is not an RFC 6749 §3.3 scope token of at most 256 bytes",
-    );
-    wrong(
-        "scopes = [\"a\", \"b\", \"a\"]",
-        "2:21: `a` is listed twice",
-    );
-    wrong(
-        "claims = [\"repo\"]",
-        "2:11: claim `repo` is not an attribute of any trusted issuer's principal",
-    );
-    for claim in [
-        "sub",
-        "client_id",
-        "scope",
-        "act",
-        "may_act",
-        "cnf",
-        "iss",
-        "exp",
-        "SUB",
-        "Aud",
-        "jtI",
-    ] {
+    assert_eq!(audience("tier = \"hsm\"\nalgorithm = \"RS256\"").map(|a| a.tier), Ok(Tier::Hsm));
+    assert_eq!(audience("algorithm = \"EdDSA\"").map(|a| a.algorithm), Ok("EdDSA".to_owned()));
+    wrong("algorithm = \"RS256\"", "2:13: algorithm `RS256` requires tier `hsm`");
+    wrong("algorithm = \"HS256\"", "2:13: `HS256` is not one of `EdDSA`, `ES256`, `RS256`");
+    wrong("scopes = [\"a b\"]", "2:11: scope `a b` is not an RFC 6749 §3.3 scope token of at most 256 bytes");
+    wrong("scopes = [\"\"]", "2:11: scope `` is not an RFC 6749 §3.3 scope token of at most 256 bytes");
+    wrong("scopes = [\"a\", \"b\", \"a\"]", "2:21: `a` is listed twice");
+    wrong("claims = [\"repo\"]", "2:11: claim `repo` is not an attribute of any trusted issuer's principal");
+    for claim in ["sub", "client_id", "scope", "act", "may_act", "cnf", "iss", "exp", "SUB", "Aud", "jtI"] {
         wrong(
             &format!("claims = [\"{claim}\"]"),
             &format!("2:11: claim `{claim}` is reserved and cannot be declared here"),
@@ -431,9 +274,7 @@ fn refuses_invalid_audience_files() {
     for claim in ["", "a b", "ſub", "iſſ", "\u{212a}id", &"n".repeat(257)] {
         wrong(
             &format!("claims = [\"{claim}\"]"),
-            &format!(
-                "2:11: `{claim}` is not a claim name: 1 to 256 visible ASCII characters except `\"` and `\\`"
-            ),
+            &format!("2:11: `{claim}` is not a claim name: 1 to 256 visible ASCII characters except `\"` and `\\`"),
         );
     }
     wrong(
@@ -443,20 +284,13 @@ fn refuses_invalid_audience_files() {
     check(
         "audiences/two.toml",
         API,
-        &[
-            "audiences/two.toml:1:6: audience `https://api.example` is already defined in \
-         `audiences/api.toml`",
-        ],
+        &["audiences/two.toml:1:6: audience `https://api.example` is already defined in \
+         `audiences/api.toml`"],
     );
-    let many: Vec<String> = (0..=SCOPES_PER_AUDIENCE_MAX)
-        .map(|n| format!("\"s{n}\""))
-        .collect();
+    let many: Vec<String> = (0..=SCOPES_PER_AUDIENCE_MAX).map(|n| format!("\"s{n}\"")).collect();
     let list = |count: usize| format!("scopes = [{}]", many[..count].join(","));
     assert!(audience(&list(SCOPES_PER_AUDIENCE_MAX)).is_ok());
-    wrong(
-        &list(SCOPES_PER_AUDIENCE_MAX + 1),
-        "2:10: `scopes` has more than 256 entries",
-    );
+    wrong(&list(SCOPES_PER_AUDIENCE_MAX + 1), "2:10: `scopes` has more than 256 entries");
 }
 
 #[test]
@@ -477,37 +311,19 @@ fn refuses_unknown_files_keys_and_values() {
     check(
         "bundle.toml",
         "name = \"a\"\nversion = \"1\"\nowner = \"b\"\n",
-        &[
-            "bundle.toml:3:1: unknown field `owner`, expected one of `name`, `version`, `zones`, `profiles`",
-        ],
+        &["bundle.toml:3:1: unknown field `owner`, expected one of `name`, `version`, `zones`, `profiles`"],
     );
-    check(
-        "bundle.toml",
-        "name = \"\"\nversion = \"1\"\n",
-        &["bundle.toml:1:8: `name` is empty"],
-    );
-    check(
-        "bundle.toml",
-        "name = \"a\"\n",
-        &["bundle.toml:1:1: missing field `version`"],
-    );
+    check("bundle.toml", "name = \"\"\nversion = \"1\"\n", &["bundle.toml:1:8: `name` is empty"]);
+    check("bundle.toml", "name = \"a\"\n", &["bundle.toml:1:1: missing field `version`"]);
     check(
         "audiences/api.toml",
         &format!("{API}lifetime = \"5m\"\n"),
-        &[
-            "audiences/api.toml:3:1: unknown field `lifetime`, expected one of `id`, `tier`, \
+        &["audiences/api.toml:3:1: unknown field `lifetime`, expected one of `id`, `tier`, \
          `algorithm`, `default_lifetime`, `max_lifetime`, `scopes`, `claims`, `replay`, \
-         `outlive_subject`",
-        ],
+         `outlive_subject`"],
     );
-    assert_eq!(
-        found_all(&[("bundle.toml", None)]),
-        ["bundle.toml: the file is missing"]
-    );
-    assert_eq!(
-        found_all(&[("schema.cedarschema", None)]),
-        ["schema.cedarschema: the file is missing"]
-    );
+    assert_eq!(found_all(&[("bundle.toml", None)]), ["bundle.toml: the file is missing"]);
+    assert_eq!(found_all(&[("schema.cedarschema", None)]), ["schema.cedarschema: the file is missing"]);
 }
 
 /// The subject of an issued token starts with the issuer's name, up to the first colon.
@@ -517,24 +333,14 @@ fn refuses_invalid_issuer_names() {
         let path = format!("issuers/{name}.toml");
         let message = "the file name must be 1 to 128 characters of `a-z`, `0-9` and `-`";
         let expected = format!("{path}: {message}");
-        assert_eq!(
-            found(
-                &path,
-                "issuer = \"https://two.example\"\nprovider = \"oidc\"\n"
-            ),
-            [expected],
-            "{name}"
-        );
+        assert_eq!(found(&path, "issuer = \"https://two.example\"\nprovider = \"oidc\"\n"), [expected], "{name}");
     }
 }
 
 #[test]
 fn reports_all_errors_at_once() {
     let found = found_all(&[
-        (
-            "issuers/github.toml",
-            Some(&format!("{GITHUB}leeway = \"61s\"\nalgorithms = []\n")),
-        ),
+        ("issuers/github.toml", Some(&format!("{GITHUB}leeway = \"61s\"\nalgorithms = []\n"))),
         ("audiences/api.toml", Some("id = \"\"\n")),
         ("README.md", Some("")),
     ]);
@@ -552,41 +358,23 @@ fn reports_all_errors_at_once() {
 #[test]
 fn validates_policies_strictly() {
     let path = "rules/api.cedar";
-    let misspelt = PERMIT.replace(
-        "[\"read\"].containsAll(context.scopes)",
-        "principal.repo == \"a\"",
-    );
+    let misspelt = PERMIT.replace("[\"read\"].containsAll(context.scopes)", "principal.repo == \"a\"");
     check(
         path,
         &misspelt,
-        &[
-            "rules/api.cedar:6:10: for policy `api`, attribute `repo` on entity type \
-         `GitHub::Workflow` not found",
-        ],
+        &["rules/api.cedar:6:10: for policy `api`, attribute `repo` on entity type \
+         `GitHub::Workflow` not found"],
     );
-    let found = found(
-        path,
-        "@id(\"a\")\npermit (principal, action, resource when true;\n",
-    );
+    let found = found(path, "@id(\"a\")\npermit (principal, action, resource when true;\n");
     assert_eq!(found, ["rules/api.cedar:2:37: unexpected token `when`"]);
     let unnamed = PERMIT.replace("@id(\"api\")\n", "// intent\n");
-    check(
-        path,
-        &unnamed,
-        &["rules/api.cedar:2:1: the policy has no `@id(\"…\")`"],
-    );
+    check(path, &unnamed, &["rules/api.cedar:2:1: the policy has no `@id(\"…\")`"]);
     check(
         path,
         &PERMIT.replace("\"api\"", "\"Api\""),
-        &[
-            "rules/api.cedar:1:1: the `@id` of a policy must be 1 to 128 characters of `a-z`, `0-9` and `-`, not `Api`",
-        ],
+        &["rules/api.cedar:1:1: the `@id` of a policy must be 1 to 128 characters of `a-z`, `0-9` and `-`, not `Api`"],
     );
-    check(
-        "rules/two.cedar",
-        PERMIT,
-        &["rules/two.cedar:1:1: policy `api` is already defined in `rules/api.cedar`"],
-    );
+    check("rules/two.cedar", PERMIT, &["rules/two.cedar:1:1: policy `api` is already defined in `rules/api.cedar`"]);
 }
 
 #[test]
@@ -602,39 +390,20 @@ fn requires_issuer_in_every_permit() {
     };
     let refused = Some(vec![Diagnostic {
         file: "rules/api.cedar".to_owned(),
-        position: Some(vouchsafe_policy::Position {
-            line: 1,
-            column: 18,
-        }),
+        position: Some(vouchsafe_policy::Position { line: 1, column: 18 }),
         length: Some("principal".len()),
         kind: BundleError::PermitWithoutIssuer("a".to_owned()),
     }]);
     assert_eq!(wants("principal", "permit", &[]), refused);
-    assert_eq!(
-        wants("principal is GitHub::Workflow", "permit", &[]),
-        refused
-    );
+    assert_eq!(wants("principal is GitHub::Workflow", "permit", &[]), refused);
     assert_eq!(wants("principal is GitHub::Workflow", "forbid", &[]), None);
-    assert_eq!(
-        wants("principal in Issuer::\"github\"", "permit", &[]),
-        None
-    );
-    assert_eq!(
-        wants(
-            "principal is GitHub::Workflow in Issuer::\"github\"",
-            "permit",
-            &[]
-        ),
-        None
-    );
+    assert_eq!(wants("principal in Issuer::\"github\"", "permit", &[]), None);
+    assert_eq!(wants("principal is GitHub::Workflow in Issuer::\"github\"", "permit", &[]), None);
     // An id alone is enough only if a single issuer can have it.
     let one = "principal == GitHub::Workflow::\"repo:a/b:ref:refs/heads/main\"";
     assert_eq!(wants(one, "permit", &[]), None);
     let ghes = GITHUB.replace("idp.example", "ghes.example");
-    assert_eq!(
-        wants(one, "permit", &[("issuers/ghes.toml", Some(&ghes))]),
-        refused
-    );
+    assert_eq!(wants(one, "permit", &[("issuers/ghes.toml", Some(&ghes))]), refused);
 }
 
 #[test]
@@ -667,10 +436,7 @@ fn refuses_schema_unfit_for_decisions() {
         let found = of(from, to);
         let prefix = "schema.cedarschema: the context of action `issue` does not fit what a \
                       decision gives: ";
-        assert!(
-            found.len() == 1 && found[0].starts_with(prefix),
-            "{found:?}"
-        );
+        assert!(found.len() == 1 && found[0].starts_with(prefix), "{found:?}");
     }
     assert_eq!(
         of("ref: String", "ref String"),
@@ -683,58 +449,37 @@ fn gives_each_oidc_issuer_its_type() {
     let oidc = |host: &str| format!("issuer = \"https://{host}.example\"\nprovider = \"oidc\"\n");
     let (one, two) = (oidc("one"), oidc("two"));
     assert_eq!(
-        found_all(&[
-            ("issuers/a-b.toml", Some(&one)),
-            ("issuers/a--b.toml", Some(&two))
-        ]),
+        found_all(&[("issuers/a-b.toml", Some(&one)), ("issuers/a--b.toml", Some(&two))]),
         ["issuers/a-b.toml: issuers `a--b` and `a-b` would both have entity type `Oidc::AB`"]
     );
     for name in ["issuer", "string", "set", "-"] {
         let path = format!("issuers/{name}.toml");
-        check(
-            &path,
-            &one,
-            &[&format!(
-                "{path}: the file name cannot be converted to an entity type; rename the file"
-            )],
-        );
+        check(&path, &one, &[&format!("{path}: the file name cannot be converted to an entity type; rename the file")]);
     }
 }
 
 #[test]
 fn checks_names_of_declared_claims() {
     let declared = |names: &[&str], expected: &[&str]| {
-        let entries = names
-            .iter()
-            .map(|name| format!("'{name}' = {{ type = \"text\" }}"));
+        let entries = names.iter().map(|name| format!("'{name}' = {{ type = \"text\" }}"));
         let content = format!(
             "issuer = \"https://one.example\"\nprovider = \"oidc\"\nclaims = {{ {} }}\n",
             entries.collect::<Vec<_>>().join(", ")
         );
-        let expected: Vec<String> = expected
-            .iter()
-            .map(|what| format!("issuers/one.toml:3:{what}"))
-            .collect();
+        let expected: Vec<String> = expected.iter().map(|what| format!("issuers/one.toml:3:{what}")).collect();
         assert_eq!(found("issuers/one.toml", &content), expected, "{names:?}");
     };
-    declared(
-        &["sub", "https://claims.example/exp", &"n".repeat(256)],
-        &[],
-    );
+    declared(&["sub", "https://claims.example/exp", &"n".repeat(256)], &[]);
     for name in ["iss", "Aud", "EXP", "nbf", "iAt", "JTI", "__entity"] {
         let reserved = format!("12: claim `{name}` is reserved and cannot be declared here");
         declared(&[name], &[&reserved]);
     }
     for name in ["", "a b", "ſub", "to\u{212a}en", "a\"", &"n".repeat(257)] {
-        let malformed = format!(
-            "12: `{name}` is not a claim name: 1 to 256 visible ASCII characters except `\"` and `\\`"
-        );
+        let malformed =
+            format!("12: `{name}` is not a claim name: 1 to 256 visible ASCII characters except `\"` and `\\`");
         declared(&[name], &[&malformed]);
     }
-    declared(
-        &["Sub", "sub"],
-        &["39: claim `sub` differs from another claim only in case"],
-    );
+    declared(&["Sub", "sub"], &["39: claim `sub` differs from another claim only in case"]);
 }
 
 #[test]
@@ -742,30 +487,19 @@ fn digest_depends_on_paths_and_contents() {
     let whole = files(&[]).digest();
     assert_eq!(whole.len(), 64);
     assert_eq!(files(&[]).digest(), whole);
-    let moved = files(&[
-        ("rules/api.cedar", None),
-        ("rules/apis.cedar", Some(PERMIT)),
-    ]);
+    let moved = files(&[("rules/api.cedar", None), ("rules/apis.cedar", Some(PERMIT))]);
     assert_ne!(moved.digest(), whole);
-    assert_ne!(
-        files(&[("rules/api.cedar", Some(&format!("{PERMIT} ")))]).digest(),
-        whole
-    );
+    assert_ne!(files(&[("rules/api.cedar", Some(&format!("{PERMIT} ")))]).digest(), whole);
     assert_ne!(files(&[("tests/github.toml", Some(""))]).digest(), whole);
     // Without lengths these two would be the same bytes.
     let of = |path: &str, content: &str| {
         let mut files = BundleFiles::default();
-        files
-            .add(path, content.into())
-            .expect("it is within the limits");
+        files.add(path, content.into()).expect("it is within the limits");
         files.digest()
     };
     assert_ne!(of("ab", "c"), of("a", "bc"));
     // Recomputed by hand: SHA-256 of 0…01 `a` 0…02 `bc`.
-    assert_eq!(
-        of("a", "bc"),
-        "3fafa1cf2f19a7c1129beb20cf0983f73a489a221fc0dd2f16d1be292d089205"
-    );
+    assert_eq!(of("a", "bc"), "3fafa1cf2f19a7c1129beb20cf0983f73a489a221fc0dd2f16d1be292d089205");
 }
 
 #[test]
@@ -773,51 +507,24 @@ fn bounds_files_on_both_sides() {
     let mut files = BundleFiles::default();
     let mut add = |path: &str, bytes: usize| files.add(path, vec![b' '; bytes]).map_err(|f| f.kind);
     assert_eq!(add("large", FILE_BYTES_MAX), Ok(()));
-    assert_eq!(
-        add("larger", FILE_BYTES_MAX + 1),
-        Err(BundleError::FileTooLarge {
-            bytes_max: FILE_BYTES_MAX
-        })
-    );
+    assert_eq!(add("larger", FILE_BYTES_MAX + 1), Err(BundleError::FileTooLarge { bytes_max: FILE_BYTES_MAX }));
     for index in 1..BUNDLE_BYTES_MAX / FILE_BYTES_MAX {
         assert_eq!(add(&format!("large-{index}"), FILE_BYTES_MAX), Ok(()));
     }
     assert_eq!(add("empty", 0), Ok(()));
-    assert_eq!(
-        add("drop", 1),
-        Err(BundleError::BundleTooLarge {
-            bytes_max: BUNDLE_BYTES_MAX
-        })
-    );
+    assert_eq!(add("drop", 1), Err(BundleError::BundleTooLarge { bytes_max: BUNDLE_BYTES_MAX }));
     let mut files = BundleFiles::default();
     for index in 0..FILES_MAX {
-        files
-            .add(&index.to_string(), Vec::new())
-            .expect("it is within the limits");
+        files.add(&index.to_string(), Vec::new()).expect("it is within the limits");
     }
-    let more = files
-        .add("more", Vec::new())
-        .map_err(|diagnostic| diagnostic.kind);
-    assert_eq!(
-        more,
-        Err(BundleError::FilesTooMany {
-            files_max: FILES_MAX
-        })
-    );
+    let more = files.add("more", Vec::new()).map_err(|diagnostic| diagnostic.kind);
+    assert_eq!(more, Err(BundleError::FilesTooMany { files_max: FILES_MAX }));
 }
 
 #[test]
 fn refuses_invalid_paths() {
-    let add = |path: &str| {
-        BundleFiles::default()
-            .add(path, Vec::new())
-            .map_err(|f| f.kind)
-    };
-    let invalid = || {
-        Err(BundleError::PathInvalid {
-            bytes_max: PATH_BYTES_MAX,
-        })
-    };
+    let add = |path: &str| BundleFiles::default().add(path, Vec::new()).map_err(|f| f.kind);
+    let invalid = || Err(BundleError::PathInvalid { bytes_max: PATH_BYTES_MAX });
     assert_eq!(add(&"a".repeat(PATH_BYTES_MAX)), Ok(()));
     assert_eq!(add(&"a".repeat(PATH_BYTES_MAX + 1)), invalid());
     for path in ["", "/a", "a/", "a//b", "a\\b", "a\nb", "a\0"] {
@@ -832,9 +539,7 @@ fn refuses_invalid_paths() {
 fn restricts_subject_template_to_text_claims() {
     let with = |subject: &str| {
         let issuer = format!("{GITHUB}subject = \"{subject}\"\n");
-        load(&[("issuers/github.toml", Some(&issuer))])
-            .map(|_| ())
-            .map_err(|invalid| invalid.to_string())
+        load(&[("issuers/github.toml", Some(&issuer))]).map(|_| ()).map_err(|invalid| invalid.to_string())
     };
     for subject in ["{repository_id}", "{sub}", "a:{ref}:{repository_id}"] {
         assert_eq!(with(subject), Ok(()), "{subject}");
@@ -869,14 +574,10 @@ fn bounds_counts_of_files_and_policies() {
         assert_eq!(loads_with("issuers", &issuer, count, ISSUERS_MAX), loads);
     }
     for (count, loads) in [(AUDIENCES_MAX - 1, true), (AUDIENCES_MAX, false)] {
-        assert_eq!(
-            loads_with("audiences", &audience, count, AUDIENCES_MAX),
-            loads
-        );
+        assert_eq!(loads_with("audiences", &audience, count, AUDIENCES_MAX), loads);
     }
     let rule = |count: usize| {
-        let rules =
-            (0..count).map(|index| PERMIT.replace("@id(\"api\")", &format!("@id(\"r{index}\")")));
+        let rules = (0..count).map(|index| PERMIT.replace("@id(\"api\")", &format!("@id(\"r{index}\")")));
         // Files are bounded too: a thousand policies per file.
         let rules: Vec<String> = rules.collect();
         let files: Vec<(String, String)> = rules
@@ -890,28 +591,18 @@ fn bounds_counts_of_files_and_policies() {
     assert!(!rule(RULES_MAX));
 }
 
-fn loads_with(
-    folder: &str,
-    file: &dyn Fn(usize) -> (String, String),
-    count: usize,
-    max: usize,
-) -> bool {
+fn loads_with(folder: &str, file: &dyn Fn(usize) -> (String, String), count: usize, max: usize) -> bool {
     outcome(folder, &(0..count).map(file).collect::<Vec<_>>(), max)
 }
 
 /// Whether a bundle with these files loads. If not, its only error is one file or policy too many.
 fn outcome(folder: &str, files: &[(String, String)], max: usize) -> bool {
-    let changes: Vec<(&str, Option<&str>)> = files
-        .iter()
-        .map(|(path, content)| (path.as_str(), Some(content.as_str())))
-        .collect();
+    let changes: Vec<(&str, Option<&str>)> =
+        files.iter().map(|(path, content)| (path.as_str(), Some(content.as_str()))).collect();
     match load(&changes) {
         Ok(_) => true,
         Err(invalid) => {
-            assert_eq!(
-                invalid.to_string(),
-                format!("{folder}: `{folder}` has more than {max} entries")
-            );
+            assert_eq!(invalid.to_string(), format!("{folder}: `{folder}` has more than {max} entries"));
             false
         }
     }
@@ -920,38 +611,24 @@ fn outcome(folder: &str, files: &[(String, String)], max: usize) -> bool {
 #[test]
 fn fills_in_defaults_of_gitlab_issuer() {
     let schema = SCHEMA
-        .replace(
-            "action issue",
-            "namespace GitLab { entity Job in [Issuer] = { project_id: String }; }\naction issue",
-        )
+        .replace("action issue", "namespace GitLab { entity Job in [Issuer] = { project_id: String }; }\naction issue")
         .replace("[GitHub::Workflow]", "[GitHub::Workflow, GitLab::Job]");
     let content = "issuer = \"https://gitlab.example\"\nprovider = \"gitlab\"\n";
     let changes = [("issuers/gitlab.toml", Some(content))];
-    assert!(
-        load(&changes).is_err(),
-        "the schema has to have the type of every issuer's principals"
-    );
-    let bundle = load(&[changes[0], ("schema.cedarschema", Some(&schema))])
-        .unwrap_or_else(|invalid| panic!("{invalid}"));
-    let gitlab = bundle
-        .issuer("https://gitlab.example")
-        .expect("it is there");
+    assert!(load(&changes).is_err(), "the schema has to have the type of every issuer's principals");
+    let bundle =
+        load(&[changes[0], ("schema.cedarschema", Some(&schema))]).unwrap_or_else(|invalid| panic!("{invalid}"));
+    let gitlab = bundle.issuer("https://gitlab.example").expect("it is there");
     assert_eq!(gitlab.entity_type(), "GitLab::Job");
     assert_eq!(
         (gitlab.provider, gitlab.max_token_age_seconds, gitlab.replay),
-        (
-            &vouchsafe_providers::gitlab::PROVIDER,
-            3600,
-            ReplayMode::Allow
-        )
+        (&vouchsafe_providers::gitlab::PROVIDER, 3600, ReplayMode::Allow)
     );
 }
 
 /// An issuer file of a provider, with more lines.
 fn issuer_of(issuer: &str, provider: &str, lines: &str) -> Result<Issuer, Vec<String>> {
-    let provider_type = vouchsafe_providers::Provider::named(provider)
-        .expect("known")
-        .entity_type("other");
+    let provider_type = vouchsafe_providers::Provider::named(provider).expect("known").entity_type("other");
     let (namespace, name) = provider_type.split_once("::").expect("two names");
     let claims: Vec<String> = vouchsafe_providers::Provider::named(provider)
         .expect("known")
@@ -967,22 +644,12 @@ fn issuer_of(issuer: &str, provider: &str, lines: &str) -> Result<Issuer, Vec<St
                 claims.join(", ")
             ),
         )
-        .replace(
-            "[GitHub::Workflow]",
-            &format!("[GitHub::Workflow, {provider_type}]"),
-        );
+        .replace("[GitHub::Workflow]", &format!("[GitHub::Workflow, {provider_type}]"));
     let content = format!("issuer = \"{issuer}\"\nprovider = \"{provider}\"\n{lines}");
-    let changes = [
-        ("issuers/other.toml", Some(content.as_str())),
-        ("schema.cedarschema", Some(schema.as_str())),
-    ];
+    let changes = [("issuers/other.toml", Some(content.as_str())), ("schema.cedarschema", Some(schema.as_str()))];
     match load(&changes) {
         Ok(bundle) => Ok(bundle.issuer(issuer).expect("it is there").clone()),
-        Err(invalid) => Err(invalid
-            .diagnostics
-            .iter()
-            .map(ToString::to_string)
-            .collect()),
+        Err(invalid) => Err(invalid.diagnostics.iter().map(ToString::to_string).collect()),
     }
 }
 
@@ -999,18 +666,8 @@ fn requires_tenant_of_shared_issuer() {
             "organization_id`, `organization_slug",
             "organization_slug = \"acme\"",
         ),
-        (
-            "https://oidc.circleci.com",
-            "circleci",
-            "org_id",
-            "org_id = \"o\"",
-        ),
-        (
-            "https://accounts.google.com",
-            "google",
-            "email`, `project_id`, `sub",
-            "sub = [\"1\", \"2\"]",
-        ),
+        ("https://oidc.circleci.com", "circleci", "org_id", "org_id = \"o\""),
+        ("https://accounts.google.com", "google", "email`, `project_id`, `sub", "sub = [\"1\", \"2\"]"),
         (
             "https://app.terraform.io",
             "terraform",
@@ -1033,29 +690,17 @@ fn requires_tenant_of_shared_issuer() {
 #[test]
 fn checks_required_claims() {
     let of = |value: &str| issuer(&format!("require = {value}"));
-    let within =
-        |column: usize, what: &str| Err(vec![format!("issuers/github.toml:3:{column}: {what}")]);
+    let within = |column: usize, what: &str| Err(vec![format!("issuers/github.toml:3:{column}: {what}")]);
     let at = |what: &str| within(11, what);
     assert_eq!(
         of("{ repository_id = \"1\" }").expect("it loads").require,
-        [vouchsafe_policy::RequiredClaim {
-            name: "repository_id".to_owned(),
-            values: vec!["1".to_owned()]
-        }]
+        [vouchsafe_policy::RequiredClaim { name: "repository_id".to_owned(), values: vec!["1".to_owned()] }]
     );
     assert_eq!(of("{}"), at("`require` is empty"));
     assert_eq!(of("{ repository_id = [] }"), at("`require` is empty"));
-    assert_eq!(
-        of("{ repository_id = \"\" }"),
-        within(29, "`require` is empty")
-    );
-    let unknown = of("{ repositry_id = \"1\" }")
-        .expect_err("it is misspelt")
-        .join("");
-    assert!(
-        unknown.contains("`repositry_id` in `require` is not a text claim; GitHub::Workflow has"),
-        "{unknown}"
-    );
+    assert_eq!(of("{ repository_id = \"\" }"), within(29, "`require` is empty"));
+    let unknown = of("{ repositry_id = \"1\" }").expect_err("it is misspelt").join("");
+    assert!(unknown.contains("`repositry_id` in `require` is not a text claim; GitHub::Workflow has"), "{unknown}");
     assert!(of("{ repository_id = 1 }").is_err());
     let values = |count: usize| {
         let values: Vec<String> = (0..count).map(|one| format!("\"{one}\"")).collect();
@@ -1079,11 +724,8 @@ fn reads_replay_modes() {
         ])
     );
     let audience = "id = \"https://api.example\"\nscopes = [\"read\"]\nreplay = \"bounded(3)\"\n";
-    let bundle = load(&[("audiences/api.toml", Some(audience))])
-        .unwrap_or_else(|invalid| panic!("{invalid}"));
-    let replay = bundle
-        .audience("https://api.example")
-        .map(|audience| audience.replay);
+    let bundle = load(&[("audiences/api.toml", Some(audience))]).unwrap_or_else(|invalid| panic!("{invalid}"));
+    let replay = bundle.audience("https://api.example").map(|audience| audience.replay);
     assert_eq!(replay, Some(ReplayMode::Bounded(3)));
 }
 
@@ -1095,9 +737,7 @@ fn reads_stale_keys_max() {
     assert_eq!(of("stale_keys_max = \"24h\""), Ok(86_400));
     assert_eq!(
         of("stale_keys_max = \"25h\""),
-        Err(vec![
-            "issuers/github.toml:3:18: `stale_keys_max` must be 0 to 86400, not 90000".to_owned()
-        ])
+        Err(vec!["issuers/github.toml:3:18: `stale_keys_max` must be 0 to 86400, not 90000".to_owned()])
     );
 }
 
@@ -1113,43 +753,24 @@ fn requires_bundle_of_spiffe_trust_domain() {
         format!("issuers/other.toml:1:1: {no_keys}")
     );
     assert_eq!(
-        one_error(issuer_of(
-            "spiffe://example.org",
-            "spiffe",
-            "keys = { discovery = true }"
-        )),
+        one_error(issuer_of("spiffe://example.org", "spiffe", "keys = { discovery = true }")),
         format!("issuers/other.toml:3:8: {no_keys}")
     );
-    for url in [
-        "https://example.org",
-        "spiffe://",
-        "spiffe://example.org/",
-        "spiffe://Example.org",
-    ] {
+    for url in ["https://example.org", "spiffe://", "spiffe://example.org/", "spiffe://Example.org"] {
         assert_eq!(
             one_error(issuer_of(url, "spiffe", keys)),
             "issuers/other.toml:1:10: `issuer` must be a trust domain such as `spiffe://example.org`"
         );
     }
     assert_eq!(
-        one_error(issuer_of(
-            "spiffe://example.org",
-            "spiffe",
-            &format!("{keys}\nalgorithms = [\"EdDSA\"]")
-        )),
+        one_error(issuer_of("spiffe://example.org", "spiffe", &format!("{keys}\nalgorithms = [\"EdDSA\"]"))),
         "issuers/other.toml:4:15: `EdDSA` is not one of `ES256`, `ES384`, `RS256`"
     );
 }
 
 #[test]
 fn refuses_common_azure_issuer() {
-    let of = |tenant: &str| {
-        issuer_of(
-            &format!("https://login.microsoftonline.com/{tenant}/v2.0"),
-            "azure",
-            "",
-        )
-    };
+    let of = |tenant: &str| issuer_of(&format!("https://login.microsoftonline.com/{tenant}/v2.0"), "azure", "");
     assert!(of("0e3e2e88-8caf-41ca-b4da-e3b33b6c52ec").is_ok());
     let personal_accounts = "9188040d-6c67-4c5b-b112-36a304b66dad";
     for shared in ["common", personal_accounts, "organizations", "consumers"] {
@@ -1170,18 +791,12 @@ fn allows_act_only_for_oidc_issuers() {
     let rule = "@id(\"two\") permit (principal is Oidc::Idp in Issuer::\"idp\", action, resource) \
         when { principal has act_sub && principal.act_sub == \"batch\" };";
     let audience = "id = \"https://two.example\"\nclaims = [\"act_sub\"]\n";
-    let files = [
-        ("issuers/idp.toml", Some(idp)),
-        ("audiences/two.toml", Some(audience)),
-        ("rules/two.cedar", Some(rule)),
-    ];
+    let files =
+        [("issuers/idp.toml", Some(idp)), ("audiences/two.toml", Some(audience)), ("rules/two.cedar", Some(rule))];
     let bundle = load(&files).unwrap_or_else(|invalid| panic!("{invalid}"));
     let issuer = bundle.issuer("https://two.example").expect("it is there");
     assert!(issuer.allow_act);
-    let declared = [
-        Claim::required("group", ClaimType::Text),
-        Claim::required("zone", ClaimType::Text),
-    ];
+    let declared = [Claim::required("group", ClaimType::Text), Claim::required("zone", ClaimType::Text)];
     assert!(issuer.declared_claims().eq(&declared));
     let [group, zone] = declared;
     let all = [vouchsafe_providers::oidc::ACT_SUB, group, zone];
@@ -1192,10 +807,7 @@ fn allows_act_only_for_oidc_issuers() {
     assert_eq!(issuer_with("allow_act = false"), Ok(false));
     assert_eq!(
         issuer_with("allow_act = true"),
-        Err(vec![
-            "issuers/github.toml:3:13: `allow_act` requires provider `oidc`, not `github`"
-                .to_owned()
-        ])
+        Err(vec!["issuers/github.toml:3:13: `allow_act` requires provider `oidc`, not `github`".to_owned()])
     );
     let declares = "issuer = \"https://two.example\"\nprovider = \"oidc\"\nallow_act = true\n\
         claims = { act_sub = { type = \"text\" } }\n";

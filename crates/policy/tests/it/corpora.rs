@@ -12,8 +12,7 @@ use vouchsafe_providers::is_unprintable;
 
 fn corpora() -> PathBuf {
     let repository = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    std::env::var_os("VOUCHSAFE_CORPORA")
-        .map_or_else(|| repository.join("../shared/corpora"), PathBuf::from)
+    std::env::var_os("VOUCHSAFE_CORPORA").map_or_else(|| repository.join("../shared/corpora"), PathBuf::from)
 }
 
 fn corpus(name: &str) -> Option<Value> {
@@ -25,23 +24,15 @@ fn corpus(name: &str) -> Option<Value> {
 fn bundle_for(file: &str) -> Bundle {
     let schema = SCHEMA.replace("run?: Long,", "workflow_ref: String,");
     let pattern = format!("foo/bar/.github/workflows/{file}@*");
-    let rule = PERMIT.replace(
-        "when { ",
-        &format!("when {{ principal.workflow_ref like \"{pattern}\" && "),
-    );
-    let changes = [
-        ("schema.cedarschema", Some(schema.as_str())),
-        ("rules/api.cedar", Some(rule.as_str())),
-    ];
+    let rule = PERMIT.replace("when { ", &format!("when {{ principal.workflow_ref like \"{pattern}\" && "));
+    let changes = [("schema.cedarschema", Some(schema.as_str())), ("rules/api.cedar", Some(rule.as_str()))];
     load(&changes).unwrap_or_else(|invalid| panic!("{file}: {invalid}"))
 }
 
 /// Whether a job of the workflow at `workflow_ref` gets a token.
 fn takes(bundle: &Bundle, workflow_ref: &str) -> bool {
     let mut principal = principal();
-    principal
-        .attributes
-        .push(text("workflow_ref", workflow_ref));
+    principal.attributes.push(text("workflow_ref", workflow_ref));
     let decision = bundle.decide(&principal, &request(), NOW).expect("decided");
     decision.effect == Effect::Permit
 }
@@ -54,11 +45,7 @@ fn compare(refs: &[(String, Option<String>)]) {
         let bundle = bundle_for(file);
         for (workflow_ref, expected) in refs {
             let named = expected.as_ref() == Some(file);
-            assert_eq!(
-                takes(&bundle, workflow_ref),
-                named,
-                "{file}: {workflow_ref}"
-            );
+            assert_eq!(takes(&bundle, workflow_ref), named, "{file}: {workflow_ref}");
         }
     }
 }
@@ -88,14 +75,8 @@ fn matches_workflow_files_like_pypi() {
     };
     let table = &corpus["tests"]["test_github.py"]["test_extract_workflow_filename"][0]["rows"];
     let rows = table.as_array().expect("rows").iter();
-    let refs: Vec<_> = rows
-        .map(|row| {
-            (
-                row[0].as_str().expect("a ref").to_owned(),
-                row[1].as_str().map(str::to_owned),
-            )
-        })
-        .collect();
+    let refs: Vec<_> =
+        rows.map(|row| (row[0].as_str().expect("a ref").to_owned(), row[1].as_str().map(str::to_owned))).collect();
     compare(&refs);
 }
 
@@ -123,13 +104,8 @@ fn agrees_with_octo_sts_on_issuers() {
         return;
     };
     for (issuer, valid) in cases {
-        let loopback = ["://localhost", "://127.", "://[::1]"]
-            .iter()
-            .any(|host| issuer.contains(host));
-        let file = format!(
-            "issuer = {}\nprovider = \"github\"\ndevelopment = {loopback}\n",
-            quoted(&issuer)
-        );
+        let loopback = ["://localhost", "://127.", "://[::1]"].iter().any(|host| issuer.contains(host));
+        let file = format!("issuer = {}\nprovider = \"github\"\ndevelopment = {loopback}\n", quoted(&issuer));
         // octo-sts limits a segment to 150 characters, we limit a URL to 1 KiB.
         let long = issuer.len() > 150 && issuer.len() <= 1024;
         let expected = valid || issuer.contains('~') || long;
@@ -146,24 +122,15 @@ fn compares_subjects_of_octo_sts_exactly() {
         return;
     };
     for (subject, _) in &cases {
-        let escaped: String = subject
-            .chars()
-            .map(|it| it.escape_unicode().to_string())
-            .collect();
-        let rule = PERMIT.replace(
-            "is GitHub::Workflow in Issuer::\"github\"",
-            &format!("== GitHub::Workflow::\"{escaped}\""),
-        );
+        let escaped: String = subject.chars().map(|it| it.escape_unicode().to_string()).collect();
+        let rule =
+            PERMIT.replace("is GitHub::Workflow in Issuer::\"github\"", &format!("== GitHub::Workflow::\"{escaped}\""));
         let bundle = with_rules(&rule);
         for (id, _) in &cases {
             let mut principal = principal();
             principal.id.clone_from(id);
             let decision = bundle.decide(&principal, &request(), NOW).expect("decided");
-            assert_eq!(
-                decision.effect == Effect::Permit,
-                id == subject,
-                "{subject:?}: {id:?}"
-            );
+            assert_eq!(decision.effect == Effect::Permit, id == subject, "{subject:?}: {id:?}");
         }
     }
 }
@@ -179,10 +146,7 @@ fn accepts_audiences_of_octo_sts() {
     for (audience, valid) in cases {
         let file = format!("id = {}\nscopes = [\"read\"]\n", quoted(&audience));
         let rule = PERMIT.replace("\"https://api.example\"", &quoted(&audience));
-        let changes = [
-            ("audiences/api.toml", Some(file.as_str())),
-            ("rules/api.cedar", Some(rule.as_str())),
-        ];
+        let changes = [("audiences/api.toml", Some(file.as_str())), ("rules/api.cedar", Some(rule.as_str()))];
         let expected = valid || (!audience.is_empty() && !audience.contains(is_unprintable));
         assert_eq!(load(&changes).is_ok(), expected, "{audience:?}");
     }
@@ -207,32 +171,20 @@ fn expresses_policies_of_octo_sts() {
             let value = |key: &str| {
                 let mut lines = text.lines();
                 let line = lines.find_map(|line| line.strip_prefix(key));
-                line.unwrap_or_default()
-                    .trim_start_matches(':')
-                    .trim()
-                    .to_owned()
+                line.unwrap_or_default().trim_start_matches(':').trim().to_owned()
             };
             let issuer = format!("issuer = \"{}\"\nprovider = \"github\"\n", value("issuer"));
             let rule = PERMIT.replace(
                 "is GitHub::Workflow in Issuer::\"github\"",
                 &format!("== GitHub::Workflow::\"{}\"", value("subject")),
             );
-            let changes = [
-                ("issuers/github.toml", Some(issuer.as_str())),
-                ("rules/api.cedar", Some(rule.as_str())),
-            ];
+            let changes = [("issuers/github.toml", Some(issuer.as_str())), ("rules/api.cedar", Some(rule.as_str()))];
             let bundle = load(&changes).unwrap_or_else(|invalid| panic!("{invalid}"));
-            for (subject, permitted) in
-                [("foo", true), ("foo2", false), ("", false), ("Foo", false)]
-            {
+            for (subject, permitted) in [("foo", true), ("foo2", false), ("", false), ("Foo", false)] {
                 let mut principal = principal();
                 principal.id = subject.to_owned();
                 let decision = bundle.decide(&principal, &request(), NOW).expect("decided");
-                assert_eq!(
-                    decision.effect == Effect::Permit,
-                    permitted,
-                    "{path:?}: {subject}"
-                );
+                assert_eq!(decision.effect == Effect::Permit, permitted, "{path:?}: {subject}");
             }
             policies += 1;
         }

@@ -37,12 +37,8 @@ fn restricts_credential_file_names() {
         }
     }
     let too_long = "a".repeat(129);
-    for name in [
-        "", ".", "..", "..data", "../token", "a/b", "a\\\\b", "a b", "ä", &too_long,
-    ] {
-        let refused = issuer(&format!(
-            "keys = {{ discovery = true, bearer_file = \"{name}\" }}"
-        ));
+    for name in ["", ".", "..", "..data", "../token", "a/b", "a\\\\b", "a b", "ä", &too_long] {
+        let refused = issuer(&format!("keys = {{ discovery = true, bearer_file = \"{name}\" }}"));
         let diagnostic = refused.expect_err(name).join("\n");
         let problem = "`bearer_file` must name a file in `/credentials`: 1 to 128 characters of `A-Z`, `a-z`, `0-9`, `.`, `_` and `-`, not starting with `.`";
         assert!(diagnostic.ends_with(problem), "{name}: {diagnostic}");
@@ -51,13 +47,9 @@ fn restricts_credential_file_names() {
 
 #[test]
 fn refuses_credential_with_pinned_keys() {
-    let line =
-        "keys = { pinned = \"keys.json\", expires = \"2027-01-01\", bearer_file = \"token\" }";
+    let line = "keys = { pinned = \"keys.json\", expires = \"2027-01-01\", bearer_file = \"token\" }";
     let diagnostics = issuer(line).expect_err("refused").join("\n");
-    assert!(
-        diagnostics.contains("`bearer_file` requires one of the first two"),
-        "{diagnostics}"
-    );
+    assert!(diagnostics.contains("`bearer_file` requires one of the first two"), "{diagnostics}");
 }
 
 #[test]
@@ -86,10 +78,7 @@ fn reports_unreadable_credential_without_content() {
         ("longer", "has over 16384 bytes"),
         ("empty", "is empty"),
         ("binary", "is not UTF-8"),
-        (
-            "missing",
-            "can't be read: No such file or directory (os error 2)",
-        ),
+        ("missing", "can't be read: No such file or directory (os error 2)"),
     ] {
         let path = folder.0.join(name);
         let expected = format!("`{}` {why}", path.display());

@@ -2,14 +2,10 @@
 //! policies. The only difference must be the documented one: a `forbid` that errs denies.
 
 use crate::support::*;
-use cedar_policy::{
-    Authorizer, Context, Decision as CedarDecision, Entities, EntityUid, PolicySet, Request, Schema,
-};
+use cedar_policy::{Authorizer, Context, Decision as CedarDecision, Entities, EntityUid, PolicySet, Request, Schema};
 use serde_json::Value;
 use std::collections::BTreeSet;
-use vouchsafe_policy::{
-    Attribute, AttributeValue, Bundle, Decider, Decision, Effect, Principal, TokenRequest,
-};
+use vouchsafe_policy::{Attribute, AttributeValue, Bundle, Decider, Decision, Effect, Principal, TokenRequest};
 
 const BUNDLES: u64 = 25;
 const REQUESTS_PER_BUNDLE: u64 = 20;
@@ -32,11 +28,7 @@ impl Random {
 }
 
 const ISSUERS: [&str; 2] = ["github", "ghes"];
-const AUDIENCES: [&str; 3] = [
-    "https://a.example",
-    "https://b.example",
-    "https://c.example",
-];
+const AUDIENCES: [&str; 3] = ["https://a.example", "https://b.example", "https://c.example"];
 const OF_PRINCIPAL: [&str; 6] = [
     "principal.repository_id == \"1\"",
     "principal.repository_id == \"2\"",
@@ -62,11 +54,7 @@ fn rule(random: &mut Random, id: usize, forbid: bool) -> String {
         "principal is GitHub::Workflow in Issuer::\"ghes\"",
         "principal in Issuer::\"ghes\"",
     ];
-    let wide = [
-        "principal",
-        "principal is GitHub::Workflow",
-        "principal == GitHub::Workflow::\"w1\"",
-    ];
+    let wide = ["principal", "principal is GitHub::Workflow", "principal == GitHub::Workflow::\"w1\""];
     let principal = match forbid && random.below(2) == 0 {
         true => random.pick(&wide),
         false => random.pick(&typed),
@@ -85,9 +73,7 @@ fn rule(random: &mut Random, id: usize, forbid: bool) -> String {
         conditions.push_str(&format!(" {kind} {{ {atom} }}"));
     }
     let effect = if forbid { "forbid" } else { "permit" };
-    format!(
-        "@id(\"r{id}\") {effect} ({principal}, action == Action::\"issue\", {resource}){conditions};\n"
-    )
+    format!("@id(\"r{id}\") {effect} ({principal}, action == Action::\"issue\", {resource}){conditions};\n")
 }
 
 /// Policies `r0` and up; a fifth of them forbid.
@@ -102,9 +88,7 @@ fn rules(random: &mut Random) -> Vec<String> {
 }
 
 fn bundle(rules: &[String]) -> Bundle {
-    in_files(rules, |changes| {
-        load(changes).unwrap_or_else(|invalid| panic!("{invalid}"))
-    })
+    in_files(rules, |changes| load(changes).unwrap_or_else(|invalid| panic!("{invalid}")))
 }
 
 /// Loads the bundle with `rules`.
@@ -124,25 +108,16 @@ fn in_files<T>(rules: &[String], load: impl Fn(&[(&str, Option<&str>)]) -> T) ->
 
 fn request_of(random: &mut Random) -> (Principal, TokenRequest) {
     let mut attributes = vec![
-        text(
-            "ref",
-            random.pick(&["refs/heads/main", "refs/heads/topic", "refs/tags/v1"]),
-        ),
+        text("ref", random.pick(&["refs/heads/main", "refs/heads/topic", "refs/tags/v1"])),
         text("repository_id", random.pick(&["1", "2", "3"])),
     ];
     if random.below(2) == 0 {
         let value = AttributeValue::Integer(random.below(8) as i64);
-        attributes.push(Attribute {
-            name: "run".to_owned(),
-            value,
-        });
+        attributes.push(Attribute { name: "run".to_owned(), value });
     }
     if random.below(2) == 0 {
         let team = random.pick(&["ops", "dev"]).to_owned();
-        attributes.push(Attribute {
-            name: "teams".to_owned(),
-            value: AttributeValue::TextSet(vec![team]),
-        });
+        attributes.push(Attribute { name: "teams".to_owned(), value: AttributeValue::TextSet(vec![team]) });
     }
     let principal = Principal {
         entity_type: "GitHub::Workflow".to_owned(),
@@ -162,24 +137,14 @@ fn request_of(random: &mut Random) -> (Principal, TokenRequest) {
 }
 
 /// Cedar's decision about the recorded request with every policy of the bundle.
-fn directly(
-    bundle: &Bundle,
-    recorded: &str,
-    schema: &Schema,
-) -> (CedarDecision, BTreeSet<String>, BTreeSet<String>) {
+fn directly(bundle: &Bundle, recorded: &str, schema: &Schema) -> (CedarDecision, BTreeSet<String>, BTreeSet<String>) {
     let recorded: Value = serde_json::from_str(recorded).expect("it is JSON");
     let uid = |name: &str| EntityUid::from_json(recorded[name].clone()).expect("a uid");
     let action = uid("action");
     let context = Context::from_json_value(recorded["context"].clone(), Some((schema, &action)));
     let entities = Entities::from_json_value(recorded["entities"].clone(), Some(schema));
     let all = PolicySet::from_policies(bundle.policies().iter().map(|rule| rule.cedar.clone()));
-    let request = Request::new(
-        uid("principal"),
-        action,
-        uid("resource"),
-        context.expect("a context"),
-        Some(schema),
-    );
+    let request = Request::new(uid("principal"), action, uid("resource"), context.expect("a context"), Some(schema));
     let response = Authorizer::new().is_authorized(
         &request.expect("a request"),
         &all.expect("unique ids"),
@@ -187,9 +152,7 @@ fn directly(
     );
     let reasons = response.diagnostics().reason().map(ToString::to_string);
     let errors = response.diagnostics().errors().map(|error| match error {
-        cedar_policy::AuthorizationError::PolicyEvaluationError(error) => {
-            error.policy_id().to_string()
-        }
+        cedar_policy::AuthorizationError::PolicyEvaluationError(error) => error.policy_id().to_string(),
     });
     (response.decision(), reasons.collect(), errors.collect())
 }
@@ -199,32 +162,18 @@ fn expected(
     cedar: (CedarDecision, BTreeSet<String>, BTreeSet<String>),
 ) -> (Effect, Vec<String>, Vec<String>) {
     let (decision, reasons, errors) = cedar;
-    let is_forbid = |id: &&String| {
-        bundle
-            .policies()
-            .iter()
-            .any(|rule| &&rule.id == id && rule.is_forbid())
-    };
+    let is_forbid = |id: &&String| bundle.policies().iter().any(|rule| &&rule.id == id && rule.is_forbid());
     let erring: BTreeSet<String> = errors.iter().filter(is_forbid).cloned().collect();
     let (effect, determining) = match decision {
         CedarDecision::Allow if erring.is_empty() => (Effect::Permit, reasons),
         CedarDecision::Allow => (Effect::Deny, erring),
         CedarDecision::Deny => (Effect::Deny, &reasons | &erring),
     };
-    (
-        effect,
-        determining.into_iter().collect(),
-        errors.into_iter().collect(),
-    )
+    (effect, determining.into_iter().collect(), errors.into_iter().collect())
 }
 
 fn found(decision: &Decision) -> (Effect, Vec<String>, Vec<String>) {
-    let Decision {
-        effect,
-        determining_rules,
-        erring_rules,
-        ..
-    } = decision;
+    let Decision { effect, determining_rules, erring_rules, .. } = decision;
     (*effect, determining_rules.clone(), erring_rules.clone())
 }
 
@@ -240,17 +189,10 @@ fn agrees_with_cedar_on_random_requests() {
         let schema = Schema::from_json_value(schema).expect("a schema");
         for _ in 0..REQUESTS_PER_BUNDLE {
             let (principal, request) = request_of(&mut random);
-            let decision = bundle
-                .decide(&principal, &request, NOW)
-                .expect("it is decided");
+            let decision = bundle.decide(&principal, &request, NOW).expect("it is decided");
             let cedar = directly(&bundle, &decision.cedar_request, &schema);
             let expected = expected(&bundle, cedar);
-            assert_eq!(
-                found(&decision),
-                expected,
-                "seed {seed}: {principal:?} {request:?}\n{}",
-                rules.concat()
-            );
+            assert_eq!(found(&decision), expected, "seed {seed}: {principal:?} {request:?}\n{}", rules.concat());
             match decision.effect {
                 Effect::Deny => denied += 1,
                 Effect::Permit => permitted += 1,
@@ -260,10 +202,7 @@ fn agrees_with_cedar_on_random_requests() {
     }
     // The generated input covers all comparisons.
     assert_eq!(permitted + denied, 500);
-    assert!(
-        permitted > 50 && denied > 50 && erred > 50,
-        "{permitted} {denied} {erred}"
-    );
+    assert!(permitted > 50 && denied > 50 && erred > 50, "{permitted} {denied} {erred}");
 }
 
 #[test]
@@ -281,12 +220,7 @@ fn effects_are_monotonic() {
         let (permit, forbid) = (with(&mut random, false), with(&mut random, true));
         for _ in 0..REQUESTS_PER_BUNDLE {
             let (principal, request) = request_of(&mut random);
-            let effect = |bundle: &Bundle| {
-                bundle
-                    .decide(&principal, &request, NOW)
-                    .expect("decided")
-                    .effect
-            };
+            let effect = |bundle: &Bundle| bundle.decide(&principal, &request, NOW).expect("decided").effect;
             match effect(&before) {
                 Effect::Permit => {
                     assert_eq!(effect(&permit), Effect::Permit, "seed {seed}");
@@ -312,10 +246,7 @@ fn erring_policy_never_permits() {
             let decision = bundle.decide(&principal, &request, NOW).expect("decided");
             let errs = |id: &String| decision.erring_rules.contains(id);
             if decision.effect == Effect::Permit {
-                assert!(
-                    !decision.determining_rules.iter().any(errs),
-                    "seed {seed}: {decision:?}"
-                );
+                assert!(!decision.determining_rules.iter().any(errs), "seed {seed}: {decision:?}");
             }
         }
     }
@@ -329,9 +260,7 @@ fn decider_agrees_with_bundle() {
         let rules = rules(&mut random);
         let bundle = bundle(&rules);
         let decider = |seals: Option<&str>| {
-            in_files(&rules, |changes| {
-                Decider::load(&files(changes), &environment(), seals).expect("it loads")
-            })
+            in_files(&rules, |changes| Decider::load(&files(changes), &environment(), seals).expect("it loads"))
         };
         let first = decider(None);
         let sealed = decider(first.seals());
@@ -340,11 +269,7 @@ fn decider_agrees_with_bundle() {
             let (principal, request) = request_of(&mut random);
             let of_tools = bundle.decide(&principal, &request, NOW);
             for decider in [&first, &sealed] {
-                assert_eq!(
-                    decider.decide(&principal, &request, NOW),
-                    of_tools,
-                    "seed {seed}"
-                );
+                assert_eq!(decider.decide(&principal, &request, NOW), of_tools, "seed {seed}");
             }
             match of_tools.expect("it is decided").effect {
                 Effect::Permit => permitted += 1,
@@ -354,8 +279,5 @@ fn decider_agrees_with_bundle() {
         let policy_count = sealed.policy_count();
         spared += policy_count.total - policy_count.parsed;
     }
-    assert!(
-        permitted > 50 && denied > 50 && spared > 0,
-        "{permitted} {denied} {spared}"
-    );
+    assert!(permitted > 50 && denied > 50 && spared > 0, "{permitted} {denied} {spared}");
 }

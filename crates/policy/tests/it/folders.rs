@@ -28,13 +28,7 @@ fn reads_files_of_all_folders() {
     fs::write(root.join("tests/a/allow/one case.toml"), "b").expect("written");
     let files = folder::read(&root).expect("it reads");
     let found: Vec<(&str, &[u8])> = files.iter().collect();
-    assert_eq!(
-        found,
-        [
-            ("bundle.toml", &b"a"[..]),
-            ("tests/a/allow/one case.toml", b"b")
-        ]
-    );
+    assert_eq!(found, [("bundle.toml", &b"a"[..]), ("tests/a/allow/one case.toml", b"b")]);
 }
 
 #[cfg(unix)]
@@ -43,16 +37,10 @@ fn refuses_symbolic_links_to_files_and_folders() {
     let root = scratch("folders-links");
     fs::write(root.join("real.toml"), "a").expect("written");
     std::os::unix::fs::symlink("real.toml", root.join("link.toml")).expect("linked");
-    assert_eq!(
-        problem(&root),
-        Some(("link.toml".to_owned(), BundleError::SymbolicLink))
-    );
+    assert_eq!(problem(&root), Some(("link.toml".to_owned(), BundleError::SymbolicLink)));
     fs::remove_file(root.join("link.toml")).expect("removed");
     std::os::unix::fs::symlink("/", root.join("rules")).expect("linked");
-    assert_eq!(
-        problem(&root),
-        Some(("rules".to_owned(), BundleError::SymbolicLink))
-    );
+    assert_eq!(problem(&root), Some(("rules".to_owned(), BundleError::SymbolicLink)));
 }
 
 #[cfg(unix)]
@@ -61,9 +49,7 @@ fn refuses_names_that_are_not_utf8() {
     use std::os::unix::ffi::OsStrExt;
     let root = scratch("folders-utf8");
     fs::write(root.join(std::ffi::OsStr::from_bytes(b"a\xff")), "a").expect("written");
-    let expected = BundleError::PathInvalid {
-        bytes_max: vouchsafe_policy::limits::PATH_BYTES_MAX,
-    };
+    let expected = BundleError::PathInvalid { bytes_max: vouchsafe_policy::limits::PATH_BYTES_MAX };
     assert_eq!(problem(&root).map(|(_, problem)| problem), Some(expected));
 }
 
@@ -71,10 +57,7 @@ fn refuses_names_that_are_not_utf8() {
 fn refuses_hidden_files_and_folders() {
     let root = scratch("folders-hidden");
     fs::create_dir_all(root.join(".git")).expect("made");
-    assert_eq!(
-        problem(&root),
-        Some((".git".to_owned(), BundleError::HiddenFile))
-    );
+    assert_eq!(problem(&root), Some((".git".to_owned(), BundleError::HiddenFile)));
 }
 
 #[test]
@@ -84,15 +67,10 @@ fn bounds_file_size_and_depth() {
     fs::create_dir_all(root.join("a/b/c")).expect("made");
     assert_eq!(problem(&root), None);
     fs::create_dir_all(root.join("a/b/c/d")).expect("made");
-    assert_eq!(
-        problem(&root),
-        Some(("a/b/c/d".to_owned(), BundleError::TooDeep { depth_max: 3 }))
-    );
+    assert_eq!(problem(&root), Some(("a/b/c/d".to_owned(), BundleError::TooDeep { depth_max: 3 })));
     fs::remove_dir_all(root.join("a")).expect("removed");
     fs::write(root.join("large"), vec![b' '; FILE_BYTES_MAX + 1]).expect("written");
-    let expected = BundleError::FileTooLarge {
-        bytes_max: FILE_BYTES_MAX,
-    };
+    let expected = BundleError::FileTooLarge { bytes_max: FILE_BYTES_MAX };
     assert_eq!(problem(&root), Some(("large".to_owned(), expected)));
 }
 

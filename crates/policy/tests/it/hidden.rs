@@ -7,27 +7,18 @@ use vouchsafe_policy::BundleError;
 fn found(path: &str, content: &str) -> Vec<String> {
     match load(&[(path, Some(content))]) {
         Ok(_) => Vec::new(),
-        Err(invalid) => invalid
-            .diagnostics
-            .iter()
-            .map(ToString::to_string)
-            .collect(),
+        Err(invalid) => invalid.diagnostics.iter().map(ToString::to_string).collect(),
     }
 }
 
 fn said(place: &str, code: &str) -> [String; 1] {
-    [format!(
-        "{place}: the file contains {code}, an invisible control or format character"
-    )]
+    [format!("{place}: the file contains {code}, an invisible control or format character")]
 }
 
 /// The policy seems to compare an id, but permits everyone (CVE-2021-42574).
 #[test]
 fn refuses_comments_that_reorder_text() {
-    let reordered = PERMIT.replace(
-        "when { ",
-        "when { // \u{202e} \u{2066}principal.repository_id == \"1\" &&\n  ",
-    );
+    let reordered = PERMIT.replace("when { ", "when { // \u{202e} \u{2066}principal.repository_id == \"1\" &&\n  ");
     let place = "rules/api.cedar:6:13";
     assert_eq!(found("rules/api.cedar", &reordered), said(place, "U+202E"));
     let plain = reordered.replace(['\u{202e}', '\u{2066}'], "");
@@ -105,8 +96,6 @@ fn suggests_escapes_for_hidden_characters() {
     assert_eq!(problem.code(), "character-hidden");
     assert_eq!(
         problem.fix().as_deref(),
-        Some(
-            "remove it, or write it as an escape: `\\u{202e}` in Cedar, `\\u202e` in TOML and JSON"
-        )
+        Some("remove it, or write it as an escape: `\\u{202e}` in Cedar, `\\u202e` in TOML and JSON")
     );
 }

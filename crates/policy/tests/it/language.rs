@@ -8,11 +8,7 @@ const BUNDLE: &str = "name = \"test\"\nversion = \"1\"\n";
 fn found(changes: &[(&str, Option<&str>)]) -> Vec<String> {
     match load(changes) {
         Ok(_) => Vec::new(),
-        Err(invalid) => invalid
-            .diagnostics
-            .iter()
-            .map(ToString::to_string)
-            .collect(),
+        Err(invalid) => invalid.diagnostics.iter().map(ToString::to_string).collect(),
     }
 }
 
@@ -23,9 +19,7 @@ fn of(changes: &[(&str, Option<&str>)]) -> Bundle {
 /// The policies that permit the standard request at `at`.
 fn permitted_at(bundle: &Bundle, at: &str) -> Vec<String> {
     let now = vouchsafe_policy::parse_unix_seconds(at).expect("a time");
-    let decision = bundle
-        .decide(&principal(), &request(), now)
-        .expect("it is decided");
+    let decision = bundle.decide(&principal(), &request(), now).expect("it is decided");
     match decision.effect {
         Effect::Deny => Vec::new(),
         Effect::Permit => decision.determining_rules,
@@ -40,10 +34,7 @@ fn policy_can_limit_local_hours() {
         "when { [\"monday\", \"tuesday\", \"wednesday\", \"thursday\", \"friday\"].contains(context.local.office.weekday) \
          && context.local.office.hour >= 9 && context.local.office.hour < 17 && ",
     );
-    let bundle = of(&[
-        ("bundle.toml", Some(&zones)),
-        ("rules/api.cedar", Some(&rule)),
-    ]);
+    let bundle = of(&[("bundle.toml", Some(&zones)), ("rules/api.cedar", Some(&rule))]);
     // The Friday before and the Monday after the change to daylight saving time: 9:00 is 08:00 UTC, then 07:00 UTC.
     for (at, permitted) in [
         ("2027-03-26T07:59:59Z", false),
@@ -59,9 +50,7 @@ fn policy_can_limit_local_hours() {
         assert_eq!(!permitted_at(&bundle, at).is_empty(), permitted, "{at}");
     }
     // The record contains it too, so that the decision can be reproduced.
-    let decision = bundle
-        .decide(&principal(), &request(), NOW)
-        .expect("decided");
+    let decision = bundle.decide(&principal(), &request(), NOW).expect("decided");
     let recorded: serde_json::Value = serde_json::from_str(&decision.cedar_request).expect("JSON");
     assert_eq!(
         recorded["context"]["local"],
@@ -75,17 +64,13 @@ fn context_has_only_named_zones() {
     let changes = [("rules/api.cedar", Some(rule.as_str()))];
     assert_eq!(
         found(&changes),
-        [
-            "rules/api.cedar:6:10: for policy `api`, attribute `local` in context for Action::\"issue\" not found"
-        ]
+        ["rules/api.cedar:6:10: for policy `api`, attribute `local` in context for Action::\"issue\" not found"]
     );
     let zones = format!("{BUNDLE}[zones]\nhome = \"Europe/Berlin\"\n");
     let misnamed = [changes[0], ("bundle.toml", Some(zones.as_str()))];
     assert_eq!(found(&misnamed).len(), 1);
     let bundle = of(&[]);
-    let decision = bundle
-        .decide(&principal(), &request(), NOW)
-        .expect("decided");
+    let decision = bundle.decide(&principal(), &request(), NOW).expect("decided");
     assert!(!decision.cedar_request.contains("\"local\""));
 }
 
@@ -98,32 +83,22 @@ fn refuses_invalid_zones() {
     assert_eq!(zones("a = \"UTC\""), [""; 0]);
     assert_eq!(
         zones("office = \"Europe/Berlim\""),
-        [
-            "bundle.toml:4:10: unknown time zone `Europe/Berlim`: use an IANA name such as `Europe/Berlin`"
-        ]
+        ["bundle.toml:4:10: unknown time zone `Europe/Berlim`: use an IANA name such as `Europe/Berlin`"]
     );
     assert_eq!(
         zones("Office-1 = \"Europe/Berlin\""),
-        [
-            "bundle.toml:4:12: the name of a zone must be `a-z`, `0-9` and `_`, starting with a letter, not `Office-1`"
-        ]
+        ["bundle.toml:4:12: the name of a zone must be `a-z`, `0-9` and `_`, starting with a letter, not `Office-1`"]
     );
     let many = |count: usize| {
         let lines: Vec<String> = (0..count).map(|at| format!("z{at} = \"UTC\"")).collect();
         zones(&lines.join("\n"))
     };
     assert_eq!(many(16), [""; 0]);
-    assert_eq!(
-        many(17),
-        ["bundle.toml:13:6: `zones` has more than 16 entries"]
-    );
+    assert_eq!(many(17), ["bundle.toml:13:6: `zones` has more than 16 entries"]);
     let taken = SCHEMA.replace("scopes: Set<String>,", "scopes: Set<String>, local: Long,");
     let named = format!("{BUNDLE}[zones]\na = \"UTC\"\n");
     assert_eq!(
-        found(&[
-            ("schema.cedarschema", Some(&taken)),
-            ("bundle.toml", Some(&named))
-        ]),
+        found(&[("schema.cedarschema", Some(&taken)), ("bundle.toml", Some(&named))]),
         ["schema.cedarschema: `local` in the context is made from the zones of `bundle.toml`"]
     );
 }
@@ -134,10 +109,7 @@ const GROUP: &str = "audiences = [\"https://api.example\"]\n\
 
 fn grouped(principal: &str, resource: &str) -> String {
     PERMIT
-        .replace(
-            "principal is GitHub::Workflow in Issuer::\"github\"",
-            principal,
-        )
+        .replace("principal is GitHub::Workflow in Issuer::\"github\"", principal)
         .replace("resource == Audience::\"https://api.example\"", resource)
 }
 
@@ -153,43 +125,27 @@ fn group_contains_matching_workloads() {
         ("issuers/ghes.toml", Some(&ghes)),
         ("rules/api.cedar", Some(&rule)),
     ]);
-    let effect = |principal: &vouchsafe_policy::Principal| {
-        bundle
-            .decide(principal, &request(), NOW)
-            .expect("decided")
-            .effect
-    };
+    let effect =
+        |principal: &vouchsafe_policy::Principal| bundle.decide(principal, &request(), NOW).expect("decided").effect;
     let mut workload = principal();
     assert_eq!(effect(&workload), Effect::Permit);
     workload.attributes[1] = text("ref", "refs/heads/topic");
-    assert_eq!(
-        effect(&workload),
-        Effect::Deny,
-        "every claim of an entry counts"
-    );
+    assert_eq!(effect(&workload), Effect::Deny, "every claim of an entry counts");
     workload.id = "special".to_owned();
     assert_eq!(effect(&workload), Effect::Permit, "one entry is enough");
     workload.issuer_name = "ghes".to_owned();
     assert_eq!(effect(&workload), Effect::Deny, "an entry is of one issuer");
     let group = bundle.groups().next().expect("a group");
-    assert_eq!(
-        (group.name.as_str(), group.workloads.len()),
-        ("payments", 2)
-    );
+    assert_eq!((group.name.as_str(), group.workloads.len()), ("payments", 2));
 }
 
 #[test]
 fn group_excludes_other_audiences() {
-    let rule = grouped(
-        "principal is GitHub::Workflow in Issuer::\"github\"",
-        "resource in AudienceGroup::\"payments\"",
-    );
+    let rule =
+        grouped("principal is GitHub::Workflow in Issuer::\"github\"", "resource in AudienceGroup::\"payments\"");
     let other = "id = \"https://other.example\"\nscopes = [\"read\"]\n";
     let bundle = of(&[
-        (
-            "entities/payments.toml",
-            Some("audiences = [\"https://other.example\"]\n"),
-        ),
+        ("entities/payments.toml", Some("audiences = [\"https://other.example\"]\n")),
         ("audiences/other.toml", Some(other)),
         ("rules/api.cedar", Some(&rule)),
     ]);
@@ -199,10 +155,7 @@ fn group_excludes_other_audiences() {
     let decision = bundle.decide(&principal(), &request, NOW).expect("decided");
     assert_eq!(decision.determining_rules, ["api"]);
     let recorded: serde_json::Value = serde_json::from_str(&decision.cedar_request).expect("JSON");
-    assert_eq!(
-        recorded["entities"][2]["parents"],
-        serde_json::json!([{ "type": "AudienceGroup", "id": "payments" }])
-    );
+    assert_eq!(recorded["entities"][2]["parents"], serde_json::json!([{ "type": "AudienceGroup", "id": "payments" }]));
 }
 
 #[test]
@@ -213,10 +166,7 @@ fn refuses_groups_with_unknown_members() {
     assert_eq!(group(""), at("1:1", "`workloads` is empty"));
     assert_eq!(
         group("audiences = [\"https://b.example\"]\n"),
-        at(
-            "1:14",
-            "no audience file defines audience `https://b.example`"
-        )
+        at("1:14", "no audience file defines audience `https://b.example`")
     );
     assert_eq!(
         group("[[workloads]]\nissuer = \"gitub\"\nclaims = { ref = \"a\" }\n"),
@@ -224,31 +174,16 @@ fn refuses_groups_with_unknown_members() {
     );
     assert_eq!(
         group("[[workloads]]\nissuer = \"github\"\nclaims = { reff = \"a\" }\n"),
-        at(
-            "3:12",
-            "claim `reff` is neither `sub` nor a text claim of GitHub::Workflow"
-        )
+        at("3:12", "claim `reff` is neither `sub` nor a text claim of GitHub::Workflow")
     );
     assert_eq!(
         group("[[workloads]]\nissuer = \"github\"\nclaims = { run = \"1\" }\n"),
-        at(
-            "3:12",
-            "claim `run` is neither `sub` nor a text claim of GitHub::Workflow"
-        )
+        at("3:12", "claim `run` is neither `sub` nor a text claim of GitHub::Workflow")
     );
+    assert_eq!(group("[[workloads]]\nissuer = \"github\"\nclaims = {}\n"), at("3:10", "`claims` is empty"));
+    let rule = grouped("principal is GitHub::Workflow in WorkloadGroup::\"a\"", "resource in AudienceGroup::\"b\"");
     assert_eq!(
-        group("[[workloads]]\nissuer = \"github\"\nclaims = {}\n"),
-        at("3:10", "`claims` is empty")
-    );
-    let rule = grouped(
-        "principal is GitHub::Workflow in WorkloadGroup::\"a\"",
-        "resource in AudienceGroup::\"b\"",
-    );
-    assert_eq!(
-        found(&[
-            ("rules/api.cedar", Some(&rule)),
-            ("entities/a.toml", Some("audiences = []\n")),
-        ]),
+        found(&[("rules/api.cedar", Some(&rule)), ("entities/a.toml", Some("audiences = []\n")),]),
         [
             "rules/api.cedar:5:15: policy `api` names group `b`, which has no such members in `entities/`",
             "rules/api.cedar:3:36: policy `api` names group `a`, which has no such members in `entities/`",
@@ -263,23 +198,14 @@ const LINK: &str = "[[link]]\nid = \"main-reads\"\ntemplate = \"reader\"\n\
     principal = 'Issuer::\"github\"'\nresource = 'Audience::\"https://api.example\"'\n";
 
 fn templated(link: &str) -> Vec<String> {
-    found(&[
-        ("rules/api.cedar", Some(TEMPLATE)),
-        ("rules/links.toml", Some(link)),
-    ])
+    found(&[("rules/api.cedar", Some(TEMPLATE)), ("rules/links.toml", Some(link))])
 }
 
 #[test]
 fn link_creates_its_own_policy() {
-    let bundle = of(&[
-        ("rules/api.cedar", Some(TEMPLATE)),
-        ("rules/links.toml", Some(LINK)),
-    ]);
+    let bundle = of(&[("rules/api.cedar", Some(TEMPLATE)), ("rules/links.toml", Some(LINK))]);
     let rule = &bundle.policies()[0];
-    assert_eq!(
-        (rule.id.as_str(), rule.file.as_str()),
-        ("main-reads", "rules/links.toml")
-    );
+    assert_eq!((rule.id.as_str(), rule.file.as_str()), ("main-reads", "rules/links.toml"));
     assert_eq!(rule.position.map(|at| at.line), Some(2));
     assert_eq!(permitted_at(&bundle, "2027-01-01"), ["main-reads"]);
     let mut topic = principal();
@@ -297,47 +223,29 @@ fn refuses_links_unfit_for_template() {
     );
     assert_eq!(
         templated(&LINK.replace("principal = 'Issuer::\"github\"'\n", "")),
-        at(
-            "2:6",
-            "the template's slot `?principal` has no value: set `principal`"
-        )
+        at("2:6", "the template's slot `?principal` has no value: set `principal`")
     );
     assert_eq!(
         templated(&LINK.replace("'Issuer::\"github\"'", "'github'")),
-        at(
-            "4:13",
-            "`github` is not an entity such as `WorkloadGroup::\"payments\"`"
-        )
+        at("4:13", "`github` is not an entity such as `WorkloadGroup::\"payments\"`")
     );
     assert_eq!(
         templated(&LINK.replace("\"main-reads\"", "\"Main\"")),
-        at(
-            "2:6",
-            "the `@id` of a policy must be 1 to 128 characters of `a-z`, `0-9` and `-`, not `Main`"
-        )
+        at("2:6", "the `@id` of a policy must be 1 to 128 characters of `a-z`, `0-9` and `-`, not `Main`")
     );
     let whole = TEMPLATE.replace("== ?resource", "== Audience::\"https://api.example\"");
     assert_eq!(
-        found(&[
-            ("rules/api.cedar", Some(&whole)),
-            ("rules/links.toml", Some(LINK))
-        ]),
+        found(&[("rules/api.cedar", Some(&whole)), ("rules/links.toml", Some(LINK))]),
         at("5:12", "the template has no slot `?resource`")
     );
     // A template-linked policy is checked like a static one.
     assert_eq!(
         templated(&LINK.replace("Issuer::\"github\"", "Issuer::\"gitub\"")),
-        at(
-            "4:13",
-            "policy `main-reads` names issuer `gitub`, which no issuer file defines"
-        )
+        at("4:13", "policy `main-reads` names issuer `gitub`, which no issuer file defines")
     );
     assert_eq!(
         templated(&LINK.replace("\"main-reads\"", "\"reader\"")),
-        at(
-            "2:6",
-            "policy `reader` is already defined in `rules/api.cedar`"
-        )
+        at("2:6", "policy `reader` is already defined in `rules/api.cedar`")
     );
 }
 
@@ -356,63 +264,42 @@ fn validates_templates_without_links() {
     );
 }
 
-const PROFILES: &str = "[profiles]\nstaging = \"https://broker.staging.example\"\nproduction = \"https://broker.example\"\n";
+const PROFILES: &str =
+    "[profiles]\nstaging = \"https://broker.staging.example\"\nproduction = \"https://broker.example\"\n";
 
 /// The policies in force for the broker at `issuer`.
 fn in_force(rules: &str, issuer: &str) -> Result<Vec<String>, String> {
     let head = format!("{BUNDLE}{PROFILES}");
-    let files = files(&[
-        ("bundle.toml", Some(&head)),
-        ("rules/api.cedar", Some(rules)),
-    ]);
-    let environment = vouchsafe_policy::Environment {
-        issuer: issuer.to_owned(),
-        ..environment()
-    };
+    let files = files(&[("bundle.toml", Some(&head)), ("rules/api.cedar", Some(rules))]);
+    let environment = vouchsafe_policy::Environment { issuer: issuer.to_owned(), ..environment() };
     let bundle = Bundle::load(&files, &environment).map_err(|invalid| invalid.to_string())?;
-    Ok(bundle
-        .policies()
-        .iter()
-        .map(|rule| rule.id.clone())
-        .collect())
+    Ok(bundle.policies().iter().map(|rule| rule.id.clone()).collect())
 }
 
 #[test]
 fn profile_limits_policy_to_its_broker() {
     let more = PERMIT.replace("@id(\"api\")", "@id(\"more\")\n@profile(\"staging\")");
-    let both = PERMIT.replace(
-        "@id(\"api\")",
-        "@id(\"both\")\n@profile(\"staging, production\")",
-    );
+    let both = PERMIT.replace("@id(\"api\")", "@id(\"both\")\n@profile(\"staging, production\")");
     let rules = format!("{PERMIT}{more}{both}");
     let of = |issuer| in_force(&rules, issuer);
     let ids = |ids: &[&str]| Ok(ids.iter().map(|id| (*id).to_owned()).collect());
-    assert_eq!(
-        of("https://broker.staging.example"),
-        ids(&["api", "more", "both"])
-    );
-    assert_eq!(
-        of("https://broker.staging.example/"),
-        ids(&["api", "more", "both"])
-    );
+    assert_eq!(of("https://broker.staging.example"), ids(&["api", "more", "both"]));
+    assert_eq!(of("https://broker.staging.example/"), ids(&["api", "more", "both"]));
     assert_eq!(of("https://broker.example"), ids(&["api", "both"]));
     assert_eq!(of("https://elsewhere.example"), ids(&["api"]));
-    let kept_out = PERMIT
-        .replace("@id(\"api\")", "@id(\"out\")\n@profile(\"production\")")
-        .replace("permit (", "forbid (");
+    let kept_out =
+        PERMIT.replace("@id(\"api\")", "@id(\"out\")\n@profile(\"production\")").replace("permit (", "forbid (");
     let rules_and_forbid = format!("{rules}{kept_out}");
     let of = |issuer| in_force(&rules_and_forbid, issuer);
     assert_eq!(of("https://broker.example"), ids(&["api", "both", "out"]));
-    assert_eq!(
-        of("https://broker.staging.example"),
-        ids(&["api", "more", "both"])
-    );
+    assert_eq!(of("https://broker.staging.example"), ids(&["api", "more", "both"]));
     // A broker without a profile gets every `forbid`.
     assert_eq!(of("https://elsewhere.example"), ids(&["api", "out"]));
     let misspelt = rules.replace("@profile(\"staging\")", "@profile(\"stagnig\")");
     assert_eq!(
         in_force(&misspelt, "https://broker.example"),
-        Err("rules/api.cedar:8:1: policy `more` names profile `stagnig`, which `bundle.toml` does not define".to_owned())
+        Err("rules/api.cedar:8:1: policy `more` names profile `stagnig`, which `bundle.toml` does not define"
+            .to_owned())
     );
 }
 
@@ -421,10 +308,7 @@ fn profile_limits_policy_to_its_broker() {
 fn refuses_links_to_unknown_entities() {
     for template in [TEMPLATE.to_owned(), TEMPLATE.replace("permit", "forbid")] {
         let link = LINK.replace("https://api.example", "https://api.exmaple");
-        let diagnostics = found(&[
-            ("rules/api.cedar", Some(&template)),
-            ("rules/links.toml", Some(&link)),
-        ]);
+        let diagnostics = found(&[("rules/api.cedar", Some(&template)), ("rules/links.toml", Some(&link))]);
         assert_eq!(
             diagnostics,
             [
@@ -437,17 +321,13 @@ fn refuses_links_to_unknown_entities() {
 /// Workloads are found by their first claim, but all claims count.
 #[test]
 fn distinguishes_workloads_that_share_a_claim() {
-    let entry =
-        |claims: &str| format!("[[workloads]]\nissuer = \"github\"\nclaims = {{ {claims} }}\n");
+    let entry = |claims: &str| format!("[[workloads]]\nissuer = \"github\"\nclaims = {{ {claims} }}\n");
     let one = entry("ref = \"refs/heads/main\", repository_id = \"1\"");
     let two = entry("ref = \"refs/heads/main\", repository_id = \"123456\"") + &one;
     let all = entry("ref = \"refs/heads/main\"");
     let rule = |group: &str| {
-        grouped(
-            &format!("principal in WorkloadGroup::\"{group}\""),
-            "resource == Audience::\"https://api.example\"",
-        )
-        .replace("@id(\"api\")", &format!("@id(\"of-{group}\")"))
+        grouped(&format!("principal in WorkloadGroup::\"{group}\""), "resource == Audience::\"https://api.example\"")
+            .replace("@id(\"api\")", &format!("@id(\"of-{group}\")"))
     };
     let rules = rule("one") + &rule("two") + &rule("all");
     let bundle = of(&[

@@ -11,8 +11,7 @@ const AWS: &str = "https://sts.amazonaws.com/";
 /// Attributes in alphabetical order.
 pub const CLAIMS: &[Claim] = &[
     Claim::required("aws_account", Text).at(&[AWS, "aws_account"]),
-    Claim::optional("ec2_instance_source_private_ipv4", Text)
-        .at(&[AWS, "ec2_instance_source_private_ipv4"]),
+    Claim::optional("ec2_instance_source_private_ipv4", Text).at(&[AWS, "ec2_instance_source_private_ipv4"]),
     Claim::optional("ec2_instance_source_vpc", Text).at(&[AWS, "ec2_instance_source_vpc"]),
     Claim::optional("ec2_role_delivery", Text).at(&[AWS, "ec2_role_delivery"]),
     Claim::optional("ec2_source_instance_arn", Text).at(&[AWS, "ec2_source_instance_arn"]),

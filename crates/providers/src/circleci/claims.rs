@@ -10,8 +10,7 @@ pub const CLAIMS: &[Claim] = &[
     Claim::optional("context_ids", TextSet).at(&["oidc.circleci.com/context-ids"]),
     Claim::optional("job_id", Text).at(&["oidc.circleci.com/job-id"]),
     Claim::optional("org_id", Text).at(&["oidc.circleci.com/org-id"]),
-    Claim::optional("pipeline_definition_id", Text)
-        .at(&["oidc.circleci.com/pipeline-definition-id"]),
+    Claim::optional("pipeline_definition_id", Text).at(&["oidc.circleci.com/pipeline-definition-id"]),
     Claim::optional("pipeline_id", Text).at(&["oidc.circleci.com/pipeline-id"]),
     Claim::required("project_id", Text).at(&["oidc.circleci.com/project-id"]),
     Claim::optional("ssh_rerun", Boolean).at(&["oidc.circleci.com/ssh-rerun"]),

@@ -40,26 +40,13 @@ pub const PROVIDER: Provider = Provider {
     never_issuers: &[],
     // A workflow file on any branch may use any name.
     chosen_by_caller: &["head_ref", "workflow"],
-    plain_claims: &[
-        "actor_id",
-        "check_run_id",
-        "enterprise_id",
-        "repository_id",
-        "repository_owner_id",
-        "run_id",
-    ],
+    plain_claims: &["actor_id", "check_run_id", "enterprise_id", "repository_id", "repository_owner_id", "run_id"],
     workload_claims: &[&["repository_id"]],
     names_with_ids: &[
         ("enterprise", &["enterprise_id"]),
-        (
-            "job_workflow_ref",
-            &["repository_id", "repository_owner_id"],
-        ),
+        ("job_workflow_ref", &["repository_id", "repository_owner_id"]),
         ("repository", &["repository_id", "repository_owner_id"]),
-        (
-            "repository_owner",
-            &["repository_owner_id", "repository_id"],
-        ),
+        ("repository_owner", &["repository_owner_id", "repository_id"]),
         ("workflow_ref", &["repository_id", "repository_owner_id"]),
     ],
 };

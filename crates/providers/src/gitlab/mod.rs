@@ -51,10 +51,7 @@ pub const PROVIDER: Provider = Provider {
     ],
     workload_claims: &[&["project_id"], &["job_project_id"]],
     names_with_ids: &[
-        (
-            "job_namespace_path",
-            &["job_namespace_id", "job_project_id"],
-        ),
+        ("job_namespace_path", &["job_namespace_id", "job_project_id"]),
         ("job_project_path", &["job_project_id", "job_namespace_id"]),
         ("namespace_path", &["namespace_id", "project_id"]),
         ("project_path", &["project_id", "namespace_id"]),

@@ -16,16 +16,8 @@ pub const CLAIMS: &[Claim] = &[
     Claim::optional("azp", Text),
     Claim::optional("email", Text),
     Claim::optional("email_verified", Boolean),
-    Claim::optional("instance_confidentiality", Integer).at(&[
-        GOOGLE,
-        MACHINE,
-        "instance_confidentiality",
-    ]),
-    Claim::optional("instance_creation_timestamp", Integer).at(&[
-        GOOGLE,
-        MACHINE,
-        "instance_creation_timestamp",
-    ]),
+    Claim::optional("instance_confidentiality", Integer).at(&[GOOGLE, MACHINE, "instance_confidentiality"]),
+    Claim::optional("instance_creation_timestamp", Integer).at(&[GOOGLE, MACHINE, "instance_creation_timestamp"]),
     Claim::optional("instance_id", Text).at(&[GOOGLE, MACHINE, "instance_id"]),
     Claim::optional("instance_name", Text).at(&[GOOGLE, MACHINE, "instance_name"]),
     Claim::optional("license_id", TextSet).at(&[GOOGLE, MACHINE, "license_id"]),

@@ -22,10 +22,7 @@ pub const PROVIDER: Provider = Provider {
     max_token_age_seconds: 3600,
     replay: Replay::Allow,
     profile: Profile::Jwt,
-    tenancy: Some(Tenancy {
-        claims: &["email", "project_id", "sub"],
-        own_issuer_contains: None,
-    }),
+    tenancy: Some(Tenancy { claims: &["email", "project_id", "sub"], own_issuer_contains: None }),
     open_issuers: &[],
     tenant_claims: &[],
     shared_issuers: &["https://accounts.google.com"],

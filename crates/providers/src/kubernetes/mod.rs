@@ -28,16 +28,7 @@ pub const PROVIDER: Provider = Provider {
     shared_issuers: &[],
     never_issuers: &[],
     chosen_by_caller: &[],
-    plain_claims: &[
-        "namespace",
-        "node_uid",
-        "pod_uid",
-        "secret_uid",
-        "service_account_uid",
-    ],
-    workload_claims: &[
-        &["service_account_uid"],
-        &["namespace", "service_account_name"],
-    ],
+    plain_claims: &["namespace", "node_uid", "pod_uid", "secret_uid", "service_account_uid"],
+    workload_claims: &[&["service_account_uid"], &["namespace", "service_account_name"]],
     names_with_ids: &[],
 };

@@ -31,20 +31,14 @@ pub const ACT_SUB: Claim = Claim::optional("act_sub", ClaimType::Text).at(&["act
 /// prefixed with an underscore, because Cedar identifiers cannot start with one.
 #[must_use]
 pub fn entity_type(issuer_name: &str) -> String {
-    let leading = if issuer_name.starts_with(|first: char| first.is_ascii_digit()) {
-        "_"
-    } else {
-        ""
-    };
+    let leading = if issuer_name.starts_with(|first: char| first.is_ascii_digit()) { "_" } else { "" };
     let words = issuer_name.split('-').map(capitalized).collect::<String>();
     format!("Oidc::{leading}{words}")
 }
 
 fn capitalized(word: &str) -> String {
     let mut letters = word.chars();
-    letters.next().map_or_else(String::new, |first| {
-        first.to_ascii_uppercase().to_string() + letters.as_str()
-    })
+    letters.next().map_or_else(String::new, |first| first.to_ascii_uppercase().to_string() + letters.as_str())
 }
 
 #[cfg(test)]

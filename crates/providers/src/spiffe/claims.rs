@@ -3,8 +3,8 @@
 //! The default bundle's `entity Spiffe::Workload` has exactly these attributes.
 
 use crate::claim::Claim;
-use vouchsafe_types::ClaimType::Text;
 use crate::claim::Source;
+use vouchsafe_types::ClaimType::Text;
 
 /// Attributes in alphabetical order; all come from `sub`.
 pub const CLAIMS: &[Claim] = &[

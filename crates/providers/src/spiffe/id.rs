@@ -67,9 +67,7 @@ pub fn is_trust_domain(name: &str) -> bool {
 /// The trust domain that an issuer URL names, if any.
 #[must_use]
 pub fn trust_domain_of(issuer: &str) -> Option<&str> {
-    issuer
-        .strip_prefix(SCHEME)
-        .filter(|name| is_trust_domain(name))
+    issuer.strip_prefix(SCHEME).filter(|name| is_trust_domain(name))
 }
 
 fn is_segment(segment: &str) -> bool {
@@ -80,9 +78,7 @@ fn is_segment(segment: &str) -> bool {
 /// Why a text is not a workload's SPIFFE ID.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SpiffeIdError {
-    #[error(
-        "a segment of the path is empty, `.` or `..`, or contains characters other than `a-zA-Z0-9.-_`"
-    )]
+    #[error("a segment of the path is empty, `.` or `..`, or contains characters other than `a-zA-Z0-9.-_`")]
     Path,
     #[error("the ID names a trust domain, not a workload")]
     PathMissing,
@@ -144,31 +140,18 @@ mod tests {
 
     #[test]
     fn bounds_id_and_trust_domain_length() {
-        let of = |domain: usize, path: usize| {
-            format!("spiffe://{}/{}", "a".repeat(domain), "b".repeat(path))
-        };
+        let of = |domain: usize, path: usize| format!("spiffe://{}/{}", "a".repeat(domain), "b".repeat(path));
         let rest = SPIFFE_ID_BYTES_MAX - "spiffe://a/".len();
         assert!(SpiffeId::parse(&of(1, rest)).is_ok());
-        assert_eq!(
-            SpiffeId::parse(&of(1, rest + 1)),
-            Err(SpiffeIdError::TooLong)
-        );
+        assert_eq!(SpiffeId::parse(&of(1, rest + 1)), Err(SpiffeIdError::TooLong));
         assert!(SpiffeId::parse(&of(TRUST_DOMAIN_BYTES_MAX, 1)).is_ok());
-        assert_eq!(
-            SpiffeId::parse(&of(TRUST_DOMAIN_BYTES_MAX + 1, 1)),
-            Err(SpiffeIdError::TrustDomain)
-        );
+        assert_eq!(SpiffeId::parse(&of(TRUST_DOMAIN_BYTES_MAX + 1, 1)), Err(SpiffeIdError::TrustDomain));
     }
 
     #[test]
     fn extracts_trust_domain_of_issuer() {
         assert_eq!(trust_domain_of("spiffe://example.org"), Some("example.org"));
-        for issuer in [
-            "spiffe://example.org/",
-            "spiffe://",
-            "https://example.org",
-            "spiffe://a/b",
-        ] {
+        for issuer in ["spiffe://example.org/", "spiffe://", "https://example.org", "spiffe://a/b"] {
             assert_eq!(trust_domain_of(issuer), None, "{issuer}");
         }
     }

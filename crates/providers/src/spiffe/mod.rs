@@ -8,10 +8,7 @@ mod claims;
 mod id;
 
 pub use claims::CLAIMS;
-pub use id::{
-    SPIFFE_ID_BYTES_MAX, SpiffeId, SpiffeIdError, TRUST_DOMAIN_BYTES_MAX, is_trust_domain,
-    trust_domain_of,
-};
+pub use id::{SPIFFE_ID_BYTES_MAX, SpiffeId, SpiffeIdError, TRUST_DOMAIN_BYTES_MAX, is_trust_domain, trust_domain_of};
 
 use crate::provider::{PrincipalType, Profile, Provider, Replay};
 

@@ -30,26 +30,12 @@ pub const PROVIDER: Provider = Provider {
     shared_issuers: &["https://app.eu.terraform.io", "https://app.terraform.io"],
     never_issuers: &[],
     chosen_by_caller: &[],
-    plain_claims: &[
-        "terraform_organization_id",
-        "terraform_project_id",
-        "terraform_run_id",
-        "terraform_workspace_id",
-    ],
+    plain_claims: &["terraform_organization_id", "terraform_project_id", "terraform_run_id", "terraform_workspace_id"],
     workload_claims: &[&["terraform_workspace_id"]],
     names_with_ids: &[
-        (
-            "terraform_full_workspace",
-            &["terraform_workspace_id", "terraform_organization_id"],
-        ),
-        (
-            "terraform_organization_name",
-            &["terraform_organization_id", "terraform_workspace_id"],
-        ),
-        (
-            "terraform_project_name",
-            &["terraform_project_id", "terraform_workspace_id"],
-        ),
+        ("terraform_full_workspace", &["terraform_workspace_id", "terraform_organization_id"]),
+        ("terraform_organization_name", &["terraform_organization_id", "terraform_workspace_id"]),
+        ("terraform_project_name", &["terraform_project_id", "terraform_workspace_id"]),
         ("terraform_workspace_name", &["terraform_workspace_id"]),
     ],
 };

@@ -75,10 +75,7 @@ fn entropy() -> Entropy {
 }
 
 fn claim(name: &str, value: &str) -> ExtraClaim {
-    ExtraClaim {
-        name: name.into(),
-        value: value.into(),
-    }
+    ExtraClaim { name: name.into(), value: value.into() }
 }
 
 /// The keys of a JWK Set.
@@ -95,13 +92,9 @@ fn bytes_of(json: &Value) -> Vec<u8> {
 fn verified(jwt: &str, set: &PublicKeySet) -> Option<(Value, Value)> {
     let (signing_input, signature) = jwt.rsplit_once('.').unwrap();
     let (header, payload) = signing_input.split_once('.').unwrap();
-    let decode = |part: &str| {
-        serde_json::from_slice::<Value>(&URL_SAFE_NO_PAD.decode(part).unwrap()).unwrap()
-    };
+    let decode = |part: &str| serde_json::from_slice::<Value>(&URL_SAFE_NO_PAD.decode(part).unwrap()).unwrap();
     let (header, payload) = (decode(header), decode(payload));
-    let key = keys_of(set)
-        .into_iter()
-        .find(|key| key["kid"] == header["kid"] && key["alg"] == header["alg"])?;
+    let key = keys_of(set).into_iter().find(|key| key["kid"] == header["kid"] && key["alg"] == header["alg"])?;
     let signature = URL_SAFE_NO_PAD.decode(signature).unwrap();
     signature_holds(&key, signing_input.as_bytes(), &signature).then_some((header, payload))
 }
@@ -112,11 +105,7 @@ fn signature_holds(key: &Value, message: &[u8], signature: &[u8]) -> bool {
         "EC" => {
             let point = [vec![4], bytes_of(&key["x"]), bytes_of(&key["y"])].concat();
             let key = p256::ecdsa::VerifyingKey::from_sec1_bytes(&point).unwrap();
-            key.verify(
-                message,
-                &p256::ecdsa::Signature::from_slice(signature).unwrap(),
-            )
-            .is_ok()
+            key.verify(message, &p256::ecdsa::Signature::from_slice(signature).unwrap()).is_ok()
         }
         "OKP" => {
             let key: [u8; 32] = bytes_of(&key["x"]).try_into().unwrap();

@@ -9,16 +9,10 @@ fn builds_header_and_claims_of_an_access_token() {
     let mut signer = signer();
     for algorithm in ["ES256", "EdDSA"] {
         let mut request = request(algorithm, NOW);
-        request.extra_claims = vec![
-            claim("repository", r#""acme/app""#),
-            claim("run", " [1, {\"a\": null}] "),
-        ];
+        request.extra_claims = vec![claim("repository", r#""acme/app""#), claim("run", " [1, {\"a\": null}] ")];
         let token = signer.sign(&request, NOW, &entropy()).unwrap();
         let (header, payload) = verified(&token.jwt, &signer.public_keys(0, NOW).unwrap()).unwrap();
-        assert_eq!(
-            header,
-            json!({ "alg": algorithm, "kid": token.kid, "typ": "at+jwt" })
-        );
+        assert_eq!(header, json!({ "alg": algorithm, "kid": token.kid, "typ": "at+jwt" }));
         assert_eq!(
             payload,
             json!({
@@ -62,10 +56,7 @@ fn a_changed_token_does_not_verify() {
     let mut signer = signer();
     let keys = signer.public_keys(0, NOW).unwrap();
     for algorithm in ["ES256", "EdDSA"] {
-        let token = signer
-            .sign(&request(algorithm, NOW), NOW, &entropy())
-            .unwrap()
-            .jwt;
+        let token = signer.sign(&request(algorithm, NOW), NOW, &entropy()).unwrap().jwt;
         let (header, rest) = token.split_once('.').unwrap();
         let (_, signature) = rest.split_once('.').unwrap();
         let other = URL_SAFE_NO_PAD.encode(r#"{"sub":"other"}"#);
@@ -81,31 +72,14 @@ fn serves_keys_oldest_first_then_by_algorithm() {
     let keys = keys_of(&set);
     assert_eq!(keys.len(), 8);
     for (index, key) in keys.iter().enumerate() {
-        let mut members: Vec<_> = key
-            .as_object()
-            .unwrap()
-            .keys()
-            .map(String::as_str)
-            .collect();
+        let mut members: Vec<_> = key.as_object().unwrap().keys().map(String::as_str).collect();
         members.sort_unstable();
         let (alg, crv, expected) = match index % 2 {
-            0 => (
-                "ES256",
-                "P-256",
-                &["alg", "crv", "kid", "kty", "use", "x", "y"][..],
-            ),
-            _ => (
-                "EdDSA",
-                "Ed25519",
-                &["alg", "crv", "kid", "kty", "use", "x"][..],
-            ),
+            0 => ("ES256", "P-256", &["alg", "crv", "kid", "kty", "use", "x", "y"][..]),
+            _ => ("EdDSA", "Ed25519", &["alg", "crv", "kid", "kty", "use", "x"][..]),
         };
         assert_eq!(
-            (
-                key["alg"].as_str(),
-                key["crv"].as_str(),
-                key["use"].as_str()
-            ),
+            (key["alg"].as_str(), key["crv"].as_str(), key["use"].as_str()),
             (Some(alg), Some(crv), Some("sig"))
         );
         assert_eq!(members, expected);
@@ -161,9 +135,7 @@ fn warns_of_an_open_audience_ceiling() {
 #[test]
 fn signing_derives_one_key_only() {
     let mut signer = signer();
-    signer
-        .sign(&request("ES256", NOW), NOW, &entropy())
-        .unwrap();
+    signer.sign(&request("ES256", NOW), NOW, &entropy()).unwrap();
     assert_eq!(signer.keys_held(), 1);
 }
 
@@ -172,12 +144,7 @@ fn signing_derives_one_key_only() {
 fn debug_shows_no_secret() {
     let mut signer = signer();
     signer.public_keys(0, NOW).unwrap();
-    let secrets = [
-        root().to_string(),
-        "79f76813".to_owned(),
-        "f3375a03".to_owned(),
-        "[0, 1, 2".to_owned(),
-    ];
+    let secrets = [root().to_string(), "79f76813".to_owned(), "f3375a03".to_owned(), "[0, 1, 2".to_owned()];
     let config = Config::parse(&variables()).unwrap();
     for text in [
         format!("{:?}", variables()),
@@ -185,9 +152,6 @@ fn debug_shows_no_secret() {
         format!("{:?}", Root::parse(&variables()).unwrap()),
         format!("{signer:#?}"),
     ] {
-        assert!(
-            secrets.iter().all(|secret| !text.contains(secret)),
-            "{text}"
-        );
+        assert!(secrets.iter().all(|secret| !text.contains(secret)), "{text}");
     }
 }

@@ -18,16 +18,9 @@ struct Vector {
     kid: &'static str,
 }
 
-const DEFAULT: KeyDerivationInfo<'static> = KeyDerivationInfo {
-    issuer: ISSUER,
-    group: "default",
-    generation: 1,
-};
-const CI: KeyDerivationInfo<'static> = KeyDerivationInfo {
-    issuer: "http://127.0.0.1:3000",
-    group: "ci-2",
-    generation: 7,
-};
+const DEFAULT: KeyDerivationInfo<'static> = KeyDerivationInfo { issuer: ISSUER, group: "default", generation: 1 };
+const CI: KeyDerivationInfo<'static> =
+    KeyDerivationInfo { issuer: "http://127.0.0.1:3000", group: "ci-2", generation: 7 };
 
 fn vectors() -> Vec<Vector> {
     let first = (0..32).collect::<Vec<u8>>();
@@ -44,10 +37,7 @@ fn vectors() -> Vec<Vector> {
             ),
             seed: "79f768130fa3ec60473e2b230c4d000b5b009fca912c0224918f0c9832cd83f2",
             private: "f3375a035718922d7e5ef590e650ee3d75fbf3fdf7639269d45de3f272468bfe",
-            public: &[
-                "m81JpfEoB5lD5z1uH_LxVC3Uohjn0vCOYJdFnY-emAg",
-                "2Ez5GZxmt_sF3oyOOwBAtFtlpCGIwoEriTlpf0VZR-E",
-            ],
+            public: &["m81JpfEoB5lD5z1uH_LxVC3Uohjn0vCOYJdFnY-emAg", "2Ez5GZxmt_sF3oyOOwBAtFtlpCGIwoEriTlpf0VZR-E"],
             kid: "4oazcEnfedU8UZsOdS2GAUyGX45U9SFfJYNsR4K6N1E",
         },
         Vector {
@@ -73,10 +63,7 @@ fn vectors() -> Vec<Vector> {
             label: None,
             seed: "528e7a80548be044ea7e77607c84e92ca9c77458d2dba89c8ce40a46bde5049b",
             private: "c3a93410c81fa69c4b366e6b10601028d98f0ffc6b3dd3ca4ffa688bbc675c72",
-            public: &[
-                "MgKeM22BQQ5jIe_7F77u-1pbYLTpZPp4K9OhyItdjSs",
-                "yNOIPWsmwLyDye8SVAda3SvYFZQMMuIVucOIPI0jA0M",
-            ],
+            public: &["MgKeM22BQQ5jIe_7F77u-1pbYLTpZPp4K9OhyItdjSs", "yNOIPWsmwLyDye8SVAda3SvYFZQMMuIVucOIPI0jA0M"],
             kid: "0iqWSIm5cHSt00ZEbmos-Kdiplm7AsFVuZ1kBDkvXjo",
         },
         Vector {
@@ -104,24 +91,16 @@ fn derives_the_published_keys() {
         let epoch = Epoch::containing(UnixSeconds(vector.start), vector.length).unwrap();
         assert_eq!(epoch.start(), vector.start);
         if let Some(expected) = vector.label {
-            assert_eq!(
-                hex(&label(vector.scope, vector.algorithm, epoch).unwrap()),
-                expected
-            );
+            assert_eq!(hex(&label(vector.scope, vector.algorithm, epoch).unwrap()), expected);
         }
         let seed = Seed::derive(&vector.root, vector.scope, vector.algorithm, epoch).unwrap();
         assert_eq!(hex(seed.expose()), vector.seed);
-        let private = seed
-            .expand(vector.algorithm, |candidate| Some(*candidate))
-            .unwrap();
+        let private = seed.expand(vector.algorithm, |candidate| Some(*candidate)).unwrap();
         assert_eq!(hex(&private), vector.private);
         let key = EpochKey::from_seed(&seed, vector.algorithm, epoch).unwrap();
         assert_eq!(key.kid(), vector.kid);
         for coordinate in vector.public {
-            assert!(
-                key.public_jwk().contains(&format!("\"{coordinate}\"")),
-                "{coordinate}"
-            );
+            assert!(key.public_jwk().contains(&format!("\"{coordinate}\"")), "{coordinate}");
         }
     }
 }
@@ -176,10 +155,7 @@ fn tries_further_candidates_then_gives_up() {
     assert_ne!(candidates.borrow()[0], candidates.borrow()[1]);
     assert_ne!(candidates.borrow()[1], candidates.borrow()[2]);
     candidates.borrow_mut().clear();
-    assert_eq!(
-        seed.expand(Algorithm::Es256, refuse(100)),
-        Err(Error::Internal)
-    );
+    assert_eq!(seed.expand(Algorithm::Es256, refuse(100)), Err(Error::Internal));
     assert_eq!(candidates.borrow().len(), 8);
 }
 
@@ -188,33 +164,16 @@ fn tries_further_candidates_then_gives_up() {
 fn every_field_changes_the_seed() {
     let epoch = |start, length| Epoch::containing(UnixSeconds(start), length).unwrap();
     let base = epoch(EPOCH_START, 3600);
-    let scope = |issuer, group, generation| KeyDerivationInfo {
-        issuer,
-        group,
-        generation,
-    };
+    let scope = |issuer, group, generation| KeyDerivationInfo { issuer, group, generation };
     let seeds = [
         Seed::derive(&[7; 32], scope("a", "bc", 1), Algorithm::Es256, base),
         Seed::derive(&[8; 32], scope("a", "bc", 1), Algorithm::Es256, base),
         Seed::derive(&[7; 32], scope("ab", "c", 1), Algorithm::Es256, base),
         Seed::derive(&[7; 32], scope("a", "bc", 2), Algorithm::Es256, base),
         Seed::derive(&[7; 32], scope("a", "bc", 1), Algorithm::EdDsa, base),
-        Seed::derive(
-            &[7; 32],
-            scope("a", "bc", 1),
-            Algorithm::Es256,
-            epoch(EPOCH_START, 1800),
-        ),
-        Seed::derive(
-            &[7; 32],
-            scope("a", "bc", 1),
-            Algorithm::Es256,
-            epoch(EPOCH_START + 3600, 3600),
-        ),
+        Seed::derive(&[7; 32], scope("a", "bc", 1), Algorithm::Es256, epoch(EPOCH_START, 1800)),
+        Seed::derive(&[7; 32], scope("a", "bc", 1), Algorithm::Es256, epoch(EPOCH_START + 3600, 3600)),
     ];
-    let distinct: std::collections::BTreeSet<_> = seeds
-        .iter()
-        .map(|seed| *seed.as_ref().unwrap().expose())
-        .collect();
+    let distinct: std::collections::BTreeSet<_> = seeds.iter().map(|seed| *seed.as_ref().unwrap().expose()).collect();
     assert_eq!(distinct.len(), seeds.len());
 }

@@ -8,12 +8,7 @@ fn kids_expected(now: u64) -> Vec<String> {
     let config = Config::parse(&variables()).unwrap();
     let root = Root::parse(&variables()).unwrap();
     let mut kids = Vec::new();
-    for start in [
-        current - EPOCH_SECONDS,
-        current,
-        current + EPOCH_SECONDS,
-        current + 2 * EPOCH_SECONDS,
-    ] {
+    for start in [current - EPOCH_SECONDS, current, current + EPOCH_SECONDS, current + 2 * EPOCH_SECONDS] {
         for algorithm in Algorithm::ALL {
             let epoch = Epoch::containing(UnixSeconds(start), EPOCH_SECONDS).unwrap();
             let key = root.key(&config, algorithm, epoch).unwrap();
@@ -25,9 +20,7 @@ fn kids_expected(now: u64) -> Vec<String> {
 
 fn kids_served(signer: &mut Signer, now: u64) -> Vec<String> {
     let keys = keys_of(&signer.public_keys(0, UnixSeconds(now)).unwrap());
-    keys.iter()
-        .map(|key| key["kid"].as_str().unwrap().to_owned())
-        .collect()
+    keys.iter().map(|key| key["kid"].as_str().unwrap().to_owned()).collect()
 }
 
 #[test]
@@ -36,19 +29,12 @@ fn serves_exactly_the_published_epochs() {
     for epoch in 0..5 {
         let start = EPOCH_START + epoch * EPOCH_SECONDS;
         for now in [start, start + 1, start + EPOCH_SECONDS - 1] {
-            assert_eq!(
-                kids_served(&mut signer, now),
-                kids_expected(now),
-                "at {now}"
-            );
+            assert_eq!(kids_served(&mut signer, now), kids_expected(now), "at {now}");
             assert_eq!(signer.keys_held(), 8);
         }
     }
     // The clock is set back: future keys are dropped too.
-    assert_eq!(
-        kids_served(&mut signer, EPOCH_START),
-        kids_expected(EPOCH_START)
-    );
+    assert_eq!(kids_served(&mut signer, EPOCH_START), kids_expected(EPOCH_START));
     assert_eq!(signer.keys_held(), 8);
 }
 
@@ -57,22 +43,10 @@ fn serves_exactly_the_published_epochs() {
 fn no_token_outlives_its_key() {
     let mut signer = signer();
     for step in 0..16 {
-        for (offset, skew) in [
-            (0, 0),
-            (1, -15),
-            (899, 15),
-            (899, 0),
-            (885, 15),
-            (884, 15),
-            (0, -15),
-            (14, -15),
-        ] {
+        for (offset, skew) in [(0, 0), (1, -15), (899, 15), (899, 0), (885, 15), (884, 15), (0, -15), (14, -15)] {
             let now = EPOCH_START + step * 900 + offset;
             for algorithm in ["ES256", "EdDSA"] {
-                let mut request = request(
-                    algorithm,
-                    UnixSeconds(now.checked_add_signed(skew).unwrap()),
-                );
+                let mut request = request(algorithm, UnixSeconds(now.checked_add_signed(skew).unwrap()));
                 request.lifetime_seconds = 3540;
                 let token = signer.sign(&request, UnixSeconds(now), &entropy()).unwrap();
                 check_life(&mut signer, &token, now);
@@ -87,10 +61,7 @@ fn check_life(signer: &mut Signer, token: &SignedToken, now: u64) {
     assert!(token.expires_at <= withdrawal - 60, "token of {now}");
     for moment in [now, token.expires_at - 1, token.expires_at + 59] {
         let keys = signer.public_keys(0, UnixSeconds(moment)).unwrap();
-        assert!(
-            verified(&token.jwt, &keys).is_some(),
-            "token of {now} at {moment}"
-        );
+        assert!(verified(&token.jwt, &keys).is_some(), "token of {now} at {moment}");
     }
     let keys = signer.public_keys(0, UnixSeconds(withdrawal - 1)).unwrap();
     assert!(verified(&token.jwt, &keys).is_some());
@@ -110,18 +81,8 @@ fn uses_epoch_of_later_of_iat_and_clock() {
         (next - 16, next - 1, EPOCH_START),
         (next, next - 1, next),
     ] {
-        let token = signer
-            .sign(
-                &request("EdDSA", UnixSeconds(issued_at)),
-                UnixSeconds(now),
-                &entropy(),
-            )
-            .unwrap();
-        assert_eq!(
-            token.key_version,
-            version.to_string(),
-            "now {now}, iat {issued_at}"
-        );
+        let token = signer.sign(&request("EdDSA", UnixSeconds(issued_at)), UnixSeconds(now), &entropy()).unwrap();
+        assert_eq!(token.key_version, version.to_string(), "now {now}, iat {issued_at}");
     }
 }
 
@@ -130,10 +91,8 @@ fn uses_epoch_of_later_of_iat_and_clock() {
 fn another_instance_makes_the_same_token() {
     for algorithm in ["ES256", "EdDSA"] {
         let request = request(algorithm, NOW);
-        let [first, second] = [
-            signer().sign(&request, NOW, &entropy()).unwrap(),
-            signer().sign(&request, NOW, &entropy()).unwrap(),
-        ];
+        let [first, second] =
+            [signer().sign(&request, NOW, &entropy()).unwrap(), signer().sign(&request, NOW, &entropy()).unwrap()];
         assert!(first == second);
     }
 }
@@ -172,10 +131,7 @@ fn entropy_does_not_replace_the_secret_nonce() {
     let entropy = Entropy::from_bytes([0; ENTROPY_BYTES]);
     let epoch = Epoch::containing(NOW, EPOCH_SECONDS).unwrap();
     let seed = Seed::from_bytes([9; SEED_BYTES]);
-    let secret = |algorithm| {
-        seed.expand(algorithm, |candidate| Some(*candidate))
-            .unwrap()
-    };
+    let secret = |algorithm| seed.expand(algorithm, |candidate| Some(*candidate)).unwrap();
     let sign = |algorithm, message: &[u8]| {
         let key = EpochKey::from_seed(&seed, algorithm, epoch).unwrap();
         key.sign(message, &entropy).unwrap()
@@ -196,10 +152,7 @@ fn entropy_does_not_replace_the_secret_nonce() {
 #[test]
 fn new_generation_has_new_keys() {
     let old = kids_served(&mut signer(), NOW.0);
-    let new = kids_served(
-        &mut signer_with(|variables| variables.signer_generation = "2".into()),
-        NOW.0,
-    );
+    let new = kids_served(&mut signer_with(|variables| variables.signer_generation = "2".into()), NOW.0);
     assert!(old.iter().all(|kid| !new.contains(kid)));
 }
 
@@ -218,15 +171,7 @@ fn extreme_times_do_not_panic() {
     for now in [0, 1, 3599, 3600, u64::MAX - 1, u64::MAX] {
         let keys = signer.public_keys(0, UnixSeconds(now));
         assert!(keys.is_ok(), "{now}");
-        let signed = signer.sign(
-            &request("EdDSA", UnixSeconds(now)),
-            UnixSeconds(now),
-            &entropy(),
-        );
-        assert_eq!(
-            signed.err(),
-            (now > 3600).then_some(Error::Refused(Ceiling::Lifetime)),
-            "{now}"
-        );
+        let signed = signer.sign(&request("EdDSA", UnixSeconds(now)), UnixSeconds(now), &entropy());
+        assert_eq!(signed.err(), (now > 3600).then_some(Error::Refused(Ceiling::Lifetime)), "{now}");
     }
 }

@@ -26,10 +26,7 @@ fn record(decision_id: &str) -> AuditRecord {
 }
 
 fn denial(key: &str) -> Refused {
-    Refused {
-        kind: RefusedKind::Denial,
-        key: key.into(),
-    }
+    Refused { kind: RefusedKind::Denial, key: key.into() }
 }
 
 fn append(store: &Store<Rusqlite>, record: AuditRecord) -> Result<(), Error> {
@@ -40,10 +37,7 @@ fn append(store: &Store<Rusqlite>, record: AuditRecord) -> Result<(), Error> {
 
 fn of_generation(decision_id: &str, of: &str, number: u64) -> AuditRecord {
     let of = of.into();
-    AuditRecord {
-        generation: Some(Generation { of, number }),
-        ..record(decision_id)
-    }
+    AuditRecord { generation: Some(Generation { of, number }), ..record(decision_id) }
 }
 
 /// An older HSM, or a gateway that was restored from one, restores no revoked key.
@@ -51,9 +45,7 @@ fn of_generation(decision_id: &str, of: &str, number: u64) -> AuditRecord {
 fn remembers_highest_generation_and_refuses_lower() {
     let file = File::new();
     let store = file.open();
-    let issued = |id: &str, of: &str, number| {
-        done(store.record(of_generation(id, of, number), NOW, &mut unlimited()))
-    };
+    let issued = |id: &str, of: &str, number| done(store.record(of_generation(id, of, number), NOW, &mut unlimited()));
     for (id, of, number, expected) in [
         ("a", "one", 3, Recorded::Written),
         ("b", "one", 3, Recorded::Written),
@@ -74,27 +66,15 @@ fn remembers_highest_generation_and_refuses_lower() {
     file_store.query("DELETE FROM audit", vec![]).unwrap();
     let again = file.open();
     let lower = of_generation("g", "one", 3);
-    assert_eq!(
-        done(again.record(lower, NOW, &mut unlimited())),
-        Ok(Recorded::Superseded)
-    );
+    assert_eq!(done(again.record(lower, NOW, &mut unlimited())), Ok(Recorded::Superseded));
     let seen = file_store.query("SELECT name, highest FROM generations", vec![]);
     let seen_of = |of: &str, highest| vec![Value::Text(of.into()), Value::Integer(highest)];
     assert_eq!(seen.unwrap(), [seen_of("one", 4), seen_of("two", 1)]);
     for bytes in [0, GENERATION_OF_BYTES_MAX + 1] {
-        assert_eq!(
-            issued("h", &"x".repeat(bytes), 1),
-            Err(Error::Invalid(Limit::GenerationOf))
-        );
-        assert_eq!(
-            done(store.generation_get(&"x".repeat(bytes))),
-            Err(Error::Invalid(Limit::GenerationOf))
-        );
+        assert_eq!(issued("h", &"x".repeat(bytes), 1), Err(Error::Invalid(Limit::GenerationOf)));
+        assert_eq!(done(store.generation_get(&"x".repeat(bytes))), Err(Error::Invalid(Limit::GenerationOf)));
     }
-    assert_eq!(
-        issued("h", &"x".repeat(GENERATION_OF_BYTES_MAX), 1),
-        Ok(Recorded::Written)
-    );
+    assert_eq!(issued("h", &"x".repeat(GENERATION_OF_BYTES_MAX), 1), Ok(Recorded::Written));
 }
 
 #[test]
@@ -141,25 +121,9 @@ fn a_decision_is_recorded_once() {
     append(&store, record("first")).unwrap();
     let again = append(&store, record("first")).unwrap_err();
     assert_eq!(again.slug(), "store.unavailable");
-    assert!(
-        again
-            .to_string()
-            .contains("UNIQUE constraint failed: audit.decision_id"),
-        "{again}"
-    );
-    append(
-        &store,
-        AuditRecord {
-            refused: Some(denial("second")),
-            ..record("second")
-        },
-    )
-    .unwrap();
-    assert_eq!(
-        file.connect()
-            .column("SELECT decision_id FROM audit ORDER BY seq"),
-        ["first", "second"]
-    );
+    assert!(again.to_string().contains("UNIQUE constraint failed: audit.decision_id"), "{again}");
+    append(&store, AuditRecord { refused: Some(denial("second")), ..record("second") }).unwrap();
+    assert_eq!(file.connect().column("SELECT decision_id FROM audit ORDER BY seq"), ["first", "second"]);
 }
 
 #[test]
@@ -170,50 +134,23 @@ fn bounds_the_record() {
     assert_eq!(id(0), Err(Error::Invalid(Limit::DecisionId)));
     assert_eq!(id(1), Ok(()));
     assert_eq!(id(DECISION_ID_BYTES_MAX), Ok(()));
-    assert_eq!(
-        id(DECISION_ID_BYTES_MAX + 1),
-        Err(Error::Invalid(Limit::DecisionId))
-    );
+    assert_eq!(id(DECISION_ID_BYTES_MAX + 1), Err(Error::Invalid(Limit::DecisionId)));
     let key = |bytes: usize| {
         let refused = Some(denial(&"k".repeat(bytes)));
         let id = format!("key-{bytes}");
-        append(
-            &store,
-            AuditRecord {
-                refused,
-                ..record(&id)
-            },
-        )
+        append(&store, AuditRecord { refused, ..record(&id) })
     };
     assert_eq!(key(0), Err(Error::Invalid(Limit::RefusedKey)));
     assert_eq!(key(1), Ok(()));
     assert_eq!(key(REFUSED_KEY_BYTES_MAX), Ok(()));
-    assert_eq!(
-        key(REFUSED_KEY_BYTES_MAX + 1),
-        Err(Error::Invalid(Limit::RefusedKey))
-    );
-    let number = AuditRecord {
-        expires_at: u64::MAX,
-        ..record("x")
-    };
-    assert_eq!(
-        append(&store, number),
-        Err(Error::Invalid(Limit::NumberTooLarge))
-    );
-    let empty = AuditRecord {
-        decision_id: "long".into(),
-        ..AuditRecord::default()
-    };
+    assert_eq!(key(REFUSED_KEY_BYTES_MAX + 1), Err(Error::Invalid(Limit::RefusedKey)));
+    let number = AuditRecord { expires_at: u64::MAX, ..record("x") };
+    assert_eq!(append(&store, number), Err(Error::Invalid(Limit::NumberTooLarge)));
+    let empty = AuditRecord { decision_id: "long".into(), ..AuditRecord::default() };
     // Beside the filling: the id, the outcome and four empty lists.
     let filling = AUDIT_ENTRY_BYTES_MAX - "long".len() - "issued".len() - 4 * "[]".len();
-    let filled = |bytes: usize| AuditRecord {
-        cedar_request: "x".repeat(bytes),
-        ..empty.clone()
-    };
-    assert_eq!(
-        append(&store, filled(filling + 1)),
-        Err(Error::Invalid(Limit::AuditEntry))
-    );
+    let filled = |bytes: usize| AuditRecord { cedar_request: "x".repeat(bytes), ..empty.clone() };
+    assert_eq!(append(&store, filled(filling + 1)), Err(Error::Invalid(Limit::AuditEntry)));
     assert_eq!(append(&store, filled(filling)), Ok(()));
 }
 
@@ -254,12 +191,7 @@ fn adds_generations_to_an_older_database() {
     let store = file.open();
     append(&store, of_generation("after", "one", 2)).unwrap();
     let lower = of_generation("lower", "one", 1);
-    assert_eq!(
-        done(store.record(lower, NOW, &mut unlimited())),
-        Ok(Recorded::Superseded)
-    );
-    let kept = file
-        .connect()
-        .column("SELECT decision_id FROM audit ORDER BY seq");
+    assert_eq!(done(store.record(lower, NOW, &mut unlimited())), Ok(Recorded::Superseded));
+    let kept = file.connect().column("SELECT decision_id FROM audit ORDER BY seq");
     assert_eq!(kept, ["before", "after"]);
 }

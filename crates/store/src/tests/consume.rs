@@ -22,10 +22,7 @@ fn spent_key_survives_restart_and_other_instances() {
     assert_eq!(consume(&first, "a", NOW_SECONDS), Ok(Consumption::Fresh));
     assert_eq!(consume(&second, "a", NOW_SECONDS), Ok(Consumption::Spent));
     drop((first, second));
-    assert_eq!(
-        consume(&file.open_at(later(7200)), "a", NOW_SECONDS),
-        Ok(Consumption::Spent)
-    );
+    assert_eq!(consume(&file.open_at(later(7200)), "a", NOW_SECONDS), Ok(Consumption::Spent));
 }
 
 #[test]
@@ -38,11 +35,7 @@ fn rejects_token_older_than_the_store() {
         (NOW_SECONDS, Consumption::Fresh),
         (NOW_SECONDS + 1, Consumption::Fresh),
     ] {
-        assert_eq!(
-            consume(&store, &format!("k{issued_at}"), issued_at),
-            Ok(expected),
-            "{issued_at}"
-        );
+        assert_eq!(consume(&store, &format!("k{issued_at}"), issued_at), Ok(expected), "{issued_at}");
     }
     assert_eq!(store.database().count("consumed"), 2);
 }
@@ -52,10 +45,7 @@ fn spent_wins_over_predating() {
     let file = File::new();
     let store = file.open();
     assert_eq!(consume(&store, "a", NOW_SECONDS), Ok(Consumption::Fresh));
-    assert_eq!(
-        consume(&store, "a", NOW_SECONDS - 1),
-        Ok(Consumption::Spent)
-    );
+    assert_eq!(consume(&store, "a", NOW_SECONDS - 1), Ok(Consumption::Spent));
 }
 
 #[test]
@@ -71,27 +61,12 @@ fn the_creation_mark_survives_restarts() {
 fn next_start_recreates_a_deleted_mark() {
     let file = File::new();
     let old = file.open();
-    old.database()
-        .query("DELETE FROM meta WHERE name = 'created_at'", vec![])
-        .unwrap();
-    assert_eq!(
-        done(old.ready()),
-        Err(Error::Unavailable(Cause::CreationMarkMissing))
-    );
-    assert_eq!(
-        consume(&old, "a", NOW_SECONDS),
-        Ok(Consumption::PredatesStore),
-        "fails closed"
-    );
+    old.database().query("DELETE FROM meta WHERE name = 'created_at'", vec![]).unwrap();
+    assert_eq!(done(old.ready()), Err(Error::Unavailable(Cause::CreationMarkMissing)));
+    assert_eq!(consume(&old, "a", NOW_SECONDS), Ok(Consumption::PredatesStore), "fails closed");
     let store = file.open_at(later(3600));
-    assert_eq!(
-        consume(&store, "a", NOW_SECONDS + 3599),
-        Ok(Consumption::PredatesStore)
-    );
-    assert_eq!(
-        consume(&store, "a", NOW_SECONDS + 3600),
-        Ok(Consumption::Fresh)
-    );
+    assert_eq!(consume(&store, "a", NOW_SECONDS + 3599), Ok(Consumption::PredatesStore));
+    assert_eq!(consume(&store, "a", NOW_SECONDS + 3600), Ok(Consumption::Fresh));
 }
 
 #[test]
@@ -103,39 +78,19 @@ fn bounds_its_arguments() {
     assert_eq!(key(1), Ok(Consumption::Fresh));
     assert_eq!(key(KEY_BYTES_MAX), Ok(Consumption::Fresh));
     assert_eq!(key(KEY_BYTES_MAX + 1), Err(Error::Invalid(Limit::Key)));
-    let keep = |key: &str, keep_until: u64| {
-        done(store.consume(key, 1, NOW_SECONDS, keep_until, NOW, &mut unlimited()))
-    };
-    assert_eq!(
-        keep("a", NOW_SECONDS - 301),
-        Err(Error::Invalid(Limit::KeepUntilPassed))
-    );
+    let keep = |key: &str, keep_until: u64| done(store.consume(key, 1, NOW_SECONDS, keep_until, NOW, &mut unlimited()));
+    assert_eq!(keep("a", NOW_SECONDS - 301), Err(Error::Invalid(Limit::KeepUntilPassed)));
     assert_eq!(keep("a", NOW_SECONDS - 300), Ok(Consumption::Fresh));
     assert_eq!(keep("b", i64::MAX as u64), Ok(Consumption::Fresh));
-    assert_eq!(
-        keep("c", i64::MAX as u64 + 1),
-        Err(Error::Invalid(Limit::NumberTooLarge))
-    );
-    let issued = |key: &str, issued_at: u64| {
-        done(store.consume(key, 1, issued_at, KEEP_UNTIL, NOW, &mut unlimited()))
-    };
-    assert_eq!(
-        issued("d", u64::MAX),
-        Err(Error::Invalid(Limit::NumberTooLarge))
-    );
+    assert_eq!(keep("c", i64::MAX as u64 + 1), Err(Error::Invalid(Limit::NumberTooLarge)));
+    let issued = |key: &str, issued_at: u64| done(store.consume(key, 1, issued_at, KEEP_UNTIL, NOW, &mut unlimited()));
+    assert_eq!(issued("d", u64::MAX), Err(Error::Invalid(Limit::NumberTooLarge)));
     assert_eq!(Error::Invalid(Limit::Key).slug(), "store.invalid");
     assert_eq!(store.database().count("consumed"), 4);
 }
 
 fn use_once(store: &Store<Rusqlite>, key: &str, uses_max: u32) -> Result<Consumption, Error> {
-    done(store.consume(
-        key,
-        uses_max,
-        NOW_SECONDS,
-        KEEP_UNTIL,
-        NOW,
-        &mut unlimited(),
-    ))
+    done(store.consume(key, uses_max, NOW_SECONDS, KEEP_UNTIL, NOW, &mut unlimited()))
 }
 
 #[test]
@@ -163,18 +118,9 @@ fn changed_bound_adds_no_uses() {
         }
     };
     use Consumption::{Fresh, Spent};
-    steps(
-        "used up stays used up",
-        &[(1, Fresh), (5, Spent), (1, Spent)],
-    );
-    steps(
-        "once used is used for single use",
-        &[(5, Fresh), (1, Spent), (5, Fresh)],
-    );
-    steps(
-        "the smaller bound wins",
-        &[(9, Fresh), (3, Fresh), (9, Fresh), (9, Spent), (3, Spent)],
-    );
+    steps("used up stays used up", &[(1, Fresh), (5, Spent), (1, Spent)]);
+    steps("once used is used for single use", &[(5, Fresh), (1, Spent), (5, Fresh)]);
+    steps("the smaller bound wins", &[(9, Fresh), (3, Fresh), (9, Fresh), (9, Spent), (3, Spent)]);
 }
 
 #[test]
@@ -219,10 +165,7 @@ fn one_of_many_racing_connections_wins() {
             won
         };
         let threads: Vec<_> = (0..THREADS).map(|_| scope.spawn(race)).collect();
-        threads
-            .into_iter()
-            .flat_map(|thread| thread.join().unwrap())
-            .collect::<Vec<_>>()
+        threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect::<Vec<_>>()
     });
     let mut rounds = fresh;
     rounds.sort_unstable();

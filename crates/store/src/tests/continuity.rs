@@ -7,9 +7,7 @@ fn alive(file: &File, seconds: u64) -> Continuity {
 }
 
 fn broken(seconds: u64) -> Continuity {
-    Continuity::Broken {
-        last_in_use: NOW_SECONDS + seconds,
-    }
+    Continuity::Broken { last_in_use: NOW_SECONDS + seconds }
 }
 
 #[test]
@@ -18,10 +16,7 @@ fn short_restart_keeps_earlier_tokens_valid() {
     drop(file.open());
     assert_eq!(alive(&file, 100), Continuity::Unbroken, "never heard of it");
     assert_eq!(alive(&file, 115), Continuity::Unbroken);
-    assert_eq!(
-        consume(&file.open_at(later(115)), "a", NOW_SECONDS),
-        Ok(Consumption::Fresh)
-    );
+    assert_eq!(consume(&file.open_at(later(115)), "a", NOW_SECONDS), Ok(Consumption::Fresh));
 }
 
 #[test]
@@ -79,11 +74,7 @@ fn restored_copy_refuses_earlier_tokens() {
         done(store.consume(key, 1, issued_at, KEEP_UNTIL, now, &mut unlimited())).unwrap()
     };
     assert_eq!(at(&store, "a", 15), Consumption::Fresh);
-    assert_eq!(
-        at(&store, "b", 16),
-        Consumption::PredatesStore,
-        "too old a mark"
-    );
+    assert_eq!(at(&store, "b", 16), Consumption::PredatesStore, "too old a mark");
     assert_eq!(alive(&file, 16), broken(0));
     assert_eq!(at(&store, "b", 16), Consumption::Fresh);
 }
@@ -94,11 +85,7 @@ fn backward_clock_moves_no_mark() {
     drop(file.open());
     alive(&file, 100);
     assert_eq!(alive(&file, 50), Continuity::Unbroken);
-    assert_eq!(
-        alive(&file, 115),
-        Continuity::Unbroken,
-        "the later mark stays"
-    );
+    assert_eq!(alive(&file, 115), Continuity::Unbroken, "the later mark stays");
 }
 
 #[test]

@@ -17,9 +17,8 @@ fn sets_up_a_durable_connection() {
 fn makes_exactly_this_schema() {
     let file = File::new();
     drop((file.open(), file.open()));
-    let objects = file
-        .connect()
-        .column("SELECT type || ' ' || name FROM sqlite_schema WHERE sql NOT NULL ORDER BY name");
+    let objects =
+        file.connect().column("SELECT type || ' ' || name FROM sqlite_schema WHERE sql NOT NULL ORDER BY name");
     assert_eq!(
         objects,
         [
@@ -74,16 +73,7 @@ fn adds_use_column_to_an_older_database() {
         }
     });
     let store = file.open();
-    let used = |key: &str, uses_max| {
-        done(store.consume(
-            key,
-            uses_max,
-            NOW_SECONDS,
-            KEEP_UNTIL,
-            NOW,
-            &mut unlimited(),
-        ))
-    };
+    let used = |key: &str, uses_max| done(store.consume(key, uses_max, NOW_SECONDS, KEEP_UNTIL, NOW, &mut unlimited()));
     assert_eq!(used("used", 1), Ok(Consumption::Spent));
     assert_eq!(used("used", 5), Ok(Consumption::Spent));
     assert_eq!(used("new", 1), Ok(Consumption::Fresh));
@@ -98,11 +88,7 @@ fn many_connections_can_make_the_tables_at_once() {
             scope.spawn(|| drop(file.open()));
         }
     });
-    assert_eq!(
-        file.connect()
-            .column("SELECT value FROM meta WHERE name = 'created_at'"),
-        [NOW_SECONDS.to_string()]
-    );
+    assert_eq!(file.connect().column("SELECT value FROM meta WHERE name = 'created_at'"), [NOW_SECONDS.to_string()]);
 }
 
 /// Two processes that find no mark both write one.
@@ -111,16 +97,8 @@ fn the_first_creation_mark_stays() {
     let file = File::new();
     let store = file.open();
     let other = vec![Value::Integer(1)];
-    store
-        .database()
-        .query(crate::schema::CREATION_MARK_WRITE, other)
-        .unwrap();
-    assert_eq!(
-        store
-            .database()
-            .column("SELECT value FROM meta WHERE name = 'created_at'"),
-        [NOW_SECONDS.to_string()]
-    );
+    store.database().query(crate::schema::CREATION_MARK_WRITE, other).unwrap();
+    assert_eq!(store.database().column("SELECT value FROM meta WHERE name = 'created_at'"), [NOW_SECONDS.to_string()]);
 }
 
 /// A database whose statements that contain a text fail, as a full disk would make them.
@@ -137,11 +115,7 @@ impl Database for Failing {
     }
 
     async fn run(&self, statement: Statement) -> Result<Vec<Row>, Error> {
-        if self
-            .failing
-            .borrow()
-            .is_some_and(|text| statement.sql.contains(text))
-        {
+        if self.failing.borrow().is_some_and(|text| statement.sql.contains(text)) {
             return Err(Error::Unavailable(Cause::DatabaseFull));
         }
         self.real.run(statement).await
@@ -151,59 +125,26 @@ impl Database for Failing {
 #[test]
 fn unconfirmed_write_counts_as_failed() {
     let file = File::new();
-    let store = done(Store::open(
-        Failing {
-            real: file.connect(),
-            failing: RefCell::new(None),
-        },
-        NOW,
-    ))
-    .unwrap();
+    let store = done(Store::open(Failing { real: file.connect(), failing: RefCell::new(None) }, NOW)).unwrap();
     let full = Error::Unavailable(Cause::DatabaseFull);
     assert_eq!(full.slug(), "store.unavailable");
     for (failing, sweeps_fail) in [("INSERT INTO", false), ("DELETE", true)] {
         store.database().failing.replace(Some(failing));
         for number in 0..crate::store::WRITES_PER_SWEEP + 1 {
-            let consumed = done(store.consume(
-                &format!("{failing}{number}"),
-                1,
-                NOW_SECONDS,
-                KEEP_UNTIL,
-                NOW,
-                &mut unlimited(),
-            ));
-            assert_eq!(
-                consumed,
-                if sweeps_fail {
-                    Ok(Consumption::Fresh)
-                } else {
-                    Err(full.clone())
-                }
-            );
+            let consumed =
+                done(store.consume(&format!("{failing}{number}"), 1, NOW_SECONDS, KEEP_UNTIL, NOW, &mut unlimited()));
+            assert_eq!(consumed, if sweeps_fail { Ok(Consumption::Fresh) } else { Err(full.clone()) });
         }
-        let record = AuditRecord {
-            decision_id: failing.into(),
-            ..AuditRecord::default()
-        };
+        let record = AuditRecord { decision_id: failing.into(), ..AuditRecord::default() };
         assert_eq!(
             done(store.record(record, NOW, &mut unlimited())),
-            if sweeps_fail {
-                Ok(Recorded::Written)
-            } else {
-                Err(full.clone())
-            }
+            if sweeps_fail { Ok(Recorded::Written) } else { Err(full.clone()) }
         );
     }
-    store
-        .database()
-        .failing
-        .replace(Some("SELECT 1 FROM consumed"));
+    store.database().failing.replace(Some("SELECT 1 FROM consumed"));
     let spent = done(store.consume("DELETE0", 1, NOW_SECONDS, KEEP_UNTIL, NOW, &mut unlimited()));
     assert_eq!(spent, Err(full.clone()), "not fresh, and nobody knows why");
-    store
-        .database()
-        .failing
-        .replace(Some("SELECT value FROM meta WHERE name"));
+    store.database().failing.replace(Some("SELECT value FROM meta WHERE name"));
     assert_eq!(done(store.ready()), Err(full));
 }
 
@@ -248,10 +189,7 @@ fn rejects_row_of_another_shape() {
     }
     let file = File::new();
     let store = done(Store::open(Odd(file.connect()), NOW)).unwrap();
-    assert_eq!(
-        done(store.document_get("d")),
-        Err(Error::Unavailable(Cause::UnexpectedRow))
-    );
+    assert_eq!(done(store.document_get("d")), Err(Error::Unavailable(Cause::UnexpectedRow)));
 }
 
 /// Counts statements.

@@ -95,13 +95,7 @@ impl Executor {
         };
         drop(file.open());
         let store = Rc::new(done(Store::open(database, opening)).unwrap());
-        Self {
-            store,
-            tasks: BTreeMap::new(),
-            answers: BTreeMap::new(),
-            deadlines: BTreeMap::new(),
-            gone: vec![],
-        }
+        Self { store, tasks: BTreeMap::new(), answers: BTreeMap::new(), deadlines: BTreeMap::new(), gone: vec![] }
     }
 
     /// Starts to consume `key` as the call `name`.
@@ -116,23 +110,10 @@ impl Executor {
         self.spawn_issued(name, key, NOW_SECONDS, deadline);
     }
 
-    fn spawn_issued(
-        &mut self,
-        name: &'static str,
-        key: &'static str,
-        issued_at: u64,
-        mut deadline: Deadline<Sleep>,
-    ) {
+    fn spawn_issued(&mut self, name: &'static str, key: &'static str, issued_at: u64, mut deadline: Deadline<Sleep>) {
         let store = Rc::clone(&self.store);
-        let call = async move {
-            store
-                .consume(key, 1, issued_at, KEEP_UNTIL, NOW, &mut deadline)
-                .await
-        };
-        self.tasks.insert(
-            name,
-            (Box::pin(call), Arc::new(Woken(AtomicBool::new(true)))),
-        );
+        let call = async move { store.consume(key, 1, issued_at, KEEP_UNTIL, NOW, &mut deadline).await };
+        self.tasks.insert(name, (Box::pin(call), Arc::new(Woken(AtomicBool::new(true)))));
     }
 
     /// Lets the deadline of the call `name` pass, before the call is polled again.
@@ -183,36 +164,21 @@ impl Executor {
                 self.answers.insert(name, answer);
             }
         }
-        assert!(
-            self.gone
-                .iter()
-                .all(|woken| !woken.0.load(Ordering::Relaxed))
-        );
+        assert!(self.gone.iter().all(|woken| !woken.0.load(Ordering::Relaxed)));
     }
 
     fn woken(&self) -> Option<&'static str> {
-        let woken = |(_, (_, woken)): &(&&'static str, &(Task, Arc<Woken>))| {
-            woken.0.swap(false, Ordering::Relaxed)
-        };
+        let woken = |(_, (_, woken)): &(&&'static str, &(Task, Arc<Woken>))| woken.0.swap(false, Ordering::Relaxed);
         self.tasks.iter().find(woken).map(|(name, _)| *name)
     }
 
     /// Rows of each INSERT so far.
     fn batches(&self) -> Vec<usize> {
-        self.store
-            .database()
-            .inserts
-            .borrow()
-            .iter()
-            .map(|parameters| parameters / 5)
-            .collect()
+        self.store.database().inserts.borrow().iter().map(|parameters| parameters / 5).collect()
     }
 
     fn kept(&self) -> Vec<String> {
-        self.store
-            .database()
-            .real
-            .column("SELECT key FROM consumed ORDER BY key")
+        self.store.database().real.column("SELECT key FROM consumed ORDER BY key")
     }
 }
 
@@ -231,16 +197,9 @@ fn calls_during_a_statement_share_the_next() {
     assert_eq!(calls.answers, BTreeMap::new());
     calls.release(Ok(()));
     assert_eq!(calls.batches(), [1, 3]);
-    assert_eq!(
-        calls.answers,
-        BTreeMap::from([("a", FRESH)]),
-        "nobody returns before its own statement"
-    );
+    assert_eq!(calls.answers, BTreeMap::from([("a", FRESH)]), "nobody returns before its own statement");
     calls.release(Ok(()));
-    assert_eq!(
-        calls.answers,
-        BTreeMap::from([("a", FRESH), ("b", FRESH), ("c", FRESH), ("d", FRESH)])
-    );
+    assert_eq!(calls.answers, BTreeMap::from([("a", FRESH), ("b", FRESH), ("c", FRESH), ("d", FRESH)]));
     calls.start("e", "a");
     calls.release(Ok(()));
     assert_eq!(calls.answers["e"], SPENT);
@@ -250,9 +209,7 @@ fn calls_during_a_statement_share_the_next() {
 fn a_batch_is_bounded() {
     let file = File::new();
     let mut calls = Executor::new(&file);
-    let names: Vec<&'static str> = (0..2 * BATCH_ROWS_MAX)
-        .map(|index| &*format!("k{index:02}").leak())
-        .collect();
+    let names: Vec<&'static str> = (0..2 * BATCH_ROWS_MAX).map(|index| &*format!("k{index:02}").leak()).collect();
     calls.start_all(&names);
     for _ in 0..3 {
         calls.release(Ok(()));
@@ -273,15 +230,7 @@ fn one_of_two_equal_batched_keys_is_fresh() {
     calls.release(Ok(()));
     calls.release(Ok(()));
     assert_eq!(calls.batches(), [1, 3]);
-    assert_eq!(
-        calls.answers,
-        BTreeMap::from([
-            ("first", FRESH),
-            ("one", FRESH),
-            ("three", SPENT),
-            ("two", SPENT)
-        ])
-    );
+    assert_eq!(calls.answers, BTreeMap::from([("first", FRESH), ("one", FRESH), ("three", SPENT), ("two", SPENT)]));
 }
 
 /// Of two tokens with one `jti`, the one that predates the store must not be mistaken for the other.
@@ -304,10 +253,7 @@ fn counts_use_for_the_admissible_token() {
         calls.release(Ok(()));
         calls.release(Ok(()));
         assert_eq!(calls.batches(), [1, 2]);
-        assert_eq!(
-            (&calls.answers["new"], &calls.answers["old"]),
-            (&FRESH, &SPENT)
-        );
+        assert_eq!((&calls.answers["new"], &calls.answers["old"]), (&FRESH, &SPENT));
     }
 }
 
@@ -321,15 +267,7 @@ fn error_fails_only_calls_of_its_statement() {
     calls.release(Err(FULL));
     calls.release(Ok(()));
     assert_eq!(calls.batches(), [1, 2, 1]);
-    assert_eq!(
-        calls.answers,
-        BTreeMap::from([
-            ("a", FRESH),
-            ("b", Err(FULL)),
-            ("c", Err(FULL)),
-            ("d", FRESH)
-        ])
-    );
+    assert_eq!(calls.answers, BTreeMap::from([("a", FRESH), ("b", Err(FULL)), ("c", Err(FULL)), ("d", FRESH)]));
     assert_eq!(calls.kept(), ["a", "d"]);
 }
 
@@ -370,15 +308,8 @@ fn cancelled_running_call_fails_its_batch_only() {
     calls.start_all(&["d", "e"]);
     assert_eq!(calls.batches(), [1, 2]);
     calls.cancel("b");
-    assert_eq!(
-        calls.answers["c"], INTERRUPTED,
-        "nobody knows whether its row was written"
-    );
-    assert_eq!(
-        calls.batches(),
-        [1, 2, 2],
-        "the next one runs without being asked"
-    );
+    assert_eq!(calls.answers["c"], INTERRUPTED, "nobody knows whether its row was written");
+    assert_eq!(calls.batches(), [1, 2, 2], "the next one runs without being asked");
     calls.release(Ok(()));
     assert_eq!((&calls.answers["d"], &calls.answers["e"]), (&FRESH, &FRESH));
     assert!(calls.tasks.is_empty());
@@ -440,10 +371,7 @@ fn late_running_call_still_answers_its_batch() {
     assert_eq!(calls.answers, BTreeMap::from([("a", FRESH)]));
     calls.release(Ok(()));
     assert_eq!(calls.batches(), [1, 3]);
-    assert_eq!(
-        calls.answers,
-        BTreeMap::from([("a", FRESH), ("b", FRESH), ("c", FRESH), ("d", FRESH)])
-    );
+    assert_eq!(calls.answers, BTreeMap::from([("a", FRESH), ("b", FRESH), ("c", FRESH), ("d", FRESH)]));
 }
 
 #[test]
@@ -455,10 +383,7 @@ fn slow_statement_fails_its_batch_only() {
     calls.start("d", "d");
     calls.time_out("b");
     calls.release(Err(TOO_LATE));
-    assert_eq!(
-        calls.answers,
-        BTreeMap::from([("a", FRESH), ("b", Err(TOO_LATE)), ("c", Err(TOO_LATE))])
-    );
+    assert_eq!(calls.answers, BTreeMap::from([("a", FRESH), ("b", Err(TOO_LATE)), ("c", Err(TOO_LATE))]));
     calls.release(Ok(()));
     assert_eq!(calls.batches(), [1, 2, 1]);
     assert_eq!(calls.answers["d"], FRESH);
@@ -524,9 +449,7 @@ fn late_call_runs_no_second_statement() {
     let file = File::new();
     let mut calls = Executor::new(&file);
     calls.start("first", "first");
-    let names: Vec<&'static str> = (0..BATCH_ROWS_MAX)
-        .map(|index| &*format!("k{index:02}").leak())
-        .collect();
+    let names: Vec<&'static str> = (0..BATCH_ROWS_MAX).map(|index| &*format!("k{index:02}").leak()).collect();
     calls.start_all(&names);
     assert_eq!(calls.release_to("first"), FRESH);
     // Comes when it is another's turn, is polled before it, and so runs a statement without its row.
@@ -574,45 +497,18 @@ fn a_call_does_not_sweep_past_its_deadline() {
 fn records_share_a_statement_too() {
     let file = File::new();
     let calls = Executor::new(&file);
-    let record = |id: &str| AuditRecord {
-        decision_id: id.into(),
-        ..AuditRecord::default()
-    };
+    let record = |id: &str| AuditRecord { decision_id: id.into(), ..AuditRecord::default() };
     let store = &calls.store;
-    let mut tasks = ["a", "b", "c"]
-        .map(|id| Box::pin(async move { store.record(record(id), NOW, &mut unlimited()).await }));
-    let mut poll = |index: usize| {
-        tasks[index]
-            .as_mut()
-            .poll(&mut Context::from_waker(Waker::noop()))
-    };
-    assert_eq!(
-        [poll(0), poll(1), poll(2)],
-        [Poll::Pending, Poll::Pending, Poll::Pending]
-    );
+    let mut tasks =
+        ["a", "b", "c"].map(|id| Box::pin(async move { store.record(record(id), NOW, &mut unlimited()).await }));
+    let mut poll = |index: usize| tasks[index].as_mut().poll(&mut Context::from_waker(Waker::noop()));
+    assert_eq!([poll(0), poll(1), poll(2)], [Poll::Pending, Poll::Pending, Poll::Pending]);
     calls.store.database().release(Ok(()));
-    assert_eq!(
-        [poll(0), poll(1), poll(2)],
-        [
-            Poll::Ready(Ok(Recorded::Written)),
-            Poll::Pending,
-            Poll::Pending
-        ]
-    );
+    assert_eq!([poll(0), poll(1), poll(2)], [Poll::Ready(Ok(Recorded::Written)), Poll::Pending, Poll::Pending]);
     calls.store.database().release(Ok(()));
-    assert_eq!(
-        [poll(1), poll(2)],
-        [
-            Poll::Ready(Ok(Recorded::Written)),
-            Poll::Ready(Ok(Recorded::Written))
-        ]
-    );
+    assert_eq!([poll(1), poll(2)], [Poll::Ready(Ok(Recorded::Written)), Poll::Ready(Ok(Recorded::Written))]);
     assert_eq!(*calls.store.database().inserts.borrow(), [25, 50]);
-    assert_eq!(
-        file.connect()
-            .column("SELECT decision_id FROM audit ORDER BY seq"),
-        ["a", "b", "c"]
-    );
+    assert_eq!(file.connect().column("SELECT decision_id FROM audit ORDER BY seq"), ["a", "b", "c"]);
 }
 
 #[test]

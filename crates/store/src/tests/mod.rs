@@ -40,12 +40,7 @@ impl Rusqlite {
         let columns = statement.column_count();
         let parameters = rusqlite::params_from_iter(parameters.into_iter().map(to_rusqlite));
         let rows = statement.query_map(parameters, |row| {
-            (0..columns)
-                .map(|column| {
-                    row.get::<_, rusqlite::types::Value>(column)
-                        .map(from_rusqlite)
-                })
-                .collect()
+            (0..columns).map(|column| row.get::<_, rusqlite::types::Value>(column).map(from_rusqlite)).collect()
         })?;
         rows.collect()
     }
@@ -63,9 +58,7 @@ impl Rusqlite {
     }
 
     fn count(&self, table: &str) -> u64 {
-        self.column(&format!("SELECT count(*) FROM {table}"))[0]
-            .parse()
-            .unwrap()
+        self.column(&format!("SELECT count(*) FROM {table}"))[0].parse().unwrap()
     }
 }
 
@@ -164,8 +157,7 @@ impl File {
     pub(crate) fn new() -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let folder =
-            std::env::temp_dir().join(format!("vouchsafe-store-{}-{number}", std::process::id()));
+        let folder = std::env::temp_dir().join(format!("vouchsafe-store-{}-{number}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
         Self(folder)
     }

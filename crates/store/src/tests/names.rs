@@ -3,14 +3,7 @@
 use super::*;
 
 fn put(store: &Store<Rusqlite>, name: &str, body: &str) -> Result<(), Error> {
-    done(store.document_put(
-        name,
-        Document {
-            body: body.into(),
-            keep_until: KEEP_UNTIL,
-        },
-        NOW,
-    ))
+    done(store.document_put(name, Document { body: body.into(), keep_until: KEEP_UNTIL }, NOW))
 }
 
 fn swap(store: &Store<Rusqlite>, expected: Option<u64>, value: &str) -> Result<bool, Error> {
@@ -21,9 +14,8 @@ fn swap(store: &Store<Rusqlite>, expected: Option<u64>, value: &str) -> Result<b
 fn a_lease_is_held_until_it_expires() {
     let file = File::new();
     let (one, other) = (file.open(), file.open());
-    let take = |store: &Store<Rusqlite>, name: &str, at: u64| {
-        done(store.lease(name, 5_000, UnixMilliseconds(NOW.0 + at)))
-    };
+    let take =
+        |store: &Store<Rusqlite>, name: &str, at: u64| done(store.lease(name, 5_000, UnixMilliseconds(NOW.0 + at)));
     assert_eq!(take(&one, "l", 0), Ok(true));
     assert_eq!(take(&other, "l", 0), Ok(false));
     assert_eq!(take(&other, "m", 0), Ok(true));
@@ -56,10 +48,7 @@ fn bounds_the_lease() {
     assert_eq!(take("a", 0), Err(Error::Invalid(Limit::LeaseTime)));
     assert_eq!(take("a", 1), Ok(true));
     assert_eq!(take("b", LEASE_MS_MAX), Ok(true));
-    assert_eq!(
-        take("c", LEASE_MS_MAX + 1),
-        Err(Error::Invalid(Limit::LeaseTime))
-    );
+    assert_eq!(take("c", LEASE_MS_MAX + 1), Err(Error::Invalid(Limit::LeaseTime)));
     let last = done(store.lease("c", 1, UnixMilliseconds(u64::MAX)));
     assert_eq!(last, Err(Error::Invalid(Limit::NumberTooLarge)));
 }
@@ -71,10 +60,7 @@ fn returns_the_document_put_last() {
     assert_eq!(done(store.document_get("d")), Ok(None));
     put(&store, "d", "one").unwrap();
     put(&store, "d", "two 'quoted' é").unwrap();
-    let expected = Document {
-        body: "two 'quoted' é".into(),
-        keep_until: KEEP_UNTIL,
-    };
+    let expected = Document { body: "two 'quoted' é".into(), keep_until: KEEP_UNTIL };
     assert_eq!(done(file.open().document_get("d")), Ok(Some(expected)));
     assert_eq!(store.database().count("documents"), 1);
 }
@@ -94,22 +80,13 @@ fn bounds_names_and_bodies() {
         assert_eq!(put(&store, &name, ""), expected);
         assert_eq!(done(store.document_get(&name)).map(drop), expected);
         assert_eq!(done(store.pointer_get(&name)).map(drop), expected);
-        assert_eq!(
-            done(store.pointer_compare_and_swap(&name, None, String::new())).map(drop),
-            expected
-        );
+        assert_eq!(done(store.pointer_compare_and_swap(&name, None, String::new())).map(drop), expected);
         assert_eq!(done(store.lease(&name, 1, NOW)).map(drop), expected);
     }
     assert_eq!(put(&store, "d", &"x".repeat(BODY_BYTES_MAX)), Ok(()));
-    assert_eq!(
-        put(&store, "d", &"x".repeat(BODY_BYTES_MAX + 1)),
-        Err(Error::Invalid(Limit::DocumentBody))
-    );
+    assert_eq!(put(&store, "d", &"x".repeat(BODY_BYTES_MAX + 1)), Err(Error::Invalid(Limit::DocumentBody)));
     assert_eq!(swap(&store, None, &"x".repeat(POINTER_BYTES_MAX)), Ok(true));
-    assert_eq!(
-        swap(&store, Some(1), &"x".repeat(POINTER_BYTES_MAX + 1)),
-        Err(Error::Invalid(Limit::PointerValue))
-    );
+    assert_eq!(swap(&store, Some(1), &"x".repeat(POINTER_BYTES_MAX + 1)), Err(Error::Invalid(Limit::PointerValue)));
 }
 
 #[test]
@@ -123,13 +100,7 @@ fn pointer_changes_only_from_expected_revision() {
     assert_eq!(swap(&store, Some(2), "ahead"), Ok(false));
     assert_eq!(swap(&store, Some(1), "two"), Ok(true));
     assert_eq!(swap(&store, Some(1), "behind"), Ok(false));
-    assert_eq!(
-        done(store.pointer_get("p")),
-        Ok(Some(Pointer {
-            value: "two".into(),
-            revision: 2
-        }))
-    );
+    assert_eq!(done(store.pointer_get("p")), Ok(Some(Pointer { value: "two".into(), revision: 2 })));
 }
 
 #[test]
@@ -147,10 +118,7 @@ fn one_racing_connection_wins_each_revision() {
                 .count() as u64
         };
         let threads: Vec<_> = (0..8).map(|_| scope.spawn(race)).collect();
-        threads
-            .into_iter()
-            .map(|thread| thread.join().unwrap())
-            .sum()
+        threads.into_iter().map(|thread| thread.join().unwrap()).sum()
     });
     let end = done(file.open().pointer_get("p")).unwrap().unwrap();
     assert_eq!(end.revision, 1 + wins);

@@ -11,10 +11,7 @@ fn refusal(kind: RefusedKind, decision_id: &str, key: &str) -> AuditRecord {
     AuditRecord {
         decision_id: decision_id.into(),
         decided_at_ms: MINUTE.0,
-        refused: Some(Refused {
-            kind,
-            key: key.into(),
-        }),
+        refused: Some(Refused { kind, key: key.into() }),
         slug: "policy.denied".into(),
         issuer_name: "github".into(),
         subject: "repo:acme/app".into(),
@@ -40,10 +37,7 @@ fn counted(decision_id: &str) -> Recorded {
 }
 
 fn limited(decision_id: &str) -> Recorded {
-    Recorded::Limited(Limited {
-        decision_id: decision_id.into(),
-        until: MINUTE_ENDS,
-    })
+    Recorded::Limited(Limited { decision_id: decision_id.into(), until: MINUTE_ENDS })
 }
 
 /// `LIMIT` denials of as many tokens.
@@ -68,11 +62,7 @@ fn counts_a_fourth_refusal_on_the_third() {
     }
     let later = UnixMilliseconds(MINUTE.0 + 1500);
     for id in ["d", "e"] {
-        assert_eq!(
-            record_at(&store, denial(id, "token"), later),
-            counted("c"),
-            "{id}"
-        );
+        assert_eq!(record_at(&store, denial(id, "token"), later), counted("c"), "{id}");
     }
     assert_eq!(record(&store, denial("f", "other")), Recorded::Written);
     let rows = file.connect().column(
@@ -82,12 +72,7 @@ fn counts_a_fourth_refusal_on_the_third() {
     let at = MINUTE.0;
     assert_eq!(
         rows,
-        [
-            format!("a 0 {at} -"),
-            format!("b 0 {at} -"),
-            format!("c 2 {} e", at + 1500),
-            format!("f 0 {at} -"),
-        ]
+        [format!("a 0 {at} -"), format!("b 0 {at} -"), format!("c 2 {} e", at + 1500), format!("f 0 {at} -"),]
     );
 }
 
@@ -95,10 +80,7 @@ fn counts_a_fourth_refusal_on_the_third() {
 fn bounds_the_rows_of_an_issuers_many_subjects() {
     let file = File::new();
     let store = file.open();
-    let of = |number: u64, id: &str| AuditRecord {
-        subject: format!("repo:acme/{number}"),
-        ..denial(id, id)
-    };
+    let of = |number: u64, id: &str| AuditRecord { subject: format!("repo:acme/{number}"), ..denial(id, id) };
     for number in 0..REFUSALS_PER_ISSUER_MAX {
         let id = format!("in-full-{number}");
         assert_eq!(record(&store, of(number, &id)), Recorded::Written, "{id}");
@@ -107,10 +89,7 @@ fn bounds_the_rows_of_an_issuers_many_subjects() {
     assert_eq!(record(&store, of(700, "many")), Recorded::Written);
     assert_eq!(record(&store, of(701, "x")), counted("many"));
     assert_eq!(record(&store, of(0, "y")), counted("many"));
-    let elsewhere = AuditRecord {
-        issuer_name: "gitlab".into(),
-        ..of(700, "gitlab")
-    };
+    let elsewhere = AuditRecord { issuer_name: "gitlab".into(), ..of(700, "gitlab") };
     assert_eq!(record(&store, elsewhere), Recorded::Written);
     let outage = refusal(RefusedKind::Outage, "outage", "o");
     assert_eq!(record(&store, outage), Recorded::Written);
@@ -135,10 +114,7 @@ fn one_subject_counts_sixty_times_for_its_issuer() {
         };
         assert_eq!(expected, "over-0");
     }
-    let other = AuditRecord {
-        subject: "repo:acme/other".into(),
-        ..denial("other", "other")
-    };
+    let other = AuditRecord { subject: "repo:acme/other".into(), ..denial("other", "other") };
     assert_eq!(record(&store, other), Recorded::Written);
 }
 
@@ -156,10 +132,7 @@ fn limited_subject_of_busy_issuer_adds_no_row() {
         assert_eq!(record(&store, entry), Recorded::Written);
     }
     assert_eq!(record(&store, denial("first", "f")), limited("first"));
-    let second = AuditRecord {
-        subject: "repo:acme/second".into(),
-        ..denial("second", "s")
-    };
+    let second = AuditRecord { subject: "repo:acme/second".into(), ..denial("second", "s") };
     assert_eq!(record(&store, second.clone()), Recorded::Written);
     // Refusals that are counted for the issuer count against no subject.
     for number in 0..=LIMIT {
@@ -171,10 +144,7 @@ fn limited_subject_of_busy_issuer_adds_no_row() {
         assert_eq!(record(&store, again), counted("second"));
     }
     assert_eq!(record(&store, denial("again", "g")), limited("first"));
-    let owner = AuditRecord {
-        decision_id: "owner".into(),
-        ..second
-    };
+    let owner = AuditRecord { decision_id: "owner".into(), ..second };
     assert_eq!(record(&store, owner), counted("second"));
 }
 
@@ -195,17 +165,10 @@ fn limits_the_refusals_of_a_subject_per_minute() {
         };
         assert_ne!(record(&store, entry), limited("over"), "{issuer} {subject}");
     }
-    let issued = AuditRecord {
-        refused: None,
-        ..denial("issued", "-")
-    };
+    let issued = AuditRecord { refused: None, ..denial("issued", "-") };
     assert_eq!(record(&store, issued), Recorded::Written);
     assert_eq!(file.connect().count("audit"), LIMIT + 1 + 2 + 1);
-    assert_eq!(
-        file.connect()
-            .column("SELECT repeats FROM audit WHERE decision_id = 'over'"),
-        ["1"]
-    );
+    assert_eq!(file.connect().column("SELECT repeats FROM audit WHERE decision_id = 'over'"), ["1"]);
 }
 
 #[test]
@@ -232,23 +195,11 @@ fn limit_restarts_each_minute() {
     let next = UnixMilliseconds(MINUTE.0 + 60_000);
     reach_the_limit(&store);
     assert_eq!(record_at(&store, denial("over", "k"), end), limited("over"));
-    assert_eq!(
-        record_at(&store, denial("next", "k"), next),
-        Recorded::Written
-    );
+    assert_eq!(record_at(&store, denial("next", "k"), next), Recorded::Written);
     // Keys don't depend on the minute.
-    assert_eq!(
-        record_at(&store, denial("x", "first-0"), next),
-        Recorded::Written
-    );
-    assert_eq!(
-        record_at(&store, denial("y", "first-0"), next),
-        Recorded::Written
-    );
-    assert_eq!(
-        record_at(&store, denial("z", "first-0"), next),
-        counted("y")
-    );
+    assert_eq!(record_at(&store, denial("x", "first-0"), next), Recorded::Written);
+    assert_eq!(record_at(&store, denial("y", "first-0"), next), Recorded::Written);
+    assert_eq!(record_at(&store, denial("z", "first-0"), next), counted("y"));
 }
 
 #[test]
@@ -277,10 +228,7 @@ fn keys_and_subjects_do_not_collide() {
     reach_the_limit(&store);
     let minute = MINUTE.0 / 60_000;
     let forged = format!("over denial {minute} github repo:acme/app");
-    let entry = |id: &str, key: &str| AuditRecord {
-        subject: "repo:acme/other".into(),
-        ..denial(id, key)
-    };
+    let entry = |id: &str, key: &str| AuditRecord { subject: "repo:acme/other".into(), ..denial(id, key) };
     for (id, key) in [("a", forged.as_str()), ("b", "k"), ("c", "1 denial k")] {
         assert_eq!(record(&store, entry(id, key)), Recorded::Written, "{key}");
     }
@@ -293,9 +241,7 @@ fn records_of_one_statement_are_counted_in_order() {
     let file = File::new();
     let database = file.open().into_database();
     let insert = |entries: &[(&str, &str, UnixMilliseconds)]| {
-        let rows = entries
-            .iter()
-            .map(|(id, key, now)| crate::audit::AuditRow::new(denial(id, key), *now).unwrap());
+        let rows = entries.iter().map(|(id, key, now)| crate::audit::AuditRow::new(denial(id, key), *now).unwrap());
         let rows: Vec<_> = rows.collect();
         let claims: Vec<_> = rows.iter().map(crate::audit::AuditRow::claim).collect();
         let answer = done(database.run(crate::audit::insert(rows))).unwrap();
@@ -303,14 +249,8 @@ fn records_of_one_statement_are_counted_in_order() {
     };
     let of_token = |ids: [&'static str; 4]| ids.map(|id| (id, "token", MINUTE));
     let written = || Recorded::Written;
-    assert_eq!(
-        insert(&of_token(["a", "b", "c", "d"])),
-        [written(), written(), written(), counted("c")]
-    );
-    assert_eq!(
-        insert(&of_token(["e", "f", "g", "h"])),
-        ["c"; 4].map(counted)
-    );
+    assert_eq!(insert(&of_token(["a", "b", "c", "d"])), [written(), written(), written(), counted("c")]);
+    assert_eq!(insert(&of_token(["e", "f", "g", "h"])), ["c"; 4].map(counted));
     let ids: Vec<_> = (8..LIMIT - 2).map(|number| number.to_string()).collect();
     for id in &ids {
         assert_eq!(insert(&[(id, id, MINUTE)]), [written()]);
@@ -324,13 +264,7 @@ fn records_of_one_statement_are_counted_in_order() {
             ("l", "token", MINUTE),
             ("m", "m", next),
         ]),
-        [
-            counted("c"),
-            written(),
-            limited("k"),
-            limited("k"),
-            written()
-        ]
+        [counted("c"), written(), limited("k"), limited("k"), written()]
     );
     assert_eq!(refusals_on_record(&database), [(LIMIT + 3).to_string()]);
 }
@@ -358,20 +292,13 @@ fn racing_connections_count_every_refusal_once() {
         }
     });
     let answers = answers.into_inner().unwrap();
-    let over =
-        |(_, recorded): &&(bool, Recorded)| matches!(recorded, Recorded::Limited(Limited { .. }));
+    let over = |(_, recorded): &&(bool, Recorded)| matches!(recorded, Recorded::Limited(Limited { .. }));
     let total = CONNECTIONS * EACH;
     assert_eq!(answers.iter().filter(over).count() as u64, total - LIMIT);
-    let shared_in_full = answers
-        .iter()
-        .filter(|(shared, recorded)| *shared && *recorded == Recorded::Written)
-        .count();
+    let shared_in_full = answers.iter().filter(|(shared, recorded)| *shared && *recorded == Recorded::Written).count();
     assert_eq!(shared_in_full, 3);
     assert_eq!(refusals_on_record(&file.connect()), [total.to_string()]);
-    assert_eq!(
-        file.connect().column("SELECT count FROM refusals"),
-        [total.to_string()]
-    );
+    assert_eq!(file.connect().column("SELECT count FROM refusals"), [total.to_string()]);
 }
 
 #[test]
@@ -386,10 +313,7 @@ fn old_minutes_are_swept() {
     for (seconds, kept) in [(59, true), (60, false)] {
         let now = UnixMilliseconds(MINUTE.0 + (SWEEP_MARGIN_SECONDS + seconds) * 1000);
         for number in 0..WRITES_PER_SWEEP {
-            let issued = AuditRecord {
-                refused: None,
-                ..denial(&format!("{seconds}-{number}"), "-")
-            };
+            let issued = AuditRecord { refused: None, ..denial(&format!("{seconds}-{number}"), "-") };
             record_at(&store, issued, now);
         }
         assert_eq!(minutes().contains(&first.to_string()), kept, "{seconds}");
@@ -413,10 +337,7 @@ fn no_record_scans_the_audit_table() {
         })
         .collect();
     let uses = |what: &str| plan.iter().any(|step| step.contains(what));
-    assert!(
-        uses("SEARCH audit USING COVERING INDEX audit_counted_as"),
-        "{plan:?}"
-    );
+    assert!(uses("SEARCH audit USING COVERING INDEX audit_counted_as"), "{plan:?}");
     assert!(uses("SEARCH refusals USING PRIMARY KEY"), "{plan:?}");
     assert!(!uses("SCAN audit") && !uses("SCAN refusals"), "{plan:?}");
 }
@@ -449,11 +370,7 @@ fn adds_counting_to_an_older_database() {
     });
     let store = file.open();
     for id in ["a", "b", "c"] {
-        assert_eq!(
-            record(&store, denial(id, "token")),
-            Recorded::Written,
-            "{id}"
-        );
+        assert_eq!(record(&store, denial(id, "token")), Recorded::Written, "{id}");
     }
     assert_eq!(record(&store, denial("d", "token")), counted("c"));
     let kept = "SELECT decision_id || repeats FROM audit ORDER BY seq";

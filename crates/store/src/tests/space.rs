@@ -48,10 +48,7 @@ fn reports_unwritable_database() {
     store.database().column("PRAGMA query_only = ON");
     assert_eq!(done(store.ready()), Ok(()), "it can be read");
     let error = writable_at(&store, NOW_SECONDS).unwrap_err();
-    assert_eq!(
-        error,
-        Error::Unavailable(Cause::Io("attempt to write a readonly database".into()))
-    );
+    assert_eq!(error, Error::Unavailable(Cause::Io("attempt to write a readonly database".into())));
 }
 
 #[test]
@@ -59,12 +56,9 @@ fn reports_space_noted_lately() {
     let file = File::new();
     let store = file.open();
     let database = store.database();
-    for (free_bytes, expected) in [
-        (SPACE_LOW_BYTES, Space::Ok),
-        (SPACE_LOW_BYTES - 1, Space::Low),
-        (0, Space::Low),
-        (u64::MAX, Space::Ok),
-    ] {
+    for (free_bytes, expected) in
+        [(SPACE_LOW_BYTES, Space::Ok), (SPACE_LOW_BYTES - 1, Space::Low), (0, Space::Low), (u64::MAX, Space::Ok)]
+    {
         done(keep_alive(database, NOW)).unwrap();
         done(note_space(database, free_bytes)).unwrap();
         for (later, expected) in [(0, expected), (15, expected), (16, Space::Unknown)] {
@@ -81,12 +75,7 @@ fn notes_room_only_where_it_changes() {
     let (database, watch) = (file.connect(), file.connect());
     let commits = || watch.column("PRAGMA data_version");
     let mut last = commits();
-    for (free_bytes, writes) in [
-        (1, true),
-        (2, false),
-        (SPACE_LOW_BYTES, true),
-        (u64::MAX, false),
-    ] {
+    for (free_bytes, writes) in [(1, true), (2, false), (SPACE_LOW_BYTES, true), (u64::MAX, false)] {
         done(note_space(&database, free_bytes)).unwrap();
         let now = commits();
         assert_eq!(now != last, writes, "{free_bytes}");

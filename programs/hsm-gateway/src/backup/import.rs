@@ -7,31 +7,15 @@ use crate::pkcs11::{Hsm, import_root_certificate};
 use std::sync::Arc;
 use vouchsafe_cli::{Failure, clock};
 use vouchsafe_gateway::versions::VersionRecord;
-use vouchsafe_gateway::{
-    KeyAlgorithm, KeyRule, ROOT_CERTIFICATE_LABEL, ROOT_LABEL, ROOT_SIGNING_LABEL,
-};
+use vouchsafe_gateway::{KeyAlgorithm, KeyRule, ROOT_CERTIFICATE_LABEL, ROOT_LABEL, ROOT_SIGNING_LABEL};
 
 /// Imports the keys of a backup into an empty token.
-pub async fn import(
-    hsm: &Arc<Hsm>,
-    config: &Config,
-    backup: &Backup,
-    generation: u64,
-) -> Result<(), Failure> {
+pub async fn import(hsm: &Arc<Hsm>, config: &Config, backup: &Backup, generation: u64) -> Result<(), Failure> {
     let keys = require_configured(config, backup)?;
-    let call = Call::ImportRoot {
-        generation,
-        root: backup.root.clone(),
-    };
+    let call = Call::ImportRoot { generation, root: backup.root.clone() };
     hsm.call(call).await?;
     println!("imported {ROOT_LABEL}, generation {generation}");
-    import_key(
-        hsm,
-        ROOT_SIGNING_LABEL.to_owned(),
-        &[],
-        &backup.root_signing,
-    )
-    .await?;
+    import_key(hsm, ROOT_SIGNING_LABEL.to_owned(), &[], &backup.root_signing).await?;
     let key = root_key(&backup.root_signing)?;
     import_root_certificate(hsm, backup.root_certificate.0.to_vec(), key).await?;
     println!("imported {ROOT_SIGNING_LABEL}, ES256, and {ROOT_CERTIFICATE_LABEL}");
@@ -45,18 +29,8 @@ pub async fn import(
     Ok(())
 }
 
-async fn import_key(
-    hsm: &Arc<Hsm>,
-    label: String,
-    id: &[u8],
-    key: &PrivateKey,
-) -> Result<(), Failure> {
-    hsm.call(Call::ImportKey {
-        label,
-        id: id.to_vec().into(),
-        key: key.clone(),
-    })
-    .await?;
+async fn import_key(hsm: &Arc<Hsm>, label: String, id: &[u8], key: &PrivateKey) -> Result<(), Failure> {
+    hsm.call(Call::ImportKey { label, id: id.to_vec().into(), key: key.clone() }).await?;
     Ok(())
 }
 
@@ -69,10 +43,8 @@ pub fn require_configured<'a>(
         let name = &key.name;
         let rule = config.rules.keys().find(|rule| rule.name == *name);
         let rule = rule.ok_or_else(|| {
-            Failure::usage(format!(
-                "backup contains `{name}`, but the configuration has no such [[key]]"
-            ))
-            .hint("`--without` leaves it out")
+            Failure::usage(format!("backup contains `{name}`, but the configuration has no such [[key]]"))
+                .hint("`--without` leaves it out")
         })?;
         let fits = matches!(
             (rule.algorithm, &key.key),
@@ -82,9 +54,7 @@ pub fn require_configured<'a>(
         );
         if !fits {
             let algorithm = rule.algorithm.name();
-            return Err(Failure::usage(format!(
-                "`{name}` in the backup is not a key for {algorithm}"
-            )));
+            return Err(Failure::usage(format!("`{name}` in the backup is not a key for {algorithm}")));
         }
         Ok((rule, &key.key))
     });

@@ -39,19 +39,14 @@ pub fn p256_key() -> Result<(p256::ecdsa::SigningKey, PrivateKey), Failure> {
             return Ok((key, PrivateKey::Ec { scalar, point }));
         }
     }
-    Err(Failure::refused(
-        "key generation failed: random numbers out of range",
-    ))
+    Err(Failure::refused("key generation failed: random numbers out of range"))
 }
 
 fn ed25519_key() -> Result<PrivateKey, Failure> {
     let seed = random_seed()?;
     let key = ed25519_dalek::SigningKey::from_bytes(&seed);
     let point = key.verifying_key().as_bytes().to_vec();
-    Ok(PrivateKey::Edwards {
-        seed: seed.to_vec().into(),
-        point,
-    })
+    Ok(PrivateKey::Edwards { seed: seed.to_vec().into(), point })
 }
 
 fn rsa_key() -> Result<PrivateKey, Failure> {

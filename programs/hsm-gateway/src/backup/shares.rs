@@ -77,8 +77,7 @@ pub fn combine(lines: &[Zeroizing<String>]) -> Result<Zeroizing<Vec<u8>>, String
     let mut set: Option<(Threshold, String)> = None;
     let mut indexes = BTreeSet::new();
     for (number, line) in (1..).zip(lines) {
-        let (threshold, backup, bytes) =
-            parse(line).map_err(|why| format!("share {number} {why}"))?;
+        let (threshold, backup, bytes) = parse(line).map_err(|why| format!("share {number} {why}"))?;
         let known = set.get_or_insert_with(|| (threshold, backup.clone()));
         if *known != (threshold, backup) {
             return Err(format!("share {number} belongs to another backup"));
@@ -86,10 +85,7 @@ pub fn combine(lines: &[Zeroizing<String>]) -> Result<Zeroizing<Vec<u8>>, String
         let index = bytes.first().copied().unwrap_or_default();
         // The secret itself is at index 0: a forged share with that index would determine the result alone.
         if !(1..=threshold.total).contains(&index) {
-            return Err(format!(
-                "share {number} has an index that is not 1 to {}",
-                threshold.total
-            ));
+            return Err(format!("share {number} has an index that is not 1 to {}", threshold.total));
         }
         if !indexes.insert(index) {
             return Err(format!("share {number} is a duplicate"));
@@ -99,11 +95,7 @@ pub fn combine(lines: &[Zeroizing<String>]) -> Result<Zeroizing<Vec<u8>>, String
     }
     let (threshold, backup) = set.ok_or("no shares")?;
     if shares.len() < usize::from(threshold.needed) {
-        return Err(format!(
-            "not enough shares: {} of {} required ({threshold})",
-            shares.len(),
-            threshold.needed
-        ));
+        return Err(format!("not enough shares: {} of {} required ({threshold})", shares.len(), threshold.needed));
     }
     let sharks = Sharks(threshold.needed);
     let secret = sharks.recover(&shares).map(Zeroizing::new);

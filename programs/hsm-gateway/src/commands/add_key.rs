@@ -30,9 +30,7 @@ pub struct Args {
 pub fn run(args: Args) -> Result<ExitCode, Failure> {
     let config = args.config.read()?;
     let rule = config.rules.keys().find(|rule| rule.name == args.name);
-    let rule = rule.ok_or_else(|| {
-        Failure::usage(format!("the configuration has no [[key]] `{}`", args.name))
-    })?;
+    let rule = rule.ok_or_else(|| Failure::usage(format!("the configuration has no [[key]] `{}`", args.name)))?;
     vouchsafe_cli::run(async {
         let hsm = open(&config).await?;
         let inventory = inspect(&hsm).await?;
@@ -41,11 +39,8 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
         let labels = inventory.keys.iter().map(|key| &key.label);
         let mut labels = labels.chain(&inventory.destroyed);
         if labels.any(|it| KeyLabel::parse(it).is_some_and(|it| it.name() == rule.name)) {
-            return Err(Failure::refused(format!(
-                "the PKCS#11 token already has a version of `{}`",
-                rule.name
-            ))
-            .hint("`vouchsafe keys stage` creates the next one"));
+            return Err(Failure::refused(format!("the PKCS#11 token already has a version of `{}`", rule.name))
+                .hint("`vouchsafe keys stage` creates the next one"));
         }
         let now = clock::unix_seconds()?;
         let record = if args.active {

@@ -29,15 +29,10 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
     getrandom::fill(bytes.as_mut_slice())
         .map_err(|error| Failure::refused(format!("random number generator failed: {error}")))?;
     let secret = Zeroizing::new(URL_SAFE_NO_PAD.encode(*bytes));
-    let digest = CredentialDigest::of(&secret)
-        .ok_or_else(|| Failure::refused("the new credential is invalid"))?;
+    let digest = CredentialDigest::of(&secret).ok_or_else(|| Failure::refused("the new credential is invalid"))?;
     let fail = |error: std::io::Error| Failure::file(&args.out, error);
-    let mut file = std::fs::OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&args.out)
-        .map_err(fail)?;
+    let mut file =
+        std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&args.out).map_err(fail)?;
     file.write_all(secret.as_bytes()).map_err(fail)?;
     println!("sha256 = \"{digest}\"");
     Ok(ExitCode::SUCCESS)

@@ -13,7 +13,8 @@ use vouchsafe_cli::{Failure, Format};
 use vouchsafe_gateway::{KeyAlgorithm, KeyLabel, ROOT_LABEL, ROOT_SIGNING_LABEL, TOKEN_KEY_PREFIX};
 use vouchsafe_jose::PublicKey;
 
-const IMPORT_ONLY: &str = "not supported by the PKCS#11 token; keys that need it can only be imported, by `init --with-backup` or `restore`";
+const IMPORT_ONLY: &str =
+    "not supported by the PKCS#11 token; keys that need it can only be imported, by `init --with-backup` or `restore`";
 
 /// The message that is signed as a test. It can't be the signing input of a JWT.
 const PROBE: &[u8] = b"hsm-gateway doctor";
@@ -44,11 +45,7 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
         Format::Json => println!("{}", json_of(healthy, &findings)),
         Format::Text => findings.iter().for_each(print_text),
     }
-    Ok(if healthy {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    })
+    Ok(if healthy { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// What was tested, with the result.
@@ -97,9 +94,7 @@ async fn examine(config: &Config) -> Result<Vec<Finding>, Failure> {
     };
     findings.push((ROOT_LABEL.to_owned(), root.into()));
     let signing = match Root::find(&inventory) {
-        Ok(root) => {
-            check_signature(&hsm, ROOT_SIGNING_LABEL, Algorithm::Es256, root.verifier()).await
-        }
+        Ok(root) => check_signature(&hsm, ROOT_SIGNING_LABEL, Algorithm::Es256, root.verifier()).await,
         Err(failure) => Err(failure.message),
     };
     findings.push((ROOT_SIGNING_LABEL.to_owned(), signing.into()));
@@ -140,19 +135,12 @@ fn check_mechanisms(config: &Config, inventory: &Inventory) -> Vec<Finding> {
     }
     let is_supported = |name: &&str| !inventory.mechanisms_missing.iter().any(|it| it == name);
     let required = required.into_iter().map(|name| {
-        let found = if is_supported(&name) {
-            Found::Ok
-        } else {
-            Found::Wrong("not supported by the PKCS#11 token".to_owned())
-        };
+        let found =
+            if is_supported(&name) { Found::Ok } else { Found::Wrong("not supported by the PKCS#11 token".to_owned()) };
         (name.to_owned(), found)
     });
     let generating = generating.into_iter().map(|name| {
-        let found = if is_supported(&name) {
-            Found::Ok
-        } else {
-            Found::Note(IMPORT_ONLY.to_owned())
-        };
+        let found = if is_supported(&name) { Found::Ok } else { Found::Note(IMPORT_ONLY.to_owned()) };
         (name.to_owned(), found)
     });
     required.chain(generating).collect()
@@ -161,21 +149,14 @@ fn check_mechanisms(config: &Config, inventory: &Inventory) -> Vec<Finding> {
 async fn call_for_bytes(hsm: &Arc<Hsm>, call: Call) -> Result<Vec<u8>, String> {
     match hsm.call(call).await {
         Ok(Reply::Bytes(bytes)) => Ok(bytes.0.to_vec()),
-        Ok(Reply::Done | Reply::Inventory(_) | Reply::States(_)) => {
-            Err("unexpected reply from the worker".into())
-        }
+        Ok(Reply::Done | Reply::Inventory(_) | Reply::States(_)) => Err("unexpected reply from the worker".into()),
         Err(error) => Err(error.to_string()),
     }
 }
 
 async fn check_derivation(hsm: &Arc<Hsm>) -> Result<(), String> {
-    let call = || Call::Derive {
-        message: PROBE.to_vec().into(),
-    };
-    let (first, second) = (
-        call_for_bytes(hsm, call()).await?,
-        call_for_bytes(hsm, call()).await?,
-    );
+    let call = || Call::Derive { message: PROBE.to_vec().into() };
+    let (first, second) = (call_for_bytes(hsm, call()).await?, call_for_bytes(hsm, call()).await?);
     if first.len() == 32 && first == second {
         Ok(())
     } else {
@@ -184,12 +165,7 @@ async fn check_derivation(hsm: &Arc<Hsm>) -> Result<(), String> {
 }
 
 /// Signs with a version, with the configured algorithm or else the key's own.
-async fn check_version(
-    hsm: &Arc<Hsm>,
-    config: &Config,
-    inventory: &Inventory,
-    key: &KeyInfo,
-) -> Found {
+async fn check_version(hsm: &Arc<Hsm>, config: &Config, inventory: &Inventory, key: &KeyInfo) -> Found {
     let label = KeyLabel::parse(&key.label);
     let is_of = |name: &str| label.as_ref().is_some_and(|label| label.name() == name);
     let rule = config.rules.keys().find(|rule| is_of(&rule.name));
@@ -205,9 +181,7 @@ async fn check_version(
         Err(failure) => Err(failure.message),
     };
     match (outcome, rule) {
-        (Ok(()), None) => {
-            Found::Note("works, but the configuration has no [[key]] of its name".into())
-        }
+        (Ok(()), None) => Found::Note("works, but the configuration has no [[key]] of its name".into()),
         (outcome, _) => outcome.into(),
     }
 }
@@ -223,13 +197,7 @@ async fn check_signature(
     algorithm: Algorithm,
     verifier: &PublicKey,
 ) -> Result<(), String> {
-    let call = Call::Sign {
-        label: label.to_owned(),
-        algorithm,
-        message: PROBE.to_vec().into(),
-    };
+    let call = Call::Sign { label: label.to_owned(), algorithm, message: PROBE.to_vec().into() };
     let signature = call_for_bytes(hsm, call).await?;
-    verifier
-        .verify(PROBE, &signature)
-        .map_err(|_| "signature does not verify".to_owned())
+    verifier.verify(PROBE, &signature).map_err(|_| "signature does not verify".to_owned())
 }

@@ -83,11 +83,7 @@ async fn create(hsm: &Arc<Hsm>, config: &Config, args: &Args) -> Result<(), Fail
 /// Generates keys, and writes their shares to disk.
 ///
 /// ORDER: the shares are read back before the token gets a key, so that no key without a backup is ever in use.
-fn generate_backup(
-    config: &Config,
-    threshold: Threshold,
-    folder: &Path,
-) -> Result<Backup, Failure> {
+fn generate_backup(config: &Config, threshold: Threshold, folder: &Path) -> Result<Backup, Failure> {
     let backup = Backup::generate(config.rules.keys(), clock::unix_seconds()?)?;
     let secret = backup.to_bytes()?;
     let mut read_back = Vec::new();
@@ -98,25 +94,14 @@ fn generate_backup(
         println!("wrote {}", path.display());
     }
     // Otherwise a crash could lose the shares of a token in use.
-    std::fs::File::open(folder)
-        .and_then(|folder| folder.sync_all())
-        .map_err(|error| Failure::file(folder, error))?;
+    std::fs::File::open(folder).and_then(|folder| folder.sync_all()).map_err(|error| Failure::file(folder, error))?;
     let combined = shares::combine(&read_back).map_err(Failure::refused)?;
-    if combined == secret {
-        Ok(backup)
-    } else {
-        Err(Failure::refused("the shares do not restore the keys"))
-    }
+    if combined == secret { Ok(backup) } else { Err(Failure::refused("the shares do not restore the keys")) }
 }
 
 fn write_share(path: &Path, line: &str) -> Result<(), Failure> {
     let fail = |error: std::io::Error| Failure::file(path, error);
-    let mut file = std::fs::OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o400)
-        .open(path)
-        .map_err(fail)?;
+    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o400).open(path).map_err(fail)?;
     file.write_all(line.as_bytes()).map_err(fail)?;
     file.write_all(b"\n").map_err(fail)?;
     file.sync_all().map_err(fail)

@@ -14,9 +14,8 @@ pub async fn log_operation<T>(
     operation: impl Future<Output = Result<T, Failure>>,
 ) -> Result<T, Failure> {
     let path = config.state_dir.join("gateway.log");
-    let fail = |error: std::io::Error| {
-        Failure::state(&path, error).hint("nothing was done, because it could not be logged")
-    };
+    let fail =
+        |error: std::io::Error| Failure::state(&path, error).hint("nothing was done, because it could not be logged");
     let log = Log::open(&path, true, Arc::default()).map_err(fail)?;
     let line = |failed: Option<&str>| {
         let line = describe(Line::new("command", clock::unix_seconds()?).with("uid", uid()));

@@ -36,10 +36,7 @@ pub struct Args {
 
 pub fn run(args: Args) -> Result<ExitCode, Failure> {
     let config = args.config.read()?;
-    let lines = args
-        .shares
-        .iter()
-        .map(|path| files::read_text(path, SHARE_BYTES_MAX));
+    let lines = args.shares.iter().map(|path| files::read_text(path, SHARE_BYTES_MAX));
     let lines = lines.collect::<Result<Vec<_>, _>>()?;
     let secret = shares::combine(&lines).map_err(Failure::refused)?;
     let mut backup = Backup::parse(&secret)?;
@@ -56,11 +53,8 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
         require_configured(&config, &backup)?;
         state_dir::remember_generation(&config.state_dir, args.generation)?;
         let keys: Vec<_> = backup.keys.iter().map(|it| it.name.as_str()).collect();
-        let describe = |line: Line| {
-            line.with("act", "restore")
-                .with("generation", args.generation)
-                .with("keys", keys.clone())
-        };
+        let describe =
+            |line: Line| line.with("act", "restore").with("generation", args.generation).with("keys", keys.clone());
         let import = import(&hsm, &config, &backup, args.generation);
         log_operation(&config, describe, import).await?;
         for rule in config.rules.keys() {

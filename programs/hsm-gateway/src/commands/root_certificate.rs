@@ -25,9 +25,6 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
         Ok(inspect(&hsm).await?)
     })?;
     let pem = Root::find(&inventory)?.certificate().to_pem();
-    print!(
-        "{}",
-        pem.map_err(|error| Failure::refused(error.to_string()))?
-    );
+    print!("{}", pem.map_err(|error| Failure::refused(error.to_string()))?);
     Ok(ExitCode::SUCCESS)
 }

@@ -37,10 +37,8 @@ fn unpublished(refusal: Refusal) -> Failure {
 
 pub fn run(args: Args) -> Result<ExitCode, Failure> {
     if !args.emergency {
-        return Err(
-            Failure::usage("epoch keys are replaced every epoch without this command")
-                .hint("`--emergency` replaces all of them now, and makes issued tokens fail"),
-        );
+        return Err(Failure::usage("epoch keys are replaced every epoch without this command")
+            .hint("`--emergency` replaces all of them now, and makes issued tokens fail"));
     }
     let config = args.config.read()?;
     vouchsafe_cli::run(async {
@@ -50,9 +48,8 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
         if !args.although_unpublished {
             before.may_be_left(now).map_err(unpublished)?;
         }
-        let next = before
-            .next(now)
-            .ok_or_else(|| Failure::refused("the generation is already the highest possible"))?;
+        let next =
+            before.next(now).ok_or_else(|| Failure::refused("the generation is already the highest possible"))?;
         let describe = |line: Line| {
             line.with("act", "rotate")
                 .with("before", before.number)
@@ -60,17 +57,11 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
                 .with("although_unpublished", args.although_unpublished)
         };
         log_operation(&config, describe, async {
-            let call = Call::SetGeneration {
-                from: before.to_bytes().into(),
-                to: next.to_bytes().into(),
-            };
+            let call = Call::SetGeneration { from: before.to_bytes().into(), to: next.to_bytes().into() };
             Ok(hsm.call(call).await?)
         })
         .await?;
-        println!(
-            "generation {} is current, {} is over",
-            next.number, before.number
-        );
+        println!("generation {} is current, {} is over", next.number, before.number);
         Ok(ExitCode::SUCCESS)
     })
 }

@@ -50,9 +50,7 @@ async fn serve(args: Args) -> Result<(), Failure> {
     let config = args.config.read()?;
     let danger = DangerClock::new(args.danger_now, args.danger_clock);
     if danger.is_some() && !config.development {
-        return Err(Failure::usage(
-            "--danger-now and --danger-clock need `development = true`",
-        ));
+        return Err(Failure::usage("--danger-now and --danger-clock need `development = true`"));
     }
     let tls = config.tls.as_ref().map(server::acceptor).transpose()?;
     if args.check {

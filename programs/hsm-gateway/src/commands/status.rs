@@ -114,25 +114,15 @@ fn print_text(inventory: &Inventory) {
             None => format!(
                 "{} {}",
                 kid(key).unwrap_or_default(),
-                if key.label == ROOT_SIGNING_LABEL {
-                    "certifies epoch keys"
-                } else {
-                    state(key).unwrap_or("NO STATE")
-                }
+                if key.label == ROOT_SIGNING_LABEL { "certifies epoch keys" } else { state(key).unwrap_or("NO STATE") }
             ),
         };
         println!("  {}  {}  {what}  {safety}", key.label, algorithm(key));
     }
     match Root::find(inventory) {
-        Ok(root) => println!(
-            "  {ROOT_CERTIFICATE_LABEL}  SHA-256 {}",
-            fingerprint(&Sha256::digest(root.der()))
-        ),
+        Ok(root) => println!("  {ROOT_CERTIFICATE_LABEL}  SHA-256 {}", fingerprint(&Sha256::digest(root.der()))),
         Err(_) if inventory.keys.is_empty() => {}
-        Err(failure) => println!(
-            "  {ROOT_CERTIFICATE_LABEL}  NOT USABLE: {}",
-            failure.message
-        ),
+        Err(failure) => println!("  {ROOT_CERTIFICATE_LABEL}  NOT USABLE: {}", failure.message),
     }
     for label in &inventory.destroyed {
         println!("  {label}  destroyed");

@@ -48,26 +48,10 @@ fn reads_a_minimal_file() {
 fn reports_what_is_wrong_and_where() {
     refuses("token = ", "tokne = ", ":7:1: unknown field `tokne`");
     refuses("development = true\n", "", "[tls] is missing");
-    refuses(
-        "127.0.0.1:8480",
-        "0.0.0.0:8480",
-        "`development` allows loopback only",
-    );
-    refuses(
-        "pin_variable = \"PATH\"",
-        "",
-        "exactly one of `pin_file` and `pin_variable`",
-    );
-    refuses(
-        "\"PATH\"",
-        "\"NO_SUCH_VARIABLE\"",
-        "environment variable NO_SUCH_VARIABLE is not set",
-    );
-    refuses(
-        "pin_variable = \"PATH\"",
-        "pin_file = \"/nowhere\"",
-        "/nowhere",
-    );
+    refuses("127.0.0.1:8480", "0.0.0.0:8480", "`development` allows loopback only");
+    refuses("pin_variable = \"PATH\"", "", "exactly one of `pin_file` and `pin_variable`");
+    refuses("\"PATH\"", "\"NO_SUCH_VARIABLE\"", "environment variable NO_SUCH_VARIABLE is not set");
+    refuses("pin_variable = \"PATH\"", "pin_file = \"/nowhere\"", "/nowhere");
     refuses("3600", "299", "group `default`: `epoch_seconds`");
     let digest = "2".repeat(64);
     refuses(
@@ -88,11 +72,7 @@ fn reports_what_is_wrong_and_where() {
     ] {
         refuses("[module]\n", &format!("{line}\n[module]\n"), expected);
     }
-    refuses(
-        "[module]\n",
-        "metrics_listen = \"10.0.0.1:9480\"\n[module]\n",
-        "`metrics_listen` is 10.0.0.1",
-    );
+    refuses("[module]\n", "metrics_listen = \"10.0.0.1:9480\"\n[module]\n", "`metrics_listen` is 10.0.0.1");
     for (line, expected) in [
         ("sessions = 0", "`sessions` must be 1 to 64"),
         ("sessions = 65", "`sessions` must be 1 to 64"),

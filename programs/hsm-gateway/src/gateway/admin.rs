@@ -10,19 +10,14 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering::Relaxed;
 use vouchsafe_gateway::admin::{
-    OperationAnswer, OperationRequest, ProbeAnswer, ProbeOutcome, ProbeRequest, RotateAnswer,
-    RotateRequest,
+    OperationAnswer, OperationRequest, ProbeAnswer, ProbeOutcome, ProbeRequest, RotateAnswer, RotateRequest,
 };
 use vouchsafe_gateway::versions::{KeyOperation, KeyVersions, Plan, VersionRecord};
 use vouchsafe_gateway::{Generation, KeyRule, Refusal, Verdict, judge, probe_input};
 
 impl Gateway {
     /// `POST /v1/admin/act`.
-    pub async fn operate(
-        &self,
-        admin: &str,
-        request: &OperationRequest,
-    ) -> Result<OperationAnswer, Refusal> {
+    pub async fn operate(&self, admin: &str, request: &OperationRequest) -> Result<OperationAnswer, Refusal> {
         let operation = request.operation()?;
         let rule = self.rule(&request.key)?;
         let _turn = self.operating.lock().await;
@@ -52,19 +47,12 @@ impl Gateway {
             self.record(Quota::Gateway, line()).await?;
             if let Err(refusal) = self.execute(rule, &states, &plan).await {
                 self.full_refresh.store(true, Relaxed);
-                self.record(Quota::Gateway, line().with("failed", refusal.slug()))
-                    .await?;
+                self.record(Quota::Gateway, line().with("failed", refusal.slug())).await?;
                 return Err(refusal);
             }
             self.refresh_states().await?;
         }
-        Ok(OperationAnswer {
-            key: rule.name.clone(),
-            version: plan.version,
-            changed,
-            before,
-            after,
-        })
+        Ok(OperationAnswer { key: rule.name.clone(), version: plan.version, changed, before, after })
     }
 
     pub(super) fn rule(&self, name: &str) -> Result<&KeyRule, Refusal> {
@@ -81,11 +69,7 @@ impl Gateway {
         Some(judge(figures(canary), figures(active)))
     }
 
-    fn require_healthy_canary(
-        &self,
-        rule: &KeyRule,
-        versions: &KeyVersions,
-    ) -> Result<(), Refusal> {
+    fn require_healthy_canary(&self, rule: &KeyRule, versions: &KeyVersions) -> Result<(), Refusal> {
         match self.verdict(rule, versions) {
             None | Some(Verdict::Healthy) => Ok(()),
             Some(Verdict::TooFew { missing }) => Err(Refusal::CanaryUnproven { missing }),
@@ -96,9 +80,7 @@ impl Gateway {
     /// Executes a plan, and stops if another gateway changes the same objects.
     async fn execute(&self, rule: &KeyRule, states: &States, plan: &Plan) -> Result<(), Refusal> {
         if let Some(version) = plan.create {
-            self.create(rule, version)
-                .await
-                .map_err(operation_refusal)?;
+            self.create(rule, version).await.map_err(operation_refusal)?;
         }
         let mut written: BTreeMap<u64, Bytes> = BTreeMap::new();
         let before = |written: &BTreeMap<u64, Bytes>, version| {
@@ -107,9 +89,7 @@ impl Gateway {
         };
         for (version, record) in &plan.writes {
             let from = before(&written, *version)?;
-            self.write_record(rule, *version, &from, record)
-                .await
-                .map_err(operation_refusal)?;
+            self.write_record(rule, *version, &from, record).await.map_err(operation_refusal)?;
             self.confirm(rule, *version, record).await?;
             written.insert(*version, record.to_bytes().to_vec().into());
         }
@@ -133,20 +113,11 @@ impl Gateway {
 
     /// Checks that the token holds what was written: another gateway may have written at the same moment, and the next
     /// step relies on it.
-    async fn confirm(
-        &self,
-        rule: &KeyRule,
-        version: u64,
-        written: &VersionRecord,
-    ) -> Result<(), Refusal> {
+    async fn confirm(&self, rule: &KeyRule, version: u64, written: &VersionRecord) -> Result<(), Refusal> {
         self.refresh_states().await?;
         let states = self.states();
         let found = states.id(rule, version);
-        if found.is_some_and(|it| *it.0 == written.to_bytes()) {
-            Ok(())
-        } else {
-            Err(Refusal::Conflict)
-        }
+        if found.is_some_and(|it| *it.0 == written.to_bytes()) { Ok(()) } else { Err(Refusal::Conflict) }
     }
 
     async fn create(&self, rule: &KeyRule, version: u64) -> Result<(), HsmError> {
@@ -154,10 +125,7 @@ impl Gateway {
         self.hsm.require_login_allowed()?;
         // If the gateway dies before the second write, the version merely stays pending for longer.
         let created_by = self.clock.now().0.saturating_add(CREATE_MAX.as_secs());
-        let created: Bytes = VersionRecord::pending(created_by)
-            .to_bytes()
-            .to_vec()
-            .into();
+        let created: Bytes = VersionRecord::pending(created_by).to_bytes().to_vec().into();
         let call = Call::CreateKey {
             label: rule.label_of(version).to_string(),
             algorithm: rule.algorithm.into(),
@@ -166,8 +134,7 @@ impl Gateway {
         let Reply::Done = self.hsm.call_slow(call).await? else {
             return Err(HsmError::unexpected_reply());
         };
-        self.require_alone(&rule.label_of(version).to_string())
-            .await?;
+        self.require_alone(&rule.label_of(version).to_string()).await?;
         let record = VersionRecord::pending(self.clock.now().0);
         self.write_record(rule, version, &created, &record).await
     }
@@ -180,12 +147,9 @@ impl Gateway {
             return Ok(());
         }
         let label = label.to_owned();
-        let call = Call::DestroyCreated {
-            label: label.clone(),
-        };
+        let call = Call::DestroyCreated { label: label.clone() };
         let undone = self.hsm.call_internal(call).await;
-        self.hsm
-            .replace_worker("it may not see objects of other gateways");
+        self.hsm.replace_worker("it may not see objects of other gateways");
         undone?;
         Err(HsmError::Pkcs11(Pkcs11Error::CreatedConcurrently(label)))
     }
@@ -194,9 +158,7 @@ impl Gateway {
     pub async fn probe(&self, admin: &str, request: &ProbeRequest) -> Result<ProbeAnswer, Refusal> {
         let rule = self.rule(&request.key)?;
         let states = self.fresh_states().await?;
-        let key = states
-            .published_version(rule, request.version)
-            .ok_or(Refusal::KeyVersion)?;
+        let key = states.published_version(rule, request.version).ok_or(Refusal::KeyVersion)?;
         let now = self.clock.now().0;
         let mut nonce = [0; 16];
         getrandom::fill(&mut nonce).map_err(|_| Refusal::HsmUnavailable)?;
@@ -209,17 +171,11 @@ impl Gateway {
             .with("kid", key.jwk.kid());
         self.record(Quota::Gateway, line).await?;
         let signature = self.sign_and_verify(rule, key, input.as_bytes()).await?;
-        Ok(ProbeAnswer {
-            probe: format!("{input}.{}", URL_SAFE_NO_PAD.encode(signature)),
-        })
+        Ok(ProbeAnswer { probe: format!("{input}.{}", URL_SAFE_NO_PAD.encode(signature)) })
     }
 
     /// `POST /v1/admin/probe-outcome`: whether verifiers accept a probe.
-    pub async fn record_probe_outcome(
-        &self,
-        admin: &str,
-        outcome: &ProbeOutcome,
-    ) -> Result<(), Refusal> {
+    pub async fn record_probe_outcome(&self, admin: &str, outcome: &ProbeOutcome) -> Result<(), Refusal> {
         let rule = self.rule(&outcome.key)?;
         let states = self.states();
         let key = states.published_version(rule, outcome.version);
@@ -231,24 +187,15 @@ impl Gateway {
                 .with("version", outcome.version);
             self.record(Quota::Gateway, line).await?;
         }
-        self.version_stats()
-            .count(&rule.name, outcome.version, |it| {
-                let count = if outcome.verified {
-                    &mut it.probes
-                } else {
-                    &mut it.probe_failures
-                };
-                *count = count.saturating_add(1);
-            });
+        self.version_stats().count(&rule.name, outcome.version, |it| {
+            let count = if outcome.verified { &mut it.probes } else { &mut it.probe_failures };
+            *count = count.saturating_add(1);
+        });
         Ok(())
     }
 
     /// `POST /v1/admin/rotate`: the standby generation becomes the current one.
-    pub async fn rotate(
-        &self,
-        admin: &str,
-        request: &RotateRequest,
-    ) -> Result<RotateAnswer, Refusal> {
+    pub async fn rotate(&self, admin: &str, request: &RotateRequest) -> Result<RotateAnswer, Refusal> {
         let _turn = self.operating.lock().await;
         let current = self.read_generation().await?;
         if current.number < request.from {
@@ -256,16 +203,12 @@ impl Gateway {
         }
         let changed = current.number == request.from;
         if changed {
-            self.leave_generation(admin, current, request.although_unpublished)
-                .await?;
+            self.leave_generation(admin, current, request.although_unpublished).await?;
         }
         self.follow_generation().await?;
         // Now rather than on request: the new generation's seeds, and the standby generation's public keys.
         self.derive_epochs().await?;
-        Ok(RotateAnswer {
-            generation: self.keyring().generation(),
-            changed,
-        })
+        Ok(RotateAnswer { generation: self.keyring().generation(), changed })
     }
 
     async fn leave_generation(
@@ -289,17 +232,13 @@ impl Gateway {
         };
         // ORDER: logged before it is done.
         self.record(Quota::Gateway, line()).await?;
-        let call = Call::SetGeneration {
-            from: current.to_bytes().into(),
-            to: next.to_bytes().into(),
-        };
+        let call = Call::SetGeneration { from: current.to_bytes().into(), to: next.to_bytes().into() };
         let refusal = match self.hsm.call_internal(call).await {
             Ok(Reply::Done) => return Ok(()),
             Ok(_) => Refusal::HsmUnavailable,
             Err(error) => operation_refusal(error),
         };
-        self.record(Quota::Gateway, line().with("failed", refusal.slug()))
-            .await?;
+        self.record(Quota::Gateway, line().with("failed", refusal.slug())).await?;
         Err(refusal)
     }
 }

@@ -48,13 +48,13 @@ pub enum Repeat {
 impl Repeat {
     pub(super) fn line(&self, count: u64, now: u64) -> Line {
         let line = match self {
-            Self::Refusal { name, slug, .. } => Line::new("refusal-repeats", now)
-                .with("caller", name.as_str())
-                .with("slug", *slug),
+            Self::Refusal { name, slug, .. } => {
+                Line::new("refusal-repeats", now).with("caller", name.as_str()).with("slug", *slug)
+            }
             Self::Seed(handout) => handout.line("seed-repeats", now),
-            Self::Stranger { network, slug } => Line::new("unauthenticated-repeats", now)
-                .with("peer", network.to_string())
-                .with("slug", *slug),
+            Self::Stranger { network, slug } => {
+                Line::new("unauthenticated-repeats", now).with("peer", network.to_string()).with("slug", *slug)
+            }
             Self::Strangers => Line::new("unauthenticated-repeats", now).with("peer", "others"),
         };
         line.with("count", count)
@@ -76,12 +76,7 @@ impl Counts {
     }
 
     /// Decides whether a refusal is logged; otherwise counts it.
-    pub(super) fn log_or_count(
-        &mut self,
-        requester: Requester<'_>,
-        slug: &'static str,
-        now: SteadySeconds,
-    ) -> bool {
+    pub(super) fn log_or_count(&mut self, requester: Requester<'_>, slug: &'static str, now: SteadySeconds) -> bool {
         let (is_admin, name) = match requester {
             Requester::Admin(name) => (true, name.to_owned()),
             Requester::Caller(name) => (false, name.to_owned()),
@@ -93,11 +88,7 @@ impl Counts {
             .or_insert_with(|| Bucket::full(REFUSALS_BURST, REFUSALS_PER_MINUTE, now));
         let is_line = bucket.take(now).is_ok();
         if !is_line {
-            self.add(Repeat::Refusal {
-                is_admin,
-                name,
-                slug,
-            });
+            self.add(Repeat::Refusal { is_admin, name, slug });
         }
         is_line
     }
@@ -169,11 +160,7 @@ mod tests {
         assert!(!counts.log_or_count(Requester::Caller("thief"), SLUG, at(2)));
         assert!(counts.log_or_count(Requester::Caller("thief"), SLUG, at(3)));
         assert!(!counts.log_or_count(Requester::Caller("thief"), SLUG, at(3)));
-        let repeat = Repeat::Refusal {
-            is_admin: false,
-            name: "thief".to_owned(),
-            slug: SLUG,
-        };
+        let repeat = Repeat::Refusal { is_admin: false, name: "thief".to_owned(), slug: SLUG };
         assert_eq!(counts.take(), BTreeMap::from([(repeat, 1002)]));
     }
 
@@ -193,10 +180,7 @@ mod tests {
             assert!(!stranger(&mut counts, &format!("198.51.100.{host}")));
         }
         let network = Network::of("2001:db8::1".parse().expect("an address"));
-        let one = Repeat::Stranger {
-            network,
-            slug: SLUG,
-        };
+        let one = Repeat::Stranger { network, slug: SLUG };
         let expected = BTreeMap::from([(one, 1), (Repeat::Strangers, 100)]);
         let taken = counts.take();
         assert_eq!(taken, expected);

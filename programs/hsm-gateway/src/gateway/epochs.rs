@@ -23,10 +23,7 @@ impl Gateway {
         let mut saving = None;
         loop {
             tokio::time::sleep(TICK).await;
-            let followed = self
-                .follow_generation()
-                .await
-                .and(self.refresh_states().await);
+            let followed = self.follow_generation().await.and(self.refresh_states().await);
             self.remember_generation();
             // An operation refreshes the states and records lifetimes itself.
             if let Ok(_turn) = self.operating.try_lock()
@@ -77,9 +74,7 @@ impl Gateway {
             let (mut keyring, now) = (self.keyring(), self.clock.now());
             keyring.raise_to(generation);
             for (derivation, seed) in seeds.unwrap_or_default() {
-                keyring
-                    .learn(derivation, *seed, now)
-                    .map_err(conflicting_key)?;
+                keyring.learn(derivation, *seed, now).map_err(conflicting_key)?;
             }
         }
         eprintln!("hsm-gateway: generation {generation} is current");

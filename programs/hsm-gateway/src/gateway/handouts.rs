@@ -71,10 +71,7 @@ impl Handouts {
     pub(super) fn forget(&mut self, now: u64) {
         self.0.retain(|handout, (_, epoch_seconds)| {
             let start = handout.epoch_start.saturating_sub(WINDOW_MARGIN_SECONDS);
-            let end = handout
-                .epoch_start
-                .saturating_add(*epoch_seconds)
-                .saturating_add(WINDOW_MARGIN_SECONDS);
+            let end = handout.epoch_start.saturating_add(*epoch_seconds).saturating_add(WINDOW_MARGIN_SECONDS);
             (start..=end).contains(&now)
         });
     }
@@ -114,12 +111,7 @@ mod tests {
     #[test]
     fn forgets_handouts_outside_their_window() {
         let window = 3600 - WINDOW_MARGIN_SECONDS..=7200 + WINDOW_MARGIN_SECONDS;
-        for (now, left) in [
-            (window.start() - 1, 0),
-            (*window.start(), 1),
-            (*window.end(), 1),
-            (window.end() + 1, 0),
-        ] {
+        for (now, left) in [(window.start() - 1, 0), (*window.start(), 1), (*window.end(), 1), (window.end() + 1, 0)] {
             let mut handouts = Handouts::default();
             drop(handouts.enter(&handout(3600), 3600));
             handouts.forget(now);

@@ -47,21 +47,14 @@ impl Gateway {
     pub fn list(&self) -> Listing {
         let readiness = self.readiness();
         let states = self.states();
-        let keys = self
-            .rules
-            .keys()
-            .map(|rule| self.key_listing(rule, &states));
+        let keys = self.rules.keys().map(|rule| self.key_listing(rule, &states));
         Listing {
             now: self.clock.now().0,
             generation: readiness.generation,
             standby: readiness.generation.saturating_add(1),
             hsm: if readiness.hsm_is_up { "up" } else { "down" }.to_owned(),
             seconds_left: readiness.seconds_left,
-            groups: self
-                .rules
-                .groups()
-                .map(|it| self.group_listing(it))
-                .collect(),
+            groups: self.rules.groups().map(|it| self.group_listing(it)).collect(),
             keys: keys.collect(),
         }
     }
@@ -73,9 +66,7 @@ impl Gateway {
             algorithm: key.algorithm,
             start: key.epoch_start,
             kid: key.kid,
-            leaves_at: key
-                .epoch_start
-                .saturating_add(group.epoch_seconds.saturating_mul(2)),
+            leaves_at: key.epoch_start.saturating_add(group.epoch_seconds.saturating_mul(2)),
         });
         GroupListing {
             name: group.name.clone(),
@@ -91,23 +82,15 @@ impl Gateway {
         let versions = states.versions(rule).unwrap_or(&none);
         let verdict = self.verdict(rule, versions);
         let destroyed = versions.destroyed().map(|version| {
-            let listing = VersionListing {
-                state: "destroyed".to_owned(),
-                ..self.version_listing(rule, version, None)
-            };
+            let listing = VersionListing { state: "destroyed".to_owned(), ..self.version_listing(rule, version, None) };
             (version, listing)
         });
         let duplicates = versions.doubled().map(|version| {
-            let listing = VersionListing {
-                state: "doubled".to_owned(),
-                ..self.version_listing(rule, version, None)
-            };
+            let listing = VersionListing { state: "doubled".to_owned(), ..self.version_listing(rule, version, None) };
             (version, listing)
         });
         let present = versions.iter().map(|(version, record)| {
-            let kid = states
-                .published_version(rule, version)
-                .map(|key| key.jwk.kid());
+            let kid = states.published_version(rule, version).map(|key| key.jwk.kid());
             let listing = self.version_listing(rule, version, Some(record));
             let kid = kid.map(str::to_owned);
             (version, VersionListing { kid, ..listing })
@@ -119,29 +102,18 @@ impl Gateway {
             algorithm: rule.algorithm.name().to_owned(),
             versions: all.into_values().collect(),
             verdict: verdict.map(|it| it.name().to_owned()),
-            warnings: warnings(rule, versions, now)
-                .iter()
-                .map(ToString::to_string)
-                .collect(),
+            warnings: warnings(rule, versions, now).iter().map(ToString::to_string).collect(),
         }
     }
 
-    fn version_listing(
-        &self,
-        rule: &KeyRule,
-        version: u64,
-        record: Option<&VersionRecord>,
-    ) -> VersionListing {
+    fn version_listing(&self, rule: &KeyRule, version: u64, record: Option<&VersionRecord>) -> VersionListing {
         let stats = self.version_stats();
         let uses = stats.uses(&rule.label_of(version).to_string());
-        let when = |state, moment: fn(&VersionRecord) -> u64| {
-            record.filter(|it| it.state == state).map(moment)
-        };
+        let when = |state, moment: fn(&VersionRecord) -> u64| record.filter(|it| it.state == state).map(moment);
         VersionListing {
             version,
             state: record.map_or("", |it| it.state.name()).to_owned(),
-            share: when(VersionState::Canary, |it| it.share.into())
-                .and_then(|share| u8::try_from(share).ok()),
+            share: when(VersionState::Canary, |it| it.share.into()).and_then(|share| u8::try_from(share).ok()),
             kid: None,
             since: record.map(|it| it.since),
             may_sign_at: when(VersionState::Pending, VersionRecord::may_sign_at),

@@ -25,17 +25,12 @@ pub(super) async fn find_unproven(
             continue;
         };
         let message = nonce()?;
-        let call = Call::Sign {
-            label: key.label.clone(),
-            algorithm: rule.algorithm.into(),
-            message: message.clone().into(),
-        };
+        let call =
+            Call::Sign { label: key.label.clone(), algorithm: rule.algorithm.into(), message: message.clone().into() };
         let proven = match hsm.call_internal(call).await {
             Ok(Reply::Bytes(signature)) => key.verifier.verify(&message, &signature.0).is_ok(),
             Err(HsmError::Pkcs11(
-                Pkcs11Error::KeyMissing(_)
-                | Pkcs11Error::DuplicateKey(_)
-                | Pkcs11Error::Unsupported(_),
+                Pkcs11Error::KeyMissing(_) | Pkcs11Error::DuplicateKey(_) | Pkcs11Error::Unsupported(_),
             )) => false,
             Ok(_) => return Err(HsmError::unexpected_reply()),
             Err(error) => return Err(error),

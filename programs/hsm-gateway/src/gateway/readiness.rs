@@ -22,21 +22,15 @@ impl Readiness {
     /// Why delegated tokens can't be signed now, and what to do; `None` if they can.
     pub fn problem(&self) -> Option<&'static str> {
         if self.step_seconds.is_some() {
-            return Some(
-                "the clock was set; if it is right now, send SIGUSR1 or restart, otherwise correct it",
-            );
+            return Some("the clock was set; if it is right now, send SIGUSR1 or restart, otherwise correct it");
         }
         if self.log_fails {
-            return Some(
-                "the log cannot be written; free disk space, or find out why the disk is slow",
-            );
+            return Some("the log cannot be written; free disk space, or find out why the disk is slow");
         }
         if self.generation_on_disk < self.generation {
             return Some("the generation cannot be written to `state_dir`; free disk space");
         }
-        self.seeds_until
-            .is_none()
-            .then_some("no epoch keys; they are derived once the HSM is up")
+        self.seeds_until.is_none().then_some("no epoch keys; they are derived once the HSM is up")
     }
 }
 
@@ -48,9 +42,7 @@ impl Gateway {
         let seeds_until = keyring.seeds_until(now);
         Readiness {
             generation: keyring.generation(),
-            hsm_is_up: self.hsm.is_up()
-                && !self.hsm.has_wrong_root()
-                && !self.keys_differ.load(Relaxed),
+            hsm_is_up: self.hsm.is_up() && !self.hsm.has_wrong_root() && !self.keys_differ.load(Relaxed),
             generation_on_disk: self.generation_on_disk.load(Relaxed),
             seeds_until,
             seconds_left: seeds_until.unwrap_or(0).saturating_sub(now.0),
@@ -70,10 +62,7 @@ impl Gateway {
             ("hsm_gateway_hsm_up", u64::from(readiness.hsm_is_up)),
             ("hsm_gateway_hsm_waiting", waiting),
             ("hsm_gateway_log_fails", u64::from(readiness.log_fails)),
-            (
-                "hsm_gateway_pin_refused",
-                u64::from(self.hsm.pin_is_refused()),
-            ),
+            ("hsm_gateway_pin_refused", u64::from(self.hsm.pin_is_refused())),
             ("hsm_gateway_seed_seconds_left", readiness.seconds_left),
         ]
     }

@@ -33,9 +33,7 @@ impl Gateway {
             return Ok(states);
         }
         let refresh = tokio::time::timeout(REFRESH_MAX, self.refresh_states()).await;
-        refresh
-            .map_err(|_| Refusal::HsmUnavailable)?
-            .map_err(|_| Refusal::HsmUnavailable)?;
+        refresh.map_err(|_| Refusal::HsmUnavailable)?.map_err(|_| Refusal::HsmUnavailable)?;
         Ok(self.states())
     }
 
@@ -85,9 +83,7 @@ impl Gateway {
                 "hsm-gateway: duplicate PKCS#11 objects for version {version} of `{name}`, which is ignored; `vouchsafe \
                  keys retire {name} --version {version} --destroy` destroys both"
             );
-            let line = Line::new("doubled", self.clock.now().0)
-                .with("key", name)
-                .with("version", version);
+            let line = Line::new("doubled", self.clock.now().0).with("key", name).with("version", version);
             // Reported above, even if it can't be logged.
             self.record(Quota::Gateway, line).await.unwrap_or_default();
         }
@@ -101,24 +97,19 @@ impl Gateway {
             let states = self.states();
             let mut outdated = Vec::new();
             for rule in self.rules.keys() {
-                let longer = states
-                    .versions(rule)
-                    .map(|it| it.longer_lives(rule.lifetime_seconds_max));
+                let longer = states.versions(rule).map(|it| it.longer_lives(rule.lifetime_seconds_max));
                 outdated.extend(longer.into_iter().flatten().map(|it| (rule, it)));
             }
             if outdated.is_empty() {
                 return Ok(());
             }
             for (rule, (version, record)) in outdated {
-                self.record_lifetime(&states, rule, version, &record)
-                    .await?;
+                self.record_lifetime(&states, rule, version, &record).await?;
             }
             self.refresh_states().await?;
         }
-        Err(
-            Failure::refused("other gateways keep changing the states of the keys")
-                .hint("retry when no other key operation is running"),
-        )
+        Err(Failure::refused("other gateways keep changing the states of the keys")
+            .hint("retry when no other key operation is running"))
     }
 
     async fn record_lifetime(

@@ -9,13 +9,7 @@ use vouchsafe_gateway::Refusal;
 
 impl Gateway {
     /// Counts a refusal, and logs it within the limits of [`Counts`].
-    pub async fn record_refusal(
-        &self,
-        requester: Requester<'_>,
-        what: &str,
-        refusal: Refusal,
-        details: Details,
-    ) {
+    pub async fn record_refusal(&self, requester: Requester<'_>, what: &str, refusal: Refusal, details: Details) {
         let slug = refusal.slug();
         self.metrics.count_refusal(slug);
         let moment = self.clock.read();
@@ -24,17 +18,13 @@ impl Gateway {
         }
         let now = moment.now.0;
         let line = match requester {
-            Requester::Admin(name) | Requester::Caller(name) => {
-                Line::new("refusal", now).with("caller", name)
-            }
+            Requester::Admin(name) | Requester::Caller(name) => Line::new("refusal", now).with("caller", name),
             Requester::Stranger(address) => {
                 Line::new("unauthenticated", now).with("peer", address.to_canonical().to_string())
             }
         };
         let line = line.with("what", what).with("slug", slug);
-        let line = details
-            .into_iter()
-            .fold(line, |line, (name, value)| line.with(name, value));
+        let line = details.into_iter().fold(line, |line, (name, value)| line.with(name, value));
         if let Err(error) = self.log.write(Quota::Counts, line).await {
             eprintln!("hsm-gateway: cannot write to the log: {error}");
         }

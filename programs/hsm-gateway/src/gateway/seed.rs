@@ -24,13 +24,7 @@ impl Gateway {
         let group = caller.group(&request.group)?;
         let answer = {
             let keyring = self.keyring();
-            let seed = keyring.hand_out(
-                group,
-                request.generation,
-                &request.algorithm,
-                request.epoch_start,
-                now,
-            )?;
+            let seed = keyring.hand_out(group, request.generation, &request.algorithm, request.epoch_start, now)?;
             wire::seed_answer(seed)
         };
         // ORDER: logged before it is handed out.
@@ -41,11 +35,7 @@ impl Gateway {
     }
 
     /// Logs the first handout, and counts the others.
-    async fn log_handout(
-        self: &Arc<Self>,
-        handout: Handout,
-        epoch_seconds: u64,
-    ) -> Result<(), Refusal> {
+    async fn log_handout(self: &Arc<Self>, handout: Handout, epoch_seconds: u64) -> Result<(), Refusal> {
         let (mut outcome, first) = self.handouts().enter(&handout, epoch_seconds);
         let is_first = first.is_some();
         if let Some(sender) = first {

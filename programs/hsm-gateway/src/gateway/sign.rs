@@ -14,11 +14,7 @@ use vouchsafe_gateway::{Caller, KeyRule, Refusal, SigningInput};
 
 impl Gateway {
     /// `POST /v1/sign-token`.
-    pub async fn sign(
-        &self,
-        caller: Caller<'_>,
-        request: SignRequest,
-    ) -> Result<Signature, Refusal> {
+    pub async fn sign(&self, caller: Caller<'_>, request: SignRequest) -> Result<Signature, Refusal> {
         let moment = self.trusted_moment()?;
         let now = moment.now.0;
         let rule = caller.key(&request.key)?;
@@ -49,15 +45,9 @@ impl Gateway {
         self.record(Quota::Group(rule.group.clone()), line).await?;
         self.metrics.signatures.fetch_add(1, Relaxed);
         let mut stats = self.version_stats();
-        stats.count(&key.name, key.version, |it| {
-            it.signed = it.signed.saturating_add(1)
-        });
+        stats.count(&key.name, key.version, |it| it.signed = it.signed.saturating_add(1));
         stats.record_use(&key.label, now);
-        Ok(Signature {
-            kid: key.jwk.kid().to_owned(),
-            version: key.version,
-            signature,
-        })
+        Ok(Signature { kid: key.jwk.kid().to_owned(), version: key.version, signature })
     }
 
     /// Chooses the canary for workloads in its share, and the active version for all others.
@@ -74,11 +64,8 @@ impl Gateway {
         key: &PublishedKey,
         message: &[u8],
     ) -> Result<Vec<u8>, Refusal> {
-        let call = Call::Sign {
-            label: key.label.clone(),
-            algorithm: rule.algorithm.into(),
-            message: message.to_vec().into(),
-        };
+        let call =
+            Call::Sign { label: key.label.clone(), algorithm: rule.algorithm.into(), message: message.to_vec().into() };
         let outcome: Result<_, Refusal> = match self.hsm.call(call).await {
             Ok(Reply::Bytes(signature)) => Ok(signature.0.to_vec()),
             Ok(_) => Err(HsmError::unexpected_reply().into()),
@@ -87,21 +74,16 @@ impl Gateway {
         let signature = outcome.inspect_err(|refusal| {
             // A full queue says nothing about a version.
             if *refusal != Refusal::Overloaded {
-                self.version_stats().count(&key.name, key.version, |it| {
-                    it.sign_failures = it.sign_failures.saturating_add(1)
-                });
+                self.version_stats()
+                    .count(&key.name, key.version, |it| it.sign_failures = it.sign_failures.saturating_add(1));
             }
         })?;
         // INVARIANT: only signatures that verify leave: a faulty one can reveal an ECDSA or RSA key.
         if key.verifier.verify(message, &signature).is_err() {
             self.metrics.signatures_withheld.fetch_add(1, Relaxed);
-            self.version_stats().count(&key.name, key.version, |it| {
-                it.verify_failures = it.verify_failures.saturating_add(1)
-            });
-            eprintln!(
-                "hsm-gateway: a signature by `{}` does not verify and is withheld",
-                key.label
-            );
+            self.version_stats()
+                .count(&key.name, key.version, |it| it.verify_failures = it.verify_failures.saturating_add(1));
+            eprintln!("hsm-gateway: a signature by `{}` does not verify and is withheld", key.label);
             return Err(Refusal::HsmUnavailable);
         }
         Ok(signature)

@@ -36,11 +36,7 @@ impl States {
         Ok((inventory, states))
     }
 
-    pub(super) fn from_inventory(
-        rules: &Rules,
-        inventory: &Inventory,
-        read_at: Instant,
-    ) -> Result<Self, Failure> {
+    pub(super) fn from_inventory(rules: &Rules, inventory: &Inventory, read_at: Instant) -> Result<Self, Failure> {
         let mut keys = BTreeMap::new();
         let mut published = Vec::new();
         for rule in rules.keys() {
@@ -64,21 +60,13 @@ impl States {
             .map(|key| (key.label.clone(), key.id.clone()))
             .collect();
         ids.sort_by(|a, b| (&a.0, a.1.0.as_slice()).cmp(&(&b.0, b.1.0.as_slice())));
-        let content = Arc::new(Content {
-            keys,
-            published,
-            ids,
-        });
+        let content = Arc::new(Content { keys, published, ids });
         Ok(Self { content, read_at })
     }
 
     /// The states before the token is read.
     pub fn none() -> Self {
-        let content = Arc::new(Content {
-            keys: BTreeMap::new(),
-            published: Vec::new(),
-            ids: Vec::new(),
-        });
+        let content = Arc::new(Content { keys: BTreeMap::new(), published: Vec::new(), ids: Vec::new() });
         let read_at = Instant::now();
         Self { content, read_at }
     }
@@ -101,12 +89,7 @@ impl States {
     }
 
     /// Drops published versions that are new since `known` and with which the token can't sign.
-    pub(super) async fn drop_unproven(
-        &mut self,
-        known: &Self,
-        hsm: &Arc<Hsm>,
-        rules: &Rules,
-    ) -> Result<(), HsmError> {
+    pub(super) async fn drop_unproven(&mut self, known: &Self, hsm: &Arc<Hsm>, rules: &Rules) -> Result<(), HsmError> {
         let is_known = |key: &&PublishedKey| {
             let mut keys = known.content.published.iter();
             keys.any(|it| it.label == key.label && it.jwk.kid() == key.jwk.kid())
@@ -115,9 +98,7 @@ impl States {
         let unproven = find_unproven(hsm, rules, new).await?;
         // Not shared yet if something is new.
         if let Some(content) = Arc::get_mut(&mut self.content) {
-            content
-                .published
-                .retain(|key| !unproven.contains(&key.label));
+            content.published.retain(|key| !unproven.contains(&key.label));
         }
         Ok(())
     }

@@ -32,11 +32,7 @@ impl VersionStats {
     pub fn open(state_dir: &Path) -> Self {
         let path = state_dir.join("uses.json");
         let text = std::fs::read_to_string(&path).unwrap_or_default();
-        Self {
-            uses: serde_json::from_str(&text).unwrap_or_default(),
-            path,
-            ..Self::default()
-        }
+        Self { uses: serde_json::from_str(&text).unwrap_or_default(), path, ..Self::default() }
     }
 
     /// Resets the outcomes of keys with a new canary, so that both versions are judged over the same time.
@@ -83,10 +79,7 @@ impl VersionStats {
         }
         self.saved_at = Some(Instant::now());
         self.unsaved = false;
-        Some(Save {
-            path: self.path.clone(),
-            uses: self.uses.clone(),
-        })
+        Some(Save { path: self.path.clone(), uses: self.uses.clone() })
     }
 
     /// Retries uses that could not be saved.

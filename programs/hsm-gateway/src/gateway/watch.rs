@@ -49,10 +49,7 @@ impl Gateway {
     async fn report_clock_step(&self) {
         let moment = self.clock.read();
         let before = {
-            let mut reported = self
-                .reported_step
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner);
+            let mut reported = self.reported_step.lock().unwrap_or_else(PoisonError::into_inner);
             std::mem::replace(&mut *reported, moment.step_seconds)
         };
         if before.is_some() == moment.step_seconds.is_some() {
@@ -74,8 +71,7 @@ impl Gateway {
         let before = self.clock.read();
         self.clock.trust();
         eprintln!("hsm-gateway: SIGUSR1: the clock is trusted as it is");
-        let line = Line::new("clock-believed", self.clock.now().0)
-            .with("set_by_seconds", before.step_seconds);
+        let line = Line::new("clock-believed", self.clock.now().0).with("set_by_seconds", before.step_seconds);
         let _ = self.record(Quota::Gateway, line).await;
     }
 }

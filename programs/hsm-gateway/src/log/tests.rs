@@ -3,9 +3,7 @@ use super::*;
 use std::path::PathBuf;
 
 fn run<T>(future: impl Future<Output = T>) -> T {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     runtime.expect("a runtime").block_on(future)
 }
 
@@ -30,14 +28,10 @@ fn open_log(path: &Path) -> Log {
 fn escapes_every_kind_of_line_end() {
     let path = path("separators");
     let text = "a\u{2028}b\u{2029}c\u{85}\nd";
-    run(open_log(&path).write(Gateway, Line::new("refusal", 7).with("what", text)))
-        .expect("writes");
+    run(open_log(&path).write(Gateway, Line::new("refusal", 7).with("what", text))).expect("writes");
     let written = std::fs::read_to_string(&path).expect("reads");
     assert!(!written.contains(['\u{2028}', '\u{2029}']), "{written}");
-    assert_eq!(
-        lines(&path).first().map(|it| it["what"] == text),
-        Some(true)
-    );
+    assert_eq!(lines(&path).first().map(|it| it["what"] == text), Some(true));
     std::fs::remove_file(&path).expect("removes");
 }
 
@@ -111,9 +105,7 @@ fn incomplete_line_spoils_no_other_line() {
         run(log.write(Gateway, Line::new("next", second))).expect("writes");
     }
     let text = std::fs::read_to_string(&path).expect("reads");
-    let good = text
-        .lines()
-        .filter(|line| serde_json::from_str::<Value>(line).is_ok());
+    let good = text.lines().filter(|line| serde_json::from_str::<Value>(line).is_ok());
     assert_eq!((good.count(), text.lines().count()), (3, 4), "{text}");
     std::fs::remove_file(&path).expect("removes");
 }
@@ -150,24 +142,13 @@ impl Disk for Full {
 fn recovers_from_a_full_disk() {
     for room in 0..12 {
         let bytes = Vec::new();
-        let mut writer = Writer {
-            file: Full { bytes, room },
-            torn: false,
-            sync: true,
-            metrics: Arc::default(),
-        };
+        let mut writer = Writer { file: Full { bytes, room }, torn: false, sync: true, metrics: Arc::default() };
         let permits = Arc::new(Semaphore::new(3));
         let line = |text: &str| {
             let permit = Arc::clone(&permits).try_acquire_owned();
-            vec![PendingLine {
-                text: text.to_owned(),
-                done: oneshot::channel().0,
-                _permit: permit.expect("a permit"),
-            }]
+            vec![PendingLine { text: text.to_owned(), done: oneshot::channel().0, _permit: permit.expect("a permit") }]
         };
-        writer
-            .append(&line("{\"lost\":true}\n"))
-            .expect_err("no room");
+        writer.append(&line("{\"lost\":true}\n")).expect_err("no room");
         writer.file.room = 100;
         writer.append(&line("{\"kept\":1}\n")).expect("room");
         writer.append(&line("{\"kept\":2}\n")).expect("room");
@@ -206,14 +187,8 @@ impl Disk for Hung {
 
 /// A log whose disk hangs on its first line until the returned sender is dropped.
 async fn hung() -> (Arc<Log>, std::sync::mpsc::Sender<()>) {
-    let ((began, has_begun), (end, ends)) =
-        (std::sync::mpsc::channel(), std::sync::mpsc::channel());
-    let writer = Writer {
-        file: Hung { began, ends },
-        torn: false,
-        sync: true,
-        metrics: Arc::default(),
-    };
+    let ((began, has_begun), (end, ends)) = (std::sync::mpsc::channel(), std::sync::mpsc::channel());
+    let writer = Writer { file: Hung { began, ends }, torn: false, sync: true, metrics: Arc::default() };
     let nowhere = || Err(ErrorKind::NotFound.into());
     let log = Arc::new(Log::start(writer, nowhere).expect("starts"));
     let first = Arc::clone(&log);
@@ -262,10 +237,7 @@ fn full_quota_starves_no_other() {
     let group = |name: &str| Quota::Group(name.to_owned());
     run(async {
         let (log, end) = hung().await;
-        assert_eq!(
-            count_rejected(&log, &group("one"), LINES_PER_QUOTA_MAX).await,
-            0
-        );
+        assert_eq!(count_rejected(&log, &group("one"), LINES_PER_QUOTA_MAX).await, 0);
         assert_eq!(count_rejected(&log, &group("one"), 1).await, 1);
         for quota in [group("other"), Quota::Counts, Gateway] {
             let turned = count_rejected(&log, &quota, LINES_PER_QUOTA_MAX - 1).await;

@@ -94,9 +94,8 @@ fn token_missing_hint() -> &'static str {
 
 /// Two objects with one label, which can't be told apart.
 pub fn duplicate_object(label: &str) -> Failure {
-    Failure::refused(format!("duplicate PKCS#11 objects `{label}`")).hint(
-        "remove the one that does not belong there with the HSM's own tools, such as `pkcs11-tool`",
-    )
+    Failure::refused(format!("duplicate PKCS#11 objects `{label}`"))
+        .hint("remove the one that does not belong there with the HSM's own tools, such as `pkcs11-tool`")
 }
 
 /// A root key whose `CKA_ID` does not hold a generation.

@@ -133,18 +133,12 @@ impl Hsm {
     }
 
     /// Derives a seed or secret from the root.
-    pub async fn derive(
-        self: &Arc<Self>,
-        message: Bytes,
-    ) -> Result<Zeroizing<[u8; SEED_BYTES]>, HsmError> {
+    pub async fn derive(self: &Arc<Self>, message: Bytes) -> Result<Zeroizing<[u8; SEED_BYTES]>, HsmError> {
         let Reply::Bytes(derived) = self.call_internal(Call::Derive { message }).await? else {
             return Err(HsmError::unexpected_reply());
         };
-        let derived: &[u8; SEED_BYTES] = derived
-            .0
-            .as_slice()
-            .try_into()
-            .map_err(|_| HsmError::module("derived secret is not 32 bytes long"))?;
+        let derived: &[u8; SEED_BYTES] =
+            derived.0.as_slice().try_into().map_err(|_| HsmError::module("derived secret is not 32 bytes long"))?;
         Ok(Zeroizing::new(*derived))
     }
 
@@ -177,21 +171,18 @@ impl Hsm {
     pub async fn call(self: &Arc<Self>, call: Call) -> Result<Reply, HsmError> {
         let place = Arc::clone(&self.queue).try_acquire_owned();
         let place = place.map_err(|_| HsmError::Overloaded)?;
-        self.call_within(WAIT_MAX, self.module.deadline, call, Some(place))
-            .await
+        self.call_within(WAIT_MAX, self.module.deadline, call, Some(place)).await
     }
 
     /// Calls the worker for an operation that may take minutes: generating a key.
     pub async fn call_slow(self: &Arc<Self>, call: Call) -> Result<Reply, HsmError> {
-        self.call_within(INTERNAL_WAIT_MAX, CREATE_MAX, call, None)
-            .await
+        self.call_within(INTERNAL_WAIT_MAX, CREATE_MAX, call, None).await
     }
 
     /// Calls the worker on behalf of the gateway itself. It waits its turn but needs no place in the queue, so that
     /// callers of tier `hsm` can't keep the next epoch's keys from being derived.
     pub async fn call_internal(self: &Arc<Self>, call: Call) -> Result<Reply, HsmError> {
-        self.call_within(INTERNAL_WAIT_MAX, self.module.deadline, call, None)
-            .await
+        self.call_within(INTERNAL_WAIT_MAX, self.module.deadline, call, None).await
     }
 
     async fn call_within(
@@ -225,11 +216,7 @@ impl Hsm {
             let worker = worker.as_ref().ok_or(HsmError::NotRunning)?;
             worker
                 .calls
-                .send(PendingCall {
-                    root: self.root_for(&call),
-                    call,
-                    answer: sender,
-                })
+                .send(PendingCall { root: self.root_for(&call), call, answer: sender })
                 .map_err(|_| HsmError::NotRunning)?;
             worker.number
         };
@@ -315,12 +302,7 @@ impl Hsm {
         let number = self.workers_started.fetch_add(1, Relaxed).saturating_add(1);
         let (calls, receiver) = mpsc::unbounded_channel();
         let process_id = process.id();
-        let worker = Worker {
-            process: Some(process),
-            exiting: Arc::clone(&self.exiting),
-            calls,
-            number,
-        };
+        let worker = Worker { process: Some(process), exiting: Arc::clone(&self.exiting), calls, number };
         // From here on, dropping `worker` kills the process.
         let opened = timeout(OPEN_MAX, self.open(&mut socket)).await;
         match opened.unwrap_or_else(|_| Err(std::io::ErrorKind::TimedOut.into())) {

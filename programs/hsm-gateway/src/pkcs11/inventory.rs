@@ -60,18 +60,15 @@ pub fn key_versions(inventory: &Inventory, rule: &KeyRule) -> Result<KeyVersions
     let destroyed = inventory.destroyed.iter().filter_map(|label| number(label));
     let versions = KeyVersions::new(records, destroyed).with_doubled(duplicates);
     if versions.is_empty() {
-        return Err(missing(&rule.label_of(1).to_string())
-            .hint(format!("`hsm-gateway add-key {}` creates it", rule.name)));
+        return Err(
+            missing(&rule.label_of(1).to_string()).hint(format!("`hsm-gateway add-key {}` creates it", rule.name))
+        );
     }
     Ok(versions)
 }
 
 /// Checks a version of a configured key, and returns its public key.
-pub fn check_key(
-    inventory: &Inventory,
-    rule: &KeyRule,
-    version: u64,
-) -> Result<(PublicJwk, PublicKey), Failure> {
+pub fn check_key(inventory: &Inventory, rule: &KeyRule, version: u64) -> Result<(PublicJwk, PublicKey), Failure> {
     let label = rule.label_of(version).to_string();
     let hint = "`hsm-gateway status` lists the token's keys";
     check_key_pair(inventory, &label, rule.algorithm.name(), hint)
@@ -89,11 +86,8 @@ pub fn check_key_pair(
     if inventory.duplicates.iter().any(|it| it == label) {
         return Err(duplicate_object(label));
     }
-    let key = inventory
-        .keys
-        .iter()
-        .find(|key| key.label == label && !key.secret)
-        .ok_or_else(|| missing(label).hint(hint))?;
+    let key =
+        inventory.keys.iter().find(|key| key.label == label && !key.secret).ok_or_else(|| missing(label).hint(hint))?;
     if !key.flags.are_safe() {
         return Err(unsafe_key(label));
     }

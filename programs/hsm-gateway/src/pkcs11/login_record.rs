@@ -44,9 +44,7 @@ impl LoginRecord {
         let file = self.refused_file.display();
         match self.refused_file.try_exists() {
             Ok(false) => self.known().refused.clone(),
-            Ok(true) => Some(format!(
-                "it rejected this PIN before; not retrying until `{file}` is removed"
-            )),
+            Ok(true) => Some(format!("it rejected this PIN before; not retrying until `{file}` is removed")),
             // A file that can't be examined may exist.
             Err(error) => Some(format!(
                 "it may have rejected this PIN before; not retrying, because `{file}` cannot be examined: {error}"
@@ -73,18 +71,14 @@ impl LoginRecord {
             }
             other => {
                 if let Pkcs11Error::LoginFailed(text) = other {
-                    let note = format!(
-                        "A login failed: {text}\nAfter one more failure, no login is tried.\n"
-                    );
+                    let note = format!("A login failed: {text}\nAfter one more failure, no login is tried.\n");
                     self.write(&self.failed_file, &note);
                 }
                 return other.clone();
             }
         };
         self.known().refused = Some(text.clone());
-        let note = format!(
-            "The PKCS#11 token rejected the PIN: {text}\nCorrect the PIN, then remove this file.\n"
-        );
+        let note = format!("The PKCS#11 token rejected the PIN: {text}\nCorrect the PIN, then remove this file.\n");
         self.write(&self.refused_file, &note);
         // The new note replaces the others.
         self.record_success();
@@ -155,35 +149,21 @@ mod tests {
         let folder = folder("second");
         let logins = LoginRecord::new(&folder);
         for _ in 0..3 {
-            assert_eq!(
-                logins.record_failure(1, &failed()),
-                failed(),
-                "one try per worker"
-            );
+            assert_eq!(logins.record_failure(1, &failed()), failed(), "one try per worker");
         }
         assert_eq!(logins.refusal(), None);
         let refused = logins.record_failure(2, &failed());
         assert!(matches!(refused, Pkcs11Error::PinRefused(_)), "{refused:?}");
         assert!(logins.refusal().is_some());
-        assert_eq!(
-            logins.record_failure(2, &failed()),
-            refused,
-            "other sessions of the worker"
-        );
-        assert!(
-            LoginRecord::new(&folder).refusal().is_some(),
-            "the next gateway"
-        );
+        assert_eq!(logins.record_failure(2, &failed()), refused, "other sessions of the worker");
+        assert!(LoginRecord::new(&folder).refusal().is_some(), "the next gateway");
         std::fs::remove_dir_all(&folder).expect("removes");
     }
 
     #[test]
     fn counts_failed_logins_across_restarts() {
         let folder = folder("restart");
-        assert_eq!(
-            LoginRecord::new(&folder).record_failure(1, &failed()),
-            failed()
-        );
+        assert_eq!(LoginRecord::new(&folder).record_failure(1, &failed()), failed());
         let refused = LoginRecord::new(&folder).record_failure(1, &failed());
         assert!(matches!(refused, Pkcs11Error::PinRefused(_)), "{refused:?}");
         std::fs::remove_dir_all(&folder).expect("removes");

@@ -42,11 +42,7 @@ pub enum Call {
     /// Creates the root.
     CreateRoot { generation: u64 },
     /// Creates a key pair that signs JWTs; `id` is the private key's `CKA_ID`.
-    CreateKey {
-        label: String,
-        algorithm: Algorithm,
-        id: Bytes,
-    },
+    CreateKey { label: String, algorithm: Algorithm, id: Bytes },
     /// `HMAC-SHA256(root, message)`.
     Derive { message: Bytes },
     /// Destroys every private key of a duplicate label. The public keys stay.
@@ -78,17 +74,9 @@ pub enum Call {
     /// Sets the root's `CKA_ID`, if it is `from`.
     SetGeneration { from: Bytes, to: Bytes },
     /// Sets the `CKA_ID` of a private key, if it is `from`.
-    SetId {
-        label: String,
-        from: Bytes,
-        to: Bytes,
-    },
+    SetId { label: String, from: Bytes, to: Bytes },
     /// Signs; the signature has the form of JWS.
-    Sign {
-        label: String,
-        algorithm: Algorithm,
-        message: Bytes,
-    },
+    Sign { label: String, algorithm: Algorithm, message: Bytes },
     /// Lists the `CKA_ID` of each private key that signs JWTs.
     States,
 }
@@ -268,9 +256,7 @@ impl std::fmt::Display for Pkcs11Error {
             Self::KeyExists(label) => write!(f, "the PKCS#11 token already has `{label}`"),
             Self::KeyMissing(label) => write!(f, "the PKCS#11 token has no `{label}`"),
             Self::DuplicateKey(label) => write!(f, "duplicate PKCS#11 objects `{label}`"),
-            Self::WrongRoot => {
-                f.write_str("wrong root: another PKCS#11 token is in place of this gateway's")
-            }
+            Self::WrongRoot => f.write_str("wrong root: another PKCS#11 token is in place of this gateway's"),
             Self::LoginFailed(text) => write!(f, "login failed: {text}"),
             Self::CreatedConcurrently(label) => {
                 write!(f, "another process created `{label}` at the same time")
@@ -278,10 +264,7 @@ impl std::fmt::Display for Pkcs11Error {
             Self::Module(text) | Self::Unsupported(text) => f.write_str(text),
             Self::PinRefused(text) => write!(f, "the PKCS#11 token rejected the PIN: {text}"),
             Self::TokenMissing(label) => {
-                write!(
-                    f,
-                    "no slot has an initialized PKCS#11 token with label `{label}`"
-                )
+                write!(f, "no slot has an initialized PKCS#11 token with label `{label}`")
             }
             Self::DuplicateToken { label, serials } => write!(
                 f,

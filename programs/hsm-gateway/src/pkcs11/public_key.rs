@@ -34,11 +34,7 @@ fn bare(point: &[u8], bytes: usize) -> Option<&[u8]> {
         return Some(point);
     }
     match point {
-        [OCTET_STRING, length, rest @ ..]
-            if usize::from(*length) == bytes && rest.len() == bytes =>
-        {
-            Some(rest)
-        }
+        [OCTET_STRING, length, rest @ ..] if usize::from(*length) == bytes && rest.len() == bytes => Some(rest),
         _ => None,
     }
 }
@@ -54,13 +50,7 @@ mod tests {
         let expected = Some(PublicJwk::ed25519(&[7; 32]));
         assert_eq!(edwards(vec![7; 32]), expected);
         assert_eq!(edwards(wrapped(&[7; 32])), expected);
-        for wrong in [
-            vec![],
-            vec![7; 31],
-            vec![7; 34],
-            wrapped(&[7; 31]),
-            wrapped(&[7; 33]),
-        ] {
+        for wrong in [vec![], vec![7; 31], vec![7; 34], wrapped(&[7; 31]), wrapped(&[7; 33])] {
             assert_eq!(edwards(wrong), None);
         }
         let ec = |point: Vec<u8>| jwk(&PublicKey::Ec { point });

@@ -25,31 +25,22 @@ impl Root {
     /// Finds the token's root signing key and its certificate, and checks both.
     pub fn find(inventory: &Inventory) -> Result<Self, Failure> {
         let (key, verifier) = root_key(inventory)?;
-        let mut found = inventory
-            .certificates
-            .iter()
-            .filter(|it| it.label == ROOT_CERTIFICATE_LABEL);
+        let mut found = inventory.certificates.iter().filter(|it| it.label == ROOT_CERTIFICATE_LABEL);
         let certificate = match (found.next(), found.next()) {
             (Some(certificate), None) => certificate,
             (None, _) => {
-                return Err(Failure::refused(format!(
-                    "the PKCS#11 token has no `{ROOT_CERTIFICATE_LABEL}`"
-                ))
-                .hint(MISSING_HINT));
+                return Err(
+                    Failure::refused(format!("the PKCS#11 token has no `{ROOT_CERTIFICATE_LABEL}`")).hint(MISSING_HINT)
+                );
             }
             (Some(_), Some(_)) => return Err(duplicate_object(ROOT_CERTIFICATE_LABEL)),
         };
         let der = certificate.der.0.to_vec();
         let certificate = RootCertificate::new(&der, key).map_err(|error| {
-            Failure::refused(format!("`{ROOT_CERTIFICATE_LABEL}`: {error}")).hint(
-                "it must be the certificate that was created with this token's root signing key",
-            )
+            Failure::refused(format!("`{ROOT_CERTIFICATE_LABEL}`: {error}"))
+                .hint("it must be the certificate that was created with this token's root signing key")
         })?;
-        Ok(Self {
-            certificate,
-            der,
-            verifier,
-        })
+        Ok(Self { certificate, der, verifier })
     }
 
     pub fn certificate(&self) -> &RootCertificate {
@@ -73,8 +64,7 @@ impl Root {
             generation: key.generation(),
             epoch_start: epoch.start(),
             algorithm: key.algorithm().name(),
-            key: leaf_key(&key.jwk)
-                .ok_or_else(|| HsmError::module("epoch key is not on a known curve"))?,
+            key: leaf_key(&key.jwk).ok_or_else(|| HsmError::module("epoch key is not on a known curve"))?,
             not_before: epoch.publication().0,
             not_after: epoch.withdrawal().0,
         };
@@ -85,11 +75,8 @@ impl Root {
 
 /// Generates the root signing key on the token, and imports its certificate.
 pub async fn create_root_signing_key(hsm: &Arc<Hsm>, now: u64) -> Result<(), Failure> {
-    let call = Call::CreateKey {
-        label: ROOT_SIGNING_LABEL.to_owned(),
-        algorithm: Algorithm::Es256,
-        id: Vec::new().into(),
-    };
+    let call =
+        Call::CreateKey { label: ROOT_SIGNING_LABEL.to_owned(), algorithm: Algorithm::Es256, id: Vec::new().into() };
     hsm.call(call).await?;
     let inventory = inspect(hsm).await?;
     let (key, verifier) = root_key(&inventory)?;
@@ -101,11 +88,7 @@ pub async fn create_root_signing_key(hsm: &Arc<Hsm>, now: u64) -> Result<(), Fai
 }
 
 /// Imports the root's certificate.
-pub async fn import_root_certificate(
-    hsm: &Arc<Hsm>,
-    der: Vec<u8>,
-    key: RootKey,
-) -> Result<(), Failure> {
+pub async fn import_root_certificate(hsm: &Arc<Hsm>, der: Vec<u8>, key: RootKey) -> Result<(), Failure> {
     let certificate = RootCertificate::new(&der, key).map_err(certificate_failure)?;
     let subject = certificate.subject_der().map_err(certificate_failure)?;
     hsm.call(Call::ImportCertificate {
@@ -128,9 +111,9 @@ fn root_key(inventory: &Inventory) -> Result<(RootKey, PublicKey), Failure> {
             let key = RootKey::p256(&x, &y).map_err(certificate_failure)?;
             Ok((key, verifier))
         }
-        Some(CurvePoint::Ed25519(_)) | None => Err(Failure::refused(format!(
-            "`{ROOT_SIGNING_LABEL}` is not a P-256 key"
-        ))),
+        Some(CurvePoint::Ed25519(_)) | None => {
+            Err(Failure::refused(format!("`{ROOT_SIGNING_LABEL}` is not a P-256 key")))
+        }
     }
 }
 

@@ -21,20 +21,15 @@ use vouchsafe_cli::Failure;
 
 /// Runs until the gateway closes the socket.
 pub fn run() -> Result<ExitCode, Failure> {
-    let _signals = ignore_signals()
-        .map_err(|error| Failure::usage(format!("the worker cannot handle signals: {error}")))?;
+    let _signals =
+        ignore_signals().map_err(|error| Failure::usage(format!("the worker cannot handle signals: {error}")))?;
     let failed = |error: std::io::Error| {
-        Failure::usage(format!("the worker has no gateway: {error}"))
-            .hint("`hsm-gateway serve` starts its own worker")
+        Failure::usage(format!("the worker has no gateway: {error}")).hint("`hsm-gateway serve` starts its own worker")
     };
-    let socket = std::io::stdin()
-        .as_fd()
-        .try_clone_to_owned()
-        .map_err(failed)?;
+    let socket = std::io::stdin().as_fd().try_clone_to_owned().map_err(failed)?;
     let socket = UnixStream::from(socket);
-    let open: Open = protocol::read(&socket)
-        .map_err(failed)?
-        .ok_or_else(|| failed(std::io::ErrorKind::UnexpectedEof.into()))?;
+    let open: Open =
+        protocol::read(&socket).map_err(failed)?.ok_or_else(|| failed(std::io::ErrorKind::UnexpectedEof.into()))?;
     let sessions = open.sessions.max(1);
     let keepers = open_sessions(open, sessions);
     let outcome = match &keepers {
@@ -52,9 +47,7 @@ pub fn run() -> Result<ExitCode, Failure> {
 /// Keeps SIGINT and SIGTERM from ending the worker: service managers send them to the gateway and the worker at once,
 /// and the gateway needs its worker to finish requests in flight.
 fn ignore_signals() -> std::io::Result<impl Sized> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_io()
-        .build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
     let signals = {
         let _guard = runtime.enter();
         let kinds = [SignalKind::interrupt(), SignalKind::terminate()];
@@ -74,9 +67,7 @@ fn open_sessions(open: Open, sessions: usize) -> Result<Vec<SessionKeeper>, Pkcs
     let pin = std::str::from_utf8(&open.pin.0);
     let pin = pin.map_err(|_| Pkcs11Error::PinRefused("not valid UTF-8".to_owned()))?;
     let token = Arc::new(Pkcs11Token::open(&open.module, &open.token, pin)?);
-    (0..sessions)
-        .map(|_| SessionKeeper::open(Arc::clone(&token)))
-        .collect()
+    (0..sessions).map(|_| SessionKeeper::open(Arc::clone(&token))).collect()
 }
 
 fn serve(socket: UnixStream, keepers: Vec<SessionKeeper>) -> std::io::Result<()> {
@@ -96,16 +87,9 @@ fn serve(socket: UnixStream, keepers: Vec<SessionKeeper>) -> std::io::Result<()>
     Ok(())
 }
 
-fn work(
-    mut keeper: SessionKeeper,
-    requests: &Mutex<Receiver<Request>>,
-    answers: &Mutex<UnixStream>,
-) {
+fn work(mut keeper: SessionKeeper, requests: &Mutex<Receiver<Request>>, answers: &Mutex<UnixStream>) {
     loop {
-        let next = requests
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .recv();
+        let next = requests.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok(Request { id, call, root }) = next else {
             return;
         };

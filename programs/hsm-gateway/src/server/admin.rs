@@ -92,9 +92,7 @@ async fn refuse(
     RefusedRequest { refusal, details }: RefusedRequest,
 ) -> Reply {
     let requester = Requester::Admin(admin);
-    gateway
-        .record_refusal(requester, path, refusal, details)
-        .await;
+    gateway.record_refusal(requester, path, refusal, details).await;
     reply(refusal)
 }
 
@@ -105,8 +103,5 @@ fn reply(refusal: Refusal) -> Reply {
         Refusal::Key => "no [[key]] has this name".to_owned(),
         refusal => refusal.to_string(),
     };
-    refusal_reply(
-        refusal,
-        json!({ "error": refusal.slug(), "detail": detail }),
-    )
+    refusal_reply(refusal, json!({ "error": refusal.slug(), "detail": detail }))
 }

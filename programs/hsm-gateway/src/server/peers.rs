@@ -23,10 +23,7 @@ impl Peers {
             return None;
         }
         *count = count.saturating_add(1);
-        Some(PeerConnection {
-            peers: Arc::clone(self),
-            network,
-        })
+        Some(PeerConnection { peers: Arc::clone(self), network })
     }
 }
 

@@ -45,11 +45,7 @@ impl<S: AsyncRead + AsFd + Unpin> AsyncRead for QuickAck<S> {
 }
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for QuickAck<S> {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.0).poll_write(context, bytes)
     }
 

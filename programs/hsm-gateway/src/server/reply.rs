@@ -11,14 +11,9 @@ pub type Reply = Response<Full<Bytes>>;
 
 /// Refuses a request whose method is not the one of its route.
 pub fn wrong_method(allowed: &Method) -> Reply {
-    let mut reply = json_reply(
-        StatusCode::METHOD_NOT_ALLOWED,
-        r#"{"error":"method_not_allowed"}"#,
-    );
+    let mut reply = json_reply(StatusCode::METHOD_NOT_ALLOWED, r#"{"error":"method_not_allowed"}"#);
     let allow = HeaderValue::from_str(allowed.as_str());
-    reply
-        .headers_mut()
-        .extend(allow.ok().map(|allow| (ALLOW, allow)));
+    reply.headers_mut().extend(allow.ok().map(|allow| (ALLOW, allow)));
     reply
 }
 

@@ -13,9 +13,7 @@ use hyper::body::Incoming;
 use serde_json::json;
 use std::sync::Arc;
 use std::time::Duration;
-use vouchsafe_gateway::wire::{
-    KEYS_PATH, REQUEST_BYTES_MAX, SEED_PATH, SIGN_PATH, SeedRequest, SignRequest,
-};
+use vouchsafe_gateway::wire::{KEYS_PATH, REQUEST_BYTES_MAX, SEED_PATH, SIGN_PATH, SeedRequest, SignRequest};
 use vouchsafe_gateway::{Caller, Refusal};
 use vouchsafe_serve::json_reply;
 
@@ -69,10 +67,7 @@ async fn v1(
         SEED_PATH => seed(gateway, caller, &body).await,
         _ => sign(gateway, caller, &body).await,
     };
-    answer.map_err(|refusal| RefusedRequest {
-        refusal,
-        details: details::extract(&body),
-    })
+    answer.map_err(|refusal| RefusedRequest { refusal, details: details::extract(&body) })
 }
 
 async fn seed(gateway: &Arc<Gateway>, caller: Caller<'_>, body: &[u8]) -> Result<Bytes, Refusal> {
@@ -100,9 +95,7 @@ pub fn bearer<'r>(request: &'r Request<&mut Incoming>) -> Option<&'r str> {
 pub async fn read_body(request: Request<&mut Incoming>) -> Result<Bytes, Refusal> {
     let reading = Limited::new(request.into_body(), REQUEST_BYTES_MAX).collect();
     let read = tokio::time::timeout(BODY_TIMEOUT, reading).await;
-    let body = read
-        .map_err(|_| Refusal::Request)?
-        .map_err(|_| Refusal::Request)?;
+    let body = read.map_err(|_| Refusal::Request)?.map_err(|_| Refusal::Request)?;
     Ok(body.to_bytes())
 }
 
@@ -135,23 +128,14 @@ async fn refuse(
     RefusedRequest { refusal, details }: RefusedRequest,
 ) -> Reply {
     let requester = Requester::Caller(caller.name());
-    gateway
-        .record_refusal(requester, path, refusal, details)
-        .await;
+    gateway.record_refusal(requester, path, refusal, details).await;
     refusal_reply(refusal, json!({ "error": refusal.slug() }))
 }
 
 /// Logs a request without a valid credential. Returns the refusal for the client, which does not reveal what is wrong
 /// with the credential.
-pub async fn refuse_stranger(
-    gateway: &Gateway,
-    peer: &Peer,
-    path: &str,
-    refusal: Refusal,
-) -> Refusal {
+pub async fn refuse_stranger(gateway: &Gateway, peer: &Peer, path: &str, refusal: Refusal) -> Refusal {
     let requester = Requester::Stranger(peer.address);
-    gateway
-        .record_refusal(requester, path, refusal, Details::new())
-        .await;
+    gateway.record_refusal(requester, path, refusal, Details::new()).await;
     Refusal::Credential
 }

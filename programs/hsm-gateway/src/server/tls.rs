@@ -33,13 +33,9 @@ pub fn acceptor(files: &TlsFiles) -> Result<TlsAcceptor, Failure> {
         }
     };
     let key = read_secret(&files.key, KEY_BYTES_MAX)?;
-    let key = PrivateKeyDer::from_pem_slice(key.as_bytes())
-        .map_err(|error| file_failure(&files.key, &error))?;
+    let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).map_err(|error| file_failure(&files.key, &error))?;
     let config = builder
-        .with_single_cert(
-            read_certificates(&files.certificate).map_err(certificate_failure)?,
-            key,
-        )
+        .with_single_cert(read_certificates(&files.certificate).map_err(certificate_failure)?, key)
         .map_err(|error| file_failure(&files.key, &error))?;
     Ok(TlsAcceptor::from(Arc::new(config)))
 }

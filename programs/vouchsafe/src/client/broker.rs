@@ -28,11 +28,8 @@ impl Broker {
         let issuer = url.strip_suffix('/').unwrap_or(url);
         let reply = http.get(&metadata_url(issuer)?, None)?;
         if !reply.is_success() {
-            return Err(Failure::unreachable(format!(
-                "no OAuth metadata at {issuer} (status {})",
-                reply.status
-            ))
-            .hint("--broker must be the broker's issuer URL, without /token"));
+            return Err(Failure::unreachable(format!("no OAuth metadata at {issuer} (status {})", reply.status))
+                .hint("--broker must be the broker's issuer URL, without /token"));
         }
         let metadata = reply.json::<Metadata>().ok_or_else(|| {
             Failure::unreachable(format!("invalid OAuth metadata at {issuer}"))
@@ -61,24 +58,15 @@ impl Broker {
                 .hint("nothing was sent there; ask the operator of this broker"));
             }
         }
-        let Metadata {
-            issuer,
-            token_endpoint,
-            jwks_uri,
-        } = metadata;
-        Ok(Self {
-            issuer,
-            token_endpoint,
-            jwks_uri,
-        })
+        let Metadata { issuer, token_endpoint, jwks_uri } = metadata;
+        Ok(Self { issuer, token_endpoint, jwks_uri })
     }
 }
 
 /// The URL of an issuer's metadata: the well-known part precedes the issuer's path (RFC 8414 §3.1).
 fn metadata_url(issuer: &str) -> Result<String, Failure> {
     let wrong = |reason: &str| Failure::usage(format!("--broker {} {reason}", sanitize(issuer)));
-    let (scheme, authority) =
-        origin(issuer).ok_or_else(|| wrong("is not a URL such as https://broker.example"))?;
+    let (scheme, authority) = origin(issuer).ok_or_else(|| wrong("is not a URL such as https://broker.example"))?;
     if issuer.contains(['?', '#']) {
         return Err(wrong("has a query or a fragment"));
     }
@@ -86,10 +74,7 @@ fn metadata_url(issuer: &str) -> Result<String, Failure> {
         return Err(wrong("is not https").hint("plain http is accepted for loopback only"));
     }
     let uri: http::Uri = issuer.parse().map_err(|_| wrong("is not a URL"))?;
-    Ok(format!(
-        "{scheme}://{authority}{WELL_KNOWN}{}",
-        uri.path().trim_end_matches('/')
-    ))
+    Ok(format!("{scheme}://{authority}{WELL_KNOWN}{}", uri.path().trim_end_matches('/')))
 }
 
 #[cfg(test)]
@@ -100,14 +85,7 @@ mod tests {
 
     fn check(issuer: &str, token_endpoint: &str) -> Result<Broker, Failure> {
         let jwks_uri = format!("{ISSUER}/.well-known/jwks.json");
-        Broker::check(
-            ISSUER,
-            Metadata {
-                issuer: issuer.into(),
-                token_endpoint: token_endpoint.into(),
-                jwks_uri,
-            },
-        )
+        Broker::check(ISSUER, Metadata { issuer: issuer.into(), token_endpoint: token_endpoint.into(), jwks_uri })
     }
 
     #[test]
@@ -128,29 +106,16 @@ mod tests {
             (ISSUER, "/token"),
         ];
         for (issuer, endpoint) in table {
-            assert_eq!(
-                check(issuer, endpoint).unwrap_err().code,
-                1,
-                "{issuer} {endpoint}"
-            );
+            assert_eq!(check(issuer, endpoint).unwrap_err().code, 1, "{issuer} {endpoint}");
         }
     }
 
     #[test]
     fn inserts_the_well_known_part_before_the_path() {
         let url = |issuer| metadata_url(issuer).unwrap();
-        assert_eq!(
-            url(ISSUER),
-            "https://broker.example/.well-known/oauth-authorization-server"
-        );
-        assert_eq!(
-            url("https://a.example/t1"),
-            "https://a.example/.well-known/oauth-authorization-server/t1"
-        );
-        assert_eq!(
-            url("http://127.0.0.1:3000"),
-            "http://127.0.0.1:3000/.well-known/oauth-authorization-server"
-        );
+        assert_eq!(url(ISSUER), "https://broker.example/.well-known/oauth-authorization-server");
+        assert_eq!(url("https://a.example/t1"), "https://a.example/.well-known/oauth-authorization-server/t1");
+        assert_eq!(url("http://127.0.0.1:3000"), "http://127.0.0.1:3000/.well-known/oauth-authorization-server");
     }
 
     #[test]

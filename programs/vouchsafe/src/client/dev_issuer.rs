@@ -28,10 +28,7 @@ pub fn mint(http: &Http, issuer: &str, options: MintOptions) -> Result<String, F
         Some(token) if reply.is_success() => Ok(token.to_owned()),
         _ => {
             let reason = answer["error"].as_str().unwrap_or("no reason given");
-            Err(Failure::refused(format!(
-                "the dev issuer refused (status {}): {reason}",
-                reply.status
-            )))
+            Err(Failure::refused(format!("the dev issuer refused (status {}): {reason}", reply.status)))
         }
     }
 }

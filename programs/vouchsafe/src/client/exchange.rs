@@ -54,15 +54,9 @@ pub enum Outcome {
 }
 
 /// Exchanges a token, and retries while the broker is temporarily unable to answer.
-pub fn exchange(
-    http: &Http,
-    broker: &Broker,
-    request: &ExchangeRequest,
-) -> Result<Outcome, Failure> {
+pub fn exchange(http: &Http, broker: &Broker, request: &ExchangeRequest) -> Result<Outcome, Failure> {
     let scope = request.scopes.join(" ");
-    let lifetime = request
-        .requested_expires_in
-        .map(|seconds| seconds.to_string());
+    let lifetime = request.requested_expires_in.map(|seconds| seconds.to_string());
     let mut form = vec![
         ("grant_type", GRANT),
         ("subject_token", request.subject_token),
@@ -72,16 +66,8 @@ pub fn exchange(
     if !scope.is_empty() {
         form.push(("scope", &scope));
     }
-    form.extend(
-        request
-            .requested_token_type
-            .map(|name| ("requested_token_type", name)),
-    );
-    form.extend(
-        lifetime
-            .as_deref()
-            .map(|seconds| ("requested_expires_in", seconds)),
-    );
+    form.extend(request.requested_token_type.map(|name| ("requested_token_type", name)));
+    form.extend(lifetime.as_deref().map(|seconds| ("requested_expires_in", seconds)));
     let mut reply = http.post_form(&broker.token_endpoint, &form)?;
     for _ in 0..RETRIES_MAX {
         if !is_temporary(reply.status) {
@@ -100,19 +86,12 @@ fn is_temporary(status: u16) -> bool {
 
 /// The pause that `retry-after` asks for in seconds (RFC 9110 §10.2.3), bounded; a date counts as the default.
 fn pause(retry_after: Option<&str>) -> Duration {
-    let seconds = retry_after
-        .and_then(|text| text.trim().parse().ok())
-        .unwrap_or(PAUSE_SECONDS_DEFAULT);
+    let seconds = retry_after.and_then(|text| text.trim().parse().ok()).unwrap_or(PAUSE_SECONDS_DEFAULT);
     Duration::from_secs(seconds.min(PAUSE_SECONDS_MAX))
 }
 
 fn read(reply: &Reply, endpoint: &str) -> Result<Outcome, Failure> {
-    let invalid = || {
-        Failure::unreachable(format!(
-            "invalid response from {endpoint} (status {})",
-            reply.status
-        ))
-    };
+    let invalid = || Failure::unreachable(format!("invalid response from {endpoint} (status {})", reply.status));
     if reply.is_success() {
         let issued = reply.json::<Issued>().ok_or_else(invalid)?;
         if !is_bearer_token(&issued.access_token) {
@@ -121,10 +100,7 @@ fn read(reply: &Reply, endpoint: &str) -> Result<Outcome, Failure> {
         return Ok(Outcome::Issued(issued));
     }
     let error = reply.json().ok_or_else(invalid)?;
-    Ok(Outcome::Refused {
-        status: reply.status,
-        error,
-    })
+    Ok(Outcome::Refused { status: reply.status, error })
 }
 
 impl Outcome {
@@ -138,11 +114,7 @@ impl Outcome {
 }
 
 fn refusal(status: u16, error: &OAuthError) -> Failure {
-    let what = if is_temporary(status) {
-        "the broker made no decision"
-    } else {
-        "the broker refused"
-    };
+    let what = if is_temporary(status) { "the broker made no decision" } else { "the broker refused" };
     let mut message = format!("{what}: {}", sanitize(&error.error));
     if let Some(description) = &error.error_description {
         message = format!("{message}: {}", sanitize(description));
@@ -150,16 +122,10 @@ fn refusal(status: u16, error: &OAuthError) -> Failure {
     if let Some(id) = &error.decision_id {
         message = format!("{message} (decision {})", sanitize(id));
     }
-    let failure = if is_temporary(status) {
-        Failure::unreachable(message)
-    } else {
-        Failure::refused(message)
-    };
+    let failure = if is_temporary(status) { Failure::unreachable(message) } else { Failure::refused(message) };
     match (hint(&error.error), &error.decision_id) {
         (Some(hint), _) => failure.hint(hint),
-        (None, Some(_)) => {
-            failure.hint("the broker's operator finds the reason under the decision id")
-        }
+        (None, Some(_)) => failure.hint("the broker's operator finds the reason under the decision id"),
         (None, None) => failure,
     }
 }
@@ -174,15 +140,9 @@ pub fn hint(error: &str) -> Option<&'static str> {
         "invalid_target" => Some(
             "the audience is unknown, or no policy permits it for this workload; the broker's operator finds the reason under the decision id",
         ),
-        "slow_down" => Some(
-            "requests of this workload were denied too often; correct them, and retry after a minute",
-        ),
-        "temporarily_unavailable" => {
-            Some("the broker or a service that it needs is down; retry later")
-        }
-        "unsupported_grant_type" => {
-            Some("this server does not support token exchange; check --broker")
-        }
+        "slow_down" => Some("requests of this workload were denied too often; correct them, and retry after a minute"),
+        "temporarily_unavailable" => Some("the broker or a service that it needs is down; retry later"),
+        "unsupported_grant_type" => Some("this server does not support token exchange; check --broker"),
         _ => None,
     }
 }
@@ -192,23 +152,12 @@ mod tests {
     use super::*;
 
     fn reply(status: u16, body: &str) -> Reply {
-        Reply {
-            status,
-            retry_after: None,
-            body: body.as_bytes().to_vec(),
-        }
+        Reply { status, retry_after: None, body: body.as_bytes().to_vec() }
     }
 
     #[test]
     fn bounds_the_pause_before_a_retry() {
-        let table = [
-            (None, 1),
-            (Some("0"), 0),
-            (Some("3"), 3),
-            (Some("60"), 60),
-            (Some("61"), 60),
-            (Some("soon"), 1),
-        ];
+        let table = [(None, 1), (Some("0"), 0), (Some("3"), 3), (Some("60"), 60), (Some("61"), 60), (Some("soon"), 1)];
         for (text, seconds) in table {
             assert_eq!(pause(text), Duration::from_secs(seconds), "{text:?}");
         }
@@ -217,14 +166,8 @@ mod tests {
     #[test]
     fn refusal_shows_error_description_and_decision() {
         let body = r#"{"error":"invalid_target","error_description":"no such audience","decision_id":"d1"}"#;
-        let failure = read(&reply(400, body), "e")
-            .unwrap()
-            .into_issued()
-            .unwrap_err();
-        assert_eq!(
-            failure.message,
-            "the broker refused: invalid_target: no such audience (decision d1)"
-        );
+        let failure = read(&reply(400, body), "e").unwrap().into_issued().unwrap_err();
+        assert_eq!(failure.message, "the broker refused: invalid_target: no such audience (decision d1)");
         assert_eq!(failure.code, 1);
     }
 
@@ -234,31 +177,18 @@ mod tests {
             (200, "<html>"),
             (404, "not found"),
             (302, ""),
-            (
-                200,
-                r#"{"access_token":"a b","issued_token_type":"t","token_type":"Bearer"}"#,
-            ),
+            (200, r#"{"access_token":"a b","issued_token_type":"t","token_type":"Bearer"}"#),
         ] {
-            assert_eq!(
-                read(&reply(status, body), "e").unwrap_err().code,
-                3,
-                "{status} {body}"
-            );
+            assert_eq!(read(&reply(status, body), "e").unwrap_err().code, 3, "{status} {body}");
         }
     }
 
     #[test]
     fn temporary_error_is_not_a_refusal() {
-        for (status, error, code) in [
-            (503, "temporarily_unavailable", 3),
-            (429, "slow_down", 3),
-            (400, "slow_down", 1),
-        ] {
+        for (status, error, code) in [(503, "temporarily_unavailable", 3), (429, "slow_down", 3), (400, "slow_down", 1)]
+        {
             let body = format!(r#"{{"error":"{error}"}}"#);
-            let failure = read(&reply(status, &body), "e")
-                .unwrap()
-                .into_issued()
-                .unwrap_err();
+            let failure = read(&reply(status, &body), "e").unwrap().into_issued().unwrap_err();
             assert_eq!(failure.code, code, "{status}");
             assert!(failure.hint.is_some() || status == 400, "{status}");
         }
@@ -297,14 +227,9 @@ mod tests {
             requested_expires_in: None,
         };
         let ask = |answers| {
-            let broker = Broker {
-                issuer: "http://127.0.0.1".into(),
-                token_endpoint: server(answers),
-                jwks_uri: String::new(),
-            };
-            exchange(&Http::new(), &broker, &request)
-                .unwrap()
-                .into_issued()
+            let broker =
+                Broker { issuer: "http://127.0.0.1".into(), token_endpoint: server(answers), jwks_uri: String::new() };
+            exchange(&Http::new(), &broker, &request).unwrap().into_issued()
         };
         let issued = ask(&[SLOW_DOWN, SLOW_DOWN, ISSUED]).unwrap();
         assert_eq!(issued.access_token, "a.b");

@@ -12,8 +12,8 @@ use vouchsafe_cli::Failure;
 use vouchsafe_cli::files::read_text;
 use vouchsafe_gateway::CredentialDigest;
 use vouchsafe_gateway::admin::{
-    LIST_PATH, Listing, OPERATION_PATH, OUTCOME_PATH, OperationAnswer, OperationRequest,
-    PROBE_PATH, ProbeAnswer, ProbeOutcome, ProbeRequest, ROTATE_PATH, RotateAnswer, RotateRequest,
+    LIST_PATH, Listing, OPERATION_PATH, OUTCOME_PATH, OperationAnswer, OperationRequest, PROBE_PATH, ProbeAnswer,
+    ProbeOutcome, ProbeRequest, ROTATE_PATH, RotateAnswer, RotateRequest,
 };
 
 /// Longer than an HSM may take to generate a key.
@@ -47,10 +47,8 @@ impl GatewayArgs {
         let credential = read_text(&self.admin_token_file, CREDENTIAL_BYTES_MAX)?;
         let credential = credential.trim_end_matches(['\r', '\n']).to_owned();
         if CredentialDigest::of(&credential).is_none() {
-            return Err(
-                Failure::file(&self.admin_token_file, "not the secret of an [[admin]]")
-                    .hint("`hsm-gateway credential --out FILE` creates one"),
-            );
+            return Err(Failure::file(&self.admin_token_file, "not the secret of an [[admin]]")
+                .hint("`hsm-gateway credential --out FILE` creates one"));
         }
         let http = Http::with(WHOLE_TIMEOUT, REPLY_BYTES_MAX, self.tls()?);
         let open = |url: &String| Gateway::new(url, &credential, &http);
@@ -64,8 +62,7 @@ impl GatewayArgs {
         }
         if let (Some(certificate), Some(key)) = (&self.client_certificate, &self.client_key) {
             let text = read_text(key, REPLY_BYTES_MAX)?;
-            let private =
-                PrivateKey::from_pem(text.as_bytes()).map_err(|error| Failure::file(key, error))?;
+            let private = PrivateKey::from_pem(text.as_bytes()).map_err(|error| Failure::file(key, error))?;
             let chain = certificates(certificate)?;
             tls = tls.client_cert(Some(ClientCert::new_with_certs(&chain, private)));
         }
@@ -109,10 +106,7 @@ impl From<GatewayError> for Failure {
 
 impl From<Failure> for GatewayError {
     fn from(failure: Failure) -> Self {
-        Self {
-            slug: String::new(),
-            failure,
-        }
+        Self { slug: String::new(), failure }
     }
 }
 
@@ -120,19 +114,15 @@ impl Gateway {
     fn new(url: &str, credential: &str, http: &Http) -> Result<Self, Failure> {
         let wrong = |why: &str| Failure::usage(format!("--gateway {} {why}", sanitize(url)));
         let url = url.strip_suffix('/').unwrap_or(url);
-        let (scheme, authority) = origin(url)
-            .ok_or_else(|| wrong("is not a URL such as https://gateway.internal:8481"))?;
+        let (scheme, authority) =
+            origin(url).ok_or_else(|| wrong("is not a URL such as https://gateway.internal:8481"))?;
         if format!("{scheme}://{authority}") != url.to_ascii_lowercase() {
             return Err(wrong("has a path"));
         }
         if scheme != "https" && !(scheme == "http" && is_loopback(url)) {
             return Err(wrong("is not https").hint("plain http is accepted for loopback only"));
         }
-        Ok(Self {
-            url: url.to_owned(),
-            credential: credential.to_owned(),
-            http: http.clone(),
-        })
+        Ok(Self { url: url.to_owned(), credential: credential.to_owned(), http: http.clone() })
     }
 
     pub fn list(&self) -> Result<Listing, Failure> {
@@ -156,18 +146,13 @@ impl Gateway {
         Ok(self.ask(ROTATE_PATH, Some(request))?)
     }
 
-    fn ask<T: DeserializeOwned>(
-        &self,
-        path: &str,
-        body: Option<&impl Serialize>,
-    ) -> Result<T, GatewayError> {
+    fn ask<T: DeserializeOwned>(&self, path: &str, body: Option<&impl Serialize>) -> Result<T, GatewayError> {
         let url = format!("{}{path}", self.url);
         let bearer = Some(self.credential.as_str());
         let reply = match body {
             None => self.http.get(&url, bearer)?,
             Some(body) => {
-                let body = serde_json::to_value(body)
-                    .map_err(|error| Failure::refused(error.to_string()))?;
+                let body = serde_json::to_value(body).map_err(|error| Failure::refused(error.to_string()))?;
                 self.http.post_json(&url, bearer, &body)?
             }
         };
@@ -186,14 +171,10 @@ impl Gateway {
         };
         let message = format!("{}: {why}", self.url);
         let failure = match slug.as_str() {
-            "" | "not_found" => {
-                Failure::usage(format!("{message}: not the admin listener of a gateway"))
-                    .hint("--gateway must be the gateway's `admin_listen`, not its `listen`")
-            }
-            "hsm.unavailable" | "hsm.overloaded" | "log.unavailable" => {
-                Failure::unreachable(message)
-                    .hint("the operation may be partially applied; it is idempotent, so retry it")
-            }
+            "" | "not_found" => Failure::usage(format!("{message}: not the admin listener of a gateway"))
+                .hint("--gateway must be the gateway's `admin_listen`, not its `listen`"),
+            "hsm.unavailable" | "hsm.overloaded" | "log.unavailable" => Failure::unreachable(message)
+                .hint("the operation may be partially applied; it is idempotent, so retry it"),
             _ => match hint(&slug) {
                 Some(hint) => Failure::refused(message).hint(hint),
                 None => Failure::refused(message),
@@ -210,9 +191,7 @@ fn hint(slug: &str) -> Option<&'static str> {
         "canary.worse" => {
             "`vouchsafe keys rollback` rolls it back; the gateway's log and standard error show what failed"
         }
-        "credential.unknown" => {
-            "--admin-token-file must contain the secret of an [[admin]], not of a [[credential]]"
-        }
+        "credential.unknown" => "--admin-token-file must contain the secret of an [[admin]], not of a [[credential]]",
         "generation.standby_unknown" => {
             "wait, or use `--although-unpublished` and accept that new tokens fail until verifiers fetch the key set again"
         }
@@ -220,9 +199,7 @@ fn hint(slug: &str) -> Option<&'static str> {
         "seed.generation" => {
             "the gateways' PKCS#11 tokens have different generations (see `vouchsafe keys list`); rotate those of one generation at a time"
         }
-        "version.canary_exists" => {
-            "run `vouchsafe keys promote` or `vouchsafe keys rollback` first"
-        }
+        "version.canary_exists" => "run `vouchsafe keys promote` or `vouchsafe keys rollback` first",
         "version.conflict" => {
             "check with `vouchsafe keys list`, then retry; only one person should change keys at a time"
         }
@@ -251,18 +228,9 @@ mod tests {
     #[test]
     fn accepts_https_origins_and_loopback() {
         let open = |url: &str| Gateway::new(url, "c", &Http::new()).map(|it| it.url);
-        assert_eq!(
-            open("https://g.internal:8481/").unwrap(),
-            "https://g.internal:8481"
-        );
+        assert_eq!(open("https://g.internal:8481/").unwrap(), "https://g.internal:8481");
         assert!(open("http://127.0.0.1:8481").is_ok());
-        for url in [
-            "g.internal",
-            "http://g.internal",
-            "https://g.internal/v1",
-            "https://u@g.internal",
-            "ftp://g",
-        ] {
+        for url in ["g.internal", "http://g.internal", "https://g.internal/v1", "https://u@g.internal", "ftp://g"] {
             assert_eq!(open(url).unwrap_err().code, 2, "{url}");
         }
     }
@@ -294,17 +262,10 @@ mod tests {
     #[test]
     fn refusal_has_the_gateways_message_and_a_hint() {
         let gateway = Gateway::new("https://g.internal", "c", &Http::new()).unwrap();
-        let answer =
-            serde_json::json!({ "error": "version.too_early", "detail": "verifiers\u{7}" });
+        let answer = serde_json::json!({ "error": "version.too_early", "detail": "verifiers\u{7}" });
         let error = gateway.error(409, &answer);
-        assert_eq!(
-            error.failure.message,
-            "https://g.internal: verifiers\u{fffd}"
-        );
-        assert_eq!(
-            (error.failure.code, error.failure.hint.is_some()),
-            (1, true)
-        );
+        assert_eq!(error.failure.message, "https://g.internal: verifiers\u{fffd}");
+        assert_eq!((error.failure.code, error.failure.hint.is_some()), (1, true));
         assert_eq!(gateway.error(404, &Value::Null).failure.code, 2);
     }
 }

@@ -69,18 +69,11 @@ impl Http {
     }
 
     fn agent(&self, url: &str) -> &ureq::Agent {
-        if is_loopback(url) {
-            &self.direct
-        } else {
-            &self.proxied
-        }
+        if is_loopback(url) { &self.direct } else { &self.proxied }
     }
 
     pub fn get(&self, url: &str, bearer: Option<&str>) -> Result<Reply, Failure> {
-        let mut request = self
-            .agent(url)
-            .get(url)
-            .header("accept", "application/json");
+        let mut request = self.agent(url).get(url).header("accept", "application/json");
         if let Some(token) = bearer {
             request = request.header("authorization", format!("Bearer {token}"));
         }
@@ -88,52 +81,25 @@ impl Http {
     }
 
     pub fn post_form(&self, url: &str, form: &[(&str, &str)]) -> Result<Reply, Failure> {
-        let request = self
-            .agent(url)
-            .post(url)
-            .header("accept", "application/json");
+        let request = self.agent(url).post(url).header("accept", "application/json");
         self.read(url, request.send_form(form.iter().copied()))
     }
 
-    pub fn post_json(
-        &self,
-        url: &str,
-        bearer: Option<&str>,
-        body: &serde_json::Value,
-    ) -> Result<Reply, Failure> {
-        let mut request = self
-            .agent(url)
-            .post(url)
-            .header("content-type", "application/json");
+    pub fn post_json(&self, url: &str, bearer: Option<&str>, body: &serde_json::Value) -> Result<Reply, Failure> {
+        let mut request = self.agent(url).post(url).header("content-type", "application/json");
         if let Some(token) = bearer {
             request = request.header("authorization", format!("Bearer {token}"));
         }
         self.read(url, request.send(body.to_string()))
     }
 
-    fn read(
-        &self,
-        url: &str,
-        outcome: Result<http::Response<ureq::Body>, ureq::Error>,
-    ) -> Result<Reply, Failure> {
+    fn read(&self, url: &str, outcome: Result<http::Response<ureq::Body>, ureq::Error>) -> Result<Reply, Failure> {
         let failed = |error: ureq::Error| unreachable(url, &error);
         let mut response = outcome.map_err(failed)?;
-        let retry_after = response
-            .headers()
-            .get("retry-after")
-            .and_then(|value| value.to_str().ok())
-            .map(str::to_owned);
-        let body = response
-            .body_mut()
-            .with_config()
-            .limit(self.reply_bytes_max)
-            .read_to_vec()
-            .map_err(failed)?;
-        Ok(Reply {
-            status: response.status().as_u16(),
-            retry_after,
-            body,
-        })
+        let retry_after =
+            response.headers().get("retry-after").and_then(|value| value.to_str().ok()).map(str::to_owned);
+        let body = response.body_mut().with_config().limit(self.reply_bytes_max).read_to_vec().map_err(failed)?;
+        Ok(Reply { status: response.status().as_u16(), retry_after, body })
     }
 }
 
@@ -146,12 +112,8 @@ fn unreachable(url: &str, error: &ureq::Error) -> Failure {
             failure.hint("the response is too long; check that this is the right server")
         }
         ureq::Error::BadUri(_) => Failure::usage(format!("{place} is not a URL")),
-        ureq::Error::Io(error)
-            if error.kind() == ErrorKind::ConnectionRefused && is_loopback(url) =>
-        {
-            failure.hint(
-                "is it running? `scripts/up` starts a dev issuer and a broker here, but no gateway",
-            )
+        ureq::Error::Io(error) if error.kind() == ErrorKind::ConnectionRefused && is_loopback(url) => {
+            failure.hint("is it running? `scripts/up` starts a dev issuer and a broker here, but no gateway")
         }
         _ => failure,
     }
@@ -164,10 +126,7 @@ pub fn origin(url: &str) -> Option<(String, String)> {
     if authority.contains('@') {
         return None;
     }
-    Some((
-        uri.scheme_str()?.to_ascii_lowercase(),
-        authority.to_ascii_lowercase(),
-    ))
+    Some((uri.scheme_str()?.to_ascii_lowercase(), authority.to_ascii_lowercase()))
 }
 
 /// Whether a URL's host is loopback, judged by name only.
@@ -202,10 +161,7 @@ mod tests {
 
     #[test]
     fn rejects_origins_with_user_information() {
-        assert_eq!(
-            origin("https://A.example:8443/x"),
-            Some(("https".to_owned(), "a.example:8443".to_owned()))
-        );
+        assert_eq!(origin("https://A.example:8443/x"), Some(("https".to_owned(), "a.example:8443".to_owned())));
         assert_eq!(origin("https://a@b.example"), None);
         assert_eq!(origin("/token"), None);
     }

@@ -63,15 +63,14 @@ impl SubjectArgs {
     pub fn source(&self) -> Result<Source, Failure> {
         let text = match (&self.subject_token_file, &self.subject_token_env) {
             (Some(file), _) => from_file(file)?,
-            (None, Some(name)) => variable(name)
-                .ok_or_else(|| Failure::usage(format!("environment variable {name} is not set")))?,
+            (None, Some(name)) => {
+                variable(name).ok_or_else(|| Failure::usage(format!("environment variable {name} is not set")))?
+            }
             (None, None) => return github(),
         };
         let token = text.trim();
         if token.len() as u64 > TOKEN_BYTES_MAX || !is_bearer_token(token) {
-            return Err(Failure::usage(
-                "the subject token must be one token of at most 16 KiB",
-            ));
+            return Err(Failure::usage("the subject token must be one token of at most 16 KiB"));
         }
         Ok(Source::Given(token.to_owned()))
     }
@@ -103,31 +102,19 @@ fn variable(name: &str) -> Option<String> {
 
 fn from_file(file: &Path) -> Result<String, Failure> {
     let mut text = String::new();
-    let read = |source: &mut dyn Read, text: &mut String| {
-        source.take(TOKEN_BYTES_MAX + 2).read_to_string(text)
-    };
+    let read = |source: &mut dyn Read, text: &mut String| source.take(TOKEN_BYTES_MAX + 2).read_to_string(text);
     let outcome = if file == Path::new("-") {
         read(&mut std::io::stdin(), &mut text)
     } else {
         std::fs::File::open(file).and_then(|mut file| read(&mut file, &mut text))
     };
-    outcome.map_err(|error| {
-        Failure::usage(format!(
-            "cannot read the subject token from {}: {error}",
-            file.display()
-        ))
-    })?;
+    outcome
+        .map_err(|error| Failure::usage(format!("cannot read the subject token from {}: {error}", file.display())))?;
     if text.trim().is_empty() {
         let (source, hint) = if file == Path::new("-") {
-            (
-                "standard input".to_owned(),
-                "the command before the pipe wrote nothing; run it alone to see why",
-            )
+            ("standard input".to_owned(), "the command before the pipe wrote nothing; run it alone to see why")
         } else {
-            (
-                format!("`{}`", file.display()),
-                "check that the platform writes its token to this file",
-            )
+            (format!("`{}`", file.display()), "check that the platform writes its token to this file")
         };
         return Err(Failure::usage(format!("no subject token in {source}")).hint(hint));
     }
@@ -151,35 +138,22 @@ fn from_github(http: &Http, url: &str, bearer: &str, audience: &str) -> Result<S
     }
     let separator = if url.contains('?') { '&' } else { '?' };
     let audience: String = form_urlencoded::byte_serialize(audience.as_bytes()).collect();
-    let reply = http.get(
-        &format!("{url}{separator}audience={audience}"),
-        Some(bearer),
-    )?;
-    let answer = reply
-        .json::<Answer>()
-        .filter(|answer| reply.is_success() && is_bearer_token(&answer.value));
+    let reply = http.get(&format!("{url}{separator}audience={audience}"), Some(bearer))?;
+    let answer = reply.json::<Answer>().filter(|answer| reply.is_success() && is_bearer_token(&answer.value));
     let token = answer.ok_or_else(|| {
-        Failure::unreachable(format!(
-            "GitHub's token service returned no token (status {})",
-            reply.status
-        ))
+        Failure::unreachable(format!("GitHub's token service returned no token (status {})", reply.status))
     })?;
     mask(&token.value);
     Ok(token.value)
 }
 
 fn no_token() -> Failure {
-    let failure =
-        Failure::usage("no subject token: use --subject-token-file or --subject-token-env");
+    let failure = Failure::usage("no subject token: use --subject-token-file or --subject-token-env");
     if on_github() {
-        return failure.hint(
-            "give the job `permissions: id-token: write`; then its token is found automatically",
-        );
+        return failure.hint("give the job `permissions: id-token: write`; then its token is found automatically");
     }
     if std::env::var_os("GITLAB_CI").is_some() {
-        return failure.hint(
-            "declare `id_tokens:` in the job, and name its variable with --subject-token-env",
-        );
+        return failure.hint("declare `id_tokens:` in the job, and name its variable with --subject-token-env");
     }
     failure.hint("on GitHub Actions it is found automatically; for local work, `vouchsafe dev-issuer mint` creates one")
 }

@@ -19,11 +19,7 @@ pub fn sanitize(text: &str) -> String {
         text.replace(command, &format!("#{REPLACEMENT}{rest}"))
     });
     // A command of GitHub Actions is a whole line.
-    if text.trim_start().starts_with("::") {
-        format!("{REPLACEMENT}{text}")
-    } else {
-        text
-    }
+    if text.trim_start().starts_with("::") { format!("{REPLACEMENT}{text}") } else { text }
 }
 
 /// Whether a token has only the characters of a bearer token (RFC 6750 §2.1), so that printing it to a shell or a
@@ -40,25 +36,16 @@ mod tests {
     #[test]
     fn sanitizes_commands_and_invisible_characters() {
         for (text, expected) in [
-            (
-                "http://[::1]:3000 a#b [1] :x",
-                "http://[::1]:3000 a#b [1] :x",
-            ),
+            ("http://[::1]:3000 a#b [1] :x", "http://[::1]:3000 a#b [1] :x"),
             ("##[add-mask]x", "#\u{fffd}[add-mask]x"),
             ("a ##[set-env name=x]y", "a #\u{fffd}[set-env name=x]y"),
             ("####[x]", "###\u{fffd}[x]"),
-            (
-                "##vso[task.setvariable]x",
-                "#\u{fffd}vso[task.setvariable]x",
-            ),
+            ("##vso[task.setvariable]x", "#\u{fffd}vso[task.setvariable]x"),
             ("::error::x", "\u{fffd}::error::x"),
             (" ::error::x", "\u{fffd} ::error::x"),
             ("a\r\n::b", "a\u{fffd}\u{fffd}::b"),
             ("#\u{200b}#[x]", "#\u{fffd}#[x]"),
-            (
-                "a\u{202e}b\u{2066}c\u{1b}[2J",
-                "a\u{fffd}b\u{fffd}c\u{fffd}[2J",
-            ),
+            ("a\u{202e}b\u{2066}c\u{1b}[2J", "a\u{fffd}b\u{fffd}c\u{fffd}[2J"),
         ] {
             assert_eq!(sanitize(text), expected, "{text:?}");
         }

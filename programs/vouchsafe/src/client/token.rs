@@ -62,28 +62,17 @@ pub struct VerificationError {
 
 impl VerificationError {
     fn new(check: Check, reason: impl ToString) -> Self {
-        Self {
-            check,
-            reason: reason.to_string(),
-            hint: None,
-        }
+        Self { check, reason: reason.to_string(), hint: None }
     }
 }
 
 /// Verifies `token` with the key that its `kid` names in a JWK Set.
 ///
 /// ORDER: the certificate before the key is used, the signature before any claim has an effect.
-pub fn verify(
-    token: &str,
-    jwks: &[u8],
-    expected: &Expected<'_>,
-) -> Result<VerifiedToken, VerificationError> {
+pub fn verify(token: &str, jwks: &[u8], expected: &Expected<'_>) -> Result<VerifiedToken, VerificationError> {
     let jws = parse(token)?;
     if !jws.typ().is_some_and(|typ| TYPS.contains(&typ)) {
-        return Err(VerificationError::new(
-            Check::Token,
-            "`typ` is neither at+jwt nor JWT",
-        ));
+        return Err(VerificationError::new(Check::Token, "`typ` is neither at+jwt nor JWT"));
     }
     let mut pinned = None;
     let kid = verify_jws(&jws, jwks, |kid| {
@@ -95,13 +84,7 @@ pub fn verify(
     let expires = verify_claims(jws.payload(), expected)?;
     let claims = serde_json::from_slice(jws.payload())
         .map_err(|_| VerificationError::new(Check::Claims, "claims are not JSON"))?;
-    Ok(VerifiedToken {
-        algorithm: jws.algorithm().name(),
-        kid,
-        pinned,
-        claims,
-        expires,
-    })
+    Ok(VerifiedToken { algorithm: jws.algorithm().name(), kid, pinned, claims, expires })
 }
 
 /// Verifies only the signature of a JWS.
@@ -119,19 +102,12 @@ fn verify_jws(
     jwks: &[u8],
     check_kid: impl FnOnce(&str) -> Result<(), VerificationError>,
 ) -> Result<String, VerificationError> {
-    let kid = jws
-        .kid()
-        .ok_or_else(|| VerificationError::new(Check::Token, "no `kid`"))?;
-    let keys = KeySet::parse(jwks, KeyUse::Signature)
-        .map_err(|error| VerificationError::new(Check::Key, error))?;
-    let key = keys
-        .find(Some(kid), jws.algorithm())
-        .map_err(|error| VerificationError {
-            hint: Some(
-                "the token's epoch ended long ago, or it is from another broker or a revoked generation",
-            ),
-            ..VerificationError::new(Check::Key, error)
-        })?;
+    let kid = jws.kid().ok_or_else(|| VerificationError::new(Check::Token, "no `kid`"))?;
+    let keys = KeySet::parse(jwks, KeyUse::Signature).map_err(|error| VerificationError::new(Check::Key, error))?;
+    let key = keys.find(Some(kid), jws.algorithm()).map_err(|error| VerificationError {
+        hint: Some("the token's epoch ended long ago, or it is from another broker or a revoked generation"),
+        ..VerificationError::new(Check::Key, error)
+    })?;
     check_kid(kid)?;
     key.verify(jws.signing_input().as_bytes(), jws.signature())
         .map_err(|error| VerificationError::new(Check::Signature, error))?;
@@ -178,10 +154,7 @@ fn leaf_key(jwk: &JsonObject) -> Option<LeafKey> {
     let bytes = |name| decode(jwk.get(name)?.as_text()?)?.try_into().ok();
     match jwk.get("crv")?.as_text()? {
         "Ed25519" => Some(LeafKey::Ed25519(bytes("x")?)),
-        "P-256" => Some(LeafKey::P256 {
-            x: bytes("x")?,
-            y: bytes("y")?,
-        }),
+        "P-256" => Some(LeafKey::P256 { x: bytes("x")?, y: bytes("y")? }),
         _ => None,
     }
 }

@@ -16,8 +16,8 @@ mod test;
 mod tests;
 mod watch;
 
-use vouchsafe_cli::Failure;
 use std::process::ExitCode;
+use vouchsafe_cli::Failure;
 
 /// Write, check, test, explain and compare trust bundles.
 #[derive(clap::Args)]

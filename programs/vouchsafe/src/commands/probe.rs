@@ -43,10 +43,7 @@ pub struct Args {
 pub fn run(args: Args) -> Result<ExitCode, Failure> {
     let http = Http::new();
     let broker = Broker::discover(&http, &args.broker)?;
-    let dev_issuer = args
-        .dev_issuer
-        .as_deref()
-        .map(|url| checks::DevIssuer { http: &http, url });
+    let dev_issuer = args.dev_issuer.as_deref().map(|url| checks::DevIssuer { http: &http, url });
     let subject_token = match &dev_issuer {
         Some(issuer) if !args.subject.is_named() => issuer.token(&broker.issuer, None)?,
         _ => args.subject.source()?.token(&http, &broker)?,
@@ -62,12 +59,6 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
     };
     let results = probe.run()?;
     report::print(&broker.issuer, &args.audience, &results, args.format);
-    let failed = results
-        .iter()
-        .any(|check| check.verdict == checks::Verdict::Failed);
-    Ok(if failed {
-        ExitCode::FAILURE
-    } else {
-        ExitCode::SUCCESS
-    })
+    let failed = results.iter().any(|check| check.verdict == checks::Verdict::Failed);
+    Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }

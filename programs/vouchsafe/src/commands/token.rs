@@ -89,8 +89,7 @@ fn print(issued: &Issued, format: Format) -> Result<(), Failure> {
     match format {
         Format::Env => println!("VOUCHSAFE_TOKEN={}", issued.access_token),
         Format::Json => {
-            let text = serde_json::to_string(issued)
-                .map_err(|error| Failure::refused(error.to_string()))?;
+            let text = serde_json::to_string(issued).map_err(|error| Failure::refused(error.to_string()))?;
             println!("{text}");
         }
         Format::Token => println!("{}", issued.access_token),

@@ -37,12 +37,7 @@ pub struct Args {
     #[arg(long, value_name = "URL", required_unless_present = "jwks")]
     broker: Option<String>,
     /// Read the JWK Set from this file instead.
-    #[arg(
-        long,
-        value_name = "FILE",
-        conflicts_with = "broker",
-        requires = "issuer"
-    )]
+    #[arg(long, value_name = "FILE", conflicts_with = "broker", requires = "issuer")]
     jwks: Option<PathBuf>,
     /// The `iss` that the token must have, with --jwks.
     #[arg(long, value_name = "URL", conflicts_with = "broker")]
@@ -66,12 +61,7 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
     let token = read_token(&args.token)?;
     let (issuer, jwks) = fetch_keys(&args)?;
     let now = clock::unix_seconds()?;
-    let expected = Expected {
-        issuer: &issuer,
-        audience: &args.audience,
-        root: root.as_ref(),
-        now,
-    };
+    let expected = Expected { issuer: &issuer, audience: &args.audience, root: root.as_ref(), now };
     match verify(&token, &jwks, &expected) {
         Ok(verified) => {
             match args.format {
@@ -83,10 +73,7 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
         Err(error) => match args.format {
             Format::Json => {
                 let (check, reason) = (error.check.name(), &error.reason);
-                println!(
-                    "{}",
-                    json!({ "valid": false, "check": check, "reason": reason })
-                );
+                println!("{}", json!({ "valid": false, "check": check, "reason": reason }));
                 Ok(ExitCode::FAILURE)
             }
             Format::Text => Err(failure(error)),
@@ -143,10 +130,7 @@ fn fetch_keys(args: &Args) -> Result<(String, Vec<u8>), Failure> {
             let reply = http.get(&broker.jwks_uri, None)?;
             if !reply.is_success() {
                 let status = reply.status;
-                return Err(Failure::unreachable(format!(
-                    "{} returned status {status}",
-                    broker.jwks_uri
-                )));
+                return Err(Failure::unreachable(format!("{} returned status {status}", broker.jwks_uri)));
             }
             Ok((broker.issuer, reply.body))
         }
@@ -158,9 +142,8 @@ fn fetch_keys(args: &Args) -> Result<(String, Vec<u8>), Failure> {
 
 fn read_root(path: &Path) -> Result<PinnedRoot, Failure> {
     let pem = read(path, FILE_BYTES_MAX)?;
-    PinnedRoot::from_pem(&pem).map_err(|error| {
-        Failure::file(path, error).hint("`hsm-gateway root-certificate` prints the certificate")
-    })
+    PinnedRoot::from_pem(&pem)
+        .map_err(|error| Failure::file(path, error).hint("`hsm-gateway root-certificate` prints the certificate"))
 }
 
 fn read_token(argument: &str) -> Result<String, Failure> {
@@ -169,8 +152,9 @@ fn read_token(argument: &str) -> Result<String, Failure> {
         _ => argument.to_owned(),
     };
     match text.trim() {
-        "" => Err(Failure::usage("no token")
-            .hint("the command before the pipe wrote nothing; run it alone to see why")),
+        "" => {
+            Err(Failure::usage("no token").hint("the command before the pipe wrote nothing; run it alone to see why"))
+        }
         token => Ok(token.to_owned()),
     }
 }

@@ -14,38 +14,21 @@ fn trap_ends_only_its_instance() {
     let trapped = server.get("/trap");
     assert_eq!(trapped.status, 500);
     assert!(trapped.body.contains("server_error"), "{}", trapped.body);
-    assert_eq!(
-        (server.get("/").status, server.get("/count").body.as_str()),
-        (200, "2\n"),
-        "a new instance answers"
-    );
+    assert_eq!((server.get("/").status, server.get("/count").body.as_str()), (200, "2\n"), "a new instance answers");
 }
 
 #[test]
 fn cpu_deadline_ends_busy_loop_without_delaying_others() {
     let server = trap_guest(&["--cpu-deadline-ms", "2000"]);
-    let request = |path: &str| {
-        format!(
-            "GET {path} HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n\r\n",
-            server.address
-        )
-    };
+    let request = |path: &str| format!("GET {path} HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n\r\n", server.address);
     let start = Instant::now();
     let busy: Vec<_> = (0..3).map(|_| server.open(&request("/spin"))).collect();
     assert_eq!(server.get("/").status, 200);
-    assert!(
-        start.elapsed() < Duration::from_secs(2),
-        "served after {:?}",
-        start.elapsed()
-    );
+    assert!(start.elapsed() < Duration::from_secs(2), "served after {:?}", start.elapsed());
     for stream in busy {
         assert_eq!(read(stream).status, 500);
     }
-    assert!(
-        start.elapsed() < Duration::from_secs(20),
-        "ended after {:?}",
-        start.elapsed()
-    );
+    assert!(start.elapsed() < Duration::from_secs(20), "ended after {:?}", start.elapsed());
     assert_eq!(server.get("/").status, 200);
 }
 
@@ -60,11 +43,7 @@ fn answers_503_to_a_slow_request() {
     let server = trap_guest(&["--request-timeout-ms", "300"]);
     let answer = server.get("/slow");
     assert_eq!(answer.status, 503);
-    assert!(
-        answer.body.contains("temporarily_unavailable"),
-        "{}",
-        answer.body
-    );
+    assert!(answer.body.contains("temporarily_unavailable"), "{}", answer.body);
     assert_eq!(server.get("/").status, 200);
 }
 
@@ -83,44 +62,24 @@ fn appends_spin_headers_of_the_host() {
         "GET /headers?a=b HTTP/1.1\r\nhost: {}\r\nspin-client-addr: 1.2.3.4:5\r\nconnection: close\r\n\r\n",
         server.address
     ));
-    let addresses: Vec<_> = answer
-        .body
-        .lines()
-        .filter_map(|line| line.strip_prefix("spin-client-addr: "))
-        .collect();
-    assert_eq!(
-        (addresses.len(), addresses[0]),
-        (2, "1.2.3.4:5"),
-        "{}",
-        answer.body
-    );
+    let addresses: Vec<_> = answer.body.lines().filter_map(|line| line.strip_prefix("spin-client-addr: ")).collect();
+    assert_eq!((addresses.len(), addresses[0]), (2, "1.2.3.4:5"), "{}", answer.body);
     assert!(addresses[1].starts_with("127.0.0.1:"), "{addresses:?}");
-    assert!(
-        answer
-            .body
-            .starts_with(&format!("http://{}/headers?a=b\n", server.address)),
-        "{}",
-        answer.body
-    );
+    assert!(answer.body.starts_with(&format!("http://{}/headers?a=b\n", server.address)), "{}", answer.body);
 }
 
 #[test]
 fn limits_declared_and_chunked_bodies() {
     let server = trap_guest(&[]);
     let post = |length: usize| {
-        let head = format!(
-            "POST / HTTP/1.1\r\nhost: x\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n"
-        );
+        let head = format!("POST / HTTP/1.1\r\nhost: x\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n");
         server.send(&(head + &"a".repeat(length))).status
     };
     assert_eq!((post(128 * 1024), post(128 * 1024 + 1)), (200, 413));
     let chunk = format!("{:x}\r\n{}\r\n", 64 * 1024, "a".repeat(64 * 1024));
     let chunked = |chunks: usize| {
-        let head =
-            "POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\nconnection: close\r\n\r\n";
-        server
-            .send(&(head.to_owned() + &chunk.repeat(chunks) + "0\r\n\r\n"))
-            .status
+        let head = "POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\nconnection: close\r\n\r\n";
+        server.send(&(head.to_owned() + &chunk.repeat(chunks) + "0\r\n\r\n")).status
     };
     assert_eq!((chunked(2), chunked(3)), (200, 413));
 }
@@ -128,12 +87,7 @@ fn limits_declared_and_chunked_bodies() {
 #[test]
 fn refuses_request_without_host() {
     let server = trap_guest(&[]);
-    assert_eq!(
-        server
-            .send("GET / HTTP/1.1\r\nconnection: close\r\n\r\n")
-            .status,
-        400
-    );
+    assert_eq!(server.send("GET / HTTP/1.1\r\nconnection: close\r\n\r\n").status, 400);
 }
 
 #[test]
@@ -171,34 +125,16 @@ fn variable_sources_have_documented_precedence() {
     let path = manifest(&directory, &guest("trap"), "");
     let text = std::fs::read_to_string(&path).expect("a manifest");
     let names = ["flag", "file", "environment", "dotenv", "fallback"];
-    let declared: String = names
-        .iter()
-        .map(|name| format!("{name} = {{ default = \"default\" }}\n"))
-        .collect();
-    let passed: String = names
-        .iter()
-        .map(|name| format!("{name} = \"<{{{{ {name} }}}}>\"\n"))
-        .collect();
-    std::fs::write(
-        &path,
-        format!("{text}[component.guest.variables]\n{passed}[variables]\n{declared}"),
-    )
-    .expect("written");
-    let dotenv: String = names[..4]
-        .iter()
-        .map(|name| format!("SPIN_VARIABLE_{}=dotenv\n", name.to_uppercase()))
-        .collect();
+    let declared: String = names.iter().map(|name| format!("{name} = {{ default = \"default\" }}\n")).collect();
+    let passed: String = names.iter().map(|name| format!("{name} = \"<{{{{ {name} }}}}>\"\n")).collect();
+    std::fs::write(&path, format!("{text}[component.guest.variables]\n{passed}[variables]\n{declared}"))
+        .expect("written");
+    let dotenv: String =
+        names[..4].iter().map(|name| format!("SPIN_VARIABLE_{}=dotenv\n", name.to_uppercase())).collect();
     std::fs::write(directory.join(".env"), dotenv).expect("written");
     std::fs::write(directory.join("value"), "from file\n").expect("written");
-    let environment = [
-        ("SPIN_VARIABLE_FLAG", "environment"),
-        ("SPIN_VARIABLE_ENVIRONMENT", "environment"),
-    ];
-    let server = start_with(
-        &path,
-        &["--variable", "flag=flag", "--variable", "file=@value"],
-        &environment,
-    );
+    let environment = [("SPIN_VARIABLE_FLAG", "environment"), ("SPIN_VARIABLE_ENVIRONMENT", "environment")];
+    let server = start_with(&path, &["--variable", "flag=flag", "--variable", "file=@value"], &environment);
     for (name, expected) in [
         ("flag", "flag"),
         ("file", "from file"),
@@ -206,55 +142,28 @@ fn variable_sources_have_documented_precedence() {
         ("dotenv", "dotenv"),
         ("fallback", "default"),
     ] {
-        assert_eq!(
-            server.get(&format!("/variable/{name}")).body,
-            format!("Some(\"<{expected}>\")\n"),
-            "{name}"
-        );
+        assert_eq!(server.get(&format!("/variable/{name}")).body, format!("Some(\"<{expected}>\")\n"), "{name}");
     }
     assert_eq!(server.get("/variable/unknown").body, "None\n");
 }
 
 #[test]
 fn danger_now_sets_both_clocks() {
-    let path = manifest(
-        &folder(),
-        &guest("trap"),
-        "[variables]\ndevelopment = { default = \"true\" }",
-    );
+    let path = manifest(&folder(), &guest("trap"), "[variables]\ndevelopment = { default = \"true\" }");
     let server = start(&path, &["--danger-now", "1900000000"]);
     let clocks = || -> Vec<u64> {
-        server
-            .get("/now")
-            .body
-            .split_whitespace()
-            .map(|number| number.parse().expect("a number"))
-            .collect()
+        server.get("/now").body.split_whitespace().map(|number| number.parse().expect("a number")).collect()
     };
     let first = clocks();
-    assert!(
-        first
-            .iter()
-            .all(|now| (1_900_000_000..1_900_000_030).contains(now)),
-        "{first:?}"
-    );
+    assert!(first.iter().all(|now| (1_900_000_000..1_900_000_030).contains(now)), "{first:?}");
     assert_eq!(server.get("/slow").status, 200);
     let second = clocks();
-    assert!(
-        second
-            .iter()
-            .zip(&first)
-            .all(|(later, earlier)| later > earlier),
-        "{first:?} {second:?}"
-    );
+    assert!(second.iter().zip(&first).all(|(later, earlier)| later > earlier), "{first:?} {second:?}");
 }
 
 #[test]
 fn metrics_count_requests_instances_and_traps() {
-    let reserved = std::net::TcpListener::bind("127.0.0.1:0")
-        .expect("binds")
-        .local_addr()
-        .expect("an address");
+    let reserved = std::net::TcpListener::bind("127.0.0.1:0").expect("binds").local_addr().expect("an address");
     let mut server = trap_guest(&["--metrics-listen", &reserved.to_string()]);
     for path in ["/token", "/token", "/trap", "/elsewhere"] {
         server.get(path);
@@ -276,10 +185,7 @@ fn metrics_count_requests_instances_and_traps() {
         "vouchsafe_instances_live 1",
         "vouchsafe_traps_total 1",
     ] {
-        assert!(
-            text.lines().any(|found| found == line),
-            "{line} is not in\n{text}"
-        );
+        assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
     }
     assert_eq!(server.get("/").status, 404);
 }
@@ -289,15 +195,12 @@ fn metrics_count_requests_instances_and_traps() {
 fn limits_metrics_connections() {
     const MANY: usize = 200;
     const BOUND: usize = 32;
-    let reserved = std::net::TcpListener::bind("127.0.0.1:0")
-        .and_then(|listener| listener.local_addr())
-        .expect("an address");
+    let reserved =
+        std::net::TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("an address");
     let mut server = trap_guest(&["--metrics-listen", &reserved.to_string()]);
     server.get("/");
     let before = server.open_files();
-    let idle: Vec<_> = (0..MANY)
-        .map(|_| std::net::TcpStream::connect(reserved).expect("connects"))
-        .collect();
+    let idle: Vec<_> = (0..MANY).map(|_| std::net::TcpStream::connect(reserved).expect("connects")).collect();
     // The host accepts these connections before it answers on the other listener.
     while server.open_files() < before + BOUND {
         server.get("/");
@@ -327,16 +230,8 @@ fn refuses_to_start_with_a_reason() {
             2,
             "error: --metrics-listen 8.8.8.8:9090 is a public address, and metrics require no credential",
         ),
-        (
-            &["--variable", "issuer=x"][..],
-            2,
-            "error: variable `issuer` is not in the manifest",
-        ),
-        (
-            &["--danger-now", "1"][..],
-            2,
-            "error: --danger-now changes the time of every check",
-        ),
+        (&["--variable", "issuer=x"][..], 2, "error: variable `issuer` is not in the manifest"),
+        (&["--danger-now", "1"][..], 2, "error: --danger-now changes the time of every check"),
         (
             &["--max-instance-reuse-count", "0"][..],
             2,
@@ -350,17 +245,7 @@ fn refuses_to_start_with_a_reason() {
     let (code, text) = refused(&manifest(&folder(), &guest("gone"), ""), &[]);
     assert_eq!(code, Some(2), "{text}");
     assert!(text.contains("hint: build the components first"), "{text}");
-    let (code, text) = refused(
-        &manifest(
-            &folder(),
-            &guest("trap"),
-            "key_value_stores = [\"default\"]",
-        ),
-        &[],
-    );
+    let (code, text) = refused(&manifest(&folder(), &guest("trap"), "key_value_stores = [\"default\"]"), &[]);
     assert_eq!(code, Some(2), "{text}");
-    assert!(
-        text.contains("unknown field `key_value_stores`") && text.contains("spin.toml:9:1"),
-        "{text}"
-    );
+    assert!(text.contains("unknown field `key_value_stores`") && text.contains("spin.toml:9:1"), "{text}");
 }

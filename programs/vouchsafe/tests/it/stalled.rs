@@ -42,13 +42,7 @@ fn disconnects_client_that_never_reads() {
             break error;
         }
     };
-    assert!(
-        matches!(
-            error.kind(),
-            ErrorKind::ConnectionReset | ErrorKind::BrokenPipe
-        ),
-        "{error:?}"
-    );
+    assert!(matches!(error.kind(), ErrorKind::ConnectionReset | ErrorKind::BrokenPipe), "{error:?}");
     assert_eq!(server.get("/count").status, 200);
 }
 
@@ -66,10 +60,7 @@ fn slow_reader_gets_every_answer() {
         writer.write_all(last.as_bytes()).expect("sends");
     });
     std::thread::sleep(PAUSE);
-    assert!(
-        !sent.is_finished(),
-        "all requests were sent before the pause ended: send more"
-    );
+    assert!(!sent.is_finished(), "all requests were sent before the pause ended: send more");
     let mut text = String::new();
     stream.read_to_string(&mut text).expect("all answers");
     sent.join().expect("everything was sent");

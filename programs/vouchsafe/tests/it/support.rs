@@ -12,11 +12,7 @@ use std::time::Duration;
 const ANSWER_MAX: Duration = Duration::from_secs(40);
 
 fn repository() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .ancestors()
-        .nth(2)
-        .expect("a repository")
-        .to_path_buf()
+    Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).expect("a repository").to_path_buf()
 }
 
 /// Path of the guest `name`, built once per run.
@@ -39,24 +35,15 @@ pub fn guest(name: &str) -> PathBuf {
             .current_dir(repository())
             .status()
             .expect("cargo starts");
-        assert!(
-            built.success(),
-            "the guests do not build: run scripts/toolchain"
-        );
+        assert!(built.success(), "the guests do not build: run scripts/toolchain");
     });
-    repository().join(format!(
-        "target/wasm32-wasip2/component/vouchsafe_guest_{name}.wasm"
-    ))
+    repository().join(format!("target/wasm32-wasip2/component/vouchsafe_guest_{name}.wasm"))
 }
 
 /// A new empty directory in Cargo's directory for temporary files.
 pub fn folder() -> PathBuf {
     static NEXT: AtomicU32 = AtomicU32::new(0);
-    let name = format!(
-        "serve-{}-{}",
-        std::process::id(),
-        NEXT.fetch_add(1, Ordering::Relaxed)
-    );
+    let name = format!("serve-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
     let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
     std::fs::create_dir_all(&path).expect("a directory");
     path
@@ -103,37 +90,19 @@ pub fn start(manifest: &Path, arguments: &[&str]) -> Server {
 /// Starts the host with environment variables.
 pub fn start_with(manifest: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Server {
     let mut command = command(manifest, arguments);
-    let mut child = command
-        .envs(environment.iter().copied())
-        .spawn()
-        .expect("the host starts");
+    let mut child = command.envs(environment.iter().copied()).spawn().expect("the host starts");
     let mut line = String::new();
-    BufReader::new(child.stdout.take().expect("piped"))
-        .read_line(&mut line)
-        .expect("a line");
-    let address = line
-        .trim()
-        .strip_prefix("listening on http://")
-        .map(str::to_owned);
+    BufReader::new(child.stdout.take().expect("piped")).read_line(&mut line).expect("a line");
+    let address = line.trim().strip_prefix("listening on http://").map(str::to_owned);
     let address = address.unwrap_or_else(|| panic!("not ready: {line:?}, {:?}", child.wait()));
     Server { address, child }
 }
 
 /// Runs a host that must exit by itself; returns exit code and standard error.
 pub fn refused(manifest: &Path, arguments: &[&str]) -> (Option<i32>, String) {
-    let output = command(manifest, arguments)
-        .stderr(Stdio::piped())
-        .output()
-        .expect("the host starts");
-    assert!(
-        output.stdout.is_empty(),
-        "it printed {:?}",
-        String::from_utf8_lossy(&output.stdout)
-    );
-    (
-        output.status.code(),
-        String::from_utf8_lossy(&output.stderr).into_owned(),
-    )
+    let output = command(manifest, arguments).stderr(Stdio::piped()).output().expect("the host starts");
+    assert!(output.stdout.is_empty(), "it printed {:?}", String::from_utf8_lossy(&output.stdout));
+    (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
 }
 
 /// Status and body of an answer.
@@ -145,10 +114,7 @@ pub struct Answer {
 
 impl Server {
     pub fn get(&self, path: &str) -> Answer {
-        self.send(&format!(
-            "GET {path} HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n\r\n",
-            self.address
-        ))
+        self.send(&format!("GET {path} HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n\r\n", self.address))
     }
 
     /// Sends `bytes` and reads the answer until the connection ends.
@@ -159,9 +125,7 @@ impl Server {
     /// Sends `bytes` without reading the answer.
     pub fn open(&self, bytes: &str) -> TcpStream {
         let mut stream = TcpStream::connect(&self.address).expect("connects");
-        stream
-            .set_read_timeout(Some(ANSWER_MAX))
-            .expect("a timeout");
+        stream.set_read_timeout(Some(ANSWER_MAX)).expect("a timeout");
         stream.write_all(bytes.as_bytes()).expect("sends");
         stream
     }
@@ -174,10 +138,7 @@ impl Server {
 
     /// Sends SIGTERM.
     pub fn terminate(&self) {
-        let killed = Command::new("kill")
-            .arg(self.child.id().to_string())
-            .status()
-            .expect("kill");
+        let killed = Command::new("kill").arg(self.child.id().to_string()).status().expect("kill");
         assert!(killed.success());
     }
 
@@ -196,18 +157,9 @@ pub fn read(mut stream: TcpStream) -> Answer {
 
 /// Parses an answer.
 pub fn parse(text: &str) -> Answer {
-    let (head, body) = text
-        .split_once("\r\n\r\n")
-        .unwrap_or_else(|| panic!("no answer: {text:?}"));
-    let status = head
-        .split(' ')
-        .nth(1)
-        .and_then(|status| status.parse().ok())
-        .expect("a status");
-    Answer {
-        status,
-        body: body.to_owned(),
-    }
+    let (head, body) = text.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no answer: {text:?}"));
+    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status");
+    Answer { status, body: body.to_owned() }
 }
 
 impl Drop for Server {

@@ -42,13 +42,9 @@ fn client_that_sends_first_reads_413() {
     let server = server();
     for length in [BODY_BYTES_MAX + 1, 8 * BODY_BYTES_MAX, DISCARDED_BYTES_MAX] {
         let mut stream = connect(&server);
-        stream
-            .write_all(head(length, "").as_bytes())
-            .expect("sends");
+        stream.write_all(head(length, "").as_bytes()).expect("sends");
         for chunk in vec![b'a'; length].chunks(8 * 1024) {
-            stream
-                .write_all(chunk)
-                .expect("nobody closes the connection");
+            stream.write_all(chunk).expect("nobody closes the connection");
         }
         let (answer, text) = read_to_close(stream);
         assert_eq!(answer.status, 413, "{length}");
@@ -57,16 +53,10 @@ fn client_that_sends_first_reads_413() {
     // Up to the limit, the connection stays open for more requests.
     let mut stream = connect(&server);
     for _ in 0..2 {
-        stream
-            .write_all(head(BODY_BYTES_MAX, "").as_bytes())
-            .expect("sends");
-        stream
-            .write_all(&vec![b'a'; BODY_BYTES_MAX])
-            .expect("sends");
+        stream.write_all(head(BODY_BYTES_MAX, "").as_bytes()).expect("sends");
+        stream.write_all(&vec![b'a'; BODY_BYTES_MAX]).expect("sends");
     }
-    stream
-        .write_all(b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
-        .expect("sends");
+    stream.write_all(b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").expect("sends");
     let (_, text) = read_to_close(stream);
     assert_eq!(text.matches("HTTP/1.1 200 OK\r\n").count(), 3, "{text}");
 }
@@ -76,9 +66,7 @@ fn chunked_body_over_the_limit_reads_413() {
     let server = server();
     let chunk = format!("{:x}\r\n{}\r\n", 64 * 1024, "a".repeat(64 * 1024));
     let mut stream = connect(&server);
-    stream
-        .write_all(b"POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n")
-        .expect("sends");
+    stream.write_all(b"POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n").expect("sends");
     for _ in 0..16 {
         stream.write_all(chunk.as_bytes()).expect("sends");
     }
@@ -90,18 +78,13 @@ fn chunked_body_over_the_limit_reads_413() {
 fn other_early_refusals_arrive() {
     let server = server();
     for (request, status) in [
-        (
-            "CONNECT x:1 HTTP/1.1\r\nhost: x\r\ncontent-length: 1000000\r\n\r\n",
-            405,
-        ),
+        ("CONNECT x:1 HTTP/1.1\r\nhost: x\r\ncontent-length: 1000000\r\n\r\n", 405),
         ("POST / HTTP/1.1\r\ncontent-length: 1000000\r\n\r\n", 400),
     ] {
         let mut stream = connect(&server);
         stream.write_all(request.as_bytes()).expect("sends");
         for chunk in vec![b'a'; 1_000_000].chunks(8 * 1024) {
-            stream
-                .write_all(chunk)
-                .expect("nobody closes the connection");
+            stream.write_all(chunk).expect("nobody closes the connection");
         }
         assert_eq!(read_to_close(stream).0.status, status);
     }
@@ -111,9 +94,7 @@ fn other_early_refusals_arrive() {
 fn cuts_off_endless_body() {
     let server = server();
     let mut stream = connect(&server);
-    stream
-        .write_all(head(ENDLESS_BYTES, "").as_bytes())
-        .expect("sends");
+    stream.write_all(head(ENDLESS_BYTES, "").as_bytes()).expect("sends");
     let piece = vec![b'a'; 64 * 1024];
     let sent = (0..ENDLESS_BYTES / piece.len()).try_for_each(|_| stream.write_all(&piece));
     sent.expect_err("the host stops reading");
@@ -124,9 +105,7 @@ fn cuts_off_endless_body() {
 fn missing_body_ends_the_connection() {
     let server = server();
     let mut stream = connect(&server);
-    stream
-        .write_all(head(BODY_BYTES_MAX + 1, "").as_bytes())
-        .expect("sends");
+    stream.write_all(head(BODY_BYTES_MAX + 1, "").as_bytes()).expect("sends");
     assert_eq!(read_to_close(stream).0.status, 413);
 }
 
@@ -137,9 +116,7 @@ fn refuses_large_body_without_100_continue() {
     // The client sends nothing, as RFC 9110 §10.1.1 requires, or does not wait.
     for sent in [0, BODY_BYTES_MAX + 1] {
         let mut stream = connect(&server);
-        stream
-            .write_all(head(BODY_BYTES_MAX + 1, expect).as_bytes())
-            .expect("sends");
+        stream.write_all(head(BODY_BYTES_MAX + 1, expect).as_bytes()).expect("sends");
         stream.write_all(&vec![b'a'; sent]).expect("sends");
         let (answer, text) = read_to_close(stream);
         assert_eq!(answer.status, 413, "{text}");
@@ -148,15 +125,11 @@ fn refuses_large_body_without_100_continue() {
     // At the limit, the host requests the body.
     let mut stream = connect(&server);
     let more = format!("{expect}connection: close\r\n");
-    stream
-        .write_all(head(BODY_BYTES_MAX, &more).as_bytes())
-        .expect("sends");
+    stream.write_all(head(BODY_BYTES_MAX, &more).as_bytes()).expect("sends");
     let mut interim = [0; 25];
     stream.read_exact(&mut interim).expect("reads");
     assert_eq!(&interim, b"HTTP/1.1 100 Continue\r\n\r\n");
-    stream
-        .write_all(&vec![b'a'; BODY_BYTES_MAX])
-        .expect("sends");
+    stream.write_all(&vec![b'a'; BODY_BYTES_MAX]).expect("sends");
     assert_eq!(read_to_close(stream).0.status, 200);
 }
 
@@ -171,10 +144,7 @@ for length in (128 * 1024, 128 * 1024 + 1, 1024 * 1024):
     print(connection.getresponse().status)
 ";
     let server = server();
-    let output = Command::new("python3")
-        .args(["-c", CLIENT, &server.address])
-        .output()
-        .expect("python3 starts");
+    let output = Command::new("python3").args(["-c", CLIENT, &server.address]).output().expect("python3 starts");
     let errors = String::from_utf8_lossy(&output.stderr);
     let statuses = String::from_utf8_lossy(&output.stdout);
     assert_eq!(statuses, "200\n413\n413\n", "{errors}");

@@ -25,10 +25,8 @@ impl Verifier {
 
     /// Returns whether each signature verifies.
     fn verdicts(&self, jwk: &str, vectors: &[(&[u8], &[u8])]) -> Vec<bool> {
-        let lines: Vec<String> = vectors
-            .iter()
-            .map(|(message, signature)| format!("{} {}\n", encode(message), encode(signature)))
-            .collect();
+        let lines: Vec<String> =
+            vectors.iter().map(|(message, signature)| format!("{} {}\n", encode(message), encode(signature))).collect();
         let mut verdicts = Vec::new();
         let mut rest = lines.as_slice();
         while !rest.is_empty() {
@@ -61,10 +59,8 @@ type Group = (String, Vec<(usize, Vec<u8>, Vec<u8>, TestResult)>);
 fn check(verifier: &Verifier, groups: Vec<Group>, expected: (usize, usize)) {
     let (mut valid, mut refused) = (0, 0);
     for (jwk, tests) in groups {
-        let vectors: Vec<(&[u8], &[u8])> = tests
-            .iter()
-            .map(|(_, message, signature, _)| (message.as_slice(), signature.as_slice()))
-            .collect();
+        let vectors: Vec<(&[u8], &[u8])> =
+            tests.iter().map(|(_, message, signature, _)| (message.as_slice(), signature.as_slice())).collect();
         let verdicts = verifier.verdicts(&jwk, &vectors);
         for ((number, _, _, result), verified) in tests.iter().zip(verdicts) {
             assert_eq!(verified, *result == TestResult::Valid, "test {number}");
@@ -75,19 +71,13 @@ fn check(verifier: &Verifier, groups: Vec<Group>, expected: (usize, usize)) {
 }
 
 fn rsa(name: rsa_pkcs1_verify::TestName) -> Vec<Group> {
-    let without_zeros =
-        |number: &[u8]| encode(&number[number.iter().take_while(|byte| **byte == 0).count()..]);
-    let groups = rsa_pkcs1_verify::TestSet::load(name)
-        .expect("vectors")
-        .test_groups;
+    let without_zeros = |number: &[u8]| encode(&number[number.iter().take_while(|byte| **byte == 0).count()..]);
+    let groups = rsa_pkcs1_verify::TestSet::load(name).expect("vectors").test_groups;
     let group = |group: rsa_pkcs1_verify::TestGroup| {
         let (n, e) = (without_zeros(&group.key.n), without_zeros(&group.key.e));
         let tests = group.tests.into_iter();
         let tests = tests.map(|one| (one.tc_id, one.msg.to_vec(), one.sig.to_vec(), one.result));
-        (
-            format!(r#"{{"kty":"RSA","n":"{n}","e":"{e}"}}"#),
-            tests.collect(),
-        )
+        (format!(r#"{{"kty":"RSA","n":"{n}","e":"{e}"}}"#), tests.collect())
     };
     groups.into_iter().map(group).collect()
 }
@@ -96,11 +86,7 @@ fn ec(name: ecdsa::TestName, curve: &str) -> Vec<Group> {
     let groups = ecdsa::TestSet::load(name).expect("vectors").test_groups;
     let group = |group: ecdsa::TestGroup| {
         let (x, y) = group.key.key[1..].split_at(group.key.key.len() / 2);
-        let jwk = format!(
-            r#"{{"kty":"EC","crv":"{curve}","x":"{}","y":"{}"}}"#,
-            encode(x),
-            encode(y)
-        );
+        let jwk = format!(r#"{{"kty":"EC","crv":"{curve}","x":"{}","y":"{}"}}"#, encode(x), encode(y));
         let tests = group.tests.into_iter();
         let tests = tests.map(|one| (one.tc_id, one.msg.to_vec(), one.sig.to_vec(), one.result));
         (jwk, tests.collect())
@@ -114,10 +100,7 @@ fn ed25519() -> Vec<Group> {
         let x = encode(&group.key.pk);
         let tests = group.tests.into_iter();
         let tests = tests.map(|one| (one.tc_id, one.msg.to_vec(), one.sig.to_vec(), one.result));
-        (
-            format!(r#"{{"kty":"OKP","crv":"Ed25519","x":"{x}"}}"#),
-            tests.collect(),
-        )
+        (format!(r#"{{"kty":"OKP","crv":"Ed25519","x":"{x}"}}"#), tests.collect())
     };
     set.test_groups.into_iter().map(group).collect()
 }

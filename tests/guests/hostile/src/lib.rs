@@ -46,15 +46,11 @@ mod guest {
             _ => json!({}),
         };
         let text = answer.to_string();
-        Response::builder()
-            .header("content-length", text.len().to_string())
-            .body(text)
+        Response::builder().header("content-length", text.len().to_string()).body(text)
     }
 
     fn now() -> u64 {
-        SystemTime::now()
-            .duration_since(SystemTime::UNIX_EPOCH)
-            .map_or(0, |since| since.as_secs())
+        SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs())
     }
 
     async fn sign(asked: &Value) -> Value {
@@ -88,25 +84,13 @@ mod guest {
             issuer: text("issuer"),
             subject: text("subject"),
             audience: text("audience"),
-            tier: if asked["tier"] == "hsm" {
-                Tier::Hsm
-            } else {
-                Tier::Delegated
-            },
+            tier: if asked["tier"] == "hsm" { Tier::Hsm } else { Tier::Delegated },
             algorithm: text("algorithm"),
-            token_type: if asked["token_type"] == "jwt" {
-                TokenType::Jwt
-            } else {
-                TokenType::AccessToken
-            },
-            issued_at: now
-                .saturating_add_signed(asked["issued_at_offset"].as_i64().unwrap_or_default()),
+            token_type: if asked["token_type"] == "jwt" { TokenType::Jwt } else { TokenType::AccessToken },
+            issued_at: now.saturating_add_signed(asked["issued_at_offset"].as_i64().unwrap_or_default()),
             lifetime_seconds: asked["lifetime_seconds"].as_u64().unwrap_or_default(),
             jti: text("jti"),
-            scopes: list("scopes")
-                .iter()
-                .filter_map(|scope| scope.as_str().map(str::to_owned))
-                .collect(),
+            scopes: list("scopes").iter().filter_map(|scope| scope.as_str().map(str::to_owned)).collect(),
             extra_claims: list("extra_claims")
                 .iter()
                 .map(|claim| ExtraClaim {

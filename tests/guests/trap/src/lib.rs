@@ -34,10 +34,7 @@ mod guest {
             }
             "/headers" => headers(&request),
             "/count" => format!("{}\n", ASKED.get()),
-            "/files" => format!(
-                "{:?}\n",
-                std::fs::read_dir("/policies").map(Iterator::count).ok()
-            ),
+            "/files" => format!("{:?}\n", std::fs::read_dir("/policies").map(Iterator::count).ok()),
             "/now" => now(),
             path => match path.strip_prefix("/variable/") {
                 Some(name) => format!("{:?}\n", spin_sdk::variables::get(name).await.ok()),
@@ -45,9 +42,7 @@ mod guest {
             },
         };
         let length = text.len().to_string();
-        Response::builder()
-            .header("content-length", length)
-            .body(text)
+        Response::builder().header("content-length", length).body(text)
     }
 
     /// Unix seconds from WASI 0.2, which std uses, and from WASI 0.3.

@@ -30,9 +30,7 @@ mod guest {
     async fn handle(request: Request) -> impl IntoResponse {
         let path = request.uri().path().to_owned();
         let body = request.into_body().collect().await;
-        let text = body
-            .map(|body| body.to_bytes().to_vec())
-            .unwrap_or_default();
+        let text = body.map(|body| body.to_bytes().to_vec()).unwrap_or_default();
         let text = String::from_utf8(text).unwrap_or_default();
         let answer = match path.as_str() {
             "/time" => timed(&text),
@@ -42,9 +40,7 @@ mod guest {
         };
         let answer = answer.unwrap_or_else(|| "not verified".to_owned());
         let length = answer.len().to_string();
-        Response::builder()
-            .header("content-length", length)
-            .body(answer)
+        Response::builder().header("content-length", length).body(answer)
     }
 
     fn key(line: &str) -> Option<PublicKey> {
@@ -94,11 +90,7 @@ mod guest {
             let (message, signature) = line.split_once(' ')?;
             let message = URL_SAFE_NO_PAD.decode(message).ok()?;
             let signature = URL_SAFE_NO_PAD.decode(signature).ok()?;
-            Some(if key.verify(&message, &signature).is_ok() {
-                '1'
-            } else {
-                '0'
-            })
+            Some(if key.verify(&message, &signature).is_ok() { '1' } else { '0' })
         };
         vectors.lines().map(verdict).collect()
     }

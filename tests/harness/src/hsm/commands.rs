@@ -36,16 +36,10 @@ pub fn keys(gateways: &[&GatewaySetup], arguments: &[&str]) -> Ended {
     for gateway in gateways {
         command.args(["--gateway", &gateway.admin_url()]);
     }
-    let output = command
-        .arg("--admin-token-file")
-        .arg(gateways[0].folder.join("admin"))
-        .output()
-        .expect("vouchsafe runs");
+    let output =
+        command.arg("--admin-token-file").arg(gateways[0].folder.join("admin")).output().expect("vouchsafe runs");
     let text = [output.stdout, output.stderr].concat();
-    Ended {
-        code: output.status.code().expect("an exit code"),
-        text: String::from_utf8_lossy(&text).into_owned(),
-    }
+    Ended { code: output.status.code().expect("an exit code"), text: String::from_utf8_lossy(&text).into_owned() }
 }
 
 /// State of each version of [`KEY`], such as `1 active, 2 canary 5%`.

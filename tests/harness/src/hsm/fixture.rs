@@ -51,9 +51,7 @@ impl HsmFixture {
     #[track_caller]
     pub fn issue(&self, audience: &str) -> Issued {
         let issued = self.try_for(audience, Want::Issued);
-        issued
-            .unwrap_or_else(|why| panic!("{audience}: {why}"))
-            .expect("a token")
+        issued.unwrap_or_else(|why| panic!("{audience}: {why}")).expect("a token")
     }
 
     #[track_caller]
@@ -77,12 +75,7 @@ impl At {
         let gateway = setup.clone().at_time(start).start();
         let at = start + started.elapsed().as_secs();
         let fixture = HsmFixture::start_with(&[setup], |broker| broker.at_time(at));
-        Self {
-            gateway,
-            fixture,
-            start,
-            started,
-        }
+        Self { gateway, fixture, start, started }
     }
 
     pub fn now(&self) -> u64 {
@@ -96,9 +89,7 @@ impl At {
 
     pub fn version_that_signed_last(&self) -> u64 {
         let log = self.gateway.events("signature");
-        log.last().expect("a line")["version"]
-            .as_u64()
-            .expect("a number")
+        log.last().expect("a line")["version"].as_u64().expect("a number")
     }
 }
 

@@ -43,8 +43,7 @@ impl Gateway {
     /// Sends a request with the broker's credential, and disconnects before the response.
     pub fn ask_and_disconnect(&self, path: &str, body: &Value) {
         let bearer = format!("Bearer {}", self.setup.credential);
-        let request = Request::post(path, "application/json", body.to_string())
-            .with("authorization", &bearer);
+        let request = Request::post(path, "application/json", body.to_string()).with("authorization", &bearer);
         let address = format!("127.0.0.1:{}", self.setup.port);
         http::send_and_disconnect(&address, &request).expect("sends");
     }
@@ -52,12 +51,8 @@ impl Gateway {
     /// A counter or gauge, by its Prometheus name.
     pub fn metric(&self, name: &str) -> u64 {
         let text = self.metrics();
-        let line = text
-            .lines()
-            .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
-        line.unwrap_or_else(|| panic!("no {name} in {text}"))
-            .parse()
-            .expect("a number")
+        let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        line.unwrap_or_else(|| panic!("no {name} in {text}")).parse().expect("a number")
     }
 
     /// All of its metrics, in the Prometheus format.
@@ -86,8 +81,7 @@ impl Gateway {
     /// Sends a request with the admin's credential, and disconnects before the response.
     pub fn administer_and_disconnect(&self, path: &str, body: &Value) {
         let bearer = format!("Bearer {}", self.setup.admin_credential);
-        let request = Request::post(path, "application/json", body.to_string())
-            .with("authorization", &bearer);
+        let request = Request::post(path, "application/json", body.to_string()).with("authorization", &bearer);
         let address = format!("127.0.0.1:{}", self.setup.admin_port);
         http::send_and_disconnect(&address, &request).expect("sends");
     }
@@ -111,18 +105,14 @@ impl Gateway {
         let id = self.child.lock().expect("unpoisoned").id();
         let children = format!("/proc/{id}/task");
         let tasks = std::fs::read_dir(Path::new(&children)).expect("Linux");
-        let lists = tasks
-            .flatten()
-            .filter_map(|task| std::fs::read_to_string(task.path().join("children")).ok());
+        let lists = tasks.flatten().filter_map(|task| std::fs::read_to_string(task.path().join("children")).ok());
         let all: String = lists.collect();
         all.split_ascii_whitespace().next()?.parse().ok()
     }
 
     /// The next worker after `previous`.
     pub fn next_worker(&self, previous: u32) -> u32 {
-        eventually("another worker", || {
-            self.worker().filter(|worker| *worker != previous)
-        })
+        eventually("another worker", || self.worker().filter(|worker| *worker != previous))
     }
 
     /// Sends a signal to the gateway.
@@ -170,9 +160,7 @@ impl Drop for Gateway {
 }
 
 pub fn signal(process: u32, name: &str) {
-    let status = Command::new("kill")
-        .args([name, &process.to_string()])
-        .status();
+    let status = Command::new("kill").args([name, &process.to_string()]).status();
     assert!(status.expect("kill").success(), "kill {name} {process}");
 }
 
@@ -183,10 +171,7 @@ pub fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
         if let Some(found) = look() {
             return found;
         }
-        assert!(
-            start.elapsed() < BY_ITSELF_MAX,
-            "timed out waiting for {what}"
-        );
+        assert!(start.elapsed() < BY_ITSELF_MAX, "timed out waiting for {what}");
         std::thread::sleep(Duration::from_millis(20));
     }
 }

@@ -17,9 +17,7 @@ fn variable(name: &str) -> String {
 /// A logged-in session on the PKCS#11 token.
 fn session() -> Session {
     let pkcs11 = Pkcs11::new(module()).expect("loads");
-    pkcs11
-        .initialize(CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK))
-        .expect("starts");
+    pkcs11.initialize(CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK)).expect("starts");
     let slots = pkcs11.get_slots_with_token().expect("slots");
     let is_ours = |slot: &Slot| {
         let info = pkcs11.get_token_info(*slot);
@@ -27,9 +25,7 @@ fn session() -> Session {
     };
     let slot = slots.into_iter().find(is_ours).expect("the token");
     let session = pkcs11.open_rw_session(slot).expect("a session");
-    session
-        .login(UserType::User, Some(&AuthPin::from(PIN)))
-        .expect("logs in");
+    session.login(UserType::User, Some(&AuthPin::from(PIN))).expect("logs in");
     session
 }
 
@@ -37,40 +33,24 @@ fn session() -> Session {
 pub fn try_to_extract_keys() {
     let session = session();
     let wrapping = session
-        .generate_key(
-            &Mechanism::AesKeyGen,
-            &[Attribute::ValueLen(32.into()), Attribute::Wrap(true)],
-        )
+        .generate_key(&Mechanism::AesKeyGen, &[Attribute::ValueLen(32.into()), Attribute::Wrap(true)])
         .expect("a key to wrap with");
     let loose = [Attribute::Extractable(true), Attribute::Sensitive(false)];
     let mut tried = 0;
     for class in [ObjectClass::SECRET_KEY, ObjectClass::PRIVATE_KEY] {
         let template = [Attribute::Class(class), Attribute::Token(true)];
         for key in session.find_objects(&template).expect("keys") {
-            for secret in [
-                AttributeType::Value,
-                AttributeType::PrivateExponent,
-                AttributeType::Prime1,
-            ] {
+            for secret in [AttributeType::Value, AttributeType::PrivateExponent, AttributeType::Prime1] {
                 let found = session.get_attributes(key, &[secret]).unwrap_or_default();
                 assert!(found.is_empty(), "{secret:?} could be read");
             }
             for attribute in &loose {
                 let one = std::slice::from_ref(attribute);
-                assert!(
-                    session.update_attributes(key, one).is_err(),
-                    "{attribute:?}"
-                );
-                assert!(
-                    session.copy_object(key, one).is_err(),
-                    "copied with {attribute:?}"
-                );
+                assert!(session.update_attributes(key, one).is_err(), "{attribute:?}");
+                assert!(session.copy_object(key, one).is_err(), "copied with {attribute:?}");
             }
             for mechanism in [Mechanism::AesKeyWrap, Mechanism::AesKeyWrapPad] {
-                assert!(
-                    session.wrap_key(&mechanism, wrapping, key).is_err(),
-                    "wrapped"
-                );
+                assert!(session.wrap_key(&mechanism, wrapping, key).is_err(), "wrapped");
             }
             tried += 1;
         }
@@ -82,9 +62,8 @@ pub fn try_to_extract_keys() {
 /// Imports a root; see [`super::Pkcs11Token::import_root`].
 pub fn import_root() {
     let hex = variable("ROOT");
-    let root: Vec<u8> = (0..hex.len() / 2)
-        .map(|index| u8::from_str_radix(&hex[2 * index..2 * index + 2], 16).expect("hex"))
-        .collect();
+    let root: Vec<u8> =
+        (0..hex.len() / 2).map(|index| u8::from_str_radix(&hex[2 * index..2 * index + 2], 16).expect("hex")).collect();
     let generation: u64 = variable("GENERATION").parse().expect("a number");
     let session = session();
     session
@@ -137,9 +116,7 @@ pub fn check_key_attributes() {
         for key in session.find_objects(&template).expect("keys") {
             let label = session.get_attributes(key, &[A::Label]).expect("a label");
             for attribute in wanted {
-                let found = session
-                    .get_attributes(key, &[attribute])
-                    .expect("attributes");
+                let found = session.get_attributes(key, &[attribute]).expect("attributes");
                 let expected = match attribute {
                     A::Sign | A::Sensitive | A::Private => true,
                     A::AlwaysSensitive | A::NeverExtractable | A::Local => !from_outside,

@@ -133,12 +133,7 @@ impl Classes {
         let split = ["\n[out]", "\nObject ", "\nReturned:"];
         let split = split.iter().filter_map(|it| block.find(it)).min();
         let (given, got) = block.split_at(split.unwrap_or(block.len()));
-        let mut call = Call {
-            function,
-            given: given.to_owned(),
-            got: got.to_owned(),
-            class: None,
-        };
+        let mut call = Call { function, given: given.to_owned(), got: got.to_owned(), class: None };
         let after = |text: &str, mark: &str| {
             let line = text.lines().find_map(|line| line.strip_prefix(mark));
             line.map(|handle| handle.trim().to_owned())
@@ -155,10 +150,9 @@ impl Classes {
                 }
             }
             "C_GenerateKeyPair" => {
-                for (mark, class) in [
-                    ("[out] hPublicKey = ", "CKO_PUBLIC_KEY"),
-                    ("[out] hPrivateKey = ", "CKO_PRIVATE_KEY"),
-                ] {
+                for (mark, class) in
+                    [("[out] hPublicKey = ", "CKO_PUBLIC_KEY"), ("[out] hPrivateKey = ", "CKO_PRIVATE_KEY")]
+                {
                     if let Some(handle) = after(got, mark) {
                         self.of.insert(handle, class.to_owned());
                     }

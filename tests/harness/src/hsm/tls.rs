@@ -42,19 +42,13 @@ impl TlsClient {
             .with_safe_default_protocol_versions()
             .expect("versions")
             .with_root_certificates(known)
-            .with_client_auth_cert(
-                read(certificate),
-                PrivateKeyDer::from_pem_file(key).expect("a key"),
-            )
+            .with_client_auth_cert(read(certificate), PrivateKeyDer::from_pem_file(key).expect("a key"))
             .expect("a certificate with its key");
         let name = "localhost".try_into().expect("a name");
         let session = ClientConnection::new(Arc::new(config), name).expect("a session");
         let socket = TcpStream::connect(("127.0.0.1", port)).expect("connects");
         socket.set_read_timeout(Some(ANSWER_MAX)).expect("a socket");
-        Self {
-            stream: StreamOwned::new(session, socket),
-            read: Vec::new(),
-        }
+        Self { stream: StreamOwned::new(session, socket), read: Vec::new() }
     }
 
     /// Writes each part separately, then reads one response.
@@ -83,10 +77,7 @@ impl TlsClient {
         }
         let body = self.read[end..end_of_body].to_vec();
         self.read.drain(..end_of_body);
-        Answer {
-            status: status.expect("a status"),
-            body: String::from_utf8(body).expect("text"),
-        }
+        Answer { status: status.expect("a status"), body: String::from_utf8(body).expect("text") }
     }
 
     fn fill(&mut self) {

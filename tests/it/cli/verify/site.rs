@@ -19,12 +19,8 @@ pub struct Ended {
 }
 
 pub fn run(command: &mut Command, stdin: &[u8]) -> Ended {
-    let mut child = command
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("starts");
+    let mut child =
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("starts");
     // It may end before it has read everything.
     drop(child.stdin.take().expect("piped").write_all(stdin));
     let output = child.wait_with_output().expect("ends");
@@ -65,13 +61,7 @@ impl Site {
         let broker = broker.at_time(at).start();
         let (code, pem) = setup.run(&["root-certificate"]);
         assert_eq!(code, 0, "{pem}");
-        let site = Self {
-            setup,
-            gateway,
-            broker,
-            url,
-            at,
-        };
+        let site = Self { setup, gateway, broker, url, at };
         site.write("root.pem", &pem);
         site.write("keys.json", &site.broker.jwks().to_string());
         site

@@ -4,16 +4,12 @@ use serde_json::json;
 use std::time::Duration;
 use vouchsafe_harness::bundle::{API, HSM_ES256};
 use vouchsafe_harness::exchange::{Want, unavailable};
-use vouchsafe_harness::hsm::{
-    GatewaySetup, HsmFixture, Pkcs11Token, check_states, eventually, keys, states,
-};
+use vouchsafe_harness::hsm::{GatewaySetup, HsmFixture, Pkcs11Token, check_states, eventually, keys, states};
 
 /// Pressing Ctrl-C must not leave a key between two states, nor the log without the outcome.
 #[test]
 fn finishes_operation_when_admin_disconnects() {
-    let setup = GatewaySetup::new(&Pkcs11Token::new())
-        .change("pin_file", "deadline_ms = 30000\npin_file")
-        .with_keys();
+    let setup = GatewaySetup::new(&Pkcs11Token::new()).change("pin_file", "deadline_ms = 30000\npin_file").with_keys();
     let gateway = setup.start();
     check_states(&gateway, "1 active");
     gateway.signal_worker("-STOP");
@@ -22,9 +18,7 @@ fn finishes_operation_when_admin_disconnects() {
     // Long enough to notice that the client has disconnected.
     std::thread::sleep(Duration::from_millis(300));
     gateway.signal_worker("-CONT");
-    eventually("a second version", || {
-        (states(&gateway) == "1 active, 2 pending").then_some(())
-    });
+    eventually("a second version", || (states(&gateway) == "1 active, 2 pending").then_some(()));
 }
 
 /// Two PKCS#11 tokens restored from one backup share a key, but each stages a different next version.
@@ -44,11 +38,7 @@ fn stops_when_gateways_hold_different_keys() {
     let _gateways = [first.start(), second.start()];
     let both = [&first, &second];
     keys(&both, &["rollback", "es256"]).is(0, "nothing to roll back");
-    let words = format!(
-        "version 2 of `es256` is not the same key at {} and {}",
-        first.admin_url(),
-        second.admin_url()
-    );
+    let words = format!("version 2 of `es256` is not the same key at {} and {}", first.admin_url(), second.admin_url());
     let staged = keys(&both, &["stage", "es256"]);
     staged.is(1, &words);
     staged.is(1, "keys retire es256 --version 2");
@@ -78,17 +68,12 @@ fn does_not_sign_with_swapped_pkcs11_token() {
         gateway.next_worker(gateway.signal_worker("-KILL"));
     };
     let hsm_is = |expected: &str| {
-        eventually(expected, || {
-            (gateway.get("/readyz").json()["hsm"] == *expected).then_some(())
-        });
+        eventually(expected, || (gateway.get("/readyz").json()["hsm"] == *expected).then_some(()));
     };
     swap();
     hsm_is("down");
     let refused = fixture.try_for(HSM_ES256, unavailable("signer.unavailable"));
-    assert!(
-        matches!(refused, Ok(None)),
-        "signed or refused otherwise: {refused:?}"
-    );
+    assert!(matches!(refused, Ok(None)), "signed or refused otherwise: {refused:?}");
     fixture.issue(API);
     // Its generation is neither followed nor raised.
     let rotate = json!({ "from": 1 });
@@ -105,9 +90,7 @@ fn does_not_sign_with_swapped_pkcs11_token() {
         let mut all = now["keys"].as_array().expect("keys").iter();
         assert!(all.any(|it| it["kid"] == key["kid"]), "{key} is gone");
     }
-    let issued = eventually("a token", || {
-        fixture.try_for(HSM_ES256, Want::Issued).ok().flatten()
-    });
+    let issued = eventually("a token", || fixture.try_for(HSM_ES256, Want::Issued).ok().flatten());
     assert!(issued.verifies(&fixture.broker.jwks()));
 }
 
@@ -118,12 +101,9 @@ fn does_not_publish_foreign_public_key() {
     let setup = GatewaySetup::new(&token).with_keys();
     let label = "vouchsafe:token:es256:v1";
     let foreign = token.folder.join("foreign.der").display().to_string();
-    let command = format!(
-        "openssl ecparam -name prime256v1 -genkey -noout | openssl ec -pubout -outform DER -out {foreign}"
-    );
-    let made = std::process::Command::new("sh")
-        .args(["-c", &command])
-        .output();
+    let command =
+        format!("openssl ecparam -name prime256v1 -genkey -noout | openssl ec -pubout -outform DER -out {foreign}");
+    let made = std::process::Command::new("sh").args(["-c", &command]).output();
     assert!(made.expect("sh").status.success());
     let anonymous = |arguments: &[&str]| {
         let output = token.pkcs11_tool_anonymously(&[&["--session-rw"], arguments].concat());
@@ -134,10 +114,7 @@ fn does_not_publish_foreign_public_key() {
     anonymous(&[&["--write-object", &foreign, "--usage-sign"][..], &of_key].concat());
     let gateway = setup.start();
     let keys = gateway.ask("/v1/keys", None).json();
-    let keys = keys["groups"][0]["token_keys"]
-        .as_array()
-        .expect("keys")
-        .clone();
+    let keys = keys["groups"][0]["token_keys"].as_array().expect("keys").clone();
     let names: Vec<_> = keys.iter().map(|key| key["name"].clone()).collect();
     assert_eq!(names, ["rs256", "eddsa"], "and not es256");
     assert_eq!(setup.run(&["doctor"]).0, 1);
@@ -155,19 +132,13 @@ fn retries_write_of_generation() {
     assert_eq!(rotated.json()["generation"], 2);
     let ready = gateway.get("/readyz");
     assert_eq!(ready.status, 503, "{}", ready.text());
-    assert!(
-        ready.text().contains("the generation cannot be written"),
-        "{}",
-        ready.text()
-    );
+    assert!(ready.text().contains("the generation cannot be written"), "{}", ready.text());
     std::fs::remove_dir(&in_its_way).expect("removes");
     eventually("written", || {
         let text = std::fs::read_to_string(state("generation")).ok()?;
         (text.trim() == "2").then_some(())
     });
-    eventually("ready", || {
-        (gateway.get("/readyz").status == 200).then_some(())
-    });
+    eventually("ready", || (gateway.get("/readyz").status == 200).then_some(()));
 }
 
 /// Memory contains seeds and the PIN.
@@ -177,9 +148,7 @@ fn leaves_no_core_dump() {
     let gateway = setup.start();
     let worker = gateway.worker().expect("a worker");
     let limits = std::fs::read_to_string(format!("/proc/{worker}/limits")).expect("Linux");
-    let core = limits
-        .lines()
-        .find(|line| line.starts_with("Max core file size"));
+    let core = limits.lines().find(|line| line.starts_with("Max core file size"));
     let words: Vec<_> = core.expect("a line").split_whitespace().collect();
     assert_eq!(words.get(4..6), Some(&["0", "0"][..]), "{words:?}");
 }
@@ -189,15 +158,9 @@ fn leaves_no_core_dump() {
 fn does_not_add_key_to_empty_token() {
     let setup = GatewaySetup::new(&Pkcs11Token::new());
     let (code, text) = setup.run(&["add-key", "es256"]);
-    assert!(
-        code == 1 && text.contains("`hsm-gateway init` creates"),
-        "{text}"
-    );
+    assert!(code == 1 && text.contains("`hsm-gateway init` creates"), "{text}");
     let (code, text) = setup.run(&["serve"]);
-    assert!(
-        code == 1 && text.contains("`hsm-gateway init` creates"),
-        "{text}"
-    );
+    assert!(code == 1 && text.contains("`hsm-gateway init` creates"), "{text}");
     assert_eq!(setup.run(&["init"]).0, 0);
 }
 

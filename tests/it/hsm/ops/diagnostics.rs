@@ -6,8 +6,7 @@ use serde_json::{Value, json};
 use std::fs::File;
 use std::io::Write as _;
 use vouchsafe_harness::hsm::{
-    Gateway, GatewaySetup, Pkcs11Token, closed_pipe, epoch_at, eventually, keys, seed_request,
-    sign, token_claims,
+    Gateway, GatewaySetup, Pkcs11Token, closed_pipe, epoch_at, eventually, keys, seed_request, sign, token_claims,
 };
 use vouchsafe_harness::now;
 
@@ -36,16 +35,12 @@ fn tolerates_closed_pipe_but_not_full_disk() {
 
 #[test]
 fn keeps_running_when_output_is_closed() {
-    let gateway = GatewaySetup::initialized()
-        .shimmed()
-        .start_with_closed_output();
+    let gateway = GatewaySetup::initialized().shimmed().start_with_closed_output();
     let first = gateway.worker().expect("a worker");
     // It has more to print.
     gateway.signal_worker("-KILL");
     gateway.next_worker(first);
-    eventually("an HSM", || {
-        (gateway.get("/readyz").json()["hsm"] == "up").then_some(())
-    });
+    eventually("an HSM", || (gateway.get("/readyz").json()["hsm"] == "up").then_some(()));
     assert_eq!(gateway.get("/readyz").status, 200);
 }
 
@@ -80,11 +75,7 @@ fn checks_config_beside_running_gateway() {
     for (from, to, expected) in [
         ("ES256\"", "ES257\"", "`algorithms`"),
         ("\"pin\"", "\"no-pin\"", "no-pin"),
-        (
-            "development = true",
-            "[tls]\ncertificate = \"c.pem\"\nkey = \"k.pem\"",
-            "k.pem",
-        ),
+        ("development = true", "[tls]\ncertificate = \"c.pem\"\nkey = \"k.pem\"", "k.pem"),
         ("pkcs11-spy.so", "no-module.so", "PKCS#11 module not found"),
     ] {
         let (code, text) = check(&setup.clone().change(from, to));
@@ -114,22 +105,11 @@ fn logs_changes_before_making_them() {
     let commands = lines(&setup, "command");
     let acts: Vec<_> = commands.iter().map(|line| &line["act"]).collect();
     assert_eq!(acts, ["init", "add-key", "rotate"]);
-    assert!(
-        commands.iter().all(|line| line["uid"].is_u64()),
-        "{commands:?}"
-    );
-    let [init, add_key, rotate] = commands.as_slice() else {
-        unreachable!()
-    };
+    assert!(commands.iter().all(|line| line["uid"].is_u64()), "{commands:?}");
+    let [init, add_key, rotate] = commands.as_slice() else { unreachable!() };
     assert_eq!(init["keys"], json!(["rs256", "eddsa", "es256", "theirs"]));
-    assert_eq!(
-        (&add_key["key"], &add_key["state"]),
-        (&json!("more"), &json!("pending"))
-    );
-    assert_eq!(
-        (&rotate["before"], &rotate["after"]),
-        (&json!(1), &json!(2))
-    );
+    assert_eq!((&add_key["key"], &add_key["state"]), (&json!("more"), &json!("pending")));
+    assert_eq!((&rotate["before"], &rotate["after"]), (&json!(1), &json!(2)));
     // What can't be logged is not done.
     let log = setup.folder.join("state/gateway.log");
     std::fs::rename(&log, setup.folder.join("moved")).expect("moves");
@@ -148,10 +128,7 @@ fn logs_failed_operation() {
     assert_eq!(setup.run(&init).0, 2);
     let commands = lines(&setup, "command");
     assert_eq!(commands.len(), 2, "{commands:?}");
-    assert_eq!(
-        (&commands[0]["failed"], &commands[0]["backup"]),
-        (&Value::Null, &json!("2-of-3"))
-    );
+    assert_eq!((&commands[0]["failed"], &commands[0]["backup"]), (&Value::Null, &json!("2-of-3")));
     let why = commands[1]["failed"].as_str().expect("why");
     assert!(why.contains(folder), "{why}");
 }
@@ -160,12 +137,7 @@ fn logs_failed_operation() {
 fn logs_subject_of_each_refusal() {
     let gateway = GatewaySetup::initialized().start();
     let old = epoch_at(now()) - 100 * 3600;
-    assert_eq!(
-        gateway
-            .ask("/v1/epoch-seed", Some(&seed_request(old)))
-            .status,
-        403
-    );
+    assert_eq!(gateway.ask("/v1/epoch-seed", Some(&seed_request(old))).status, 403);
     let mut wrong = token_claims(now());
     wrong["aud"] = "https://nowhere.example".into();
     let decision = wrong["jti"].clone();
@@ -173,29 +145,16 @@ fn logs_subject_of_each_refusal() {
     let act = json!({ "key": "es256", "act": "canary", "share": 5 });
     assert_eq!(gateway.administer("/v1/admin/act", Some(&act)).status, 409);
     let refusals = lines(&gateway.setup, "refusal");
-    let [seed, token, act] = refusals.as_slice() else {
-        panic!("expected three refusals, got {refusals:?}")
-    };
+    let [seed, token, act] = refusals.as_slice() else { panic!("expected three refusals, got {refusals:?}") };
     assert_eq!(seed["slug"], "seed.window");
     assert_eq!(
-        (
-            &seed["group"],
-            &seed["algorithm"],
-            &seed["generation"],
-            &seed["epoch_start"]
-        ),
+        (&seed["group"], &seed["algorithm"], &seed["generation"], &seed["epoch_start"]),
         (&json!("default"), &json!("ES256"), &json!(1), &json!(old))
     );
     assert_eq!(token["slug"], "token.audience");
-    assert_eq!(
-        (&token["key"], &token["decision_id"]),
-        (&json!("es256"), &decision)
-    );
+    assert_eq!((&token["key"], &token["decision_id"]), (&json!("es256"), &decision));
     assert_eq!(act["slug"], "version.nothing");
-    assert_eq!(
-        (&act["key"], &act["act"]),
-        (&json!("es256"), &json!("canary"))
-    );
+    assert_eq!((&act["key"], &act["act"]), (&json!("es256"), &json!("canary")));
 }
 
 /// The fingerprint as `openssl x509 -noout -fingerprint -sha256` prints it.
@@ -203,11 +162,7 @@ fn fingerprint(pem: &str) -> String {
     let base64: String = pem.lines().filter(|line| !line.starts_with("--")).collect();
     let der = STANDARD.decode(base64).expect("PEM");
     let digest = ring::digest::digest(&ring::digest::SHA256, &der);
-    let pairs: Vec<_> = digest
-        .as_ref()
-        .iter()
-        .map(|byte| format!("{byte:02X}"))
-        .collect();
+    let pairs: Vec<_> = digest.as_ref().iter().map(|byte| format!("{byte:02X}")).collect();
     pairs.join(":")
 }
 
@@ -217,20 +172,12 @@ fn prints_mechanisms_and_openssl_fingerprint_in_status() {
     let (_, text) = setup.run(&["status"]);
     let line = text.lines().find(|line| line.starts_with("  mechanisms  "));
     let line = line.unwrap_or_else(|| panic!("{text}"));
-    for mechanism in [
-        "CKM_SHA256_HMAC",
-        "CKM_ECDSA",
-        "CKM_EDDSA",
-        "CKM_SHA256_RSA_PKCS",
-    ] {
+    for mechanism in ["CKM_SHA256_HMAC", "CKM_ECDSA", "CKM_EDDSA", "CKM_SHA256_RSA_PKCS"] {
         assert!(line.contains(mechanism), "{line}");
     }
     let (code, pem) = setup.run(&["root-certificate"]);
     assert_eq!(code, 0, "{pem}");
-    assert!(
-        text.contains(&format!("SHA-256 {}\n", fingerprint(&pem))),
-        "{text}"
-    );
+    assert!(text.contains(&format!("SHA-256 {}\n", fingerprint(&pem))), "{text}");
     let (_, text) = setup.run(&["status", "--format", "json"]);
     let status: Value = serde_json::from_str(&text).expect("JSON");
     let mechanisms = status["mechanisms"].as_array().expect("mechanisms");
@@ -245,19 +192,14 @@ fn accepts_token_that_cannot_generate_existing_keys() {
     let file = File::options().append(true).open(token.softhsm_file());
     let without = "slots.mechanisms = -CKM_GENERIC_SECRET_KEY_GEN,CKM_EC_KEY_PAIR_GEN,\
                    CKM_EC_EDWARDS_KEY_PAIR_GEN,CKM_RSA_PKCS_KEY_PAIR_GEN\n";
-    file.expect("a file")
-        .write_all(without.as_bytes())
-        .expect("writes");
+    file.expect("a file").write_all(without.as_bytes()).expect("writes");
     let setup = GatewaySetup::new(&token);
     let init = ["init", "--with-backup", "2-of-3", "--shares", "."];
     let (code, text) = setup.run(&init);
     assert_eq!(code, 0, "{text}");
     let (code, text) = setup.run(&["doctor"]);
     assert_eq!(code, 0, "{text}");
-    assert!(
-        text.contains("note  CKM_RSA_PKCS_KEY_PAIR_GEN: not supported by the PKCS#11 token"),
-        "{text}"
-    );
+    assert!(text.contains("note  CKM_RSA_PKCS_KEY_PAIR_GEN: not supported by the PKCS#11 token"), "{text}");
     assert!(text.contains("ok    CKM_SHA256_RSA_PKCS\n"), "{text}");
     drop(setup.start());
 }
@@ -288,24 +230,14 @@ fn tests_unconfigured_keys_in_doctor() {
 
 #[test]
 fn lists_keys_despite_unreachable_gateway() {
-    let (down, up) = (
-        GatewaySetup::new(&Pkcs11Token::new()),
-        GatewaySetup::initialized(),
-    );
+    let (down, up) = (GatewaySetup::new(&Pkcs11Token::new()), GatewaySetup::initialized());
     let gateway: Gateway = up.start();
     std::fs::copy(up.folder.join("admin"), down.folder.join("admin")).expect("copies");
     let listed = keys(&[&down, &gateway.setup], &["list"]);
     listed.is(3, &format!("{}: generation 1", up.admin_url()));
     listed.is(3, &format!("error: no answer from {}/", down.admin_url()));
     let listed = keys(&[&down, &gateway.setup], &["list", "--format", "json"]);
-    let lines: Vec<Value> = listed
-        .text
-        .lines()
-        .filter_map(|it| serde_json::from_str(it).ok())
-        .collect();
+    let lines: Vec<Value> = listed.text.lines().filter_map(|it| serde_json::from_str(it).ok()).collect();
     assert_eq!(lines.len(), 2, "{}", listed.text);
-    assert!(
-        lines[0]["error"].is_string() && lines[1]["keys"].is_object(),
-        "{lines:?}"
-    );
+    assert!(lines[0]["error"].is_string() && lines[1]["keys"].is_object(), "{lines:?}");
 }

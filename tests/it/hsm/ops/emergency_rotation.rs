@@ -4,9 +4,7 @@ use serde_json::{Value, json};
 use vouchsafe_harness::broker::{Broker, Setup};
 use vouchsafe_harness::bundle::{API, BROKER, HSM_ES256};
 use vouchsafe_harness::exchange::{Form, Want, check, unavailable};
-use vouchsafe_harness::hsm::{
-    Gateway, GatewaySetup, HsmFixture, PUBLISHED_SECONDS, Pkcs11Token, eventually, keys,
-};
+use vouchsafe_harness::hsm::{Gateway, GatewaySetup, HsmFixture, PUBLISHED_SECONDS, Pkcs11Token, eventually, keys};
 use vouchsafe_harness::issuer::{Issuer, Script};
 use vouchsafe_harness::jwt;
 use vouchsafe_harness::now;
@@ -28,10 +26,7 @@ fn reaches_every_broker_and_reports_time() {
     quiet.broker.jwks();
     let urls = [&fixture, &quiet].map(|it| format!("http://{}", it.broker.address));
     let arguments = ["rotate", "--broker", &urls[0], "--broker", &urls[1]];
-    keys(&[&setup], &arguments).is(
-        2,
-        "epoch keys are replaced every epoch without this command",
-    );
+    keys(&[&setup], &arguments).is(2, "epoch keys are replaced every epoch without this command");
     let rotated = keys(&[&setup], &[&arguments[..], &["--emergency"]].concat());
     println!("{}", rotated.text);
     rotated.is(0, "rotated, generation 2");
@@ -42,10 +37,7 @@ fn reaches_every_broker_and_reports_time() {
     assert!(new.verifies(&before), "unknown to verifiers");
     assert!(!old.verifies(&fixture.broker.jwks()));
     let acts = gateway.events("admin");
-    assert_eq!(
-        (&acts[0]["act"], &acts[0]["before"], &acts[0]["after"]),
-        (&"rotate".into(), &1.into(), &2.into())
-    );
+    assert_eq!((&acts[0]["act"], &acts[0]["before"], &acts[0]["after"]), (&"rotate".into(), &1.into(), &2.into()));
     // Requesting the same rotation again changes nothing.
     let again = gateway.administer("/v1/admin/rotate", Some(&json!({ "from": 1 })));
     assert_eq!(again.json(), json!({ "generation": 2, "changed": false }));
@@ -65,18 +57,8 @@ fn reaches_every_broker_and_reports_time() {
     // A broker that reaches no gateway doesn't follow, and is reported.
     let (_gateway, elsewhere) = bad_broker();
     let elsewhere = format!("http://{}", elsewhere.broker.address);
-    let alone = keys(
-        &[&setup],
-        &[
-            "rotate",
-            "--emergency",
-            "--although-unpublished",
-            "--timeout",
-            "1",
-            "--broker",
-            &elsewhere,
-        ],
-    );
+    let alone =
+        keys(&[&setup], &["rotate", "--emergency", "--although-unpublished", "--timeout", "1", "--broker", &elsewhere]);
     alone.is(1, "NOT FOLLOWED within 1 s");
     assert_eq!(gateway.get("/readyz").json()["generation"], 3);
 }
@@ -100,10 +82,7 @@ fn waits_until_verifiers_know_next_generation() {
     assert!(text.contains("--although-unpublished"), "{text}");
     let refusals = gateway.events("refusal");
     let refusal = refusals.last().expect("a line");
-    assert_eq!(
-        (&refusal["caller"], &refusal["slug"]),
-        (&"ops".into(), &"generation.standby_unknown".into())
-    );
+    assert_eq!((&refusal["caller"], &refusal["slug"]), (&"ops".into(), &"generation.standby_unknown".into()));
     gateway.kill();
 
     // The time is stored on the PKCS#11 token, so a gateway that starts later knows it, too.
@@ -119,11 +98,7 @@ fn waits_until_verifiers_know_next_generation() {
     let early = gateway.administer("/v1/admin/rotate", Some(&body));
     assert_eq!(early.status, 409, "{}", early.text());
     assert_eq!(early.json()["error"], "generation.standby_unknown");
-    let wait: u64 = early
-        .header("retry-after")
-        .expect("seconds")
-        .parse()
-        .expect("a number");
+    let wait: u64 = early.header("retry-after").expect("seconds").parse().expect("a number");
     assert!((1..=120).contains(&wait), "{wait}");
     gateway.kill();
     let gateway = at(since + PUBLISHED_SECONDS);
@@ -171,28 +146,19 @@ fn remembers_highest_generation_in_store() {
     assert_eq!(response.status, 200, "{}", response.text());
     let ready = running.get("/readyz").json();
     assert_eq!(ready["signer"]["generation"], 2, "{ready}");
-    let seconds = ready["signer"]["seconds_left"]
-        .as_u64()
-        .expect("a countdown");
+    let seconds = ready["signer"]["seconds_left"].as_u64().expect("a countdown");
     assert!((1..=2_400).contains(&seconds), "{ready}");
     running.kill();
     drop(gateway);
 
     let _older = older.start();
     // Two brokers use the same database, one after the other.
-    let second = first
-        .clone()
-        .variable("gateway_urls", &older.url())
-        .variable("gateway_token", &older.credential);
-    let Err(reason) = second.try_start() else {
-        panic!("the broker started")
-    };
+    let second = first.clone().variable("gateway_urls", &older.url()).variable("gateway_token", &older.credential);
+    let Err(reason) = second.try_start() else { panic!("the broker started") };
     assert!(reason.contains(r#""slug":"signer.superseded""#), "{reason}");
     let database = rusqlite::Connection::open(second.database()).expect("the database");
     let seen: (String, i64) = database
-        .query_row("SELECT name, highest FROM generations", [], |row| {
-            Ok((row.get(0)?, row.get(1)?))
-        })
+        .query_row("SELECT name, highest FROM generations", [], |row| Ok((row.get(0)?, row.get(1)?)))
         .expect("a row");
     assert_eq!(seen, (format!("{BROKER} default"), 2));
 
@@ -214,23 +180,14 @@ fn remembers_highest_generation_in_store() {
     let form = Form::of(&token).set("audience", API);
     check(&running, &form.request(), &token, SUPERSEDED).expect("a refusal");
     let response = exchange(&running, HSM_ES256);
-    assert_eq!(
-        response.status,
-        200,
-        "tier hsm has no generations: {}",
-        response.text()
-    );
+    assert_eq!(response.status, 200, "tier hsm has no generations: {}", response.text());
     // It neither publishes expired keys nor claims to be ready.
     for path in ["/.well-known/jwks.json", "/readyz"] {
         eventually("503", || (running.get(path).status == 503).then_some(()));
     }
     running.kill();
     let refused: i64 = database
-        .query_row(
-            "SELECT count(*) FROM audit WHERE slug = 'signer.superseded'",
-            [],
-            |row| row.get(0),
-        )
+        .query_row("SELECT count(*) FROM audit WHERE slug = 'signer.superseded'", [], |row| row.get(0))
         .expect("a count");
     assert_eq!(refused, 1, "records");
 }
@@ -244,13 +201,8 @@ fn logs_why_gateway_did_not_answer() {
     let broker = Setup::of("spin.hsm.toml", &issuer.files(), &[issuer.origin()])
         .variable("gateway_urls", &setup.url())
         .variable("gateway_token", &setup.credential);
-    let Err(reason) = broker.try_start() else {
-        panic!("the broker started")
-    };
-    let why = format!(
-        "gateway {}: not in the manifest's `allowed_outbound_hosts`",
-        setup.url()
-    );
+    let Err(reason) = broker.try_start() else { panic!("the broker started") };
+    let why = format!("gateway {}: not in the manifest's `allowed_outbound_hosts`", setup.url());
     assert!(reason.contains(&why), "{reason}");
     assert!(!reason.contains(&setup.credential));
     let fixture = HsmFixture::start(&[&setup]);
@@ -259,16 +211,9 @@ fn logs_why_gateway_did_not_answer() {
     let form = Form::of(&fixture.token()).set("audience", HSM_ES256);
     let response = fixture.broker.send(&form.request());
     assert_eq!(response.status, 503);
-    assert!(
-        !response.text().contains(&setup.url()),
-        "{}",
-        response.text()
-    );
+    assert!(!response.text().contains(&setup.url()), "{}", response.text());
     let mut lines = std::iter::repeat_with(|| fixture.broker.line("token"));
     let line = lines.find(|line| line["slug"] == "signer.unavailable");
     let detail = line.expect("a line")["detail"].to_string();
-    assert!(
-        detail.contains(&format!("gateway {}: connection failed", setup.url())),
-        "{detail}"
-    );
+    assert!(detail.contains(&format!("gateway {}: connection failed", setup.url())), "{detail}");
 }

@@ -3,9 +3,7 @@
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use vouchsafe_harness::bundle::{BROKER, EPOCH_SECONDS};
-use vouchsafe_harness::hsm::{
-    self, Gateway, GatewaySetup, Pkcs11Token, epoch_at, sign, token_claims,
-};
+use vouchsafe_harness::hsm::{self, Gateway, GatewaySetup, Pkcs11Token, epoch_at, sign, token_claims};
 use vouchsafe_harness::jwt::from_base64url;
 use vouchsafe_harness::now;
 
@@ -21,13 +19,7 @@ fn import_root_in_own_process() {
 fn derives_published_test_vectors_in_hsm() {
     let token = Pkcs11Token::new();
     let keys = GatewaySetup::new(&token).with_keys();
-    let delete = [
-        "--delete-object",
-        "--type",
-        "secrkey",
-        "--label",
-        "vouchsafe:root",
-    ];
+    let delete = ["--delete-object", "--type", "secrkey", "--label", "vouchsafe:root"];
     let deleted = token.pkcs11_tool(&delete);
     assert!(deleted.status.success(), "{deleted:?}");
     let root: Vec<u8> = (0..32).collect();
@@ -36,35 +28,23 @@ fn derives_published_test_vectors_in_hsm() {
     let page = std::fs::read_to_string(page).expect("the page");
     let gateway = keys
         .change(BROKER, "https://broker.example")
-        .change(
-            &format!("epoch_seconds = {EPOCH_SECONDS}"),
-            "epoch_seconds = 3600",
-        )
+        .change(&format!("epoch_seconds = {EPOCH_SECONDS}"), "epoch_seconds = 3600")
         .at_time(1_800_000_000);
     let (code, text) = gateway.run(&["status"]);
     assert_eq!(code, 0, "{text}");
-    assert!(
-        text.contains("generation 1  stays in the token, imported"),
-        "{text}"
-    );
+    assert!(text.contains("generation 1  stays in the token, imported"), "{text}");
     let gateway = gateway.start();
     for algorithm in ["ES256", "EdDSA"] {
-        let body = json!({ "group": "default", "generation": 1, "algorithm": algorithm, "epoch_start": 1_800_000_000_u64 });
+        let body =
+            json!({ "group": "default", "generation": 1, "algorithm": algorithm, "epoch_start": 1_800_000_000_u64 });
         let response = gateway.ask("/v1/epoch-seed", Some(&body));
         assert_eq!(response.status, 200, "{}", response.text());
-        let seed =
-            from_base64url(response.json()["seed"].as_str().expect("a seed")).expect("base64url");
+        let seed = from_base64url(response.json()["seed"].as_str().expect("a seed")).expect("base64url");
         let hex: String = seed.iter().map(|byte| format!("{byte:02x}")).collect();
-        assert!(
-            page.contains(&format!("| seed | `{hex}` |")),
-            "{algorithm}: {hex}"
-        );
+        assert!(page.contains(&format!("| seed | `{hex}` |")), "{algorithm}: {hex}");
     }
     let keys = gateway.ask("/v1/keys", None).text();
-    for kid in [
-        "4oazcEnfedU8UZsOdS2GAUyGX45U9SFfJYNsR4K6N1E",
-        "x93njDmtZnlMdKMBfBM0ddFN-zzv1pQSFUqrW59zxco",
-    ] {
+    for kid in ["4oazcEnfedU8UZsOdS2GAUyGX45U9SFfJYNsR4K6N1E", "x93njDmtZnlMdKMBfBM0ddFN-zzv1pQSFUqrW59zxco"] {
         assert!(page.contains(kid) && keys.contains(kid), "{kid}");
     }
 }
@@ -75,10 +55,7 @@ fn reports_present_and_missing_keys() {
     let setup = GatewaySetup::new(&token);
     let (code, text) = setup.run(&["doctor"]);
     assert_eq!(code, 1, "{text}");
-    assert!(
-        text.contains("WRONG vouchsafe:root: the PKCS#11 token has no `vouchsafe:root`"),
-        "{text}"
-    );
+    assert!(text.contains("WRONG vouchsafe:root: the PKCS#11 token has no `vouchsafe:root`"), "{text}");
     let setup = setup.with_keys();
     let (code, text) = setup.run(&["doctor"]);
     assert_eq!(code, 0, "{text}");
@@ -87,10 +64,7 @@ fn reports_present_and_missing_keys() {
     }
     let (code, text) = setup.run(&["init"]);
     assert_eq!(code, 1, "{text}");
-    assert!(
-        text.contains("error: the PKCS#11 token already has `vouchsafe:root`\nhint: "),
-        "{text}"
-    );
+    assert!(text.contains("error: the PKCS#11 token already has `vouchsafe:root`\nhint: "), "{text}");
     let (code, text) = setup.run(&["status", "--format", "json"]);
     assert_eq!(code, 0, "{text}");
     let status: Value = serde_json::from_str(&text).expect("JSON");
@@ -100,12 +74,7 @@ fn reports_present_and_missing_keys() {
     assert_eq!(states, 4, "every first version: {status}");
     for key in keys {
         assert_eq!(
-            (
-                &key["sensitive"],
-                &key["extractable"],
-                &key["never_extractable"],
-                &key["sign_only"]
-            ),
+            (&key["sensitive"], &key["extractable"], &key["never_extractable"], &key["sign_only"]),
             (&true.into(), &false.into(), &true.into(), &true.into()),
             "{key}"
         );
@@ -113,10 +82,7 @@ fn reports_present_and_missing_keys() {
     let more = setup.clone().change("name = \"rs256\"", "name = \"more\"");
     let (code, text) = more.run(&["serve"]);
     assert_eq!(code, 1, "{text}");
-    assert!(
-        text.contains("no `vouchsafe:token:more:v1`") && text.contains("add-key more"),
-        "{text}"
-    );
+    assert!(text.contains("no `vouchsafe:token:more:v1`") && text.contains("add-key more"), "{text}");
     let (code, text) = more.run(&["add-key", "more"]);
     assert!(code == 0 && text.contains("pending"), "{text}");
     assert_eq!(more.run(&["add-key", "more"]).0, 1);
@@ -137,19 +103,12 @@ fn never_retries_rejected_pin() {
     for _ in 0..3 {
         let (code, text) = setup.run(&["serve"]);
         assert_eq!(code, 2, "{text}");
-        assert!(
-            text.contains("error: the PKCS#11 token rejected the PIN"),
-            "{text}"
-        );
+        assert!(text.contains("error: the PKCS#11 token rejected the PIN"), "{text}");
         assert!(!text.contains("4321"), "{text}");
         assert_eq!(logins(), 1);
     }
     pin(hsm::PIN);
-    assert_eq!(
-        setup.run(&["doctor"]).0,
-        2,
-        "no operator has intervened yet"
-    );
+    assert_eq!(setup.run(&["doctor"]).0, 2, "no operator has intervened yet");
     std::fs::remove_file(setup.folder.join("state/pin-refused")).expect("the note");
     assert_eq!(setup.run(&["doctor"]).0, 0);
     assert_eq!(logins(), 2);
@@ -171,9 +130,7 @@ fn hides_environment_pin_from_worker() {
     // The next worker logs in with it, too.
     gateway.signal_worker("-KILL");
     gateway.next_worker(worker);
-    hsm::eventually("a signature", || {
-        (sign(&gateway, "es256", &token_claims(now())).0 == 200).then_some(())
-    });
+    hsm::eventually("a signature", || (sign(&gateway, "es256", &token_claims(now())).0 == 200).then_some(()));
 }
 
 #[test]
@@ -193,14 +150,10 @@ fn locks_state_dir_and_restricts_its_mode() {
     assert_eq!(mode("state"), 0o700);
     // It has its own ports, but the same folder.
     let ports = [setup.port, setup.admin_port, setup.metrics_port];
-    let second = ports.iter().fold(setup.clone(), |setup, port| {
-        setup.change(&format!("127.0.0.1:{port}\""), "127.0.0.1:0\"")
-    });
+    let second =
+        ports.iter().fold(setup.clone(), |setup, port| setup.change(&format!("127.0.0.1:{port}\""), "127.0.0.1:0\""));
     let (code, text) = second.run(&["serve"]);
-    assert!(
-        code == 1 && text.contains("another gateway is using this `state_dir`"),
-        "{text}"
-    );
+    assert!(code == 1 && text.contains("another gateway is using this `state_dir`"), "{text}");
     gateway.kill();
     drop(setup.start());
 }
@@ -215,17 +168,10 @@ fn does_not_start_with_readable_secrets() {
     };
     // Root owns them here, so a group may read them.
     for name in ["pin", "server.key"] {
-        for (mode, is_refused) in [
-            (0o600, false),
-            (0o640, false),
-            (0o660, true),
-            (0o644, true),
-            (0o604, true),
-        ] {
+        for (mode, is_refused) in [(0o600, false), (0o640, false), (0o660, true), (0o644, true), (0o604, true)] {
             set_mode(name, mode);
             let (code, text) = setup.run(&["serve", "--check"]);
-            let said =
-                format!("{name}: mode {mode:04o} lets others read or change this secret\nhint: ");
+            let said = format!("{name}: mode {mode:04o} lets others read or change this secret\nhint: ");
             assert_eq!(text.contains(&said), is_refused, "{name} {mode:o}: {text}");
             assert_eq!(code, if is_refused { 2 } else { 0 }, "{name} {mode:o}");
         }
@@ -255,10 +201,7 @@ fn does_not_log_in_without_writable_refusal_note() {
     assert_eq!(logins(), before, "a PIN was tried");
     std::fs::remove_dir(&in_its_place).expect("the folder");
     assert_eq!(stage(), (200, Value::Null), "objects were left behind");
-    assert!(
-        logins() > before,
-        "the result is not checked by another worker"
-    );
+    assert!(logins() > before, "the result is not checked by another worker");
 }
 
 #[test]
@@ -267,13 +210,9 @@ fn rejects_rollback_to_older_generation() {
     drop(setup.start());
     let seen = setup.folder.join("state/generation");
     assert_eq!(std::fs::read_to_string(&seen).expect("a number"), "1\n");
-    for (text, expected) in [
-        (
-            "2\n",
-            "the PKCS#11 token's generation is 1, but generation 2 was seen before",
-        ),
-        ("x", "not a number"),
-    ] {
+    for (text, expected) in
+        [("2\n", "the PKCS#11 token's generation is 1, but generation 2 was seen before"), ("x", "not a number")]
+    {
         std::fs::write(&seen, text).expect("a file");
         let (code, text) = setup.run(&["serve"]);
         assert!(code != 0 && text.contains(expected), "{text}");
@@ -335,10 +274,7 @@ fn restores_all_keys_from_backup_shares() {
     let seen = |text: &str| std::fs::write(found.folder.join("state/generation"), text);
     seen("2\n").expect("a file");
     let (code, text) = found.run(&restore);
-    assert!(
-        code == 1 && text.contains("but generation 2 was seen before"),
-        "{text}"
-    );
+    assert!(code == 1 && text.contains("but generation 2 was seen before"), "{text}");
     seen("1\n").expect("a file");
     let (code, text) = found.run(&restore);
     assert_eq!(code, 0, "{text}");
@@ -350,10 +286,7 @@ fn restores_all_keys_from_backup_shares() {
     for key in status["keys"].as_array().expect("keys") {
         let stays = (&key["sensitive"], &key["extractable"], &key["sign_only"]);
         assert_eq!(stays, (&true.into(), &false.into(), &true.into()), "{key}");
-        assert_eq!(
-            key["never_extractable"], false,
-            "it came from outside: {key}"
-        );
+        assert_eq!(key["never_extractable"], false, "it came from outside: {key}");
     }
     found.token.try_to_extract_keys(6);
     found.token.check_key_attributes(6, true);
@@ -398,10 +331,7 @@ fn names_unusable_shares_and_changes_nothing() {
         assert!(code == 1 && text.contains(expected), "{expected}: {text}");
     }
     let (code, text) = empty.run(&["status"]);
-    assert!(
-        code == 0 && text.contains("no keys of the gateway"),
-        "{text}"
-    );
+    assert!(code == 0 && text.contains("no keys of the gateway"), "{text}");
     // A key that has been replaced since must not sign again.
     let (first, third) = (shares.path(1), shares.path(3));
     let restore = |name: &str| {
@@ -409,10 +339,7 @@ fn names_unusable_shares_and_changes_nothing() {
         empty.run(&[&without[..], &[&first, &third]].concat())
     };
     let (code, text) = restore("nobody");
-    assert!(
-        code == 2 && text.contains("backup contains no key `nobody`"),
-        "{text}"
-    );
+    assert!(code == 2 && text.contains("backup contains no key `nobody`"), "{text}");
     let (code, text) = restore("rs256");
     assert!(code == 0 && text.contains("`rs256` has no key"), "{text}");
     assert!(!text.contains("imported vouchsafe:token:rs256"), "{text}");
@@ -423,24 +350,17 @@ fn names_unusable_shares_and_changes_nothing() {
 fn hints_at_missing_module_or_token() {
     let setup = GatewaySetup::new(&Pkcs11Token::new());
     let (code, text) = setup.run(&["status", "--config", "nowhere.toml"]);
-    assert!(
-        code == 2 && text.contains("nowhere.toml") && text.contains("hint: `--config FILE`"),
-        "{text}"
-    );
+    assert!(code == 2 && text.contains("nowhere.toml") && text.contains("hint: `--config FILE`"), "{text}");
     let (code, text) = setup.clone().without_softhsm_file().run(&["doctor"]);
     assert!(
-        code == 1
-            && text.contains("no slot has an initialized PKCS#11 token")
-            && text.contains("SOFTHSM2_CONF"),
+        code == 1 && text.contains("no slot has an initialized PKCS#11 token") && text.contains("SOFTHSM2_CONF"),
         "{text}"
     );
     setup.token.initialize_another();
     let (code, text) = setup.run(&["doctor"]);
     assert!(
         code == 1
-            && text.contains(
-                "error: 2 PKCS#11 tokens have the label `vouchsafe`; their serial numbers are "
-            )
+            && text.contains("error: 2 PKCS#11 tokens have the label `vouchsafe`; their serial numbers are ")
             && text.contains("hint: give each token its own label"),
         "{text}"
     );

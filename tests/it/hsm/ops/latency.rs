@@ -15,12 +15,7 @@ fn does_not_wait_for_delayed_acknowledgement() {
     let setup = GatewaySetup::initialized().over_mutual_tls();
     let _gateway = setup.start();
     let pem = |name: &str| certificates().join(name);
-    let mut client = TlsClient::connect(
-        setup.port,
-        &pem("ca.pem"),
-        &pem("client.pem"),
-        &pem("client.key"),
-    );
+    let mut client = TlsClient::connect(setup.port, &pem("ca.pem"), &pem("client.pem"), &pem("client.key"));
     let mut measured = [Vec::new(), Vec::new()];
     for _ in 0..REQUESTS {
         for (kind, times) in measured.iter_mut().enumerate() {
@@ -46,8 +41,5 @@ fn does_not_wait_for_delayed_acknowledgement() {
         times[REQUESTS / 2]
     });
     println!("median of {REQUESTS}: {one:?} in one write, {two:?} in two");
-    assert!(
-        two < one + DIFFERENCE_MAX,
-        "{one:?} in one write, {two:?} in two"
-    );
+    assert!(two < one + DIFFERENCE_MAX, "{one:?} in one write, {two:?} in two");
 }

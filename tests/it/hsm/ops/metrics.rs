@@ -20,11 +20,8 @@ fn serves_exactly_the_documented_metrics() {
         .collect();
     let gateway = GatewaySetup::initialized().start();
     let text = gateway.metrics();
-    let there: BTreeSet<_> = text
-        .lines()
-        .filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next())
-        .map(str::to_owned)
-        .collect();
+    let there: BTreeSet<_> =
+        text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()).map(str::to_owned).collect();
     assert_eq!(documented, there);
 }
 
@@ -36,9 +33,8 @@ fn limits_connections_to_metrics() {
     let gateway = GatewaySetup::initialized().start();
     let before = gateway.open_files();
     let address = format!("127.0.0.1:{}", gateway.setup.metrics_port);
-    let idle: Vec<_> = (0..MANY)
-        .map(|_| std::net::TcpStream::connect(&address).expect("connects, or waits in the kernel"))
-        .collect();
+    let idle: Vec<_> =
+        (0..MANY).map(|_| std::net::TcpStream::connect(&address).expect("connects, or waits in the kernel")).collect();
     // It accepts connections at once, so all are accepted before the other listener answers.
     eventually("the maximum of connections", || {
         gateway.get("/healthz");
@@ -50,8 +46,5 @@ fn limits_connections_to_metrics() {
         assert!(more < 2 * BOUND, "{more} more open files");
     }
     drop(idle);
-    assert!(
-        gateway.metric("hsm_gateway_hsm_operations_total") > 0,
-        "not served again"
-    );
+    assert!(gateway.metric("hsm_gateway_hsm_operations_total") > 0, "not served again");
 }

@@ -128,17 +128,13 @@ impl Gateways {
 impl Clock {
     /// Starts early enough before an epoch ends.
     fn start() -> Self {
-        Self {
-            base: (vouchsafe_harness::now() / EPOCH + 2) * EPOCH - LEAD,
-            since: Instant::now(),
-        }
+        Self { base: (vouchsafe_harness::now() / EPOCH + 2) * EPOCH - LEAD, since: Instant::now() }
     }
 }
 
 impl Site {
     fn start(Gateways { setups, shares }: Gateways, clock: Clock) -> Self {
-        let gateways =
-            [0, 1].map(|place| Mutex::new(Some(start_gateway(&setups[place], clock.now()))));
+        let gateways = [0, 1].map(|place| Mutex::new(Some(start_gateway(&setups[place], clock.now()))));
         let issuer = Issuer::start([("main", Script::honest()), ("other", Script::honest())]);
         let urls = [setups[0].url(), setups[1].url()];
         let origins = [&[issuer.origin()][..], &urls].concat();
@@ -200,9 +196,8 @@ impl Site {
         let mut claims = self.issuer.claims(at);
         let workload = self.exchanges.fetch_add(1, Relaxed) % WORKLOADS;
         claims["sub"] = format!("repo:octo-org/octo-repo:ref:refs/heads/{workload}").into();
-        let form = Form::of(&jwt::mint("ES256", &claims))
-            .set("audience", audience)
-            .set("requested_expires_in", LIFETIME);
+        let form =
+            Form::of(&jwt::mint("ES256", &claims)).set("audience", audience).set("requested_expires_in", LIFETIME);
         let answer = self.broker.send(&form.request());
         let body = answer.json();
         match (answer.status, body["access_token"].as_str()) {
@@ -263,8 +258,7 @@ impl Site {
     /// Runs rounds of failures beside clients and verifiers, at least until an epoch ends; returns how often each
     /// failure happened.
     fn under_load(&self, round: impl Fn(&mut BTreeMap<&'static str, u64>)) -> Counts {
-        let seconds = std::env::var("VOUCHSAFE_CHAOS_SECONDS")
-            .map_or(0, |text| text.parse().expect("a number"));
+        let seconds = std::env::var("VOUCHSAFE_CHAOS_SECONDS").map_or(0, |text| text.parse().expect("a number"));
         let (started, mut counts) = (Instant::now(), BTreeMap::new());
         let files = self.with(1, Gateway::open_files);
         std::thread::scope(|scope| {
@@ -276,29 +270,18 @@ impl Site {
             self.wait_for_recovery();
             loop {
                 round(&mut counts);
-                assert!(
-                    running.iter().all(|it| !it.is_finished()),
-                    "a client or the watching thread has failed"
-                );
+                assert!(running.iter().all(|it| !it.is_finished()), "a client or the watching thread has failed");
                 if started.elapsed().as_secs() >= seconds {
                     break;
                 }
             }
-            eventually("the next epoch", || {
-                (self.clock.now() > self.clock.base + LEAD + 2).then_some(())
-            });
+            eventually("the next epoch", || (self.clock.now() > self.clock.base + LEAD + 2).then_some(()));
             self.wait_for_recovery();
             drop(stop);
         });
         let left = self.with(1, Gateway::open_files);
-        assert!(
-            left <= files + 2 * CLIENTS,
-            "{left} open files, {files} at the start"
-        );
-        Counts {
-            failures: counts,
-            lasted: started.elapsed(),
-        }
+        assert!(left <= files + 2 * CLIENTS, "{left} open files, {files} at the start");
+        Counts { failures: counts, lasted: started.elapsed() }
     }
 
     fn exchange_on(&self, client: usize) {
@@ -307,12 +290,7 @@ impl Site {
                 return;
             }
             if let Err(error) = self.exchange(AUDIENCES[turn % AUDIENCES.len()]) {
-                *self
-                    .refused
-                    .lock()
-                    .expect("unpoisoned")
-                    .entry(error)
-                    .or_default() += 1;
+                *self.refused.lock().expect("unpoisoned").entry(error).or_default() += 1;
             }
             std::thread::sleep(PAUSE);
         }
@@ -333,9 +311,7 @@ const FAILURES: [Failure; 13] = [
     ("both gateways killed", |site| {
         site.kill(0);
         site.kill(1);
-        eventually("a token of the seed that the instance has", || {
-            site.exchange(API).ok()
-        });
+        eventually("a token of the seed that the instance has", || site.exchange(API).ok());
         assert!(site.exchange(HSM).is_err(), "signed without any HSM");
         site.restart(0, 0);
         site.restart(1, 0);
@@ -359,13 +335,9 @@ const FAILURES: [Failure; 13] = [
     }),
     ("all sessions closed", |site| inject(site, "close-all")),
     ("logged out", |site| inject(site, "log-out")),
-    ("an error of the device", |site| {
-        inject(site, "device-error")
-    }),
+    ("an error of the device", |site| inject(site, "device-error")),
     // The second one gets no requests while the first one works.
-    ("a faulty signature", |site| {
-        site.with(0, |gateway| gateway.inject("spoil"))
-    }),
+    ("a faulty signature", |site| site.with(0, |gateway| gateway.inject("spoil"))),
     ("the PIN changed, and back", change_pin),
     ("one clock 60 s off", |site| {
         site.kill(0);
@@ -393,9 +365,7 @@ fn change_pin(site: &Site) {
     change(PIN, "9876");
     site.with(0, |gateway| gateway.signal_worker("-KILL"));
     let note = site.setup(0).folder.join("state/pin-refused");
-    eventually("the note about the rejected PIN", || {
-        note.is_file().then_some(())
-    });
+    eventually("the note about the rejected PIN", || note.is_file().then_some(()));
     site.wait_for_recovery();
     change("9876", PIN);
     std::fs::remove_file(note).expect("the note");
@@ -432,9 +402,7 @@ fn rotate_in_emergency(site: &Site) {
     }
     let start = Instant::now();
     let current = |token: &Issued| site.seen().generation(token) >= Some(generation);
-    eventually("a token of the new generation", || {
-        site.exchange(API).ok().filter(current)
-    });
+    eventually("a token of the new generation", || site.exchange(API).ok().filter(current));
     println!("  followed after {} ms", start.elapsed().as_millis());
     site.rotated_at.store(now, Relaxed);
     site.seen().revoke(generation, now);
@@ -466,10 +434,7 @@ fn restore(setup: &GatewaySetup, shares: &[PathBuf; 2], generation: u64) {
 }
 
 fn round(site: &Site, counts: &mut BTreeMap<&'static str, u64>) {
-    for (name, fail) in FAILURES
-        .iter()
-        .chain(&[("restored from shares", replace_tokens as fn(&Site))])
-    {
+    for (name, fail) in FAILURES.iter().chain(&[("restored from shares", replace_tokens as fn(&Site))]) {
         site.wait_until_up();
         let start = Instant::now();
         let generation = site.generation.load(Relaxed);
@@ -479,11 +444,7 @@ fn round(site: &Site, counts: &mut BTreeMap<&'static str, u64>) {
             continue;
         }
         let back = site.wait_for_recovery();
-        println!(
-            "{name}: {} ms, {} ms of them to recover",
-            start.elapsed().as_millis(),
-            back.as_millis()
-        );
+        println!("{name}: {} ms, {} ms of them to recover", start.elapsed().as_millis(), back.as_millis());
         *counts.entry(name).or_default() += 1;
     }
 }
@@ -513,9 +474,7 @@ struct Counts {
 fn judge(site: &Site, counts: &Counts) {
     let mut slugs = BTreeMap::<String, u64>::new();
     for line in site.broker.lines_so_far("token") {
-        *slugs
-            .entry(line["slug"].as_str().unwrap_or_default().to_owned())
-            .or_default() += 1;
+        *slugs.entry(line["slug"].as_str().unwrap_or_default().to_owned()).or_default() += 1;
     }
     let verdict = site.seen().judge();
     println!(
@@ -537,19 +496,8 @@ fn judge(site: &Site, counts: &Counts) {
         verdict.tokens,
         &verdict.failures[..verdict.failures.len().min(10)]
     );
-    assert!(
-        verdict.kids >= 2 * 2 + 3,
-        "both sides of an epoch's end, and of an emergency"
-    );
-    let allowed = [
-        "issued",
-        "signer.superseded",
-        "signer.unavailable",
-        "store.unavailable",
-    ];
-    assert!(
-        slugs.keys().all(|slug| allowed.contains(&slug.as_str())),
-        "{slugs:?}"
-    );
+    assert!(verdict.kids >= 2 * 2 + 3, "both sides of an epoch's end, and of an emergency");
+    let allowed = ["issued", "signer.superseded", "signer.unavailable", "store.unavailable"];
+    assert!(slugs.keys().all(|slug| allowed.contains(&slug.as_str())), "{slugs:?}");
     site.broker.assert_healthy();
 }

@@ -6,9 +6,7 @@ use std::time::Instant;
 use vouchsafe_harness::broker::Setup;
 use vouchsafe_harness::bundle::{API, EPOCH_SECONDS, HSM, HSM_ES256};
 use vouchsafe_harness::exchange::{Form, Want};
-use vouchsafe_harness::hsm::{
-    Gateway, GatewaySetup, HsmFixture, Pkcs11Token, es256_request, eventually,
-};
+use vouchsafe_harness::hsm::{Gateway, GatewaySetup, HsmFixture, Pkcs11Token, es256_request, eventually};
 use vouchsafe_harness::issuer::{Issuer, Script};
 use vouchsafe_harness::jwt::{self, Issued};
 
@@ -21,9 +19,7 @@ fn start() -> (Gateway, HsmFixture) {
 
 /// Retries until there is a token, as a client that honours `retry-after` would.
 fn wait_for_token(fixture: &HsmFixture, audience: &str) -> Issued {
-    eventually("a token again", || {
-        fixture.try_for(audience, Want::Issued).ok().flatten()
-    })
+    eventually("a token again", || fixture.try_for(audience, Want::Issued).ok().flatten())
 }
 
 #[test]
@@ -32,10 +28,7 @@ fn replaces_killed_worker() {
     let jwks = fixture.broker.jwks();
     fixture.issue(HSM);
     let first = gateway.signal_worker("-KILL");
-    assert!(
-        fixture.issue(API).verifies(&jwks),
-        "delegated tokens need no HSM"
-    );
+    assert!(fixture.issue(API).verifies(&jwks), "delegated tokens need no HSM");
     let second = gateway.next_worker(first);
     assert!(wait_for_token(&fixture, HSM).verifies(&jwks));
     assert_ne!(first, second);
@@ -47,11 +40,7 @@ fn replaces_killed_worker() {
 fn replaces_worker_after_program_upgrade() {
     let (setup, program) = GatewaySetup::initialized().own_program();
     let gateway = setup.start();
-    let sign = || {
-        gateway
-            .ask("/v1/sign-token", Some(&es256_request(&gateway)))
-            .status
-    };
+    let sign = || gateway.ask("/v1/sign-token", Some(&es256_request(&gateway))).status;
     std::fs::remove_file(&program).expect("the program");
     for replacement in [None, Some("#!/bin/sh\nexit 1\n")] {
         if let Some(text) = replacement {
@@ -75,11 +64,7 @@ fn stops_worker_only_after_gateway() {
     // After the name: state, parent, process group.
     let (_, rest) = text.rsplit_once(')').expect("a name");
     let group = rest.split_ascii_whitespace().nth(2);
-    assert_eq!(
-        group,
-        Some(worker.to_string().as_str()),
-        "the worker is in the gateway's process group"
-    );
+    assert_eq!(group, Some(worker.to_string().as_str()), "the worker is in the gateway's process group");
     for signal in ["-TERM", "-INT"] {
         gateway.signal_worker(signal);
         let answer = gateway.ask("/v1/sign-token", Some(&es256_request(&gateway)));
@@ -105,10 +90,7 @@ fn kills_hung_worker_at_deadline() {
     fixture.issue(HSM_ES256);
     let first = gateway.signal_worker("-STOP");
     fixture.refuse(HSM_ES256, SIGNER);
-    assert!(
-        fixture.issue(API).verifies(&jwks),
-        "delegated tokens need no HSM"
-    );
+    assert!(fixture.issue(API).verifies(&jwks), "delegated tokens need no HSM");
     gateway.next_worker(first);
     assert!(wait_for_token(&fixture, HSM_ES256).verifies(&jwks));
 }
@@ -117,10 +99,7 @@ fn kills_hung_worker_at_deadline() {
 /// before the waiting requests are answered.
 #[test]
 fn sheds_load_with_retry_after() {
-    let setup = GatewaySetup::initialized().change(
-        "pin_file",
-        "sessions = 1\nqueue = 1\ndeadline_ms = 8000\npin_file",
-    );
+    let setup = GatewaySetup::initialized().change("pin_file", "sessions = 1\nqueue = 1\ndeadline_ms = 8000\npin_file");
     let gateway = setup.start();
     let request = es256_request(&gateway);
     let ask = || gateway.ask("/v1/sign-token", Some(&request));
@@ -128,9 +107,7 @@ fn sheds_load_with_retry_after() {
     // The requests wait for two seconds. If the machine needs longer for a few answers, that shows nothing, and the
     // test tries again.
     let told_first = (0..5).any(|_| {
-        eventually("a worker", || {
-            (gateway.metric("hsm_gateway_hsm_up") == 1).then_some(())
-        });
+        eventually("a worker", || (gateway.metric("hsm_gateway_hsm_up") == 1).then_some(()));
         gateway.signal_worker("-STOP");
         std::thread::scope(|scope| {
             let full: Vec<_> = (0..2).map(|_| scope.spawn(ask)).collect();
@@ -151,19 +128,13 @@ fn sheds_load_with_retry_after() {
             told_first
         })
     });
-    assert!(
-        told_first,
-        "the excess requests were not refused before the others were answered"
-    );
+    assert!(told_first, "the excess requests were not refused before the others were answered");
 }
 
 /// A request whose client has disconnected occupies a session only while the module works on it.
 #[test]
 fn drops_requests_of_disconnected_clients() {
-    let setup = GatewaySetup::initialized().change(
-        "pin_file",
-        "sessions = 1\nqueue = 1\ndeadline_ms = 8000\npin_file",
-    );
+    let setup = GatewaySetup::initialized().change("pin_file", "sessions = 1\nqueue = 1\ndeadline_ms = 8000\npin_file");
     let gateway = setup.start();
     let request = es256_request(&gateway);
     let operations = || gateway.metric("hsm_gateway_hsm_operations_total");
@@ -173,9 +144,7 @@ fn drops_requests_of_disconnected_clients() {
         gateway.ask_and_disconnect("/v1/sign-token", &request);
     }
     // It has read them all and noticed the disconnections.
-    eventually("the end of their connections", || {
-        (gateway.open_files() <= files).then_some(())
-    });
+    eventually("the end of their connections", || (gateway.open_files() <= files).then_some(()));
     let begun = operations() - before;
     assert!(begun <= 2, "{begun} operations on one session");
     let waiting = gateway.metric("hsm_gateway_hsm_waiting");
@@ -194,10 +163,7 @@ fn recovers_tier_hsm_after_gateway_restart() {
     fixture.issue(API);
     fixture.issue(HSM);
     gateway.kill();
-    assert!(
-        fixture.issue(API).verifies(&jwks),
-        "the instance has its seed"
-    );
+    assert!(fixture.issue(API).verifies(&jwks), "the instance has its seed");
     fixture.refuse(HSM, SIGNER);
     assert_eq!(fixture.broker.jwks(), jwks, "verifiers are served");
     let again = gateway.setup.start();
@@ -216,17 +182,11 @@ fn fails_over_to_second_gateway() {
     let jwks = fixture.broker.jwks();
     let signatures = |gateway: &Gateway| {
         let log = gateway.log();
-        log.iter()
-            .filter(|line| line["event"] == "signature")
-            .count()
+        log.iter().filter(|line| line["event"] == "signature").count()
     };
     fixture.issue(HSM);
     fixture.issue(API);
-    assert_eq!(
-        (signatures(&first), signatures(&second)),
-        (1, 0),
-        "the first of the list is asked"
-    );
+    assert_eq!((signatures(&first), signatures(&second)), (1, 0), "the first of the list is asked");
     first.kill();
     for _ in 0..3 {
         assert!(fixture.issue(HSM).verifies(&jwks));
@@ -242,17 +202,12 @@ fn fails_over_to_second_gateway() {
 fn tries_changed_pin_only_once() {
     let (gateway, fixture) = start();
     fixture.issue(HSM);
-    let changed = gateway
-        .setup
-        .token
-        .pkcs11_tool(&["--change-pin", "--new-pin", "9876"]);
+    let changed = gateway.setup.token.pkcs11_tool(&["--change-pin", "--new-pin", "9876"]);
     assert!(changed.status.success(), "{changed:?}");
     fixture.issue(HSM);
     gateway.signal_worker("-KILL");
     let note = gateway.setup.folder.join("state/pin-refused");
-    eventually("the note about the rejected PIN", || {
-        note.is_file().then_some(())
-    });
+    eventually("the note about the rejected PIN", || note.is_file().then_some(()));
     fixture.refuse(HSM, SIGNER);
     fixture.issue(API);
     assert_eq!(gateway.get("/readyz").json()["hsm"], "down");
@@ -279,9 +234,7 @@ fn gives_up_after_two_unexplained_login_failures() {
     let note = setup.folder.join("state/pin-refused");
     std::fs::write(&fails, "").expect("a file");
     gateway.signal_worker("-KILL");
-    eventually("a note of the failed logins", || {
-        note.is_file().then_some(())
-    });
+    eventually("a note of the failed logins", || note.is_file().then_some(()));
     let text = std::fs::read_to_string(&note).expect("a note");
     assert!(text.contains("FunctionFailed"), "{text}");
     assert_eq!(logins(&setup), 3);
@@ -335,19 +288,13 @@ fn withholds_signature_that_does_not_verify() {
     let spoil = gateway.setup.folder.join("spoil");
     std::fs::write(&spoil, "").expect("a file");
     let answer = gateway.ask("/v1/sign-token", Some(&request));
-    assert_eq!(
-        (answer.status, answer.text().as_str()),
-        (503, r#"{"error":"hsm.unavailable"}"#)
-    );
+    assert_eq!((answer.status, answer.text().as_str()), (503, r#"{"error":"hsm.unavailable"}"#));
     assert!(!spoil.exists(), "the fault was not injected");
     assert_eq!(gateway.metric("hsm_gateway_signatures_withheld_total"), 1);
     let answer = gateway.ask("/v1/sign-token", Some(&request));
     assert_eq!(answer.status, 200, "{}", answer.text());
     let signed = gateway.log().into_iter();
-    assert_eq!(
-        signed.filter(|line| line["event"] == "signature").count(),
-        1
-    );
+    assert_eq!(signed.filter(|line| line["event"] == "signature").count(), 1);
 }
 
 /// The last use of each key is written in the background: a hanging disk delays no signature.
@@ -361,21 +308,14 @@ fn signs_while_key_uses_cannot_be_written() {
         assert!(made.expect("mkfifo").success());
     }
     let gateway = setup.start();
-    let sign = || {
-        gateway
-            .ask("/v1/sign-token", Some(&es256_request(&gateway)))
-            .status
-    };
+    let sign = || gateway.ask("/v1/sign-token", Some(&es256_request(&gateway))).status;
     assert_eq!(sign(), 200);
     // Two HSM operations for each check whether there is something to write.
     let operations = || gateway.metric("hsm_gateway_hsm_operations_total");
     let before = operations();
     eventually("three looks", || (operations() >= before + 6).then_some(()));
     assert_eq!(sign(), 200);
-    assert!(
-        !setup.folder.join("state/uses.json").exists(),
-        "the pipe was written to"
-    );
+    assert!(!setup.folder.join("state/uses.json").exists(), "the pipe was written to");
 }
 
 /// A broker with a new database needs a gateway.
@@ -383,16 +323,10 @@ fn signs_while_key_uses_cannot_be_written() {
 fn is_not_ready_without_any_gateway() {
     let setup = GatewaySetup::initialized();
     let issuer = Issuer::start([("main", Script::honest()), ("other", Script::honest())]);
-    let broker = Setup::of(
-        "spin.hsm.toml",
-        &issuer.files(),
-        &[issuer.origin(), setup.url()],
-    )
-    .variable("gateway_urls", &setup.url())
-    .variable("gateway_token", &setup.credential);
-    let Err(reason) = broker.try_start() else {
-        panic!("the broker started")
-    };
+    let broker = Setup::of("spin.hsm.toml", &issuer.files(), &[issuer.origin(), setup.url()])
+        .variable("gateway_urls", &setup.url())
+        .variable("gateway_token", &setup.credential);
+    let Err(reason) = broker.try_start() else { panic!("the broker started") };
     assert!(reason.contains("signer.unavailable"), "{reason}");
 }
 
@@ -426,26 +360,16 @@ fn crosses_epoch_boundary_without_failed_token() {
         }
         let last = eventually("the next epoch's key", || {
             let token = issue();
-            assert!(
-                token.verifies(&jwks),
-                "signed with a key unknown to verifiers"
-            );
+            assert!(token.verifies(&jwks), "signed with a key unknown to verifiers");
             (token.kid() != first.kid()).then_some(token)
         });
-        assert!(
-            first.verifies(&fixture.broker.jwks()),
-            "the old key is no longer published"
-        );
-        let seed = gateway.log().into_iter().find(|line| {
-            line["event"] == "seed"
-                && line["epoch_start"] == boundary
-                && line["algorithm"] == "ES256"
-        });
+        assert!(first.verifies(&fixture.broker.jwks()), "the old key is no longer published");
+        let seed = gateway
+            .log()
+            .into_iter()
+            .find(|line| line["event"] == "seed" && line["epoch_start"] == boundary && line["algorithm"] == "ES256");
         let fetched_at = seed.expect("a seed")["time"].as_u64();
-        assert!(
-            fetched_at < Some(boundary),
-            "fetched at {fetched_at:?}, needed at {boundary}"
-        );
+        assert!(fetched_at < Some(boundary), "fetched at {fetched_at:?}, needed at {boundary}");
         assert!(last.number("iat") + 2 >= boundary);
         return;
     }
@@ -457,9 +381,7 @@ fn crosses_epoch_boundary_without_failed_token() {
 fn stops_signing_until_clock_is_trusted_again() {
     let setup = GatewaySetup::initialized();
     let file = setup.folder.join("clock");
-    let setup = setup
-        .argument("--danger-clock")
-        .argument(file.display().to_string());
+    let setup = setup.argument("--danger-clock").argument(file.display().to_string());
     let gateway = setup.start();
     let set_by = |seconds: i64| std::fs::write(&file, seconds.to_string()).expect("a file");
     // For the epoch of the wall clock.
@@ -470,10 +392,7 @@ fn stops_signing_until_clock_is_trusted_again() {
             "epoch_start": now / EPOCH_SECONDS * EPOCH_SECONDS,
         });
         let answer = gateway.ask("/v1/epoch-seed", Some(&body));
-        (
-            answer.status,
-            answer.json()["error"].as_str().map(str::to_owned),
-        )
+        (answer.status, answer.json()["error"].as_str().map(str::to_owned))
     };
     let refused = (503, Some("clock.set".to_owned()));
     let epoch = EPOCH_SECONDS as i64;
@@ -481,21 +400,14 @@ fn stops_signing_until_clock_is_trusted_again() {
     let derived = gateway.metric("hsm_gateway_hsm_operations_total");
     for step in [epoch, -epoch, 400 * 24 * 3600] {
         set_by(step);
-        assert_eq!(
-            (seed(step), seed(0)),
-            (refused.clone(), refused.clone()),
-            "{step}"
-        );
+        assert_eq!((seed(step), seed(0)), (refused.clone(), refused.clone()), "{step}");
         let answer = gateway.ask("/v1/sign-token", Some(&es256_request(&gateway)));
         assert_eq!(answer.json()["error"], "clock.set");
         let ready = gateway.get("/readyz");
         let body = ready.json();
         assert_eq!((ready.status, &body["clock"]), (503, &"set".into()));
         assert_eq!(body["clock_set_by_seconds"], step);
-        assert!(
-            body["wanting"].as_str().expect("words").contains("SIGUSR1"),
-            "{body}"
-        );
+        assert!(body["wanting"].as_str().expect("words").contains("SIGUSR1"), "{body}");
         assert!(body["seconds_left"].as_u64() > Some(0), "{body}");
         let metric = gateway.metric("hsm_gateway_clock_set_by_seconds");
         assert_eq!(metric, step.unsigned_abs());
@@ -519,9 +431,7 @@ fn stops_signing_until_clock_is_trusted_again() {
     set_by(honest);
     assert_eq!(seed(honest), refused);
     gateway.signal("-USR1");
-    eventually("a seed of the confirmed time", || {
-        (seed(honest) == (200, None)).then_some(())
-    });
+    eventually("a seed of the confirmed time", || (seed(honest) == (200, None)).then_some(()));
     assert_ne!(seed(0).0, 200, "a seed of the time before");
     assert_eq!(gateway.get("/readyz").json()["clock"], "believed");
 }

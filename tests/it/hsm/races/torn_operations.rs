@@ -45,16 +45,8 @@ fn stages_all_or_nothing_when_killed() {
     for (place, before, after) in [
         (BEFORE_MAKING, "1 active", "1 active"),
         (AFTER_MAKING, "1 active", "1 active, 2 pending"),
-        (
-            BEFORE_WRITING,
-            "1 active, 2 retiring",
-            "1 active, 2 retiring, 3 pending",
-        ),
-        (
-            AFTER_WRITING,
-            "1 active, 2 retiring, 3 retiring",
-            "1 active, 2 retiring, 3 retiring, 4 pending",
-        ),
+        (BEFORE_WRITING, "1 active, 2 retiring", "1 active, 2 retiring, 3 pending"),
+        (AFTER_WRITING, "1 active, 2 retiring, 3 retiring", "1 active, 2 retiring, 3 retiring, 4 pending"),
     ] {
         check_states(&gateway, before);
         gateway = kill_at(gateway, place, 1, "/v1/admin/act", &act("stage"));
@@ -115,11 +107,7 @@ fn rotates_all_or_nothing_when_killed() {
     for (place, from, after) in [(BEFORE_WRITING, 1, 1), (AFTER_WRITING, 1, 2)] {
         let body = json!({ "from": from });
         gateway = kill_at(gateway, place, 1, "/v1/admin/rotate", &body);
-        assert_eq!(
-            gateway.get("/readyz").json()["generation"],
-            after,
-            "{place}"
-        );
+        assert_eq!(gateway.get("/readyz").json()["generation"], after, "{place}");
     }
     // The same request again finds it done.
     let again = gateway.administer("/v1/admin/rotate", Some(&json!({ "from": 1 })));

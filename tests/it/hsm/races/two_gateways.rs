@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 use std::thread;
 use vouchsafe_harness::bundle::{API, HSM_EDDSA, HSM_ES256};
 use vouchsafe_harness::hsm::{
-    Gateway, GatewaySetup, HsmFixture, KEY, PUBLISHED_SECONDS, check_states, eventually, keys,
-    kid_that_signs, sign_with, staged, states,
+    Gateway, GatewaySetup, HsmFixture, KEY, PUBLISHED_SECONDS, check_states, eventually, keys, kid_that_signs,
+    sign_with, staged, states,
 };
 use vouchsafe_harness::http::Response;
 use vouchsafe_harness::now;
@@ -45,23 +45,15 @@ fn rolls_back_later_of_two_concurrent_stages() {
         second.setup.release(BEFORE_MAKING);
         let lost = other.join().expect("a response");
         let answer = lost.json();
-        assert_eq!(
-            (lost.status, &answer["error"]),
-            (409, &"version.conflict".into()),
-            "{answer}"
-        );
+        assert_eq!((lost.status, &answer["error"]), (409, &"version.conflict".into()), "{answer}");
     });
     for gateway in [&first, &second] {
-        eventually("one staged version", || {
-            (states(gateway) == "1 active, 2 pending").then_some(())
-        });
+        eventually("one staged version", || (states(gateway) == "1 active, 2 pending").then_some(()));
     }
     let failed = second.events("admin");
     assert_eq!(failed.last().expect("lines")["failed"], "version.conflict");
     // It has a new worker.
-    eventually("the gateway to accept requests again", || {
-        (stage(&second).status == 200).then_some(())
-    });
+    eventually("the gateway to accept requests again", || (stage(&second).status == 200).then_some(()));
     keys(&[&second.setup], &["stage", KEY]).is(0, "unchanged, 1 active, 2 pending");
     assert_eq!(first.setup.run(&["doctor"]).0, 0);
 }
@@ -141,29 +133,21 @@ fn ignores_duplicate_version() {
     let [first, second] = make_duplicate_version();
     let setup = first.setup.clone();
     for gateway in [&first, &second] {
-        eventually("the duplicate to be noticed", || {
-            (states(gateway) == "1 active, 2 doubled").then_some(())
-        });
+        eventually("the duplicate to be noticed", || (states(gateway) == "1 active, 2 doubled").then_some(()));
     }
     second.kill();
     first.kill();
     // A gateway that starts in this state.
     let gateway = setup.start();
     check_states(&gateway, "1 active, 2 doubled");
-    assert_eq!(
-        gateway.events("doubled").last().expect("a line")["version"],
-        2
-    );
+    assert_eq!(gateway.events("doubled").last().expect("a line")["version"], 2);
     let fixture = HsmFixture::start(&[&setup]);
     let jwks = fixture.broker.jwks();
     for audience in [API, HSM_ES256, HSM_EDDSA] {
         assert!(fixture.issue(audience).verifies(&jwks), "{audience}");
     }
     let published = gateway.ask("/v1/keys", None).json();
-    let published = published["groups"][0]["token_keys"]
-        .as_array()
-        .expect("keys")
-        .clone();
+    let published = published["groups"][0]["token_keys"].as_array().expect("keys").clone();
     let versions = published.iter().filter(|key| key["name"] == KEY);
     assert_eq!(versions.count(), 1, "the duplicate is published");
     let destroys = format!("`vouchsafe keys retire {KEY} --version 2 --destroy` destroys both");
@@ -194,20 +178,12 @@ fn stops_only_key_with_duplicate_active_version() {
     let kid = kid_that_signs(&gateway, KEY).expect("it is published");
     assert_eq!(sign_with(&gateway, KEY, &kid, now()), (200, Value::Null));
     make_pair(&setup, "vouchsafe:token:es256:v1");
-    eventually("the duplicate to be noticed", || {
-        (states(&gateway) == "1 doubled").then_some(())
-    });
+    eventually("the duplicate to be noticed", || (states(&gateway) == "1 doubled").then_some(()));
     let check = |gateway: &Gateway| {
         assert_eq!(kid_that_signs(gateway, KEY), None, "one of the two signs");
-        assert_eq!(
-            sign_with(gateway, KEY, &kid, now()),
-            (409, "key.version".into())
-        );
+        assert_eq!(sign_with(gateway, KEY, &kid, now()), (409, "key.version".into()));
         let other = kid_that_signs(gateway, "eddsa").expect("it is published");
-        assert_eq!(
-            sign_with(gateway, "eddsa", &other, now()),
-            (200, Value::Null)
-        );
+        assert_eq!(sign_with(gateway, "eddsa", &other, now()), (200, Value::Null));
     };
     check(&gateway);
     gateway.kill();
@@ -231,10 +207,7 @@ fn rejects_duplicate_roots_by_name() {
         let twice = format!("duplicate PKCS#11 objects `{label}`");
         let (code, text) = setup.run(&["serve"]);
         assert!(code == 1 && text.contains(&twice), "{text}");
-        assert!(
-            text.contains("hint: remove the one that does not belong there"),
-            "{text}"
-        );
+        assert!(text.contains("hint: remove the one that does not belong there"), "{text}");
         let (code, text) = setup.run(&["doctor"]);
         assert!(code == 1 && text.contains(&twice), "{text}");
         let (code, text) = setup.run(&["status"]);
@@ -246,18 +219,12 @@ fn rejects_duplicate_roots_by_name() {
     let text = refused(&setup, "vouchsafe:root");
     assert!(text.contains("vouchsafe:root  DUPLICATE: "), "{text}");
     let (code, text) = setup.run(&["rotate", "--emergency"]);
-    assert!(
-        code == 1 && text.contains("duplicate PKCS#11 objects `vouchsafe:root`"),
-        "{text}"
-    );
+    assert!(code == 1 && text.contains("duplicate PKCS#11 objects `vouchsafe:root`"), "{text}");
 
     let setup = GatewaySetup::initialized();
     make_pair(&setup, "vouchsafe:root-signing");
     let text = refused(&setup, "vouchsafe:root-signing");
-    assert!(
-        text.contains("vouchsafe:root-signing  DUPLICATE: "),
-        "{text}"
-    );
+    assert!(text.contains("vouchsafe:root-signing  DUPLICATE: "), "{text}");
 
     let setup = GatewaySetup::initialized();
     let (code, pem) = setup.run(&["root-certificate"]);
@@ -278,13 +245,7 @@ fn rejects_duplicate_roots_by_name() {
 
 /// Makes a key pair with this label, as another program would.
 fn make_pair(setup: &GatewaySetup, label: &str) {
-    let made = setup.token.pkcs11_tool(&[
-        "--keypairgen",
-        "--key-type",
-        "EC:prime256v1",
-        "--label",
-        label,
-    ]);
+    let made = setup.token.pkcs11_tool(&["--keypairgen", "--key-type", "EC:prime256v1", "--label", label]);
     assert!(made.status.success(), "{made:?}");
 }
 
@@ -295,16 +256,10 @@ fn keeps_operation_of_another_gateway_at_start() {
     let (setup, at) = staged();
     let now = at.now();
     keys(&[&setup], &["canary", KEY, "100%"]).is(0, "2 canary 100%");
-    let twin = setup
-        .twin()
-        .shimmed()
-        .change("pin_file", "deadline_ms = 60000\npin_file")
-        .at_time(now);
+    let twin = setup.twin().shimmed().change("pin_file", "deadline_ms = 60000\npin_file").at_time(now);
     // es256 is the third key in the file.
     let longer = ["rs256", "eddsa", "es256"].map(|_| ("lifetime_max = 900", "lifetime_max = 1800"));
-    let twin = longer
-        .iter()
-        .fold(twin, |twin, (from, to)| twin.change(from, to));
+    let twin = longer.iter().fold(twin, |twin, (from, to)| twin.change(from, to));
     let other = thread::scope(|scope| {
         // The first search for a private key precedes the first write.
         twin.hold("before-find", 1);
@@ -316,16 +271,11 @@ fn keeps_operation_of_another_gateway_at_start() {
         starting.join().expect("it starts")
     });
     for gateway in [&at.gateway, &other] {
-        eventually("the promoted state", || {
-            (states(gateway) == "1 retiring, 2 active").then_some(())
-        });
+        eventually("the promoted state", || (states(gateway) == "1 retiring, 2 active").then_some(()));
     }
     // The longer lifetime is recorded in the version that signs now.
     let remembered = other.events("lifetime");
     let of_key: Vec<_> = remembered.iter().filter(|it| it["key"] == KEY).collect();
     assert_eq!(of_key.last().expect("lines")["version"], 2, "{of_key:?}");
-    assert!(
-        of_key.last().expect("lines")["failed"].is_null(),
-        "{of_key:?}"
-    );
+    assert!(of_key.last().expect("lines")["failed"].is_null(), "{of_key:?}");
 }

@@ -3,9 +3,7 @@
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
-use vouchsafe_harness::hsm::{
-    At, GatewaySetup, KEY, check_states, issue, keys, staged, token_claims,
-};
+use vouchsafe_harness::hsm::{At, GatewaySetup, KEY, check_states, issue, keys, staged, token_claims};
 use vouchsafe_harness::jwt::base64url;
 
 /// Exchanges continue while shares grow and a version is promoted and rolled back; all tokens verify with the keys that
@@ -22,10 +20,7 @@ fn changes_canary_under_traffic_without_failures() {
             let mut kids = BTreeMap::<String, u64>::new();
             while !stop.load(Ordering::Relaxed) {
                 let token = at.issue();
-                assert!(
-                    token.verifies(&jwks),
-                    "signed with a key unknown to verifiers"
-                );
+                assert!(token.verifies(&jwks), "signed with a key unknown to verifiers");
                 *kids.entry(token.kid().to_owned()).or_default() += 1;
             }
             kids
@@ -48,20 +43,10 @@ fn changes_canary_under_traffic_without_failures() {
 
 fn sign_for(at: &At, principal: &str) -> String {
     let listed = at.gateway.ask("/v1/keys", None).json();
-    let keys = listed["groups"][0]["token_keys"]
-        .as_array()
-        .expect("keys")
-        .clone();
-    let active = keys
-        .iter()
-        .find(|key| key["name"] == KEY && key["signs"] == true);
-    let header =
-        json!({ "alg": "ES256", "kid": active.expect("a key")["jwk"]["kid"], "typ": "JWT" });
-    let input = format!(
-        "{}.{}",
-        base64url(header.to_string()),
-        base64url(token_claims(at.now()).to_string())
-    );
+    let keys = listed["groups"][0]["token_keys"].as_array().expect("keys").clone();
+    let active = keys.iter().find(|key| key["name"] == KEY && key["signs"] == true);
+    let header = json!({ "alg": "ES256", "kid": active.expect("a key")["jwk"]["kid"], "typ": "JWT" });
+    let input = format!("{}.{}", base64url(header.to_string()), base64url(token_claims(at.now()).to_string()));
     let body = json!({
         "key": KEY, "signing_input": input,
         "workload": { "issuer": "https://issuer.example", "principal": principal },
@@ -80,20 +65,13 @@ fn keeps_workload_in_its_share() {
         keys(&[&setup], &["canary", KEY, share]).is(0, share);
         let draw = || -> Vec<bool> {
             let each = 0..100;
-            each.map(|it| sign_for(&at, &format!("repo:{it}")) == "2")
-                .collect()
+            each.map(|it| sign_for(&at, &format!("repo:{it}")) == "2").collect()
         };
         let within = draw();
         let count = within.iter().filter(|it| **it).count();
-        assert!(
-            (fewest..=most).contains(&count),
-            "{count} of 100 at {share}"
-        );
+        assert!((fewest..=most).contains(&count), "{count} of 100 at {share}");
         assert_eq!(draw(), within, "the share has changed");
-        assert!(
-            before.iter().zip(&within).all(|(was, is)| is >= was),
-            "a workload left the share at {share}"
-        );
+        assert!(before.iter().zip(&within).all(|(was, is)| is >= was), "a workload left the share at {share}");
         before = within;
     }
 }
@@ -111,10 +89,7 @@ fn passes_workload_identity_to_gateway() {
             claims["sub"] = subject.as_str().into();
             claims["jti"] = format!("{subject} {round}").into();
             let token = issue(&at.fixture, &claims);
-            versions
-                .entry(subject)
-                .or_default()
-                .push(token.kid().to_owned());
+            versions.entry(subject).or_default().push(token.kid().to_owned());
         }
     }
     let stable = |kids: &Vec<String>| kids.iter().all(|kid| *kid == kids[0]);
@@ -122,13 +97,8 @@ fn passes_workload_identity_to_gateway() {
     let first: BTreeSet<_> = versions.values().map(|kids| &kids[0]).collect();
     // 12 fair coins all land on the same side once in 2,000 throws, so this throws 24.
     if first.len() < 2 {
-        let more: Vec<_> = (0..24)
-            .map(|it| sign_for(&at, &format!("more:{it}")))
-            .collect();
-        assert!(
-            more.contains(&"1".to_owned()) && more.contains(&"2".to_owned()),
-            "{more:?}"
-        );
+        let more: Vec<_> = (0..24).map(|it| sign_for(&at, &format!("more:{it}"))).collect();
+        assert!(more.contains(&"1".to_owned()) && more.contains(&"2".to_owned()), "{more:?}");
     }
 }
 
@@ -175,9 +145,6 @@ fn does_not_promote_canary_unknown_to_verifiers() {
     watched.is(0, "1 retiring, 2 active");
     watched.is(0, "healthy");
     let probes = at.gateway.events("probe");
-    assert!(
-        probes.iter().all(|line| line["caller"] == "ops"),
-        "not in the log"
-    );
+    assert!(probes.iter().all(|line| line["caller"] == "ops"), "not in the log");
     assert!(!probes.is_empty());
 }

@@ -6,9 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 use vouchsafe_harness::broker::profile_folder;
 use vouchsafe_harness::exchange::Form;
-use vouchsafe_harness::hsm::{
-    At, Ended, GatewaySetup, KEY, check_states, eventually, keys, staged, staged_with,
-};
+use vouchsafe_harness::hsm::{At, Ended, GatewaySetup, KEY, check_states, eventually, keys, staged, staged_with};
 use vouchsafe_harness::jwt::{self, Issued};
 
 /// Too long for a test to wait for.
@@ -36,11 +34,8 @@ impl Watch {
             .stderr(Stdio::piped())
             .spawn()
             .expect("vouchsafe runs");
-        let mut watch = Self {
-            stderr: BufReader::new(child.stderr.take().expect("piped")),
-            child,
-            output: String::new(),
-        };
+        let mut watch =
+            Self { stderr: BufReader::new(child.stderr.take().expect("piped")), child, output: String::new() };
         watch.wait_for("canary 2: ");
         watch
     }
@@ -50,11 +45,7 @@ impl Watch {
         let from = self.output.len();
         while !self.output[from..].contains(words) {
             let read = self.stderr.read_line(&mut self.output).expect("text");
-            assert!(
-                read > 0,
-                "ended without printing `{words}`: {}",
-                self.output
-            );
+            assert!(read > 0, "ended without printing `{words}`: {}", self.output);
         }
     }
 
@@ -87,17 +78,11 @@ impl Drop for Watch {
 fn check_acts(stdout: &str, expected: &[(&str, &str)]) {
     let lines = stdout.lines().map(|line| {
         let line: serde_json::Value = serde_json::from_str(line).expect("JSON");
-        assert_eq!(
-            (&line["key"], &line["changed"]),
-            (&KEY.into(), &true.into())
-        );
+        assert_eq!((&line["key"], &line["changed"]), (&KEY.into(), &true.into()));
         let text = |name: &str| line[name].as_str().expect("text").to_owned();
         (text("before"), text("after"))
     });
-    let expected: Vec<_> = expected
-        .iter()
-        .map(|(before, after)| ((*before).to_owned(), (*after).to_owned()))
-        .collect();
+    let expected: Vec<_> = expected.iter().map(|(before, after)| ((*before).to_owned(), (*after).to_owned())).collect();
     assert_eq!(lines.collect::<Vec<_>>(), expected);
 }
 
@@ -141,15 +126,11 @@ fn under_traffic<T>(at: &At, act: impl FnOnce() -> T) -> (T, usize) {
 #[test]
 fn promotes_healthy_canary_with_exit_code_0() {
     let (setup, at) = staged();
-    let ((ended, stdout), refused) =
-        under_traffic(&at, || Watch::start(&setup, &at, "100%", "3").wait());
+    let ((ended, stdout), refused) = under_traffic(&at, || Watch::start(&setup, &at, "100%", "3").wait());
     ended.is(0, "healthy");
     check_acts(
         &stdout,
-        &[
-            ("1 active, 2 pending", "1 active, 2 canary 100%"),
-            ("1 active, 2 canary 100%", "1 retiring, 2 active"),
-        ],
+        &[("1 active, 2 pending", "1 active, 2 canary 100%"), ("1 active, 2 canary 100%", "1 retiring, 2 active")],
     );
     check_states(&at.gateway, "1 retiring, 2 active");
     assert_eq!(refused, 0);
@@ -175,10 +156,7 @@ fn rolls_back_failing_canary_with_exit_code_1() {
     ended.is(1, "error: version 2 is worse and was rolled back\nhint: ");
     check_acts(
         &stdout,
-        &[
-            ("1 active, 2 pending", "1 active, 2 canary 100%"),
-            ("1 active, 2 canary 100%", "1 active, 2 pending"),
-        ],
+        &[("1 active, 2 pending", "1 active, 2 canary 100%"), ("1 active, 2 canary 100%", "1 active, 2 pending")],
     );
     check_states(&at.gateway, "1 active, 2 pending");
     println!("{refused} exchanges were refused");
@@ -213,10 +191,7 @@ fn exits_3_without_broker() {
     let mut watch = Watch::start(&setup, &at, "5%", "2");
     at.fixture.broker.kill();
     let (ended, _) = watch.wait();
-    ended.is(
-        3,
-        "error: cannot judge version 2, which stays a canary: no answer from",
-    );
+    ended.is(3, "error: cannot judge version 2, which stays a canary: no answer from");
     check_states(&at.gateway, "1 active, 2 canary 5%");
 }
 
@@ -241,11 +216,7 @@ fn reports_outcome_of_others_by_exit_code() {
     let broker = format!("http://{}", at.fixture.broker.address);
     for (act, code, states) in [
         (&["rollback", KEY][..], 1, "1 active, 2 pending"),
-        (
-            &["promote", KEY, "--broker", &broker],
-            0,
-            "1 retiring, 2 active",
-        ),
+        (&["promote", KEY, "--broker", &broker], 0, "1 retiring, 2 active"),
     ] {
         let mut watch = Watch::start(&setup, &at, "100%", LONG);
         keys(&[&setup], act).is(0, states);

@@ -6,8 +6,8 @@ use std::process::Command;
 use vouchsafe_harness::broker::profile_folder;
 use vouchsafe_harness::bundle::HSM_ES256;
 use vouchsafe_harness::hsm::{
-    At, Ended, GatewaySetup, HsmFixture, KEY, PUBLISHED_SECONDS, Pkcs11Token, WITHDRAWN_SECONDS,
-    certificates, check_states, eventually, keys, staged, states,
+    At, Ended, GatewaySetup, HsmFixture, KEY, PUBLISHED_SECONDS, Pkcs11Token, WITHDRAWN_SECONDS, certificates,
+    check_states, eventually, keys, staged, states,
 };
 use vouchsafe_harness::jwt::Issued;
 use vouchsafe_harness::now;
@@ -30,11 +30,7 @@ impl Verifiers {
         self.tokens.retain(|token| token.number("exp") > now);
         for token in &self.tokens {
             for (fetched, jwks) in &self.sets {
-                assert!(
-                    token.verifies(jwks),
-                    "a token of {} and keys of {fetched}, at {now}",
-                    token.number("iat")
-                );
+                assert!(token.verifies(jwks), "a token of {} and keys of {fetched}, at {now}", token.number("iat"));
             }
         }
     }
@@ -73,8 +69,7 @@ fn rotates_key_without_failed_token() {
     ask(&["retire", KEY, "--version", "2"]).is(1, "version 2 signs tokens");
     ask(&["promote", KEY]).is(1, "not enough canary data: 16 more outcomes required");
     let broker = format!("http://{}", at.fixture.broker.address);
-    ask(&["promote", KEY, "--broker", &broker])
-        .is(0, "1 retiring, 2 active (was 1 active, 2 canary 100%)");
+    ask(&["promote", KEY, "--broker", &broker]).is(0, "1 retiring, 2 active (was 1 active, 2 canary 100%)");
     ask(&["promote", KEY, "--broker", &broker]).is(0, "unchanged");
     verifiers.fetch_and_verify(&at);
     ask(&["retire", KEY]).is(1, "tokens of version 1 may still be valid");
@@ -111,23 +106,11 @@ fn rotates_key_without_failed_token() {
         let output = setup.token.pkcs11_tool(&["--list-objects", "--type", kind]);
         String::from_utf8_lossy(&output.stdout).into_owned()
     };
-    assert!(
-        !objects("privkey").contains(label),
-        "the private key still exists"
-    );
-    assert!(
-        objects("pubkey").contains(label),
-        "the public key, which reserves the number, is gone"
-    );
+    assert!(!objects("privkey").contains(label), "the private key still exists");
+    assert!(objects("pubkey").contains(label), "the public key, which reserves the number, is gone");
     let acts = at.gateway.events("admin");
-    let names: Vec<_> = acts
-        .iter()
-        .map(|line| line["act"].as_str().unwrap_or(""))
-        .collect();
-    assert_eq!(
-        names,
-        ["stage", "canary", "promote", "retire", "retire", "stage"]
-    );
+    let names: Vec<_> = acts.iter().map(|line| line["act"].as_str().unwrap_or("")).collect();
+    assert_eq!(names, ["stage", "canary", "promote", "retire", "retire", "stage"]);
     assert!(acts.iter().all(|line| line["caller"] == "ops"));
     assert_eq!(acts[1]["before"], "1 active, 2 pending");
     assert_eq!(acts[1]["after"], "1 active, 2 canary 100%");
@@ -146,38 +129,25 @@ fn reads_two_active_versions_as_one() {
     assert_eq!((&id[..6], &id[6..10]), ("767331", "6301"), "{id}");
     let since = u64::from_str_radix(&id[18..34], 16).expect("a number") + 60;
     let promoted = format!("7673316100{}{since:016x}{}", &id[10..18], &id[34..]);
-    let set = setup
-        .token
-        .pkcs11_tool(&["--type", "privkey", "--id", &id, "--set-id", &promoted]);
+    let set = setup.token.pkcs11_tool(&["--type", "privkey", "--id", &id, "--set-id", &promoted]);
     assert!(set.status.success(), "{set:?}");
     for gateway in [&at.gateway, &other] {
-        eventually("one active version", || {
-            (states(gateway) == "1 retiring, 2 active").then_some(())
-        });
+        eventually("one active version", || (states(gateway) == "1 retiring, 2 active").then_some(()));
     }
     at.issue();
     assert_eq!(at.version_that_signed_last(), 2);
     // The next operation completes the interrupted one, and a restarted gateway reads the same states.
     keys(&[&setup, &twin], &["promote", KEY]).is(0, "1 retiring, 2 active");
     let first = id_of(&setup.token, &format!("vouchsafe:token:{KEY}:v1"));
-    assert_eq!(
-        &first[6..8],
-        "6c",
-        "version 1 is not marked as retiring: {first}"
-    );
+    assert_eq!(&first[6..8], "6c", "version 1 is not marked as retiring: {first}");
 }
 
 /// `CKA_ID` of a private key, in hexadecimal.
 fn id_of(token: &Pkcs11Token, label: &str) -> String {
     let output = token.pkcs11_tool(&["--list-objects", "--type", "privkey"]);
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    let object = text
-        .split("Private Key Object")
-        .find(|it| it.contains(label));
-    let line = object
-        .expect("the key")
-        .lines()
-        .find(|line| line.contains("ID:"));
+    let object = text.split("Private Key Object").find(|it| it.contains(label));
+    let line = object.expect("the key").lines().find(|line| line.contains("ID:"));
     let id = line.expect("an id").split(':').nth(1).expect("digits");
     id.trim().to_owned()
 }
@@ -198,9 +168,7 @@ fn keeps_gateways_of_one_token_in_agreement() {
         check_states(gateway, "1 active, 2 pending");
     }
     keys(&[&twin], &["retire", KEY, "--version", "2"]).is(0, "2 retiring");
-    eventually("the other gateway to follow", || {
-        (states(&first) == "1 active, 2 retiring").then_some(())
-    });
+    eventually("the other gateway to follow", || (states(&first) == "1 active, 2 retiring").then_some(()));
     let jwks = fixture.broker.jwks();
     first.kill();
     assert!(fixture.issue(HSM_ES256).verifies(&jwks));
@@ -223,17 +191,9 @@ fn separates_broker_and_admin_credentials() {
     for (path, body) in routes {
         for credential in [&setup.credential, &setup.other_credential, &String::new()] {
             let response = gateway.administer_as(credential, path, body);
-            assert_eq!(
-                (response.status, &response.json()["error"]),
-                (401, &"credential.unknown".into()),
-                "{path}"
-            );
+            assert_eq!((response.status, &response.json()["error"]), (401, &"credential.unknown".into()), "{path}");
         }
-        assert_eq!(
-            gateway.ask(path, body).status,
-            404,
-            "{path} on the brokers' listener"
-        );
+        assert_eq!(gateway.ask(path, body).status, 404, "{path} on the brokers' listener");
         let other_method = match body {
             None => Some(&act),
             Some(_) => None,
@@ -241,28 +201,15 @@ fn separates_broker_and_admin_credentials() {
         assert_eq!(gateway.administer(path, other_method).status, 405, "{path}");
     }
     for path in ["/v1/keys", "/v1/epoch-seed", "/v1/sign-token", "/readyz"] {
-        assert_eq!(
-            gateway.administer(path, None).status,
-            404,
-            "{path} on the admin listener"
-        );
+        assert_eq!(gateway.administer(path, None).status, 404, "{path} on the admin listener");
     }
     let admin = &setup.admin_credential;
     assert_eq!(gateway.ask_as(admin, "/v1/keys", None).status, 401);
-    assert_eq!(
-        gateway.ask_as(admin, "/v1/sign-token", Some(&act)).status,
-        401
-    );
+    assert_eq!(gateway.ask_as(admin, "/v1/sign-token", Some(&act)).status, 401);
     for (body, slug) in [
         (json!({ "key": KEY, "act": "explode" }), "request.malformed"),
-        (
-            json!({ "key": KEY, "act": "stage", "more": 1 }),
-            "request.malformed",
-        ),
-        (
-            json!({ "key": KEY, "act": "canary", "share": 0 }),
-            "version.share",
-        ),
+        (json!({ "key": KEY, "act": "stage", "more": 1 }), "request.malformed"),
+        (json!({ "key": KEY, "act": "canary", "share": 0 }), "version.share"),
         (json!({ "key": "nobody", "act": "stage" }), "key.forbidden"),
     ] {
         let response = gateway.administer("/v1/admin/act", Some(&body));
@@ -307,32 +254,20 @@ fn lists_states_uses_epochs_and_warnings() {
     let listing = at.gateway.administer("/v1/admin/keys", None).json();
     let key = |name: &str| {
         let keys = listing["keys"].as_array().expect("keys").clone();
-        keys.into_iter()
-            .find(|key| key["name"] == name)
-            .expect("the key")
+        keys.into_iter().find(|key| key["name"] == name).expect("the key")
     };
     let (used, unused) = (&key(KEY)["versions"][0], &key("eddsa")["versions"][0]);
     assert!(used["first_use"].as_u64() >= Some(start), "{used}");
     assert_eq!(used["figures"]["signed"], 1);
     assert!(unused["first_use"].is_null(), "{unused}");
     let epochs = listing["groups"][0]["epochs"].as_array().expect("epochs");
-    assert_eq!(
-        epochs.len(),
-        2 * 4 * 2,
-        "two generations, four epochs, two algorithms"
-    );
+    assert_eq!(epochs.len(), 2 * 4 * 2, "two generations, four epochs, two algorithms");
     drop(at);
     let year = 366 * 86_400;
     let at = At::new(&setup, start + year);
     let text = keys(&[&setup], &["list", "--deny-warnings"]);
-    text.is(
-        1,
-        "warning: version 1 has been active for 366 days: stage the next one",
-    );
-    text.is(
-        1,
-        "warning: version 2 has been pending for 366 days: make it the canary or retire it",
-    );
+    text.is(1, "warning: version 1 has been active for 366 days: stage the next one");
+    text.is(1, "warning: version 2 has been pending for 366 days: make it the canary or retire it");
     drop(at);
 }
 
@@ -351,10 +286,7 @@ fn serves_admins_over_mutual_tls() {
             .output()
             .expect("vouchsafe runs");
         let text = [output.stdout, output.stderr].concat();
-        Ended {
-            code: output.status.code().expect("an exit code"),
-            text: String::from_utf8_lossy(&text).into_owned(),
-        }
+        Ended { code: output.status.code().expect("an exit code"), text: String::from_utf8_lossy(&text).into_owned() }
     };
     let (ca, certificate, key) = (pem("ca.pem"), pem("client.pem"), pem("client.key"));
     let shown = ["--client-certificate", &certificate, "--client-key", &key];

@@ -3,9 +3,7 @@
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use vouchsafe_harness::hsm::{
-    Gateway, GatewaySetup, TlsClient, certificates, epoch_at, eventually, seed_request,
-};
+use vouchsafe_harness::hsm::{Gateway, GatewaySetup, TlsClient, certificates, epoch_at, eventually, seed_request};
 use vouchsafe_harness::now;
 
 fn lines(gateway: &Gateway, event: &str) -> Vec<Value> {
@@ -41,17 +39,8 @@ fn logs_repeated_seeds_as_one_counted_line() {
     theirs["group"] = "other".into();
     ask(&gateway.setup.other_credential, &theirs);
     let seeds = lines(&gateway, "seed");
-    let known: Vec<_> = seeds
-        .iter()
-        .map(|it| {
-            (
-                &it["caller"],
-                &it["group"],
-                &it["algorithm"],
-                &it["epoch_start"],
-            )
-        })
-        .collect();
+    let known: Vec<_> =
+        seeds.iter().map(|it| (&it["caller"], &it["group"], &it["algorithm"], &it["epoch_start"])).collect();
     let start = &body["epoch_start"];
     assert_eq!(
         known,
@@ -111,18 +100,14 @@ fn logs_one_line_for_parallel_first_seeds() {
 #[test]
 fn limits_rate_per_credential() {
     let gateway = GatewaySetup::initialized()
-        .change(
-            "groups = [\"default\"]",
-            "groups = [\"default\"]\nseeds_per_minute = 3\nkeys_per_minute = 4",
-        )
+        .change("groups = [\"default\"]", "groups = [\"default\"]\nseeds_per_minute = 3\nkeys_per_minute = 4")
         .start();
     let seed = seed_request(epoch_at(now()));
     let mut theirs = seed.clone();
     theirs["group"] = "other".into();
-    for (path, body, other, rate, slug) in [
-        ("/v1/epoch-seed", Some(&seed), Some(&theirs), 3, "seed.rate"),
-        ("/v1/keys", None, None, 4, "keys.rate"),
-    ] {
+    for (path, body, other, rate, slug) in
+        [("/v1/epoch-seed", Some(&seed), Some(&theirs), 3, "seed.rate"), ("/v1/keys", None, None, 4, "keys.rate")]
+    {
         for number in 0..rate {
             let answer = gateway.ask(path, body);
             assert_eq!(answer.status, 200, "{number}: {}", answer.text());
@@ -132,19 +117,13 @@ fn limits_rate_per_credential() {
         assert_eq!(answer.status, 429, "{}", answer.text());
         assert_eq!(answer.json(), json!({ "error": slug }));
         let most = 60 / rate;
-        assert!(
-            retry_after.is_some_and(|it: u64| (1..=most).contains(&it)),
-            "{retry_after:?}"
-        );
+        assert!(retry_after.is_some_and(|it: u64| (1..=most).contains(&it)), "{retry_after:?}");
         for _ in 0..=rate {
             let answer = gateway.ask_as(&gateway.setup.other_credential, path, other);
             assert_eq!(answer.status, 200, "{}", answer.text());
         }
         let line = lines(&gateway, "refusal").pop().expect("a line");
-        assert_eq!(
-            (&line["caller"], &line["slug"]),
-            (&"broker".into(), &slug.into())
-        );
+        assert_eq!((&line["caller"], &line["slug"]), (&"broker".into(), &slug.into()));
     }
 }
 
@@ -171,10 +150,7 @@ fn logs_refusals_of_each_credential() {
     let counted = REFUSALS - u64::try_from(written).expect("small");
     wait_for_count(&gateway, "refusal-repeats", counted);
     let line = lines(&gateway, "refusal-repeats").pop().expect("a line");
-    assert_eq!(
-        (&line["caller"], &line["slug"]),
-        (&"broker".into(), &"seed.window".into())
-    );
+    assert_eq!((&line["caller"], &line["slug"]), (&"broker".into(), &"seed.window".into()));
 }
 
 /// A brute-force attack leaves its address in the log, but can't fill the disk.
@@ -200,11 +176,7 @@ fn logs_unauthenticated_attempts_as_one_counted_line() {
     let line = &first[0];
     assert_eq!(
         (&line["peer"], &line["what"], &line["slug"]),
-        (
-            &"127.0.0.1".into(),
-            &"/v1/keys".into(),
-            &"credential.unknown".into()
-        )
+        (&"127.0.0.1".into(), &"/v1/keys".into(), &"credential.unknown".into())
     );
 }
 
@@ -220,16 +192,9 @@ fn openssl(folder: &Path, arguments: &str) -> Vec<u8> {
 
 fn fingerprint(certificate: &Path) -> String {
     let folder = certificate.parent().expect("a folder");
-    let der = openssl(
-        folder,
-        &format!("x509 -in {} -outform DER", certificate.display()),
-    );
+    let der = openssl(folder, &format!("x509 -in {} -outform DER", certificate.display()));
     let digest = ring::digest::digest(&ring::digest::SHA256, &der);
-    digest
-        .as_ref()
-        .iter()
-        .map(|it| format!("{it:02x}"))
-        .collect()
+    digest.as_ref().iter().map(|it| format!("{it:02x}")).collect()
 }
 
 /// Makes another authority that the gateway trusts, and a client certificate from it.
@@ -246,8 +211,8 @@ fn make_thief(folder: &Path) -> (PathBuf, PathBuf) {
     ] {
         openssl(folder, &arguments);
     }
-    let roots = ["ca.pem", "other-ca.pem"]
-        .map(|name| std::fs::read_to_string(folder.join(name)).expect("a certificate"));
+    let roots =
+        ["ca.pem", "other-ca.pem"].map(|name| std::fs::read_to_string(folder.join(name)).expect("a certificate"));
     std::fs::write(folder.join("roots.pem"), roots.concat()).expect("a file");
     (folder.join("thief.pem"), folder.join("thief.key"))
 }
@@ -261,27 +226,21 @@ fn rejects_bound_credential_with_another_certificate() {
     let bound = format!("certificate_sha256 = [\"{}\"]", fingerprint(&ours));
     let setup = setup
         .change("client_roots = \"ca.pem\"", "client_roots = \"roots.pem\"")
-        .change(
-            "groups = [\"default\"]",
-            &format!("groups = [\"default\"]\n{bound}"),
-        )
+        .change("groups = [\"default\"]", &format!("groups = [\"default\"]\n{bound}"))
         .change("name = \"ops\"", &format!("name = \"ops\"\n{bound}"));
     let gateway = setup.start();
     let ask = |port: u16, certificate: &Path, key: &Path, credential: &str, path: &str| {
         let mut client = TlsClient::connect(port, &pem("ca.pem"), certificate, key);
-        let request = format!(
-            "GET {path} HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {credential}\r\n\r\n"
-        );
+        let request = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {credential}\r\n\r\n");
         // Twice, because a resumed session has the same certificate.
         client.exchange(&[request.as_bytes()]);
         let answer = client.exchange(&[request.as_bytes()]);
         (answer.status, answer.body)
     };
     let unknown = (401, r#"{"error":"credential.unknown"}"#.to_owned());
-    for (port, credential, path) in [
-        (setup.port, &setup.credential, "/v1/keys"),
-        (setup.admin_port, &setup.admin_credential, "/v1/admin/keys"),
-    ] {
+    for (port, credential, path) in
+        [(setup.port, &setup.credential, "/v1/keys"), (setup.admin_port, &setup.admin_credential, "/v1/admin/keys")]
+    {
         let (status, body) = ask(port, &ours, &our_key, credential, path);
         assert_eq!(status, 200, "{body}");
         let (status, body) = ask(port, &thief, &thief_key, credential, path);
@@ -289,10 +248,7 @@ fn rejects_bound_credential_with_another_certificate() {
             "/v1/keys" => assert_eq!((status, body), unknown),
             _ => {
                 let body: Value = serde_json::from_str(&body).expect("JSON");
-                assert_eq!(
-                    (status, &body["error"]),
-                    (401, &"credential.unknown".into())
-                );
+                assert_eq!((status, &body["error"]), (401, &"credential.unknown".into()));
             }
         }
     }
@@ -300,12 +256,6 @@ fn rejects_bound_credential_with_another_certificate() {
     let other = &setup.other_credential;
     let (status, body) = ask(setup.port, &thief, &thief_key, other, "/v1/keys");
     assert_eq!(status, 200, "{body}");
-    let slugs: Vec<_> = lines(&gateway, "unauthenticated")
-        .into_iter()
-        .map(|line| line["slug"].clone())
-        .collect();
-    assert!(
-        slugs.contains(&"credential.certificate".into()),
-        "{slugs:?}"
-    );
+    let slugs: Vec<_> = lines(&gateway, "unauthenticated").into_iter().map(|line| line["slug"].clone()).collect();
+    assert!(slugs.contains(&"credential.certificate".into()), "{slugs:?}");
 }

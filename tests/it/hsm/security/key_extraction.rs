@@ -75,18 +75,9 @@ fn check_listed(token: &Pkcs11Token, access: &str) {
 #[test]
 fn generates_keys_that_never_leave_the_token() {
     let setup = GatewaySetup::initialized();
-    check_listed(
-        &setup.token,
-        "sensitive, always sensitive, never extractable, local",
-    );
+    check_listed(&setup.token, "sensitive, always sensitive, never extractable, local");
     setup.token.check_key_attributes(KEYS, false);
-    let read = [
-        "--read-object",
-        "--type",
-        "secrkey",
-        "--label",
-        "vouchsafe:root",
-    ];
+    let read = ["--read-object", "--type", "secrkey", "--label", "vouchsafe:root"];
     let read = setup.token.pkcs11_tool(&read);
     assert!(read.stdout.is_empty(), "{read:?}");
     setup.token.try_to_extract_keys(KEYS);
@@ -130,10 +121,7 @@ impl Life {
     fn new(token: &Pkcs11Token) -> Self {
         // With one session, the calls of a process are in sequence.
         let setup = GatewaySetup::new(token).change("pin_file", "sessions = 1\npin_file");
-        Self {
-            setup: setup.with_spy().0,
-            files: 0,
-        }
+        Self { setup: setup.with_spy().0, files: 0 }
     }
 
     fn next(&mut self) -> GatewaySetup {
@@ -181,14 +169,7 @@ impl Life {
         ask(&["rollback", KEY]).is(0, "1 active, 2 pending");
         ask(&["canary", KEY, "100%"]).is(0, "2 canary 100%");
         ask(&["promote", KEY, "--broker", &broker]).is(0, "1 retiring, 2 active");
-        let rotate = [
-            "rotate",
-            "--emergency",
-            "--broker",
-            &broker,
-            "--timeout",
-            "60",
-        ];
+        let rotate = ["rotate", "--emergency", "--broker", &broker, "--timeout", "60"];
         ask(&rotate).is(0, "generation 2");
         exchange(&at);
         let retired = at.now() + WITHDRAWN_SECONDS + 5;
@@ -296,20 +277,14 @@ fn check(calls: &[Call], imports: bool) {
     for secret in &put_in {
         assert!(secret.len() >= 32, "{secret} is too short to search for");
         let has = |call: &&Call| call.bytes_back().contains(secret.as_str());
-        assert!(
-            !calls.iter().any(|call| has(&call)),
-            "a secret was returned"
-        );
+        assert!(!calls.iter().any(|call| has(&call)), "a secret was returned");
     }
 }
 
 /// Whether the template of a new key keeps it in the PKCS#11 token.
 fn stays(call: &Call) {
     let template = match call.given.split_once("pPrivateKeyTemplate") {
-        Some((_, private)) => Call {
-            given: private.to_owned(),
-            ..call.clone()
-        },
+        Some((_, private)) => Call { given: private.to_owned(), ..call.clone() },
         None => call.clone(),
     };
     for (attribute, truth) in [
@@ -322,11 +297,7 @@ fn stays(call: &Call) {
         ("CKA_DERIVE", "False"),
         ("CKA_UNWRAP", "False"),
     ] {
-        assert_eq!(
-            template.says(attribute),
-            Some(truth),
-            "{attribute}: {call:?}"
-        );
+        assert_eq!(template.says(attribute), Some(truth), "{attribute}: {call:?}");
     }
 }
 
@@ -338,14 +309,7 @@ fn detects_program_that_reads_a_key() {
     let listed = Command::new("pkcs11-tool")
         .arg("--module")
         .arg(hsm::spy())
-        .args([
-            "--token-label",
-            hsm::TOKEN,
-            "--login",
-            "--pin",
-            hsm::PIN,
-            "--list-objects",
-        ])
+        .args(["--token-label", hsm::TOKEN, "--login", "--pin", hsm::PIN, "--list-objects"])
         .env("SOFTHSM2_CONF", setup.token.softhsm_file())
         .env("PKCS11SPY", hsm::module())
         .env("PKCS11SPY_OUTPUT", &file)
@@ -379,9 +343,7 @@ fn never_reads_a_key_in_its_lifetime() {
         calls.iter().filter(with).count()
     };
     assert!(signed("CKO_SECRET_KEY") > 0 && signed("CKO_PRIVATE_KEY") > 0);
-    let mut asked = calls
-        .iter()
-        .filter(|it| it.function == "C_GetAttributeValue");
+    let mut asked = calls.iter().filter(|it| it.function == "C_GetAttributeValue");
     let certificate = asked.any(|it| it.attributes().contains("CKA_VALUE"));
     assert!(certificate, "the read went unnoticed");
 }

@@ -9,10 +9,7 @@ use vouchsafe_harness::hsm::{GatewaySetup, HsmFixture};
 use vouchsafe_harness::jwt::from_base64url;
 
 fn openssl(folder: &Path, arguments: &[&str]) -> Output {
-    let output = Command::new("openssl")
-        .args(arguments)
-        .current_dir(folder)
-        .output();
+    let output = Command::new("openssl").args(arguments).current_dir(folder).output();
     output.unwrap_or_else(|error| panic!("openssl: {error}: `scripts/test` installs it"))
 }
 
@@ -41,15 +38,7 @@ fn write_leaf(jwk: &Value, folder: &Path) {
 
 fn verifies(folder: &Path, root: &str, at: u64) -> bool {
     let at = at.to_string();
-    let verify = [
-        "verify",
-        "-x509_strict",
-        "-attime",
-        &at,
-        "-CAfile",
-        root,
-        "leaf.pem",
-    ];
+    let verify = ["verify", "-x509_strict", "-attime", &at, "-CAfile", root, "leaf.pem"];
     openssl(folder, &verify).status.success()
 }
 
@@ -86,13 +75,9 @@ fn passes_openssl_while_epoch_key_is_published() {
         assert!(subject.contains("OU=default,O=Vouchsafe"), "{subject}");
         let start: u64 = word("epoch").parse().expect("a number");
         let (published, withdrawn) = (start - 2 * EPOCH_SECONDS, start + 2 * EPOCH_SECONDS);
-        for (at, expected) in [
-            (published - 1, false),
-            (published, true),
-            (start, true),
-            (withdrawn - 1, true),
-            (withdrawn + 1, false),
-        ] {
+        for (at, expected) in
+            [(published - 1, false), (published, true), (start, true), (withdrawn - 1, true), (withdrawn + 1, false)]
+        {
             let found = verifies(folder, "root.pem", at);
             assert_eq!(found, expected, "{subject} at {at}");
         }
@@ -127,16 +112,10 @@ fn shares_root_and_serial_numbers_between_gateways() {
     let first = GatewaySetup::initialized();
     let second = first.twin();
     let folder = &**first.folder;
-    assert_eq!(
-        write_root(&first, folder, "root.pem"),
-        write_root(&second, folder, "root.pem")
-    );
+    assert_eq!(write_root(&first, folder, "root.pem"), write_root(&second, folder, "root.pem"));
     let serials = |setup: &GatewaySetup| -> BTreeSet<String> {
         let keys = setup.start().ask("/v1/keys", None).json();
-        let keys = keys["groups"][0]["epoch_keys"]
-            .as_array()
-            .expect("keys")
-            .clone();
+        let keys = keys["groups"][0]["epoch_keys"].as_array().expect("keys").clone();
         keys.iter()
             .map(|key| {
                 write_leaf(&key["jwk"], folder);

@@ -2,9 +2,7 @@
 
 use serde_json::{Value, json};
 use vouchsafe_harness::bundle::{EPOCH_SECONDS, HSM_ES256};
-use vouchsafe_harness::hsm::{
-    Gateway, GatewaySetup, ask_at, epoch_at, seed_request, sign, sign_text, token_claims,
-};
+use vouchsafe_harness::hsm::{Gateway, GatewaySetup, ask_at, epoch_at, seed_request, sign, sign_text, token_claims};
 use vouchsafe_harness::http::Request;
 use vouchsafe_harness::jwt::from_base64url;
 use vouchsafe_harness::keys;
@@ -15,11 +13,7 @@ fn requires_known_credential_on_every_route() {
     let gateway = GatewaySetup::initialized().start();
     let real = gateway.setup.credential.clone();
     let shorter = real[..real.len() - 1].to_owned();
-    for (method, path) in [
-        ("GET", "/v1/keys"),
-        ("POST", "/v1/epoch-seed"),
-        ("POST", "/v1/sign-token"),
-    ] {
+    for (method, path) in [("GET", "/v1/keys"), ("POST", "/v1/epoch-seed"), ("POST", "/v1/sign-token")] {
         let request = |authorization: Option<String>| {
             let mut request = Request::post(path, "application/json", "{}");
             request.method = method.into();
@@ -46,8 +40,7 @@ fn requires_known_credential_on_every_route() {
                 "{path} {authorization:?}"
             );
         }
-        let twice = request(Some(format!("Bearer {real}")))
-            .with("authorization", &format!("Bearer {real}"));
+        let twice = request(Some(format!("Bearer {real}"))).with("authorization", &format!("Bearer {real}"));
         assert_eq!(gateway.send(&twice).status, 401, "{path}");
     }
     assert_eq!(gateway.get("/healthz").status, 200);
@@ -60,14 +53,9 @@ fn requires_known_credential_on_every_route() {
     };
     assert_eq!(events("refusal"), Vec::<Value>::new());
     let lines = events("unauthenticated");
-    let minutes = lines
-        .iter()
-        .map(|line| line["time"].as_u64().map(|it| it / 60));
+    let minutes = lines.iter().map(|line| line["time"].as_u64().map(|it| it / 60));
     let minutes = minutes.collect::<std::collections::BTreeSet<_>>().len();
-    assert!(
-        (1..=2 * minutes).contains(&lines.len()),
-        "too many lines: {lines:?}"
-    );
+    assert!((1..=2 * minutes).contains(&lines.len()), "too many lines: {lines:?}");
 }
 
 type Body = Box<dyn Fn(u64) -> Value>;
@@ -81,55 +69,19 @@ fn seed_cases() -> Vec<(&'static str, Body, &'static str)> {
             body
         }
     };
-    let at = |steps: i64| {
-        move |now: u64| {
-            seed_request(epoch_at(now).wrapping_add_signed(steps * EPOCH_SECONDS as i64))
-        }
-    };
+    let at = |steps: i64| move |now: u64| seed_request(epoch_at(now).wrapping_add_signed(steps * EPOCH_SECONDS as i64));
     vec![
         ("an old epoch", Box::new(at(-2)), "seed.window"),
         ("the next epoch but one", Box::new(at(2)), "seed.window"),
         ("a far-future epoch", Box::new(at(100_000)), "seed.window"),
-        (
-            "no epoch",
-            Box::new(|now| seed_request(epoch_at(now) + 1)),
-            "seed.epoch",
-        ),
-        (
-            "another group",
-            Box::new(with("group", "other".into())),
-            "group.forbidden",
-        ),
-        (
-            "a group that is not there",
-            Box::new(with("group", "nobody".into())),
-            "group.forbidden",
-        ),
-        (
-            "an old generation",
-            Box::new(with("generation", 0.into())),
-            "seed.generation",
-        ),
-        (
-            "a future generation",
-            Box::new(with("generation", 2.into())),
-            "seed.generation",
-        ),
-        (
-            "another algorithm",
-            Box::new(with("algorithm", "RS256".into())),
-            "seed.algorithm",
-        ),
-        (
-            "something more",
-            Box::new(with("more", 1.into())),
-            "request.malformed",
-        ),
-        (
-            "a negative epoch",
-            Box::new(with("epoch_start", (-1).into())),
-            "request.malformed",
-        ),
+        ("no epoch", Box::new(|now| seed_request(epoch_at(now) + 1)), "seed.epoch"),
+        ("another group", Box::new(with("group", "other".into())), "group.forbidden"),
+        ("a group that is not there", Box::new(with("group", "nobody".into())), "group.forbidden"),
+        ("an old generation", Box::new(with("generation", 0.into())), "seed.generation"),
+        ("a future generation", Box::new(with("generation", 2.into())), "seed.generation"),
+        ("another algorithm", Box::new(with("algorithm", "RS256".into())), "seed.algorithm"),
+        ("something more", Box::new(with("more", 1.into())), "request.malformed"),
+        ("a negative epoch", Box::new(with("epoch_start", (-1).into())), "request.malformed"),
     ]
 }
 
@@ -144,15 +96,9 @@ fn yields_only_current_seeds_of_its_group() {
         let log = self::refusals(&gateway);
         assert!(log.len() > refusals, "{what} is not in the log");
         let line = log.last().expect("a line");
-        assert_eq!(
-            (&line["caller"], &line["slug"]),
-            (&"broker".into(), &slug.into()),
-            "{what}"
-        );
+        assert_eq!((&line["caller"], &line["slug"]), (&"broker".into(), &slug.into()), "{what}");
     }
-    let (status, answer) = ask_at(&gateway, "/v1/epoch-seed", |now| {
-        seed_request(epoch_at(now))
-    });
+    let (status, answer) = ask_at(&gateway, "/v1/epoch-seed", |now| seed_request(epoch_at(now)));
     assert_eq!(status, 200, "{answer}");
 }
 
@@ -170,101 +116,34 @@ fn claims_cases() -> Vec<SignatureCase> {
         claims[name] = value;
         claims.to_string()
     };
-    let twice =
-        token_claims(now())
-            .to_string()
-            .replacen('{', r#"{"aud":"https://evil.example","#, 1);
-    let hidden =
-        token_claims(now())
-            .to_string()
-            .replacen('{', r#"{"\u0061ud":"https://evil.example","#, 1);
+    let twice = token_claims(now()).to_string().replacen('{', r#"{"aud":"https://evil.example","#, 1);
+    let hidden = token_claims(now()).to_string().replacen('{', r#"{"\u0061ud":"https://evil.example","#, 1);
     let rows = [
-        (
-            "another issuer",
-            changed("iss", "https://other.example".into()),
-            "token.issuer",
-        ),
-        (
-            "another audience",
-            changed("aud", "https://api.example".into()),
-            "token.audience",
-        ),
-        (
-            "two audiences",
-            changed("aud", json!([HSM_ES256, "https://api.example"])),
-            "token.audience",
-        ),
-        (
-            "a longer life",
-            changed("exp", (now() + 901).into()),
-            "token.lifetime",
-        ),
-        (
-            "a life without end",
-            changed("exp", Value::Null),
-            "token.times",
-        ),
-        (
-            "a token for later",
-            changed("iat", (now() + 3600).into()),
-            "token.times",
-        ),
-        (
-            "a token valid before",
-            changed("nbf", 0.into()),
-            "token.times",
-        ),
-        (
-            "a claim that is not the key's",
-            changed("admin", true.into()),
-            "token.claim",
-        ),
-        (
-            "a bound key",
-            changed("cnf", json!({ "jkt": "x" })),
-            "token.claim",
-        ),
-        (
-            "another client",
-            changed("client_id", "x".into()),
-            "token.claim",
-        ),
+        ("another issuer", changed("iss", "https://other.example".into()), "token.issuer"),
+        ("another audience", changed("aud", "https://api.example".into()), "token.audience"),
+        ("two audiences", changed("aud", json!([HSM_ES256, "https://api.example"])), "token.audience"),
+        ("a longer life", changed("exp", (now() + 901).into()), "token.lifetime"),
+        ("a life without end", changed("exp", Value::Null), "token.times"),
+        ("a token for later", changed("iat", (now() + 3600).into()), "token.times"),
+        ("a token valid before", changed("nbf", 0.into()), "token.times"),
+        ("a claim that is not the key's", changed("admin", true.into()), "token.claim"),
+        ("a bound key", changed("cnf", json!({ "jkt": "x" })), "token.claim"),
+        ("another client", changed("client_id", "x".into()), "token.claim"),
         ("a claim twice", twice, "token.malformed"),
         ("a claim twice, in disguise", hidden, "token.malformed"),
         ("what is no JSON", "{".to_owned(), "token.malformed"),
         ("what is no object", "[]".to_owned(), "token.malformed"),
         ("nothing", String::new(), "token.malformed"),
     ];
-    rows.map(|(what, payload, slug)| (what, "es256", payload, slug))
-        .to_vec()
+    rows.map(|(what, payload, slug)| (what, "es256", payload, slug)).to_vec()
 }
 
 fn key_cases() -> Vec<SignatureCase> {
     vec![
-        (
-            "another group's key",
-            "theirs",
-            token_claims(now()).to_string(),
-            "key.forbidden",
-        ),
-        (
-            "a key that is not there",
-            "nobody",
-            token_claims(now()).to_string(),
-            "key.forbidden",
-        ),
-        (
-            "the root",
-            "vouchsafe:root",
-            token_claims(now()).to_string(),
-            "key.forbidden",
-        ),
-        (
-            "another key's audience",
-            "eddsa",
-            token_claims(now()).to_string(),
-            "token.algorithm",
-        ),
+        ("another group's key", "theirs", token_claims(now()).to_string(), "key.forbidden"),
+        ("a key that is not there", "nobody", token_claims(now()).to_string(), "key.forbidden"),
+        ("the root", "vouchsafe:root", token_claims(now()).to_string(), "key.forbidden"),
+        ("another key's audience", "eddsa", token_claims(now()).to_string(), "token.algorithm"),
     ]
 }
 
@@ -274,8 +153,7 @@ fn yields_only_signatures_within_key_limits() {
     let gateway = GatewaySetup::initialized().start();
     let (status, answer, input) = sign_text(&gateway, "es256", &token_claims(now()).to_string());
     assert_eq!(status, 200, "{answer}");
-    let signature =
-        from_base64url(answer["signature"].as_str().expect("a signature")).expect("base64url");
+    let signature = from_base64url(answer["signature"].as_str().expect("a signature")).expect("base64url");
     let jwks = gateway.ask("/v1/keys", None).json();
     let key = &jwks["groups"][0]["token_keys"]
         .as_array()
@@ -283,20 +161,11 @@ fn yields_only_signatures_within_key_limits() {
         .iter()
         .find(|key| key["name"] == "es256")
         .expect("the key")["jwk"];
-    assert!(keys::verifies(
-        &json!({ "keys": [key] }),
-        key["kid"].as_str().expect("a kid"),
-        &input,
-        &signature
-    ));
+    assert!(keys::verifies(&json!({ "keys": [key] }), key["kid"].as_str().expect("a kid"), &input, &signature));
     for (what, key, payload, slug) in [claims_cases(), key_cases()].concat() {
         let before = refusals(&gateway).len();
         let (status, answer, _) = sign_text(&gateway, key, &payload);
-        assert_eq!(
-            (status, &answer),
-            (403, &json!({ "error": slug })),
-            "{what}"
-        );
+        assert_eq!((status, &answer), (403, &json!({ "error": slug })), "{what}");
         let log = refusals(&gateway);
         assert_eq!(log.len(), before + 1, "{what} is not in the log");
         assert_eq!(log[before]["slug"], slug, "{what}");
@@ -306,15 +175,8 @@ fn yields_only_signatures_within_key_limits() {
 #[test]
 fn lists_only_key_groups_of_the_credential() {
     let gateway = GatewaySetup::initialized().start();
-    let theirs = gateway
-        .ask_as(&gateway.setup.other_credential, "/v1/keys", None)
-        .json();
-    let names: Vec<_> = theirs["groups"]
-        .as_array()
-        .expect("groups")
-        .iter()
-        .map(|it| it["name"].clone())
-        .collect();
+    let theirs = gateway.ask_as(&gateway.setup.other_credential, "/v1/keys", None).json();
+    let names: Vec<_> = theirs["groups"].as_array().expect("groups").iter().map(|it| it["name"].clone()).collect();
     assert_eq!(names, ["other"], "a credential sees other groups");
 }
 
@@ -337,8 +199,5 @@ fn limits_rate_of_each_key() {
         let (status, answer) = sign(&gateway, "es256", &token_claims(now()));
         assert_eq!(status, expected, "{answer}");
     }
-    assert_eq!(
-        refusals(&gateway).last().expect("a line")["slug"],
-        "key.rate"
-    );
+    assert_eq!(refusals(&gateway).last().expect("a line")["slug"], "key.rate");
 }

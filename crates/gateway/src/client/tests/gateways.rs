@@ -10,9 +10,7 @@ use super::*;
 use crate::refusal::Refusal;
 use crate::rules::tests::{AUDIENCE, credential, rules};
 use crate::rules::{KeyRule, Rules};
-use crate::wire::{
-    GroupKeys, KEYS_PATH, Keys, PublicTokenKey, SEED_PATH, SeedRequest, Signature, seed_answer,
-};
+use crate::wire::{GroupKeys, KEYS_PATH, Keys, PublicTokenKey, SEED_PATH, SeedRequest, Signature, seed_answer};
 use crate::{EpochKeyring, SigningInput};
 
 /// Gateways at `https://a`, `https://b`, …, all with one HSM.
@@ -78,21 +76,12 @@ impl Gateways {
     fn keyring(&self, host: char) -> EpochKeyring {
         let now = self.gateway_now(host);
         let behind = u64::from(self.behind.borrow().contains(&host));
-        let mut keyring = EpochKeyring::new(
-            self.rules.groups().cloned().collect(),
-            self.generation.get() - behind,
-        );
+        let mut keyring = EpochKeyring::new(self.rules.groups().cloned().collect(), self.generation.get() - behind);
         for derivation in keyring.missing(now).unwrap() {
-            let root = if self.rootless.borrow().contains(&host) {
-                8
-            } else {
-                7
-            };
+            let root = if self.rootless.borrow().contains(&host) { 8 } else { 7 };
             let mut mac = Hmac::<Sha256>::new_from_slice(&[root; 32]).unwrap();
             mac.update(&derivation.label);
-            keyring
-                .learn(derivation, mac.finalize().into_bytes().into(), now)
-                .unwrap();
+            keyring.learn(derivation, mac.finalize().into_bytes().into(), now).unwrap();
         }
         for key in keyring.uncertified() {
             let certificate = crate::jwk::tests::certificate(&key.jwk);
@@ -109,12 +98,7 @@ impl Gateways {
     /// The HSM's key that signs tokens: any key will do.
     fn token_key(version: u64) -> EpochKey {
         let seed = Seed::from_bytes([u8::try_from(version).unwrap(); 32]);
-        EpochKey::from_seed(
-            &seed,
-            Algorithm::Es256,
-            Epoch::starting_at(0, HOUR).unwrap(),
-        )
-        .unwrap()
+        EpochKey::from_seed(&seed, Algorithm::Es256, Epoch::starting_at(0, HOUR).unwrap()).unwrap()
     }
 
     fn keys(&self, host: char) -> String {
@@ -163,50 +147,30 @@ impl Gateways {
         self.rules.keys().next().unwrap()
     }
 
-    fn answer(
-        &self,
-        host: char,
-        path: &str,
-        sent: &str,
-        body: Option<String>,
-    ) -> Result<String, Refusal> {
+    fn answer(&self, host: char, path: &str, sent: &str, body: Option<String>) -> Result<String, Refusal> {
         let caller = self.rules.caller(sent, None)?;
         let body = body.unwrap_or_default();
         let is_limited = |it: &&str| *it == format!("{host} {path}");
         let retry_after_seconds = 1;
         match path {
-            SEED_PATH if self.limited.borrow().iter().any(is_limited) => Err(Refusal::SeedRate {
-                retry_after_seconds,
-            }),
-            KEYS_PATH if self.limited.borrow().iter().any(is_limited) => Err(Refusal::KeysRate {
-                retry_after_seconds,
-            }),
+            SEED_PATH if self.limited.borrow().iter().any(is_limited) => Err(Refusal::SeedRate { retry_after_seconds }),
+            KEYS_PATH if self.limited.borrow().iter().any(is_limited) => Err(Refusal::KeysRate { retry_after_seconds }),
             KEYS_PATH => Ok(self.keys(host)),
             SEED_PATH => {
                 let ask = SeedRequest::parse(body.as_bytes()).map_err(|_| Refusal::Request)?;
                 let (group, now) = (caller.group(&ask.group)?, self.gateway_now(host));
                 let keyring = self.keyring(host);
-                let seed = keyring.hand_out(
-                    group,
-                    ask.generation,
-                    &ask.algorithm,
-                    ask.epoch_start,
-                    now,
-                )?;
+                let seed = keyring.hand_out(group, ask.generation, &ask.algorithm, ask.epoch_start, now)?;
                 Ok(seed_answer(seed).to_string())
             }
-            SIGN_PATH if self.busy.borrow().contains(&host) => Err(Refusal::Rate {
-                retry_after_seconds: 1,
-            }),
+            SIGN_PATH if self.busy.borrow().contains(&host) => Err(Refusal::Rate { retry_after_seconds: 1 }),
             SIGN_PATH => {
                 let ask = SignRequest::parse(body.as_bytes()).map_err(|_| Refusal::Request)?;
                 let active = self.key_version.get();
                 let now = self.gateway_now(host).0;
                 let known = |kid: &str| kid == Self::token_key(active).kid();
                 let input = SigningInput::check(ask, self.rule(), known, now)?;
-                let in_share = input
-                    .workload()
-                    .is_some_and(|it| it.principal == "in-share");
+                let in_share = input.workload().is_some_and(|it| it.principal == "in-share");
                 let version = self.canary.get().filter(|_| in_share).unwrap_or(active);
                 let key = Self::token_key(version);
                 let signed = input.signed_by(self.rule(), key.kid());
@@ -243,18 +207,8 @@ impl Network for Gateways {
         }
     }
 
-    async fn send(
-        &self,
-        url: &str,
-        sent: &str,
-        body: Option<String>,
-    ) -> Result<Answer, Unreachable> {
-        let host = url
-            .strip_prefix("https://")
-            .unwrap()
-            .chars()
-            .next()
-            .unwrap();
+    async fn send(&self, url: &str, sent: &str, body: Option<String>) -> Result<Answer, Unreachable> {
+        let host = url.strip_prefix("https://").unwrap().chars().next().unwrap();
         let path = &url["https://a".len()..];
         let asked = format!("{host} {path}");
         let broken = self.broken.borrow().contains(&asked.as_str());
@@ -266,10 +220,7 @@ impl Network for Gateways {
         }
         let strange = self.strange.borrow();
         if let Some((_, status)) = strange.iter().find(|(it, _)| *it == host) {
-            return Ok(Answer {
-                status: *status,
-                body: b"{}".to_vec(),
-            });
+            return Ok(Answer { status: *status, body: b"{}".to_vec() });
         }
         let outcome = match broken {
             true => Err(Refusal::HsmUnavailable),
@@ -282,10 +233,7 @@ impl Network for Gateways {
                 (refusal.status(), body)
             }
         };
-        Ok(Answer {
-            status,
-            body: body.into_bytes(),
-        })
+        Ok(Answer { status, body: body.into_bytes() })
     }
 
     async fn pause(&self, _: u64) -> Result<(), Unreachable> {

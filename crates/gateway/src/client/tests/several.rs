@@ -15,13 +15,7 @@ fn skips_gateway_with_wrong_clock() {
     run(signer.public_keys(0, &gateways)).unwrap();
     assert_eq!(
         gateways.take_asked(),
-        [
-            "a /v1/keys",
-            "b /v1/keys",
-            "b /v1/epoch-seed",
-            "b /v1/sign-token",
-            "b /v1/sign-token"
-        ]
+        ["a /v1/keys", "b /v1/keys", "b /v1/epoch-seed", "b /v1/sign-token", "b /v1/sign-token"]
     );
     gateways.now.set(NOON + KEYS_FRESH_SECONDS - 1);
     sign(&signer, &gateways, Tier::Hsm).map(drop).unwrap();
@@ -38,10 +32,7 @@ fn gateway_whose_clock_drifts_is_skipped_later() {
     gateways.take_asked();
     gateways.ahead.borrow_mut().push('a');
     sign(&signer, &gateways, Tier::Hsm).map(drop).unwrap();
-    assert_eq!(
-        gateways.take_asked(),
-        ["a /v1/sign-token", "b /v1/sign-token"]
-    );
+    assert_eq!(gateways.take_asked(), ["a /v1/sign-token", "b /v1/sign-token"]);
     gateways.ahead.borrow_mut().push('b');
     assert_eq!(
         sign(&signer, &gateways, Tier::Hsm).map(drop),
@@ -62,10 +53,7 @@ fn takes_seed_from_gateway_with_same_clock() {
     gateways.take_asked();
     gateways.ahead.borrow_mut().push('a');
     sign(&signer, &gateways, Tier::Delegated).map(drop).unwrap();
-    assert_eq!(
-        gateways.take_asked(),
-        ["a /v1/epoch-seed", "b /v1/epoch-seed"]
-    );
+    assert_eq!(gateways.take_asked(), ["a /v1/epoch-seed", "b /v1/epoch-seed"]);
 }
 
 /// Gateways learn of an emergency within a second of each other.
@@ -90,10 +78,7 @@ fn ignores_new_seed_from_gateway_left_behind() {
     gateways.behind.borrow_mut().push('b');
     gateways.broken.borrow_mut().push("a /v1/epoch-seed");
     gateways.now.set(NOON + FRESH);
-    assert_eq!(
-        sign(&signer, &gateways, Tier::Delegated).map(drop),
-        Err(Error::Unavailable)
-    );
+    assert_eq!(sign(&signer, &gateways, Tier::Delegated).map(drop), Err(Error::Unavailable));
     gateways.broken.borrow_mut().clear();
     let second = kid_of(sign(&signer, &gateways, Tier::Delegated));
     assert_ne!(second, first);
@@ -108,10 +93,7 @@ fn failing_hsm_delays_no_emergency() {
     gateways.generation.set(2);
     for second in 1..=FRESH {
         gateways.now.set(NOON + second);
-        assert_eq!(
-            sign(&signer, &gateways, Tier::Hsm).map(drop),
-            Err(Error::Unavailable)
-        );
+        assert_eq!(sign(&signer, &gateways, Tier::Hsm).map(drop), Err(Error::Unavailable));
     }
     assert_ne!(kid_of(sign(&signer, &gateways, Tier::Delegated)), first);
 }
@@ -124,16 +106,10 @@ fn wrong_clock_restores_no_generation() {
     sign(&signer, &gateways, Tier::Delegated).map(drop).unwrap();
     gateways.skew.set(31);
     gateways.now.set(NOON + FRESH);
-    assert_eq!(
-        sign(&signer, &gateways, Tier::Delegated).map(drop),
-        Err(Error::Unavailable)
-    );
+    assert_eq!(sign(&signer, &gateways, Tier::Delegated).map(drop), Err(Error::Unavailable));
     gateways.skew.set(0);
     gateways.generation.set(1);
-    assert_eq!(
-        sign(&signer, &gateways, Tier::Delegated).map(drop),
-        Err(Error::Unavailable)
-    );
+    assert_eq!(sign(&signer, &gateways, Tier::Delegated).map(drop), Err(Error::Unavailable));
     gateways.generation.set(2);
     sign(&signer, &gateways, Tier::Delegated).map(drop).unwrap();
 }
@@ -153,14 +129,9 @@ fn backward_clock_makes_nothing_fresh() {
 #[test]
 fn skips_gateway_with_foreign_keys() {
     type Hosts = fn(&Gateways) -> &std::cell::RefCell<Vec<char>>;
-    let differs = Error::Misconfigured {
-        variable: Variable::Issuer,
-        fault: Fault::DiffersFromGateway,
-    };
-    let cases: [(Hosts, Option<Error>); 2] = [
-        (|it| &it.foreign, Some(differs)),
-        (|it| &it.late, Some(Error::Unavailable)),
-    ];
+    let differs = Error::Misconfigured { variable: Variable::Issuer, fault: Fault::DiffersFromGateway };
+    let cases: [(Hosts, Option<Error>); 2] =
+        [(|it| &it.foreign, Some(differs)), (|it| &it.late, Some(Error::Unavailable))];
     for (hosts, told_if_all_are) in cases {
         let (signer, gateways) = (signer(), Gateways::new());
         hosts(&gateways).borrow_mut().push('a');
@@ -184,10 +155,7 @@ fn skips_seed_of_another_root() {
     gateways.take_asked();
     let kid = kid_of(sign(&signer, &gateways, Tier::Delegated));
     assert_eq!(kid, local_kid(START));
-    assert_eq!(
-        gateways.take_asked(),
-        ["a /v1/epoch-seed", "b /v1/epoch-seed"]
-    );
+    assert_eq!(gateways.take_asked(), ["a /v1/epoch-seed", "b /v1/epoch-seed"]);
 }
 
 /// A number without keys is not accepted as a generation.
@@ -225,8 +193,5 @@ fn publishes_no_keys_of_a_past_generation() {
     sign(&signer, &gateways, Tier::Delegated).map(drop).unwrap();
     *gateways.down.borrow_mut() = vec!['a', 'b'];
     gateways.now.set(NOON + 10);
-    assert_eq!(
-        run(signer.public_keys(3, &gateways)),
-        Err(Error::Superseded)
-    );
+    assert_eq!(run(signer.public_keys(3, &gateways)), Err(Error::Superseded));
 }

@@ -6,10 +6,7 @@ use vouchsafe_policy_tools::{CheckError, lint};
 /// The text that the error about a `forbid` points at, if there is one.
 fn needs_address(condition: &str) -> Vec<String> {
     let forbid = format!("@id(\"never\")\nforbid (principal, action, resource)\n{condition};\n");
-    let report = lint::check(
-        &files(&[("rules/never.cedar", Some(&forbid))]),
-        &environment(),
-    );
+    let report = lint::check(&files(&[("rules/never.cedar", Some(&forbid))]), &environment());
     assert!(report.bundle.is_some(), "{report}");
     report.errors.iter().map(ToString::to_string).collect()
 }
@@ -19,45 +16,19 @@ fn refuses_forbid_that_needs_client_address() {
     let known = "context has client_ip";
     let bad = "context has client_ip && context.client_ip.isInRange(ip(\"203.0.113.0/24\"))";
     let at = |column: usize| {
-        [format!(
-            "rules/never.cedar:3:{column}: policy `never` forbids less if the client address is unknown"
-        )]
+        [format!("rules/never.cedar:3:{column}: policy `never` forbids less if the client address is unknown")]
     };
     for (condition, column) in [
         (format!("when {{ {bad} }}"), 8),
-        (
-            format!("when {{ context.proof_of_possession && ({bad}) }}"),
-            40,
-        ),
-        (
-            format!("when {{ context.proof_of_possession || ({bad}) }}"),
-            40,
-        ),
+        (format!("when {{ context.proof_of_possession && ({bad}) }}"), 40),
+        (format!("when {{ context.proof_of_possession || ({bad}) }}"), 40),
         (format!("when {{ !(!({known})) }}"), 12),
-        (
-            format!("when {{ {known} }} unless {{ context.proof_of_possession }}"),
-            8,
-        ),
-        (
-            format!("unless {{ !({known}) || context.proof_of_possession }}"),
-            12,
-        ),
+        (format!("when {{ {known} }} unless {{ context.proof_of_possession }}"), 8),
+        (format!("unless {{ !({known}) || context.proof_of_possession }}"), 12),
         (format!("unless {{ !({bad}) }}"), 12),
-        (
-            format!("when {{ if {known} then {} else false }}", &bad[25..]),
-            11,
-        ),
-        (
-            format!("when {{ if {known} then true else context.proof_of_possession }}"),
-            11,
-        ),
-        (
-            format!(
-                "when {{ if {known} then {} else context.proof_of_possession }}",
-                &bad[25..]
-            ),
-            11,
-        ),
+        (format!("when {{ if {known} then {} else false }}", &bad[25..]), 11),
+        (format!("when {{ if {known} then true else context.proof_of_possession }}"), 11),
+        (format!("when {{ if {known} then {} else context.proof_of_possession }}", &bad[25..]), 11),
         (format!("when {{ ({known}) == true }}"), 9),
         // The first test may be false, the second must be true.
         (format!("when {{ !({known}) || ({bad}) }}"), 37),

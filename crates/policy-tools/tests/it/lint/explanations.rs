@@ -13,23 +13,15 @@ fn explain(rules: &str) -> (Effect, Vec<PolicyExplanation>) {
 }
 
 fn explain_in(bundle: &Bundle) -> (Effect, Vec<PolicyExplanation>) {
-    let explanation = explain::explain(bundle, &principal(), &request(), NOW)
-        .unwrap_or_else(|error| panic!("{error}"));
+    let explanation = explain::explain(bundle, &principal(), &request(), NOW).unwrap_or_else(|error| panic!("{error}"));
     (explanation.decision.effect, explanation.policies)
 }
 
 /// Kind, text and verdict of each condition of a `permit` with these conditions.
 fn conditions(conditions: &str) -> Vec<(Kind, String, Verdict)> {
-    let rule = PERMIT.replace(
-        "when { [\"read\"].containsAll(context.scopes) }",
-        conditions,
-    );
+    let rule = PERMIT.replace("when { [\"read\"].containsAll(context.scopes) }", conditions);
     let (_, rules) = explain(&rule);
-    rules[0]
-        .conditions
-        .iter()
-        .map(|one| (one.kind, one.text.clone(), one.verdict.clone()))
-        .collect()
+    rules[0].conditions.iter().map(|one| (one.kind, one.text.clone(), one.verdict.clone())).collect()
 }
 
 fn when(text: &str, verdict: Verdict) -> (Kind, String, Verdict) {
@@ -61,26 +53,18 @@ fn names_each_failing_condition() {
 fn sorts_closest_policies_first() {
     let order = |closed: &str, near: &str| {
         let permit = |id: &str, condition: &str| {
-            PERMIT.replace("\"api\"", &format!("\"{id}\"")).replace(
-                "when { [\"read\"].containsAll(context.scopes) }",
-                &format!("when {{ {condition} }}"),
-            )
+            PERMIT
+                .replace("\"api\"", &format!("\"{id}\""))
+                .replace("when { [\"read\"].containsAll(context.scopes) }", &format!("when {{ {condition} }}"))
         };
         let forbid = format!(
             "@id(\"a-closed\") forbid (principal is GitHub::Workflow, action, resource) \
              when {{ principal.ref == \"{closed}\" }};\n"
         );
-        let far = permit(
-            "b-far",
-            "principal.repository_id == \"9\" && principal.ref == \"x\"",
-        );
-        let near = permit(
-            "c-near",
-            &format!("principal.repository_id == \"123456\" && principal.ref == \"{near}\""),
-        );
+        let far = permit("b-far", "principal.repository_id == \"9\" && principal.ref == \"x\"");
+        let near = permit("c-near", &format!("principal.repository_id == \"123456\" && principal.ref == \"{near}\""));
         let bundle = with_rules(&format!("{forbid}{far}{near}"));
-        let explanation =
-            explain::explain(&bundle, &principal(), &request(), NOW).expect("decided");
+        let explanation = explain::explain(&bundle, &principal(), &request(), NOW).expect("decided");
         let (near, far) = explanation.by_distance();
         assert_eq!(far.len(), 0);
         let ids: Vec<String> = near.iter().map(|rule| rule.id.clone()).collect();
@@ -88,25 +72,14 @@ fn sorts_closest_policies_first() {
     };
     let (main, other) = ("refs/heads/main", "refs/heads/other");
     let said = |effect, order: &str| (effect, order.to_owned());
-    assert_eq!(
-        order(other, other),
-        said(Effect::Deny, "c-near b-far a-closed")
-    );
-    assert_eq!(
-        order(main, main),
-        said(Effect::Deny, "a-closed c-near b-far")
-    );
-    assert_eq!(
-        order(other, main),
-        said(Effect::Permit, "c-near a-closed b-far")
-    );
+    assert_eq!(order(other, other), said(Effect::Deny, "c-near b-far a-closed"));
+    assert_eq!(order(main, main), said(Effect::Deny, "a-closed c-near b-far"));
+    assert_eq!(order(other, main), said(Effect::Permit, "c-near a-closed b-far"));
 }
 
 #[test]
 fn splits_unless_at_alternatives() {
-    let found = conditions(
-        "unless { principal.ref == \"refs/heads/main\" || principal.ref == \"refs/heads/topic\" }",
-    );
+    let found = conditions("unless { principal.ref == \"refs/heads/main\" || principal.ref == \"refs/heads/topic\" }");
     assert_eq!(
         found,
         [
@@ -119,22 +92,13 @@ fn splits_unless_at_alternatives() {
 #[test]
 fn keeps_disjunction_in_when_whole() {
     let text = "(principal.ref == \"refs/heads/topic\") || (principal.ref == \"refs/heads/main\")";
-    assert_eq!(
-        conditions(&format!("when {{ {text} }}")),
-        [when(text, Verdict::Holds)]
-    );
+    assert_eq!(conditions(&format!("when {{ {text} }}")), [when(text, Verdict::Holds)]);
 }
 
 #[test]
 fn marks_guarded_conditions_as_not_reached() {
     let found = conditions("when { principal has run && principal.run > 1 }");
-    assert_eq!(
-        found,
-        [
-            when("principal has run", Verdict::Fails),
-            when("principal.run > 1", Verdict::NotReached)
-        ]
-    );
+    assert_eq!(found, [when("principal has run", Verdict::Fails), when("principal.run > 1", Verdict::NotReached)]);
 }
 
 #[test]
@@ -153,11 +117,7 @@ fn shows_values_that_conditions_read() {
         "[\"read\"].containsAll(context.scopes)",
         "principal.ref == \"a\" && principal has run && [\"read\"].containsAll(context.scopes)",
     ));
-    let inputs: Vec<_> = rules[0]
-        .conditions
-        .iter()
-        .map(|one: &Condition| one.inputs.clone())
-        .collect();
+    let inputs: Vec<_> = rules[0].conditions.iter().map(|one: &Condition| one.inputs.clone()).collect();
     let input = |name: &str, value: Option<&str>| vec![(name.to_owned(), value.map(str::to_owned))];
     assert_eq!(
         inputs,
@@ -184,17 +144,11 @@ fn names_scope_parts_that_mismatch() {
     .unwrap_or_else(|invalid| panic!("{invalid}"));
     let (effect, rules) = explain_in(&bundle);
     assert_eq!(effect, Effect::Permit);
-    let mismatches: Vec<(&str, &[&str])> = rules
-        .iter()
-        .map(|rule| (rule.id.as_str(), rule.scope_mismatches.as_slice()))
-        .collect();
+    let mismatches: Vec<(&str, &[&str])> =
+        rules.iter().map(|rule| (rule.id.as_str(), rule.scope_mismatches.as_slice())).collect();
     assert_eq!(
         mismatches,
-        [
-            ("api", &[][..]),
-            ("other-issuer", &["principal"][..]),
-            ("other-audience", &["resource"][..]),
-        ]
+        [("api", &[][..]), ("other-issuer", &["principal"][..]), ("other-audience", &["resource"][..]),]
     );
     assert!(rules[0].matches() && !rules[1].matches() && !rules[2].matches());
 }
@@ -223,11 +177,8 @@ fn types_principal_by_declared_claims() {
         r#"{"sub":"a","repository_id":"1","run":7,"protected":true,"teams":["c"],"other":{"d":1},"exp":1.5}"#,
     )
     .expect("it fits");
-    let attributes: Vec<(&str, &AttributeValue)> = found
-        .attributes
-        .iter()
-        .map(|one| (one.name.as_str(), &one.value))
-        .collect();
+    let attributes: Vec<(&str, &AttributeValue)> =
+        found.attributes.iter().map(|one| (one.name.as_str(), &one.value)).collect();
     assert_eq!(
         attributes,
         [
@@ -237,10 +188,7 @@ fn types_principal_by_declared_claims() {
             ("teams", &AttributeValue::TextSet(vec!["c".to_owned()])),
         ]
     );
-    assert_eq!(
-        (found.id.as_str(), found.issuer_name.as_str()),
-        ("a", "two")
-    );
+    assert_eq!((found.id.as_str(), found.issuer_name.as_str()), ("a", "two"));
 }
 
 #[test]
@@ -254,24 +202,12 @@ fn distinguishes_missing_and_mistyped_claims() {
     check(r#"{"repository_id":"1"}"#, no_sub);
     check(r#"{"sub":1,"repository_id":"1"}"#, no_sub);
     check(r#"{"sub":"a"}"#, "claim `repository_id` is missing");
-    check(
-        r#"{"sub":"a","repository_id":""}"#,
-        "claim `repository_id` is empty",
-    );
-    check(
-        r#"{"sub":"a","repository_id":1}"#,
-        "claim `repository_id` is not a string",
-    );
+    check(r#"{"sub":"a","repository_id":""}"#, "claim `repository_id` is empty");
+    check(r#"{"sub":"a","repository_id":1}"#, "claim `repository_id` is not a string");
     for run in ["\"7\"", "1.5", "null"] {
-        check(
-            &format!(r#"{{"sub":"a","repository_id":"1","run":{run}}}"#),
-            "claim `run` is not an integer",
-        );
+        check(&format!(r#"{{"sub":"a","repository_id":"1","run":{run}}}"#), "claim `run` is not an integer");
     }
-    check(
-        r#"{"sub":"a","repository_id":"1","protected":0}"#,
-        "claim `protected` is not a boolean",
-    );
+    check(r#"{"sub":"a","repository_id":"1","protected":0}"#, "claim `protected` is not a boolean");
     for teams in ["\"c\"", "[1]"] {
         check(
             &format!(r#"{{"sub":"a","repository_id":"1","teams":{teams}}}"#),

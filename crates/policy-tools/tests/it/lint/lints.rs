@@ -28,10 +28,7 @@ fn warnings(changes: &[(&str, Option<&str>)]) -> Vec<String> {
 /// Warnings about a policy with this condition and a case.
 fn of_condition(condition: &str) -> Vec<String> {
     let rule = PERMIT.replace("when { [\"read\"].containsAll(context.scopes) }", condition);
-    let warnings = warnings(&[
-        ("rules/api.cedar", Some(&rule)),
-        ("tests/api/allow/a.toml", Some(CASE)),
-    ]);
+    let warnings = warnings(&[("rules/api.cedar", Some(&rule)), ("tests/api/allow/a.toml", Some(CASE))]);
     let other = |warning: &String| !warning.contains("permits without any condition");
     warnings.into_iter().filter(other).collect()
 }
@@ -43,25 +40,18 @@ fn accepts_faultless_bundle() {
 
 #[test]
 fn warns_of_untested_policies_and_orphan_cases() {
-    assert_eq!(
-        warnings(&[]),
-        ["rules/api.cedar: policy `api` determines no test case: add one in `tests/api/`"]
-    );
+    assert_eq!(warnings(&[]), ["rules/api.cedar: policy `api` determines no test case: add one in `tests/api/`"]);
     assert_eq!(
         warnings(&[("tests/gone/allow/a.toml", Some(CASE))]),
-        [
-            "tests/gone/allow/a.toml: the case is for policy `gone`, which is not in the bundle: rename the folder, \
-         or remove it"
-        ]
+        ["tests/gone/allow/a.toml: the case is for policy `gone`, which is not in the bundle: rename the folder, \
+         or remove it"]
     );
 }
 
 #[test]
 fn warns_of_unlimited_scopes() {
-    let unbounded = [
-        "rules/api.cedar: policy `api` does not limit the scopes: add \
-                      `[…].containsAll(context.scopes)` to its `when`",
-    ];
+    let unbounded = ["rules/api.cedar: policy `api` does not limit the scopes: add \
+                      `[…].containsAll(context.scopes)` to its `when`"];
     let reversed = [
         "rules/api.cedar: policy `api` has `context.scopes.containsAll(…)`, which permits any additional scope: write `[…].containsAll(context.scopes)`",
     ];
@@ -69,19 +59,13 @@ fn warns_of_unlimited_scopes() {
     for condition in [
         format!("when {{ {bound} }}"),
         format!("when {{ principal.repository_id == \"a\" && {bound} }}"),
-        format!(
-            "when {{ (principal.repository_id == \"a\" && {bound}) || context.scopes.isEmpty() }}"
-        ),
+        format!("when {{ (principal.repository_id == \"a\" && {bound}) || context.scopes.isEmpty() }}"),
         "when { context.scopes == [\"read\"] }".to_owned(),
         format!("when {{ principal.repository_id == \"a\" }} when {{ {bound} }}"),
         format!("unless {{ !({bound}) }}"),
         format!("unless {{ principal.repository_id == \"a\" || !{bound} }}"),
-        format!(
-            "when {{ if principal.repository_id == \"a\" then {bound} else context.scopes.isEmpty() }}"
-        ),
-        format!("when {{ if {bound} then true else false }}")
-            .replace("else false", "else {X}")
-            .replace("{X}", bound),
+        format!("when {{ if principal.repository_id == \"a\" then {bound} else context.scopes.isEmpty() }}"),
+        format!("when {{ if {bound} then true else false }}").replace("else false", "else {X}").replace("{X}", bound),
     ] {
         assert_eq!(of_condition(&condition), [""; 0], "{condition}");
     }
@@ -111,8 +95,7 @@ fn requires_no_scope_limit_without_scopes() {
     let bound = "[\"read\"].containsAll(context.scopes)";
     let rule = PERMIT.replace(bound, "principal.repository_id == \"1\"");
     let case = CASE.replace("scopes = [\"read\"]\n", "");
-    let forbid =
-        "@id(\"never\") forbid (principal, action, resource) when { context.proof_of_possession };";
+    let forbid = "@id(\"never\") forbid (principal, action, resource) when { context.proof_of_possession };";
     let forbidden = "issuer = \"github\"\nid = \"a\"\nrules = [\"never\"]\n\
         claims = { repository_id = \"1\", ref = \"a\" }\n\
         [request]\naudience = \"https://api.example\"\nproof_of_possession = true\n";
@@ -158,17 +141,10 @@ fn reports_unreadable_cases() {
     let errors = |content: &str| {
         let files = files(&[("tests/api/allow/a.toml", Some(content))]);
         let report = lint::check(&files, &environment());
-        report
-            .errors
-            .iter()
-            .map(ToString::to_string)
-            .collect::<Vec<_>>()
+        report.errors.iter().map(ToString::to_string).collect::<Vec<_>>()
     };
     let at = |what: &str| vec![format!("tests/api/allow/a.toml:{what}")];
-    assert_eq!(
-        errors(&CASE.replace("\"github\"", "\"gitub\"")),
-        at("1:10: issuer `gitub` is not in the bundle")
-    );
+    assert_eq!(errors(&CASE.replace("\"github\"", "\"gitub\"")), at("1:10: issuer `gitub` is not in the bundle"));
     assert_eq!(
         errors(&CASE.replace("ref = \"a\"", "ref = 1.5")),
         at("4:39: claim `ref` must be a string, an integer, a boolean or an array of strings")
@@ -179,10 +155,8 @@ fn reports_unreadable_cases() {
     );
     assert_eq!(
         errors(&format!("decision = \"allow\"\n{CASE}")),
-        at(
-            "1:1: unknown field `decision`, expected one of `issuer`, `id`, `at`, `profile`, `token`, `keys`, \
-            `refused`, `claims`, `absent`, `request`, `rules`, `erring`"
-        )
+        at("1:1: unknown field `decision`, expected one of `issuer`, `id`, `at`, `profile`, `token`, `keys`, \
+            `refused`, `claims`, `absent`, `request`, `rules`, `erring`")
     );
 }
 
@@ -197,17 +171,12 @@ fn warns_of_names_without_ids() {
         let bound = "[\"read\"].containsAll(context.scopes)";
         let rule = PERMIT.replace(bound, &format!("{bound} && {condition}"));
         let report = lint::check(
-            &files(&[
-                ("schema.cedarschema", Some(&schema)),
-                ("rules/api.cedar", Some(&rule)),
-            ]),
+            &files(&[("schema.cedarschema", Some(&schema)), ("rules/api.cedar", Some(&rule))]),
             &environment(),
         );
         assert!(report.bundle.is_some(), "{report}");
         let warnings = report.warnings.iter().map(said);
-        warnings
-            .filter(|warning| !is_other(warning))
-            .collect::<Vec<_>>()
+        warnings.filter(|warning| !is_other(warning)).collect::<Vec<_>>()
     };
     let warning = |name: &str| {
         format!(
@@ -215,22 +184,13 @@ fn warns_of_names_without_ids() {
         )
     };
     let repository = "principal has repository && principal.repository == \"octo-org/octo-repo\"";
-    let workflow =
-        "principal has workflow_ref && principal.workflow_ref like \"octo-org/*@refs/heads/main\"";
+    let workflow = "principal has workflow_ref && principal.workflow_ref like \"octo-org/*@refs/heads/main\"";
     let owner = "principal has repository_owner_id && principal.repository_owner_id == \"65\"";
     assert_eq!(of(repository), [warning("repository")]);
     assert_eq!(of(workflow), [warning("workflow_ref")]);
-    assert_eq!(
-        of(&format!("(({repository}) || ({workflow}))")),
-        [warning("repository"), warning("workflow_ref")]
-    );
+    assert_eq!(of(&format!("(({repository}) || ({workflow}))")), [warning("repository"), warning("workflow_ref")]);
     // Testing whether an id is present is not comparing it.
-    assert_eq!(
-        of(&format!(
-            "principal has repository_owner_id && {repository}"
-        )),
-        [warning("repository")]
-    );
+    assert_eq!(of(&format!("principal has repository_owner_id && {repository}")), [warning("repository")]);
     for condition in [
         "principal has repository".to_owned(),
         format!("{repository} && principal.repository_id == \"123456\""),
@@ -246,10 +206,7 @@ fn warns_of_names_without_ids() {
 
 #[test]
 fn allows_forbids_by_name() {
-    let schema = SCHEMA.replace(
-        "repository_id: String,",
-        "repository_id: String, repository?: String,",
-    );
+    let schema = SCHEMA.replace("repository_id: String,", "repository_id: String, repository?: String,");
     let forbid = "@id(\"never\") forbid (principal is GitHub::Workflow, action, resource) \
         when { principal has repository && principal.repository == \"octo-org/archive\" };";
     let found = warnings(&[
@@ -257,19 +214,12 @@ fn allows_forbids_by_name() {
         ("rules/never.cedar", Some(forbid)),
         ("tests/api/allow/a.toml", Some(CASE)),
     ]);
-    assert_eq!(
-        found,
-        ["rules/never.cedar: policy `never` determines no test case: add one in `tests/never/`"]
-    );
+    assert_eq!(found, ["rules/never.cedar: policy `never` determines no test case: add one in `tests/never/`"]);
 }
 
 /// Whether a warning is irrelevant to a test.
 fn is_other(warning: &str) -> bool {
-    let others = [
-        "determines no test case",
-        "does not read `event_name`",
-        "whose `*` also matches",
-    ];
+    let others = ["determines no test case", "does not read `event_name`", "whose `*` also matches"];
     others.iter().any(|other| warning.contains(other))
 }
 
@@ -280,8 +230,7 @@ fn of_github(condition: &str, more: &[(&str, Option<&str>)]) -> Vec<String> {
         "repository_id: String, event_name: String, head_ref?: String, job_workflow_ref?: String, \
          environment?: String, run_attempt?: String, actor?: String, actor_id?: String,",
     );
-    let issuer =
-        "issuer = \"https://token.actions.githubusercontent.com\"\nprovider = \"github\"\n";
+    let issuer = "issuer = \"https://token.actions.githubusercontent.com\"\nprovider = \"github\"\n";
     let bound = "[\"read\"].containsAll(context.scopes)";
     let rule = PERMIT.replace(bound, &format!("{bound} && {condition}"));
     let mut changes = vec![
@@ -304,19 +253,13 @@ fn warns_of_permit_for_any_tenant() {
     let everybody = "permits any tenant of issuer `github`, which issues tokens to everyone: require one of \
         `enterprise`, `enterprise_id`, `repository`, `repository_id`, `repository_owner`, \
         `repository_owner_id`, `workflow_ref` to equal yours with `==` in every branch of the condition";
-    assert_eq!(
-        of_github("principal.event_name == \"push\"", &[]),
-        [everybody]
-    );
+    assert_eq!(of_github("principal.event_name == \"push\"", &[]), [everybody]);
     assert_eq!(of_github("principal.repository_id == \"1\"", &[]), [""; 0]);
     // The issuer file can require it for all policies.
     let required = "issuer = \"https://token.actions.githubusercontent.com\"\nprovider = \"github\"\n\
         require = { repository_id = \"1\" }\n";
     let narrowed = [("issuers/github.toml", Some(required))];
-    assert_eq!(
-        of_github("principal.event_name == \"push\"", &narrowed),
-        [""; 0]
-    );
+    assert_eq!(of_github("principal.event_name == \"push\"", &narrowed), [""; 0]);
 }
 
 /// A `forbid` with a misspelled `has` would keep nobody out.
@@ -328,22 +271,13 @@ fn refuses_has_of_unknown_names() {
         errors.collect::<Vec<_>>()
     };
     let error = |place: &str, name: &str| {
-        format!(
-            "rules/api.cedar:{place}: policy `api` tests `{name}`, which no request that it can match has"
-        )
+        format!("rules/api.cedar:{place}: policy `api` tests `{name}`, which no request that it can match has")
     };
     let permit = |condition: &str| PERMIT.replace("when { ", &format!("when {{ {condition} && "));
     let misspelt = "!(principal has ref_protekted)";
-    assert_eq!(
-        errors(&permit(misspelt)),
-        [error("6:12", "principal has ref_protekted")]
-    );
-    assert_eq!(
-        errors(&permit("!(context has clientip)")),
-        [error("6:12", "context has clientip")]
-    );
-    let forbid =
-        permit("(principal.ref == \"a\" || principal has rum)").replace("permit (", "forbid (");
+    assert_eq!(errors(&permit(misspelt)), [error("6:12", "principal has ref_protekted")]);
+    assert_eq!(errors(&permit("!(context has clientip)")), [error("6:12", "context has clientip")]);
+    let forbid = permit("(principal.ref == \"a\" || principal has rum)").replace("permit (", "forbid (");
     assert_eq!(errors(&forbid), [error("6:35", "principal has rum")]);
     let anybody = "@id(\"api\") forbid (principal, action, resource) unless { principal has rum };";
     assert_eq!(errors(anybody), [error("1:58", "principal has rum")]);
@@ -365,10 +299,7 @@ fn warns_of_actor_without_run_attempt() {
     assert_eq!(of_github(of, &[]), [warning("actor_id")]);
     let by_name = "principal.repository_id == \"1\" && principal has actor && principal.actor == \"octocat\" && \
         principal has actor_id && principal.actor_id == \"7\"";
-    assert_eq!(
-        of_github(by_name, &[]),
-        [warning("actor"), warning("actor_id")]
-    );
+    assert_eq!(of_github(by_name, &[]), [warning("actor"), warning("actor_id")]);
     let first = format!("{of} && principal has run_attempt && principal.run_attempt == \"1\"");
     assert_eq!(of_github(&first, &[]), [""; 0]);
 }
@@ -384,10 +315,7 @@ fn warns_of_ref_without_event_name() {
     };
     let all = "issue_comment`, `pull_request_target`, `workflow_run";
     assert_eq!(of_github(of, &[]), warning(all));
-    assert_eq!(
-        of_github(&format!("{of} && principal.event_name == \"push\""), &[]),
-        [""; 0]
-    );
+    assert_eq!(of_github(&format!("{of} && principal.event_name == \"push\""), &[]), [""; 0]);
     let forbid = |events: &str| {
         let forbid = format!(
             "@id(\"no\") forbid (principal is GitHub::Workflow, action, resource) when {{ \
@@ -395,20 +323,13 @@ fn warns_of_ref_without_event_name() {
         );
         of_github(of, &[("rules/no.cedar", Some(&forbid))])
     };
-    assert_eq!(
-        forbid("\"pull_request_target\""),
-        warning("issue_comment`, `workflow_run")
-    );
-    assert_eq!(
-        forbid("\"issue_comment\", \"pull_request_target\", \"workflow_run\""),
-        [""; 0]
-    );
+    assert_eq!(forbid("\"pull_request_target\""), warning("issue_comment`, `workflow_run"));
+    assert_eq!(forbid("\"issue_comment\", \"pull_request_target\", \"workflow_run\""), [""; 0]);
 }
 
 #[test]
 fn warns_of_claims_chosen_by_caller() {
-    let of =
-        "principal.repository_id == \"1\" && principal has head_ref && principal.head_ref == \"a\"";
+    let of = "principal.repository_id == \"1\" && principal has head_ref && principal.head_ref == \"a\"";
     let warning = "trusts `head_ref`, which the requester of the token chose: compare a claim that the platform sets";
     assert_eq!(of_github(of, &[]), [warning]);
 }
@@ -483,9 +404,7 @@ fn warns_two_weeks_before_pinned_keys_expire() {
 
 #[test]
 fn warns_of_template_without_link() {
-    let template = PERMIT
-        .replace("@id(\"api\")", "@id(\"reader\")")
-        .replace("Issuer::\"github\"", "?principal");
+    let template = PERMIT.replace("@id(\"api\")", "@id(\"reader\")").replace("Issuer::\"github\"", "?principal");
     let warnings = warnings(&[("rules/more.cedar", Some(&template))]);
     let expected = "rules/more.cedar: template `reader` is never linked: add a `[[link]]` with \
         `template = \"reader\"`, or remove it";
@@ -496,10 +415,7 @@ fn warns_of_template_without_link() {
 fn finds_access_through_workload_groups() {
     let rule = PERMIT.replace("Issuer::\"github\"", "WorkloadGroup::\"payments\"");
     let group = "[[workloads]]\nissuer = \"github\"\nclaims = { repository_id = \"1\" }\n";
-    let bundle = load(&[
-        ("rules/api.cedar", Some(&rule)),
-        ("entities/payments.toml", Some(group)),
-    ]);
+    let bundle = load(&[("rules/api.cedar", Some(&rule)), ("entities/payments.toml", Some(group))]);
     let access = access(&bundle.expect("loads"));
     let pair = ("github".to_owned(), "https://api.example".to_owned());
     assert_eq!(access.into_keys().collect::<Vec<_>>(), [pair]);

@@ -77,9 +77,8 @@ fn every_message_is_expected_by_a_test() {
 
 /// The errors of a case with these lines before its request; empty if it can be read.
 fn of_case(lines: &str) -> Vec<String> {
-    let case = format!(
-        "issuer = \"github\"\nrules = [\"api\"]\n{lines}[request]\naudience = \"https://api.example\"\n"
-    );
+    let case =
+        format!("issuer = \"github\"\nrules = [\"api\"]\n{lines}[request]\naudience = \"https://api.example\"\n");
     let files = files(&[("tests/api/allow/a.toml", Some(&case))]);
     let bundle = Bundle::load(&files, &environment()).expect("the bundle loads");
     match cases::read(&files, &bundle) {
@@ -101,18 +100,9 @@ fn reports_invalid_case_tokens() {
     let whole = format!("{at}{}", token(CLAIMS));
     assert_eq!(of_case(&whole), [""; 0]);
     let said = |what: &str| [format!("tests/api/allow/a.toml:{what}")];
-    assert_eq!(
-        of_case(&format!("{whole}id = \"a\"\n")),
-        said("4:9: a case can have a `token` or claims, not both")
-    );
-    assert_eq!(
-        of_case(&token(CLAIMS)),
-        said("3:9: a case with a token must set `at`")
-    );
-    assert_eq!(
-        of_case(&format!("{at}token = \"e30.e30\"\n")),
-        said("4:9: the token is not a compact JWT with claims")
-    );
+    assert_eq!(of_case(&format!("{whole}id = \"a\"\n")), said("4:9: a case can have a `token` or claims, not both"));
+    assert_eq!(of_case(&token(CLAIMS)), said("3:9: a case with a token must set `at`"));
+    assert_eq!(of_case(&format!("{at}token = \"e30.e30\"\n")), said("4:9: the token is not a compact JWT with claims"));
     let nobody = format!("{at}{}", token("{}"));
     assert_eq!(
         of_case(&nobody),
@@ -120,10 +110,7 @@ fn reports_invalid_case_tokens() {
     );
     let refused = "refused = \"token.claim_missing\"\n";
     assert_eq!(of_case(&format!("{nobody}{refused}")), [""; 0]);
-    assert_eq!(
-        of_case(refused),
-        said("3:11: `refused` requires a `token`: claims are not verified")
-    );
+    assert_eq!(of_case(refused), said("3:11: `refused` requires a `token`: claims are not verified"));
 }
 
 #[test]
@@ -136,25 +123,17 @@ fn reports_exceeded_file_limits() {
     for index in 0..BUNDLE_BYTES_MAX / FILE_BYTES_MAX {
         assert_eq!(add(&mut files, &index.to_string(), FILE_BYTES_MAX), None);
     }
-    assert_eq!(
-        add(&mut files, "drop", 1).as_deref(),
-        Some("drop: the bundle is larger than 8388608 bytes")
-    );
+    assert_eq!(add(&mut files, "drop", 1).as_deref(), Some("drop: the bundle is larger than 8388608 bytes"));
     let mut files = BundleFiles::default();
     for index in 0..FILES_MAX {
         assert_eq!(add(&mut files, &index.to_string(), 0), None);
     }
-    assert_eq!(
-        add(&mut files, "more", 0).as_deref(),
-        Some("more: the bundle has more than 4096 files")
-    );
+    assert_eq!(add(&mut files, "more", 0).as_deref(), Some("more: the bundle has more than 4096 files"));
     let mut files = BundleFiles::default();
     assert_eq!(add(&mut files, &"a".repeat(PATH_BYTES_MAX), 0), None);
     assert_eq!(
         add(&mut files, "a\n", 0).as_deref(),
-        Some(
-            "a\\n: the name is not valid UTF-8, is longer than 512 bytes, or contains control or format characters"
-        )
+        Some("a\\n: the name is not valid UTF-8, is longer than 512 bytes, or contains control or format characters")
     );
 }
 
@@ -163,19 +142,13 @@ fn reports_exceeded_file_limits() {
 fn reports_unreadable_folder_entries() {
     let root = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("messages-folder");
     let _ = std::fs::remove_dir_all(&root);
-    let said = || {
-        folder::read(&root)
-            .map_err(|invalid| invalid.to_string())
-            .err()
-    };
+    let said = || folder::read(&root).map_err(|invalid| invalid.to_string()).err();
     let missing = said().expect("it is not there");
     assert!(missing.starts_with(".: cannot be read: "), "{missing}");
     std::fs::create_dir_all(&root).expect("made");
     std::fs::write(root.join("a.toml"), "").expect("written");
     assert_eq!(said(), None);
-    let made = std::process::Command::new("mkfifo")
-        .arg(root.join("pipe"))
-        .status();
+    let made = std::process::Command::new("mkfifo").arg(root.join("pipe")).status();
     assert!(made.expect("it runs").success());
     assert_eq!(said().as_deref(), Some("pipe: not a regular file"));
 }
@@ -183,9 +156,7 @@ fn reports_unreadable_folder_entries() {
 /// The error of the bundle with this file.
 fn of_file(path: &str, content: &[u8]) -> Option<String> {
     let mut files = files(&[(path, None)]);
-    files
-        .add(path, content.to_vec())
-        .expect("within the limits");
+    files.add(path, content.to_vec()).expect("within the limits");
     let loaded = Bundle::load(&files, &environment());
     loaded.err().map(|invalid| invalid.to_string())
 }
@@ -193,10 +164,7 @@ fn of_file(path: &str, content: &[u8]) -> Option<String> {
 #[test]
 fn reports_invalid_file_content() {
     for path in ["rules/more.cedar", "audiences/more.toml"] {
-        assert_eq!(
-            of_file(path, b"// \xff"),
-            Some(format!("{path}: the file is not valid UTF-8"))
-        );
+        assert_eq!(of_file(path, b"// \xff"), Some(format!("{path}: the file is not valid UTF-8")));
     }
     assert_eq!(of_file("rules/more.cedar", "// \u{ff}".as_bytes()), None);
     let named = |name: &str| {
@@ -206,16 +174,12 @@ fn reports_invalid_file_content() {
     assert_eq!(named(&"a".repeat(NAME_BYTES_MAX)), None);
     assert_eq!(
         named("\\u0007").as_deref(),
-        Some(
-            "bundle.toml:1:8: `name` is longer than 128 bytes or contains control or format characters"
-        )
+        Some("bundle.toml:1:8: `name` is longer than 128 bytes or contains control or format characters")
     );
     let rule = |scope: &str| {
         of_file(
             "rules/api.cedar",
-            PERMIT
-                .replace("principal is GitHub::Workflow in Issuer::\"github\"", scope)
-                .as_bytes(),
+            PERMIT.replace("principal is GitHub::Workflow in Issuer::\"github\"", scope).as_bytes(),
         )
     };
     assert_eq!(rule("principal in Issuer::\"github\""), None);

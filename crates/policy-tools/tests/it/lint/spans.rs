@@ -8,10 +8,7 @@ use vouchsafe_policy_tools::lint;
 fn pointed(changes: &[(&str, Option<&str>)]) -> Vec<(&'static str, String)> {
     let files = files(changes);
     let report = lint::check(&files, &environment());
-    let errors = report
-        .errors
-        .iter()
-        .map(|it| (it.kind.code(), text_at(&files, it)));
+    let errors = report.errors.iter().map(|it| (it.kind.code(), text_at(&files, it)));
     let warnings = report.warnings.iter();
     let warnings = warnings.map(|it| (it.kind.code(), text_at(&files, it)));
     errors.chain(warnings).collect()
@@ -38,10 +35,7 @@ fn of_rule(condition: &str) -> Vec<(&'static str, String)> {
         "when { ",
         &format!("when {{ // principal.ref principal.repository\n  \"principal.ref\" != \"a\" && {condition} && "),
     );
-    pointed(&[
-        ("schema.cedarschema", Some(&schema)),
-        ("rules/api.cedar", Some(&rule)),
-    ])
+    pointed(&[("schema.cedarschema", Some(&schema)), ("rules/api.cedar", Some(&rule))])
 }
 
 fn is_there(found: &[(&'static str, String)], code: &str, text: &str) {
@@ -53,56 +47,20 @@ fn is_there(found: &[(&'static str, String)], code: &str, text: &str) {
 fn warnings_point_at_their_expression() {
     for (condition, code, text) in [
         ("principal.ref == \"a\"", "event-unchecked", "principal.ref"),
-        (
-            "principal.repository == \"o/r\"",
-            "name-without-id",
-            "principal.repository",
-        ),
-        (
-            "principal has head_ref && principal.head_ref == \"a\"",
-            "chosen-by-caller",
-            "principal.head_ref",
-        ),
-        (
-            "principal.event_name == \"workflow_run\"",
-            "event-of-strangers",
-            "\"workflow_run\"",
-        ),
-        (
-            "principal.event_name != \"push\"",
-            "event-of-strangers",
-            "principal.event_name",
-        ),
-        (
-            "principal.ref like \"refs/heads/r-*\"",
-            "like-crosses-separator",
-            "principal.ref like \"refs/heads/r-*\"",
-        ),
+        ("principal.repository == \"o/r\"", "name-without-id", "principal.repository"),
+        ("principal has head_ref && principal.head_ref == \"a\"", "chosen-by-caller", "principal.head_ref"),
+        ("principal.event_name == \"workflow_run\"", "event-of-strangers", "\"workflow_run\""),
+        ("principal.event_name != \"push\"", "event-of-strangers", "principal.event_name"),
+        ("principal.ref like \"refs/heads/r-*\"", "like-crosses-separator", "principal.ref like \"refs/heads/r-*\""),
         (
             "principal.workflow_ref like \"o/r/.github/workflows/a.yml@*\"",
             "workflow-at-any-ref",
             "principal.workflow_ref like \"o/r/.github/workflows/a.yml@*\"",
         ),
-        (
-            "principal.repository_id == \"1\"",
-            "events-unbounded",
-            "Issuer::\"github\"",
-        ),
-        (
-            "context.scopes.containsAll([\"read\"])",
-            "scopes-reversed",
-            "context.scopes.containsAll([\"read\"])",
-        ),
-        (
-            "[\"wirte\"].containsAll(context.scopes)",
-            "scope-unknown",
-            "\"wirte\"",
-        ),
-        (
-            "principal.repository_id == \"1\"",
-            "rule-without-test",
-            "@id(\"api\")",
-        ),
+        ("principal.repository_id == \"1\"", "events-unbounded", "Issuer::\"github\""),
+        ("context.scopes.containsAll([\"read\"])", "scopes-reversed", "context.scopes.containsAll([\"read\"])"),
+        ("[\"wirte\"].containsAll(context.scopes)", "scope-unknown", "\"wirte\""),
+        ("principal.repository_id == \"1\"", "rule-without-test", "@id(\"api\")"),
     ] {
         is_there(&of_rule(condition), code, text);
     }
@@ -112,19 +70,12 @@ fn warnings_point_at_their_expression() {
 fn policy_errors_point_at_wrong_name() {
     let rule = PERMIT.replace("\"github\"", "\"gitub\"");
     let found = pointed(&[("rules/api.cedar", Some(&rule))]);
-    assert_eq!(
-        found,
-        [("rule-issuer-unknown", "Issuer::\"gitub\"".to_owned())]
-    );
+    assert_eq!(found, [("rule-issuer-unknown", "Issuer::\"gitub\"".to_owned())]);
     let rule = PERMIT.replace("api.example", "api.exmaple");
     let found = pointed(&[("rules/api.cedar", Some(&rule))]);
     let audience = "Audience::\"https://api.exmaple\"".to_owned();
     assert_eq!(found, [("rule-audience-unknown", audience)]);
-    is_there(
-        &of_rule("principal has enviroment"),
-        "rule-name-unknown",
-        "principal has enviroment",
-    );
+    is_there(&of_rule("principal has enviroment"), "rule-name-unknown", "principal has enviroment");
 }
 
 /// After an unknown claim, Cedar ignores `has` tests of others.
@@ -145,23 +96,13 @@ fn suggests_names_for_typos() {
         let report = lint::check(&files(changes), &environment());
         report.errors.first().and_then(|error| error.kind.fix())
     };
-    let of_rule =
-        |from: &str, to: &str| fix(&[("rules/api.cedar", Some(&PERMIT.replace(from, to)))]);
+    let of_rule = |from: &str, to: &str| fix(&[("rules/api.cedar", Some(&PERMIT.replace(from, to)))]);
     let meant = |name: &str| Some(format!("did you mean `{name}`?"));
     assert_eq!(of_rule("\"github\"", "\"gitub\""), meant("github"));
-    assert_eq!(
-        of_rule("api.example", "api.exmaple"),
-        meant("https://api.example")
-    );
-    assert_eq!(
-        of_rule("\"github\"", "\"cluster\"").as_deref(),
-        Some("correct the name, or add a file in `issuers/`")
-    );
+    assert_eq!(of_rule("api.example", "api.exmaple"), meant("https://api.example"));
+    assert_eq!(of_rule("\"github\"", "\"cluster\"").as_deref(), Some("correct the name, or add a file in `issuers/`"));
     let copied = format!("{API}claims = [\"repositry_id\"]\n");
-    assert_eq!(
-        fix(&[("audiences/api.toml", Some(&copied))]),
-        meant("repository_id")
-    );
+    assert_eq!(fix(&[("audiences/api.toml", Some(&copied))]), meant("repository_id"));
 }
 
 const CASE: &str = "issuer = \"github\"\nid = \"a\"\nrules = [\"api\"]\n[claims]\nrepository_id = \"1\"\n\
@@ -182,13 +123,7 @@ fn of_case(from: &str, to: &str) -> (String, String, String) {
 #[test]
 fn reports_unfitting_claims_of_cases() {
     for (from, to, place, message, fix) in [
-        (
-            "ref = \"a\"",
-            "reff = \"a\"",
-            "reff",
-            "GitHub::Workflow has no claim `reff`",
-            "did you mean `ref`?",
-        ),
+        ("ref = \"a\"", "reff = \"a\"", "reff", "GitHub::Workflow has no claim `reff`", "did you mean `ref`?"),
         (
             "ref = \"a\"",
             "ref = 1",
@@ -243,41 +178,21 @@ fn reports_errors_in_default_claims_once() {
     ]);
     let report = lint::check(&files, &environment());
     let errors: Vec<String> = report.errors.iter().map(ToString::to_string).collect();
-    assert_eq!(
-        errors,
-        ["tests/github.toml:2:1: GitHub::Workflow has no claim `reff`"]
-    );
+    assert_eq!(errors, ["tests/github.toml:2:1: GitHub::Workflow has no claim `reff`"]);
 }
 
 /// With an unreadable file, other errors are still reported, but not consequences.
 #[test]
 fn checks_remaining_files() {
     use vouchsafe_policy::BundleError;
-    let unread = || {
-        vec![Diagnostic::of_file(
-            "audiences/deploy.toml",
-            BundleError::SymbolicLink,
-        )]
-    };
-    let rule = PERMIT
-        .replace("api.example", "deploy.example")
-        .replace("\"api\"", "\"deploy\"");
+    let unread = || vec![Diagnostic::of_file("audiences/deploy.toml", BundleError::SymbolicLink)];
+    let rule = PERMIT.replace("api.example", "deploy.example").replace("\"api\"", "\"deploy\"");
     let misspelt = PERMIT.replace("when { ", "when { principal.reff == \"a\" && ");
     let check = |rules: &[(&str, Option<&str>)]| {
         let report = lint::check_readable(&files(rules), &environment(), unread());
         assert!(report.bundle.is_none());
-        report
-            .errors
-            .iter()
-            .map(|it| it.kind.code())
-            .collect::<Vec<_>>()
+        report.errors.iter().map(|it| it.kind.code()).collect::<Vec<_>>()
     };
-    assert_eq!(
-        check(&[("rules/deploy.cedar", Some(&rule))]),
-        ["symbolic-link"]
-    );
-    assert_eq!(
-        check(&[("rules/api.cedar", Some(&misspelt))]),
-        ["symbolic-link", "cedar"]
-    );
+    assert_eq!(check(&[("rules/deploy.cedar", Some(&rule))]), ["symbolic-link"]);
+    assert_eq!(check(&[("rules/api.cedar", Some(&misspelt))]), ["symbolic-link", "cedar"]);
 }

@@ -5,17 +5,13 @@ use super::support::*;
 use vouchsafe_policy_tools::lint;
 
 const STANDARD: &str = include_str!("../../../../../policies/schema.cedarschema");
-const PUBLIC: &str =
-    "issuer = \"https://token.actions.githubusercontent.com\"\nprovider = \"github\"\n";
+const PUBLIC: &str = "issuer = \"https://token.actions.githubusercontent.com\"\nprovider = \"github\"\n";
 const GITLAB: &str = "issuer = \"https://gitlab.com\"\nprovider = \"gitlab\"\n";
 
 /// Warnings with these codes about the bundle of `support` with `changes` and the default schema.
 fn warned(codes: &[&str], changes: &[(&str, Option<&str>)]) -> Vec<String> {
     let mut all = vec![("schema.cedarschema", Some(STANDARD))];
-    if !changes
-        .iter()
-        .any(|(path, _)| *path == "issuers/github.toml")
-    {
+    if !changes.iter().any(|(path, _)| *path == "issuers/github.toml") {
         all.push(("issuers/github.toml", Some(PUBLIC)));
     }
     all.extend(changes);
@@ -106,10 +102,7 @@ fn respects_conditions_that_exclude_strangers() {
     assert_eq!(with("sub", "repo:o/r:ref:refs/heads/main"), [""; 0]);
     // Anyone can have such a run.
     assert_eq!(with("event_name", "push"), [EVERYBODY]);
-    assert_eq!(
-        any_tenant(push, &[("issuers/github.toml", Some(GITHUB))]),
-        [""; 0]
-    );
+    assert_eq!(any_tenant(push, &[("issuers/github.toml", Some(GITHUB))]), [""; 0]);
     let forbid = |text: &str| {
         let forbid = format!("@id(\"no\") forbid {text};");
         any_tenant(push, &[("rules/no.cedar", Some(&forbid))])
@@ -141,9 +134,7 @@ fn ignores_unrelated_forbids() {
     let dev = "issuer = \"http://127.0.0.1:7000\"\nprovider = \"github\"\ndevelopment = true\n";
     let other = "id = \"https://other.example\"\n";
     let of = |scope: &str| {
-        let forbid = format!(
-            "@id(\"no\") forbid ({scope}) unless {{ principal.repository_owner_id == \"65\" }};"
-        );
+        let forbid = format!("@id(\"no\") forbid ({scope}) unless {{ principal.repository_owner_id == \"65\" }};");
         any_tenant(
             "principal.event_name == \"push\"",
             &[
@@ -157,8 +148,7 @@ fn ignores_unrelated_forbids() {
     assert_eq!(of(whole), [""; 0]);
     let of_dev = "principal is GitHub::Workflow in Issuer::\"dev\", action, resource";
     assert_eq!(of(of_dev), [EVERYBODY]);
-    let of_other =
-        "principal is GitHub::Workflow, action, resource == Audience::\"https://other.example\"";
+    let of_other = "principal is GitHub::Workflow, action, resource == Audience::\"https://other.example\"";
     assert_eq!(of(of_other), [EVERYBODY]);
 }
 
@@ -166,13 +156,7 @@ fn ignores_unrelated_forbids() {
 fn warns_of_strangers_on_gitlab_com() {
     let of = |condition: &str| {
         let rule = rule("is GitLab::Job in Issuer::\"gitlab\"", condition);
-        warned(
-            &["any-tenant"],
-            &[
-                ("issuers/gitlab.toml", Some(GITLAB)),
-                ("rules/api.cedar", Some(&rule)),
-            ],
-        )
+        warned(&["any-tenant"], &[("issuers/gitlab.toml", Some(GITLAB)), ("rules/api.cedar", Some(&rule))])
     };
     let everybody = "rules/api.cedar: policy `api` permits any tenant of issuer `gitlab`, which issues tokens to \
         everyone: require one of `job_namespace_id`, `job_namespace_path`, `job_project_id`, `job_project_path`, \
@@ -187,13 +171,7 @@ fn warns_of_strangers_on_gitlab_com() {
 fn of_group(codes: &[&str], entry: &str, condition: &str) -> Vec<String> {
     let group = format!("[[workloads]]\nissuer = \"github\"\nclaims = {{ {entry} }}\n");
     let rule = rule("in WorkloadGroup::\"team\"", condition);
-    warned(
-        codes,
-        &[
-            ("entities/team.toml", Some(&group)),
-            ("rules/api.cedar", Some(&rule)),
-        ],
-    )
+    warned(codes, &[("entities/team.toml", Some(&group)), ("rules/api.cedar", Some(&rule))])
 }
 
 #[test]
@@ -217,24 +195,13 @@ fn warns_of_groups_with_proposed_code() {
     assert_eq!(of_group(&codes, &pull, "true"), [takes]);
     let push = format!("{id}, event_name = \"push\"");
     assert_eq!(of_group(&codes, &push, "true"), [""; 0]);
-    assert_eq!(
-        of_group(&codes, id, "principal.event_name == \"push\"").len(),
-        0
-    );
+    assert_eq!(of_group(&codes, id, "principal.event_name == \"push\"").len(), 0);
 }
 
 #[test]
 fn warns_of_group_and_policy_for_strangers() {
-    let codes = [
-        "any-tenant",
-        "attempt-unchecked",
-        "chosen-by-caller",
-        "name-without-id",
-    ];
-    assert_eq!(
-        of_group(&codes, "event_name = \"push\"", "true"),
-        [EVERYBODY]
-    );
+    let codes = ["any-tenant", "attempt-unchecked", "chosen-by-caller", "name-without-id"];
+    assert_eq!(of_group(&codes, "event_name = \"push\"", "true"), [EVERYBODY]);
     let id = "principal.repository_id == \"1\"";
     assert_eq!(of_group(&codes, "event_name = \"push\"", id), [""; 0]);
     assert_eq!(of_group(&codes, "repository_id = \"1\"", "true"), [""; 0]);
@@ -256,48 +223,23 @@ fn warns_of_group_and_policy_for_strangers() {
 fn counts_only_forbidden_events() {
     let codes = ["event-of-strangers", "event-unchecked", "events-unbounded"];
     let events_left = |condition: &str, forbid: &str| {
-        let rule = rule(
-            OF_GITHUB,
-            &format!("principal.repository_id == \"1\" && {condition}"),
-        );
-        let forbid = format!(
-            "@id(\"no\") forbid (principal is GitHub::Workflow, action, resource) {forbid};"
-        );
-        let found = warned(
-            &codes,
-            &[
-                ("rules/api.cedar", Some(&rule)),
-                ("rules/no.cedar", Some(&forbid)),
-            ],
-        );
-        let events = [
-            "issue_comment",
-            "pull_request`",
-            "pull_request_target",
-            "workflow_run",
-        ];
-        let named = move |it: &&str| {
-            found
-                .iter()
-                .any(|warning| warning.contains(&format!("`{it}")))
-        };
+        let rule = rule(OF_GITHUB, &format!("principal.repository_id == \"1\" && {condition}"));
+        let forbid = format!("@id(\"no\") forbid (principal is GitHub::Workflow, action, resource) {forbid};");
+        let found = warned(&codes, &[("rules/api.cedar", Some(&rule)), ("rules/no.cedar", Some(&forbid))]);
+        let events = ["issue_comment", "pull_request`", "pull_request_target", "workflow_run"];
+        let named = move |it: &&str| found.iter().any(|warning| warning.contains(&format!("`{it}")));
         events.into_iter().filter(named).collect::<Vec<_>>()
     };
     let (any, main) = ("true", "principal.ref == \"refs/heads/main\"");
     let target = "when { principal.event_name == \"pull_request_target\" }";
-    assert_eq!(
-        events_left(any, target),
-        ["issue_comment", "pull_request`", "workflow_run"]
-    );
+    assert_eq!(events_left(any, target), ["issue_comment", "pull_request`", "workflow_run"]);
     assert_eq!(events_left(main, target), ["issue_comment", "workflow_run"]);
-    let three = "when { [\"issue_comment\", \"pull_request_target\", \"workflow_run\"].contains(principal.event_name) }";
+    let three =
+        "when { [\"issue_comment\", \"pull_request_target\", \"workflow_run\"].contains(principal.event_name) }";
     assert_eq!(events_left(any, three), ["pull_request`"]);
     assert_eq!(events_left(main, three), [""; 0]);
     let read_only = "when { principal.event_name == \"push\" && principal.ref == \"a\" }";
-    assert_eq!(
-        events_left(main, read_only),
-        ["issue_comment", "pull_request_target", "workflow_run"]
-    );
+    assert_eq!(events_left(main, read_only), ["issue_comment", "pull_request_target", "workflow_run"]);
     let but_push = "unless { principal.event_name == \"push\" }";
     assert_eq!(events_left(any, but_push), [""; 0]);
 }
@@ -307,12 +249,7 @@ fn ignores_events_of_development_issuers() {
     let dev = "issuer = \"http://127.0.0.1:7000\"\nprovider = \"github\"\ndevelopment = true\n";
     let rule = rule(OF_GITHUB, "principal.repository_id == \"1\"");
     let codes = ["events-unbounded"];
-    let changes = |issuer| {
-        [
-            ("issuers/github.toml", Some(issuer)),
-            ("rules/api.cedar", Some(rule.as_str())),
-        ]
-    };
+    let changes = |issuer| [("issuers/github.toml", Some(issuer)), ("rules/api.cedar", Some(rule.as_str()))];
     assert_eq!(warned(&codes, &changes(dev)), [""; 0]);
     assert_eq!(warned(&codes, &changes(PUBLIC)).len(), 1);
 }
@@ -324,10 +261,7 @@ fn respects_events_required_by_issuer() {
     let rule = rule(OF_GITHUB, "principal.repository_id == \"1\"");
     let found = warned(
         &["event-of-strangers", "events-unbounded"],
-        &[
-            ("issuers/github.toml", Some(&issuer)),
-            ("rules/api.cedar", Some(&rule)),
-        ],
+        &[("issuers/github.toml", Some(&issuer)), ("rules/api.cedar", Some(&rule))],
     );
     let expected = "rules/api.cedar: policy `api` accepts `workflow_run` runs, which can build untrusted code: accept only runs of reviewed code, such as `event_name == \"push\"`, or forbid the others";
     assert_eq!(found, [expected]);
@@ -337,13 +271,7 @@ fn respects_events_required_by_issuer() {
 fn of_forks(provider: &str, issuer: &str, kind: &str, condition: &str) -> Vec<String> {
     let issuer = format!("provider = \"{provider}\"\n{issuer}");
     let rule = rule(&format!("is {kind} in Issuer::\"ci\""), condition);
-    warned(
-        &["build-of-fork"],
-        &[
-            ("issuers/ci.toml", Some(&issuer)),
-            ("rules/api.cedar", Some(&rule)),
-        ],
-    )
+    warned(&["build-of-fork"], &[("issuers/ci.toml", Some(&issuer)), ("rules/api.cedar", Some(&rule))])
 }
 
 #[test]
@@ -352,8 +280,7 @@ fn warns_of_builds_of_forks_on_circleci() {
     let of = |condition: &str| of_forks("circleci", issuer, "CircleCi::Job", condition);
     let forks = "rules/api.cedar: policy `api` accepts builds of forks: a fork's pull request has the ids of this project: \
         require `vcs_origin` to equal your repository with `==`";
-    let origin =
-        "principal has vcs_origin && principal.vcs_origin == \"github.com/octo-org/octo-repo\"";
+    let origin = "principal has vcs_origin && principal.vcs_origin == \"github.com/octo-org/octo-repo\"";
     for open in [
         "principal has vcs_ref && principal.vcs_ref == \"refs/heads/main\"",
         "principal.project_id == \"ecc458d2\"",
@@ -364,8 +291,7 @@ fn warns_of_builds_of_forks_on_circleci() {
     }
     for narrow in [
         format!("principal.project_id == \"ecc458d2\" && {origin}"),
-        "principal has vcs_origin && principal.vcs_origin like \"github.com/octo-org/*\""
-            .to_owned(),
+        "principal has vcs_origin && principal.vcs_origin like \"github.com/octo-org/*\"".to_owned(),
     ] {
         assert_eq!(of(&narrow), [""; 0], "{narrow}");
     }
@@ -373,15 +299,13 @@ fn warns_of_builds_of_forks_on_circleci() {
 
 #[test]
 fn warns_of_builds_of_forks_on_buildkite() {
-    let issuer =
-        "issuer = \"https://agent.buildkite.com\"\nrequire = { organization_id = \"o\" }\n";
+    let issuer = "issuer = \"https://agent.buildkite.com\"\nrequire = { organization_id = \"o\" }\n";
     let of = |condition: &str| of_forks("buildkite", issuer, "Buildkite::Job", condition);
     let forks = "rules/api.cedar: policy `api` accepts builds of forks: a fork's pull request has the ids of this \
         pipeline: turn off builds of forks for the pipeline, and compare `build_source`";
     let main = "principal has pipeline_id && principal.pipeline_id == \"p\" && principal.build_branch == \"main\"";
     assert_eq!(of(main), [forks]);
-    let started =
-        format!("{main} && principal has build_source && principal.build_source == \"ui\"");
+    let started = format!("{main} && principal has build_source && principal.build_source == \"ui\"");
     assert_eq!(of(&started), [""; 0]);
 }
 
@@ -389,13 +313,7 @@ fn warns_of_builds_of_forks_on_buildkite() {
 fn warns_of_names_chosen_by_runs() {
     let of = |issuer: &str, principal: &str, condition: &str| {
         let rule = rule(principal, condition);
-        warned(
-            &["chosen-by-caller"],
-            &[
-                ("issuers/aws.toml", Some(issuer)),
-                ("rules/api.cedar", Some(&rule)),
-            ],
-        )
+        warned(&["chosen-by-caller"], &[("issuers/aws.toml", Some(issuer)), ("rules/api.cedar", Some(&rule))])
     };
     let chosen = |claim: &str| {
         [format!(
@@ -415,8 +333,5 @@ fn warns_of_names_chosen_by_runs() {
     // A claim of the same name of another issuer does not count.
     let oidc = "issuer = \"https://idp.example\"\nprovider = \"oidc\"\n[claims]\nworkflow = { type = \"text\" }\n";
     let of_oidc = "is Oidc::Aws in Issuer::\"aws\"";
-    assert_eq!(
-        of(oidc, of_oidc, "principal.workflow == \"release\""),
-        [""; 0]
-    );
+    assert_eq!(of(oidc, of_oidc, "principal.workflow == \"release\""), [""; 0]);
 }

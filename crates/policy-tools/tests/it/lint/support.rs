@@ -45,11 +45,7 @@ permit (
 "#;
 
 pub fn environment() -> Environment {
-    Environment {
-        issuer: "https://broker.example".to_owned(),
-        development: false,
-        epoch_seconds: 3600,
-    }
+    Environment { issuer: "https://broker.example".to_owned(), development: false, epoch_seconds: 3600 }
 }
 
 /// A bundle that loads, with `changes`: a path and its content, or none to omit the file.
@@ -64,16 +60,12 @@ pub fn files(changes: &[(&str, Option<&str>)]) -> BundleFiles {
     let mut files = BundleFiles::default();
     for (path, content) in whole {
         if !changes.iter().any(|(changed, _)| *changed == path) {
-            files
-                .add(path, content.into())
-                .expect("a whole bundle is within the limits");
+            files.add(path, content.into()).expect("a whole bundle is within the limits");
         }
     }
     for (path, content) in changes {
         if let Some(content) = content {
-            files
-                .add(path, (*content).into())
-                .expect("a change is within the limits");
+            files.add(path, (*content).into()).expect("a change is within the limits");
         }
     }
     files
@@ -89,10 +81,7 @@ pub fn with_rules(rules: &str) -> Bundle {
 }
 
 pub fn text(name: &str, value: &str) -> Attribute {
-    Attribute {
-        name: name.to_owned(),
-        value: AttributeValue::Text(value.to_owned()),
-    }
+    Attribute { name: name.to_owned(), value: AttributeValue::Text(value.to_owned()) }
 }
 
 pub fn principal() -> Principal {
@@ -100,10 +89,7 @@ pub fn principal() -> Principal {
         entity_type: "GitHub::Workflow".to_owned(),
         id: "repo:octo-org/octo-repo:ref:refs/heads/main".to_owned(),
         issuer_name: "github".to_owned(),
-        attributes: vec![
-            text("repository_id", "123456"),
-            text("ref", "refs/heads/main"),
-        ],
+        attributes: vec![text("repository_id", "123456"), text("ref", "refs/heads/main")],
     }
 }
 

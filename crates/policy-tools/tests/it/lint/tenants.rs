@@ -8,11 +8,7 @@ use vouchsafe_policy_tools::lint;
 fn errors(issuer: &str) -> Vec<String> {
     match load(&[("issuers/other.toml", Some(issuer))]) {
         Ok(_) => Vec::new(),
-        Err(invalid) => invalid
-            .diagnostics
-            .iter()
-            .map(ToString::to_string)
-            .collect(),
+        Err(invalid) => invalid.diagnostics.iter().map(ToString::to_string).collect(),
     }
 }
 
@@ -54,10 +50,7 @@ fn suggests_provider_of_shared_issuer() {
         provider: "gitlab",
     };
     assert_eq!(problem.code(), "issuer-has-a-provider");
-    assert_eq!(
-        problem.fix().as_deref(),
-        Some("write `provider = \"gitlab\"`")
-    );
+    assert_eq!(problem.fix().as_deref(), Some("write `provider = \"gitlab\"`"));
 }
 
 /// Warnings about the subject template of an issuer of this provider, with the default schema.
@@ -65,19 +58,13 @@ fn of_subject(provider: &str, settings: &str, subject: &str) -> Vec<String> {
     const STANDARD: &str = include_str!("../../../../../policies/schema.cedarschema");
     let issuer = format!("provider = \"{provider}\"\nsubject = \"{subject}\"\n{settings}");
     let report = lint::check(
-        &files(&[
-            ("schema.cedarschema", Some(STANDARD)),
-            ("issuers/other.toml", Some(&issuer)),
-        ]),
+        &files(&[("schema.cedarschema", Some(STANDARD)), ("issuers/other.toml", Some(&issuer))]),
         &environment(),
     );
     assert!(report.bundle.is_some(), "{report}");
     let about = ["subject-shared", "subject-ambiguous"];
     let warnings = report.warnings.iter();
-    warnings
-        .filter(|it| about.contains(&it.kind.code()))
-        .map(said)
-        .collect()
+    warnings.filter(|it| about.contains(&it.kind.code())).map(said).collect()
 }
 
 #[test]
@@ -89,8 +76,7 @@ fn warns_of_subjects_without_workload_id() {
         )]
     };
     let tenant = "issuer = \"https://two.example/tenant\"\n";
-    let spiffe =
-        "issuer = \"spiffe://example.org\"\nkeys = { jwks_uri = \"https://b.example/k\" }\n";
+    let spiffe = "issuer = \"spiffe://example.org\"\nkeys = { jwks_uri = \"https://b.example/k\" }\n";
     let oidc = "issuer = \"https://two.example\"\n[claims]\nemail = { type = \"text\" }\nuuid = { type = \"text\" }\n";
     let pinned = |claim: &str| format!("{tenant}require = {{ {claim} = \"a\" }}\n");
     let (circle, kite) = (pinned("org_id"), pinned("organization_id"));
@@ -100,35 +86,15 @@ fn warns_of_subjects_without_workload_id() {
         ("github", tenant, "{environment}", "{repository_id}"),
         ("github", tenant, "{repository}", "{repository_id}"),
         // Ids of something other than the workload.
-        (
-            "github",
-            tenant,
-            "{repository_owner_id}:{ref}",
-            "{repository_id}",
-        ),
+        ("github", tenant, "{repository_owner_id}:{ref}", "{repository_id}"),
         ("github", tenant, "{run_id}", "{repository_id}"),
         ("gitlab", tenant, "{namespace_id}:{ref}", "{project_id}"),
         ("circleci", &circle, "{org_id}", "{project_id}"),
-        (
-            "buildkite",
-            &kite,
-            "{organization_id}:{pipeline_slug}",
-            "{pipeline_id}",
-        ),
-        (
-            "terraform",
-            &run,
-            "{terraform_project_id}",
-            "{terraform_workspace_id}",
-        ),
+        ("buildkite", &kite, "{organization_id}:{pipeline_slug}", "{pipeline_id}"),
+        ("terraform", &run, "{terraform_project_id}", "{terraform_workspace_id}"),
         ("google", &google, "{email}", "{unique_id}"),
         ("azure", tenant, "{tid}:{app_displayname}", "{oid}"),
-        (
-            "aws",
-            tenant,
-            "{aws_account}:{source_identity}",
-            "{principal_arn}",
-        ),
+        ("aws", tenant, "{aws_account}:{source_identity}", "{principal_arn}"),
         ("kubernetes", tenant, "{namespace}", "{service_account_uid}"),
         ("spiffe", spiffe, "{trust_domain}", "{spiffe_id}"),
         // A name that ends in `id` proves nothing.
@@ -144,11 +110,7 @@ fn warns_of_subjects_without_workload_id() {
         ("gitlab", tenant, "{project_id}:{ref}"),
         ("circleci", &circle, "{org_id}:{project_id}"),
         ("buildkite", &kite, "{pipeline_id}"),
-        (
-            "terraform",
-            &run,
-            "{terraform_workspace_id}:{terraform_run_phase}",
-        ),
+        ("terraform", &run, "{terraform_workspace_id}:{terraform_run_phase}"),
         ("google", &google, "{unique_id}"),
         ("azure", tenant, "{tid}:{oid}"),
         ("aws", tenant, "{aws_account}:{principal_arn}"),
@@ -157,11 +119,7 @@ fn warns_of_subjects_without_workload_id() {
         ("spiffe", spiffe, "x:{path}"),
         ("oidc", oidc, "{sub}"),
     ] {
-        assert_eq!(
-            of_subject(provider, settings, subject),
-            [""; 0],
-            "{provider} {subject}"
-        );
+        assert_eq!(of_subject(provider, settings, subject), [""; 0], "{provider} {subject}");
     }
 }
 

@@ -30,10 +30,7 @@ fn of_condition(code: &str, condition: &str) -> Vec<String> {
 
 #[test]
 fn warns_of_unreachable_audience() {
-    let other = [(
-        "audiences/other.toml",
-        Some("id = \"https://other.example\"\n"),
-    )];
+    let other = [("audiences/other.toml", Some("id = \"https://other.example\"\n"))];
     let code = "audience-unreachable";
     assert_eq!(
         warned(code, &other),
@@ -41,13 +38,9 @@ fn warns_of_unreachable_audience() {
             "audiences/other.toml: nobody can get a token for audience `https://other.example`: no policy permits it: add a `permit` for it, or remove the file"
         ]
     );
-    for resource in [
-        "resource == Audience::\"https://other.example\"",
-        "resource",
-    ] {
-        let rule = PERMIT
-            .replace("\"api\"", "\"other\"")
-            .replace("resource == Audience::\"https://api.example\"", resource);
+    for resource in ["resource == Audience::\"https://other.example\"", "resource"] {
+        let rule =
+            PERMIT.replace("\"api\"", "\"other\"").replace("resource == Audience::\"https://api.example\"", resource);
         let reached = [other[0], ("rules/other.cedar", Some(rule.as_str()))];
         assert_eq!(warned(code, &reached), [""; 0], "{resource}");
     }
@@ -55,14 +48,8 @@ fn warns_of_unreachable_audience() {
     let dead = PERMIT
         .replace("\"api\"", "\"other\"")
         .replace("https://api.example", "https://other.example")
-        .replace(
-            "when { ",
-            "when { principal.ref == \"a\" && principal.ref == \"b\" && ",
-        );
-    assert_eq!(
-        warned(code, &[other[0], ("rules/other.cedar", Some(&dead))]).len(),
-        1
-    );
+        .replace("when { ", "when { principal.ref == \"a\" && principal.ref == \"b\" && ");
+    assert_eq!(warned(code, &[other[0], ("rules/other.cedar", Some(&dead))]).len(), 1);
 }
 
 #[test]
@@ -72,18 +59,11 @@ fn warns_of_contradicting_conditions() {
     let end = ": correct the condition, or remove the policy";
     assert_eq!(
         of_condition(code, "principal.ref == \"a\" && principal.ref == \"b\""),
-        [format!(
-            "{at}`principal.ref` cannot be one of `a` and one of `b`{end}"
-        )]
+        [format!("{at}`principal.ref` cannot be one of `a` and one of `b`{end}")]
     );
     assert_eq!(
-        of_condition(
-            code,
-            "[\"a\", \"b\"].contains(principal.ref) && \"c\" == principal.ref"
-        ),
-        [format!(
-            "{at}`principal.ref` cannot be one of `a`, `b` and one of `c`{end}"
-        )]
+        of_condition(code, "[\"a\", \"b\"].contains(principal.ref) && \"c\" == principal.ref"),
+        [format!("{at}`principal.ref` cannot be one of `a`, `b` and one of `c`{end}")]
     );
     for condition in [
         "(principal.ref == \"a\" || principal.ref == \"b\")",
@@ -99,17 +79,8 @@ fn warns_of_policies_against_required_claims() {
     let code = "rule-never-matches";
     let issuer = format!("{GITHUB}require = {{ repository_id = [\"1\", \"2\"] }}\n");
     let of = |id: &str| {
-        let rule = PERMIT.replace(
-            "when { ",
-            &format!("when {{ principal.repository_id == \"{id}\" && "),
-        );
-        warned(
-            code,
-            &[
-                ("issuers/github.toml", Some(&issuer)),
-                ("rules/api.cedar", Some(&rule)),
-            ],
-        )
+        let rule = PERMIT.replace("when { ", &format!("when {{ principal.repository_id == \"{id}\" && "));
+        warned(code, &[("issuers/github.toml", Some(&issuer)), ("rules/api.cedar", Some(&rule))])
     };
     assert_eq!(
         of("3"),
@@ -120,23 +91,13 @@ fn warns_of_policies_against_required_claims() {
     assert_eq!(of("2"), [""; 0]);
     let oidc = "issuer = \"https://two.example\"\nprovider = \"oidc\"\n";
     let typed = |name: &str| {
-        let rule = PERMIT
-            .replace("\"api\"", "\"two\"")
-            .replace("GitHub::Workflow in Issuer::\"github\"", name);
-        warned(
-            code,
-            &[
-                ("issuers/two.toml", Some(oidc)),
-                ("rules/two.cedar", Some(&rule)),
-            ],
-        )
+        let rule = PERMIT.replace("\"api\"", "\"two\"").replace("GitHub::Workflow in Issuer::\"github\"", name);
+        warned(code, &[("issuers/two.toml", Some(oidc)), ("rules/two.cedar", Some(&rule))])
     };
     assert_eq!(
         typed("GitHub::Workflow in Issuer::\"two\""),
-        [
-            "rules/two.cedar: policy `two` can never match: principals of issuer `two` are `Oidc::Two`, \
-             not `GitHub::Workflow`: correct the condition, or remove the policy"
-        ]
+        ["rules/two.cedar: policy `two` can never match: principals of issuer `two` are `Oidc::Two`, \
+             not `GitHub::Workflow`: correct the condition, or remove the policy"]
     );
     assert_eq!(typed("Oidc::Two in Issuer::\"two\""), [""; 0]);
 }
@@ -146,13 +107,7 @@ fn warns_of_overruled_permit() {
     let of = |forbid: &str| {
         let rule = PERMIT.replace("when { ", "when { principal.ref == \"a\" && ");
         let forbid = format!("@id(\"never\") forbid ({forbid};");
-        warned(
-            "rule-overruled",
-            &[
-                ("rules/api.cedar", Some(&rule)),
-                ("rules/never.cedar", Some(&forbid)),
-            ],
-        )
+        warned("rule-overruled", &[("rules/api.cedar", Some(&rule)), ("rules/never.cedar", Some(&forbid))])
     };
     let overruled = [
         "rules/api.cedar: policy `api` never takes effect: `never` forbids everything that it permits: narrow the `forbid`, or remove the policy",
@@ -180,10 +135,7 @@ fn warns_of_overruled_permit() {
 fn warns_of_patterns_across_separators() {
     let code = "like-crosses-separator";
     let of = |claim: &str, pattern: &str| {
-        of_condition(
-            code,
-            &format!("principal has {claim} && principal.{claim} like \"{pattern}\""),
-        )
+        of_condition(code, &format!("principal has {claim} && principal.{claim} like \"{pattern}\""))
     };
     let warning = |claim: &str, pattern: &str| {
         format!(
@@ -224,23 +176,14 @@ fn warns_of_events_of_strangers() {
     };
     let others = "issue_comment`, `pull_request`, `workflow_run";
     for (condition, events) in [
-        (
-            "principal.event_name == \"pull_request_target\"",
-            "pull_request_target",
-        ),
-        (
-            "[\"push\", \"pull_request_target\"].contains(principal.event_name)",
-            "pull_request_target",
-        ),
+        ("principal.event_name == \"pull_request_target\"", "pull_request_target"),
+        ("[\"push\", \"pull_request_target\"].contains(principal.event_name)", "pull_request_target"),
         (
             "(principal.event_name == \"push\" || principal.event_name == \"pull_request_target\")",
             "pull_request_target",
         ),
         ("principal.event_name == \"workflow_run\"", "workflow_run"),
-        (
-            "principal.event_name like \"pull_request*\"",
-            "pull_request`, `pull_request_target",
-        ),
+        ("principal.event_name like \"pull_request*\"", "pull_request`, `pull_request_target"),
         ("principal.event_name != \"pull_request_target\"", others),
         ("!(principal.event_name == \"pull_request_target\")", others),
         (
@@ -253,11 +196,7 @@ fn warns_of_events_of_strangers() {
         ("principal.ref like \"refs/*\"", "pull_request"),
         ("principal.ref != \"refs/heads/dev\"", "pull_request"),
     ] {
-        assert_eq!(
-            of_condition(code, condition),
-            warning(events),
-            "{condition}"
-        );
+        assert_eq!(of_condition(code, condition), warning(events), "{condition}");
     }
     for condition in [
         "principal.event_name == \"push\"",
@@ -276,18 +215,9 @@ fn warns_of_events_of_strangers() {
 fn respects_forbids_of_events() {
     let code = "event-of-strangers";
     let of = |forbid: &str| {
-        let rule = PERMIT.replace(
-            "when { ",
-            "when { principal.event_name like \"pull_request*\" && ",
-        );
+        let rule = PERMIT.replace("when { ", "when { principal.event_name like \"pull_request*\" && ");
         let forbid = format!("@id(\"no\") forbid {forbid};");
-        warned(
-            code,
-            &[
-                ("rules/api.cedar", Some(&rule)),
-                ("rules/no.cedar", Some(&forbid)),
-            ],
-        )
+        warned(code, &[("rules/api.cedar", Some(&rule)), ("rules/no.cedar", Some(&forbid))])
     };
     let event = "principal.event_name like \"pull_request*\"";
     let scope = "(principal is GitHub::Workflow, action, resource)";
@@ -313,17 +243,11 @@ fn of_gitlab(code: &str, condition: &str) -> Vec<String> {
         .replace("namespace GitHub", "namespace GitLab")
         .replace("entity Workflow", "entity Job")
         .replace("GitHub::Workflow", "GitLab::Job")
-        .replace(
-            "repository_id: String,",
-            "project_id: String, pipeline_source: String,",
-        )
+        .replace("repository_id: String,", "project_id: String, pipeline_source: String,")
         .replace("ref_protected?: Bool", "ref_protected?: String");
     let issuer = "issuer = \"https://gitlab.example\"\nprovider = \"gitlab\"\n";
     let rule = PERMIT
-        .replace(
-            "GitHub::Workflow in Issuer::\"github\"",
-            "GitLab::Job in Issuer::\"gitlab\"",
-        )
+        .replace("GitHub::Workflow in Issuer::\"github\"", "GitLab::Job in Issuer::\"gitlab\"")
         .replace("when { ", &format!("when {{ {condition} && "));
     let changes = [
         ("schema.cedarschema", Some(schema.as_str())),
@@ -348,10 +272,7 @@ fn warns_of_merge_requests_of_forks() {
     let merge = "principal.pipeline_source == \"merge_request_event\"";
     assert_eq!(of_gitlab(code, merge), takes("merge_request_event"));
     let any = "principal has ref_protected && principal.ref_protected == \"false\"";
-    assert_eq!(
-        of_gitlab(code, any),
-        takes("external_pull_request_event`, `merge_request_event")
-    );
+    assert_eq!(of_gitlab(code, any), takes("external_pull_request_event`, `merge_request_event"));
     let protected = "principal has ref_protected && principal.ref_protected == \"true\"";
     for fine in ["principal.pipeline_source == \"push\"", protected] {
         assert_eq!(of_gitlab(code, fine), [""; 0], "{fine}");
@@ -388,21 +309,12 @@ fn warns_of_policy_for_every_event() {
         of_condition(code, "principal.repository_id == \"1\""),
         warning("issue_comment`, `pull_request`, `pull_request_target`, `workflow_run")
     );
-    assert_eq!(
-        of_condition(code, "principal.event_name == \"push\""),
-        [""; 0]
-    );
+    assert_eq!(of_condition(code, "principal.event_name == \"push\""), [""; 0]);
     let rule = PERMIT.replace("when { ", "when { principal.repository_id == \"1\" && ");
     let forbid = "@id(\"no-targets\") forbid (principal is GitHub::Workflow, action, resource) \
         when { principal.event_name == \"pull_request_target\" };";
-    let changes = [
-        ("rules/api.cedar", Some(rule.as_str())),
-        ("rules/no.cedar", Some(forbid)),
-    ];
-    assert_eq!(
-        warned(code, &changes),
-        warning("issue_comment`, `pull_request`, `workflow_run")
-    );
+    let changes = [("rules/api.cedar", Some(rule.as_str())), ("rules/no.cedar", Some(forbid))];
+    assert_eq!(warned(code, &changes), warning("issue_comment`, `pull_request`, `workflow_run"));
 }
 
 #[test]
@@ -417,11 +329,7 @@ fn warns_of_replay_despite_unique_jti() {
             "issuers/github.toml: `replay` is `allow`, although every token of provider `github` has a unique `jti`: remove it: `single-use` is the default"
         ]
     );
-    for lines in [
-        "",
-        "replay = \"bounded(2)\"\n",
-        "replay = \"allow\"\ndevelopment = true\n",
-    ] {
+    for lines in ["", "replay = \"bounded(2)\"\n", "replay = \"allow\"\ndevelopment = true\n"] {
         assert_eq!(of(lines), [""; 0], "{lines}");
     }
 }
@@ -430,10 +338,7 @@ fn warns_of_replay_despite_unique_jti() {
 fn warns_of_shared_subjects() {
     let of = |subject: &str| {
         let issuer = format!("{GITHUB}subject = \"{subject}\"\n");
-        warned(
-            "subject-ambiguous",
-            &[("issuers/github.toml", Some(&issuer))],
-        )
+        warned("subject-ambiguous", &[("issuers/github.toml", Some(&issuer))])
     };
     let warning = |claim: &str| {
         format!(
@@ -453,23 +358,15 @@ fn warns_of_lifetimes_over_an_hour() {
     let audience = |life: &str| {
         let audience = format!("{API}max_lifetime = \"{life}\"\n");
         let files = files(&[("audiences/api.toml", Some(&audience))]);
-        let long = vouchsafe_policy::Environment {
-            epoch_seconds: 7200,
-            ..environment()
-        };
+        let long = vouchsafe_policy::Environment { epoch_seconds: 7200, ..environment() };
         let report = lint::check(&files, &long);
-        let of_code = report
-            .warnings
-            .iter()
-            .filter(|it| it.kind.code() == "lifetime-long");
+        let of_code = report.warnings.iter().filter(|it| it.kind.code() == "lifetime-long");
         of_code.map(said).collect::<Vec<_>>()
     };
     assert_eq!(audience("1h"), [""; 0]);
     assert_eq!(
         audience("61m"),
-        [format!(
-            "audiences/api.toml: `max_lifetime` of 3660 s is longer than an hour: {fix}"
-        )]
+        [format!("audiences/api.toml: `max_lifetime` of 3660 s is longer than an hour: {fix}")]
     );
 }
 
@@ -479,15 +376,10 @@ fn warns_of_unconditional_permit() {
     let bare = PERMIT.replace(" when { [\"read\"].containsAll(context.scopes) }", "");
     assert_eq!(
         warned(code, &[("rules/api.cedar", Some(&bare))]),
-        [
-            "rules/api.cedar: policy `api` permits without any condition: add a `when` that selects the workloads"
-        ]
+        ["rules/api.cedar: policy `api` permits without any condition: add a `when` that selects the workloads"]
     );
     assert_eq!(warned(code, &[]), [""; 0]);
-    let one = bare.replace(
-        "is GitHub::Workflow in Issuer::\"github\"",
-        "== GitHub::Workflow::\"a\"",
-    );
+    let one = bare.replace("is GitHub::Workflow in Issuer::\"github\"", "== GitHub::Workflow::\"a\"");
     assert_eq!(warned(code, &[("rules/api.cedar", Some(&one))]), [""; 0]);
 }
 
@@ -500,56 +392,35 @@ fn warns_of_scopes_not_offered() {
     };
     assert_eq!(
         of("wirte"),
-        [
-            "rules/api.cedar: policy `api` lists scope `wirte`, which audience `https://api.example` does \
-             not offer: correct the scope, or add it to the audience's file"
-        ]
+        ["rules/api.cedar: policy `api` lists scope `wirte`, which audience `https://api.example` does \
+             not offer: correct the scope, or add it to the audience's file"]
     );
     assert_eq!(of("write"), [""; 0]);
 }
 
 #[test]
 fn warns_of_groups_open_to_anyone() {
-    let github =
-        "issuer = \"https://token.actions.githubusercontent.com\"\nprovider = \"github\"\n";
+    let github = "issuer = \"https://token.actions.githubusercontent.com\"\nprovider = \"github\"\n";
     let of = |code: &str, claims: &str, issuer: &str| {
         let group = format!("[[workloads]]\nissuer = \"github\"\nclaims = {{ {claims} }}\n");
-        warned(
-            code,
-            &[
-                ("entities/team.toml", Some(&group)),
-                ("issuers/github.toml", Some(issuer)),
-            ],
-        )
+        warned(code, &[("entities/team.toml", Some(&group)), ("issuers/github.toml", Some(issuer))])
     };
     let everybody = "entities/team.toml: group `team` admits any tenant of issuer `github`, which issues tokens to \
         everyone: require one of `enterprise`, `enterprise_id`, `repository`, `repository_id`, `repository_owner`, \
         `repository_owner_id`, `workflow_ref` to equal yours with `==` in every branch of the condition";
     let code = "group-any-tenant";
     assert_eq!(of(code, "event_name = \"push\"", github), [everybody]);
-    for claims in [
-        "repository_id = \"1\", event_name = \"push\"",
-        "sub = \"a\"",
-    ] {
+    for claims in ["repository_id = \"1\", event_name = \"push\"", "sub = \"a\""] {
         assert_eq!(of(code, claims, github), [""; 0], "{claims}");
     }
-    assert_eq!(
-        of(code, "event_name = \"push\"", GITHUB),
-        [""; 0],
-        "an issuer of ones own"
-    );
+    assert_eq!(of(code, "event_name = \"push\"", GITHUB), [""; 0], "an issuer of ones own");
     let code = "group-name-without-id";
     assert_eq!(
         of(code, "repository = \"o/r\"", GITHUB),
-        [
-            "entities/team.toml: group `team` trusts `repository`, a name that someone else can take over: \
-             also compare `repository_id`"
-        ]
+        ["entities/team.toml: group `team` trusts `repository`, a name that someone else can take over: \
+             also compare `repository_id`"]
     );
-    assert_eq!(
-        of(code, "repository = \"o/r\", repository_id = \"1\"", GITHUB),
-        [""; 0]
-    );
+    assert_eq!(of(code, "repository = \"o/r\", repository_id = \"1\"", GITHUB), [""; 0]);
 }
 
 /// The guide lists the code of every warning.
@@ -557,14 +428,9 @@ fn warns_of_groups_open_to_anyone() {
 fn guide_lists_every_warning() {
     let source = include_str!("../../../src/lint/warning.rs");
     let guide = include_str!("../../../../../docs/policy.md");
-    let is_code = |text: &&str| {
-        text.bytes()
-            .all(|byte| byte.is_ascii_lowercase() || byte == b'-')
-    };
+    let is_code = |text: &&str| text.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-');
     let arms = source.split("=> \"").skip(1);
-    let codes = arms
-        .filter_map(|arm| arm.split_once("\","))
-        .map(|(code, _)| code);
+    let codes = arms.filter_map(|arm| arm.split_once("\",")).map(|(code, _)| code);
     let codes: Vec<&str> = codes.filter(is_code).collect();
     assert!(codes.len() > 20, "{codes:?}");
     for code in codes {

@@ -1,8 +1,6 @@
 //! The socket between gateway and worker: calls, and answers in any order.
 
-use crate::pkcs11::protocol::{
-    self, Bytes, Call, LENGTH_BYTES, Pkcs11Error, Reply, Request, Response,
-};
+use crate::pkcs11::protocol::{self, Bytes, Call, LENGTH_BYTES, Pkcs11Error, Reply, Request, Response};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -29,10 +27,7 @@ pub(super) async fn converse(socket: UnixStream, mut calls: mpsc::UnboundedRecei
         let mut id = 0_u64;
         while let Some(PendingCall { call, root, answer }) = calls.recv().await {
             id = id.saturating_add(1);
-            theirs
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .insert(id, answer);
+            theirs.lock().unwrap_or_else(PoisonError::into_inner).insert(id, answer);
             let Ok(frame) = protocol::frame(&Request { id, call, root }) else {
                 return;
             };
@@ -43,10 +38,7 @@ pub(super) async fn converse(socket: UnixStream, mut calls: mpsc::UnboundedRecei
     };
     let read = async move {
         while let Ok(response) = read_response(&mut answers).await {
-            let answer = waiting
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .remove(&response.id);
+            let answer = waiting.lock().unwrap_or_else(PoisonError::into_inner).remove(&response.id);
             if let Some(answer) = answer {
                 // The caller may be gone.
                 drop(answer.send(response.outcome));
@@ -59,9 +51,7 @@ pub(super) async fn converse(socket: UnixStream, mut calls: mpsc::UnboundedRecei
     }
 }
 
-pub(super) async fn read_response(
-    socket: &mut (impl tokio::io::AsyncRead + Unpin),
-) -> std::io::Result<Response> {
+pub(super) async fn read_response(socket: &mut (impl tokio::io::AsyncRead + Unpin)) -> std::io::Result<Response> {
     let mut length = [0; LENGTH_BYTES];
     socket.read_exact(&mut length).await?;
     let mut json = Zeroizing::new(vec![0; protocol::frame_bytes(length)?]);

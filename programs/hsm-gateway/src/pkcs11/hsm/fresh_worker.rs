@@ -28,11 +28,7 @@ impl Hsm {
             if let Err(error) = self.open(&mut socket).await? {
                 return Ok(Err(error));
             }
-            let request = Request {
-                id: 1,
-                call: Call::Inspect,
-                root: self.root_for(&Call::Inspect),
-            };
+            let request = Request { id: 1, call: Call::Inspect, root: self.root_for(&Call::Inspect) };
             socket.write_all(&protocol::frame(&request)?).await?;
             Ok(read_response(&mut socket).await?.outcome)
         };

@@ -18,9 +18,7 @@ impl Hsm {
             return Err(HsmError::module(text));
         }
         self.logins.require_writable().map_err(|error| {
-            HsmError::module(format!(
-                "login not attempted, because a refused PIN could not be recorded: {error}"
-            ))
+            HsmError::module(format!("login not attempted, because a refused PIN could not be recorded: {error}"))
         })
     }
 }

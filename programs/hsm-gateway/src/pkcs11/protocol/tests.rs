@@ -2,21 +2,11 @@ use super::*;
 
 #[test]
 fn round_trips_messages_until_the_end() {
-    let call = Call::Derive {
-        message: vec![0, 255, 7].into(),
-    };
-    let bytes = frame(&Request {
-        id: 7,
-        call,
-        root: None,
-    })
-    .expect("a frame");
+    let call = Call::Derive { message: vec![0, 255, 7].into() };
+    let bytes = frame(&Request { id: 7, call, root: None }).expect("a frame");
     let mut stream = bytes.as_slice();
     let request: Request = read(&mut stream).expect("reads").expect("a message");
-    assert!(
-        request.id == 7
-            && matches!(request.call, Call::Derive { message } if *message.0 == [0, 255, 7])
-    );
+    assert!(request.id == 7 && matches!(request.call, Call::Derive { message } if *message.0 == [0, 255, 7]));
     assert!(read::<Request>(&mut stream).expect("reads").is_none());
 }
 
@@ -80,27 +70,12 @@ fn bounds_frames() {
 
 #[test]
 fn safe_key_is_not_extractable_and_only_signs() {
-    let safe = Flags {
-        sensitive: true,
-        extractable: false,
-        never_extractable: false,
-        sign: true,
-        more: false,
-    };
+    let safe = Flags { sensitive: true, extractable: false, never_extractable: false, sign: true, more: false };
     assert!(safe.are_safe());
     for unsafe_ in [
-        Flags {
-            sensitive: false,
-            ..safe
-        },
-        Flags {
-            extractable: true,
-            ..safe
-        },
-        Flags {
-            sign: false,
-            ..safe
-        },
+        Flags { sensitive: false, ..safe },
+        Flags { extractable: true, ..safe },
+        Flags { sign: false, ..safe },
         Flags { more: true, ..safe },
     ] {
         assert!(!unsafe_.are_safe(), "{unsafe_:?}");

@@ -25,11 +25,7 @@ impl From<Pkcs11Error> for CallError {
 
 impl From<Error> for CallError {
     fn from(error: Error) -> Self {
-        if loses_session(&error) {
-            Self::SessionLost(error.into())
-        } else {
-            Self::Failed(error.into())
-        }
+        if loses_session(&error) { Self::SessionLost(error.into()) } else { Self::Failed(error.into()) }
     }
 }
 
@@ -39,11 +35,7 @@ impl From<Error> for Pkcs11Error {
         match error {
             Error::Pkcs11(error, function) => {
                 let text = format!("PKCS#11 error {} in {function:?}", name_of(error));
-                if concerns_call(error) {
-                    Self::Unsupported(text)
-                } else {
-                    Self::Module(text)
-                }
+                if concerns_call(error) { Self::Unsupported(text) } else { Self::Module(text) }
             }
             other => Self::Module(other.to_string()),
         }
@@ -145,29 +137,18 @@ mod tests {
         ] {
             assert!(lost(error) && !concerns_pin(error), "{error:?}");
         }
-        for error in [
-            RvError::PinIncorrect,
-            RvError::PinLocked,
-            RvError::PinExpired,
-        ] {
+        for error in [RvError::PinIncorrect, RvError::PinLocked, RvError::PinExpired] {
             assert!(concerns_pin(error) && !lost(error), "{error:?}");
         }
-        for error in [
-            RvError::FunctionFailed,
-            RvError::MechanismInvalid,
-            RvError::DataLenRange,
-        ] {
+        for error in [RvError::FunctionFailed, RvError::MechanismInvalid, RvError::DataLenRange] {
             assert!(!lost(error) && !concerns_pin(error), "{error:?}");
             let concerns_module = error == RvError::FunctionFailed;
             assert_eq!(concerns_call(error), !concerns_module, "{error:?}");
         }
         // A login that fails in one of these ways may have had a wrong PIN.
-        for error in [
-            RvError::ArgumentsBad,
-            RvError::FunctionFailed,
-            RvError::GeneralError,
-            RvError::VendorDefined(0x8000_0001),
-        ] {
+        for error in
+            [RvError::ArgumentsBad, RvError::FunctionFailed, RvError::GeneralError, RvError::VendorDefined(0x8000_0001)]
+        {
             assert!(!precedes_pin_check(error), "{error:?}");
         }
     }

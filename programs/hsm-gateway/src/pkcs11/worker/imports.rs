@@ -20,16 +20,9 @@ impl Objects<'_> {
 
     /// Imports a key pair with the attributes of one generated on the token: sensitive, not extractable, for signing
     /// only.
-    pub(super) fn import_key(
-        self,
-        label: &str,
-        id: &[u8],
-        key: &PrivateKey,
-    ) -> Result<Reply, CallError> {
+    pub(super) fn import_key(self, label: &str, id: &[u8], key: &PrivateKey) -> Result<Reply, CallError> {
         self.require_free(label)?;
-        let public = self
-            .session
-            .create_object(&public_key_template(label, key))?;
+        let public = self.session.create_object(&public_key_template(label, key))?;
         let mut template = private_template(label);
         template.push(Attribute::Class(ObjectClass::PRIVATE_KEY));
         template.push(Attribute::Id(id.to_vec()));
@@ -58,12 +51,7 @@ impl Objects<'_> {
 
     /// Imports a certificate as a public object. Anyone who is logged in can replace it; the gateway then notices that
     /// it is for another key.
-    pub(super) fn import_certificate(
-        self,
-        label: &str,
-        subject: &[u8],
-        der: &[u8],
-    ) -> Result<Reply, CallError> {
+    pub(super) fn import_certificate(self, label: &str, subject: &[u8], der: &[u8]) -> Result<Reply, CallError> {
         self.require_free(label)?;
         let certificate = self.session.create_object(&[
             Attribute::Class(ObjectClass::CERTIFICATE),
@@ -99,9 +87,7 @@ fn public_key_template(label: &str, key: &PrivateKey) -> Vec<Attribute> {
             Attribute::EcParams(ED25519.to_vec()),
             Attribute::EcPoint(octet_string(point)),
         ],
-        PrivateKey::Rsa {
-            modulus, exponent, ..
-        } => vec![
+        PrivateKey::Rsa { modulus, exponent, .. } => vec![
             Attribute::KeyType(KeyType::RSA),
             Attribute::Modulus(modulus.clone()),
             Attribute::PublicExponent(exponent.clone()),

@@ -3,9 +3,7 @@
 use super::error::CallError;
 use super::objects::Objects;
 use super::token::Pkcs11Token;
-use crate::pkcs11::protocol::{
-    Bytes, CertificateInfo, Flags, Inventory, KeyInfo, PublicKey, Reply,
-};
+use crate::pkcs11::protocol::{Bytes, CertificateInfo, Flags, Inventory, KeyInfo, PublicKey, Reply};
 use cryptoki::mechanism::MechanismType;
 use cryptoki::object::{Attribute, AttributeType, KeyType, ObjectClass, ObjectHandle};
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,20 +14,11 @@ const PREFIX: &str = "vouchsafe:";
 
 const MECHANISMS: [(&str, MechanismType); 8] = [
     ("CKM_ECDSA", MechanismType::ECDSA),
-    (
-        "CKM_EC_EDWARDS_KEY_PAIR_GEN",
-        MechanismType::ECC_EDWARDS_KEY_PAIR_GEN,
-    ),
+    ("CKM_EC_EDWARDS_KEY_PAIR_GEN", MechanismType::ECC_EDWARDS_KEY_PAIR_GEN),
     ("CKM_EC_KEY_PAIR_GEN", MechanismType::ECC_KEY_PAIR_GEN),
     ("CKM_EDDSA", MechanismType::EDDSA),
-    (
-        "CKM_GENERIC_SECRET_KEY_GEN",
-        MechanismType::GENERIC_SECRET_KEY_GEN,
-    ),
-    (
-        "CKM_RSA_PKCS_KEY_PAIR_GEN",
-        MechanismType::RSA_PKCS_KEY_PAIR_GEN,
-    ),
+    ("CKM_GENERIC_SECRET_KEY_GEN", MechanismType::GENERIC_SECRET_KEY_GEN),
+    ("CKM_RSA_PKCS_KEY_PAIR_GEN", MechanismType::RSA_PKCS_KEY_PAIR_GEN),
     ("CKM_SHA256_HMAC", MechanismType::SHA256_HMAC),
     ("CKM_SHA256_RSA_PKCS", MechanismType::SHA256_RSA_PKCS),
 ];
@@ -53,15 +42,11 @@ impl Objects<'_> {
     pub(super) fn inspect(self, token: &Pkcs11Token) -> Result<Reply, CallError> {
         let info = token.pkcs11.get_token_info(token.slot)?;
         let offered = token.pkcs11.get_mechanism_list(token.slot)?;
-        let (there, missing): (Vec<_>, Vec<_>) = MECHANISMS
-            .iter()
-            .partition(|(_, mechanism)| offered.contains(mechanism));
+        let (there, missing): (Vec<_>, Vec<_>) =
+            MECHANISMS.iter().partition(|(_, mechanism)| offered.contains(mechanism));
         let names = |them: Vec<&(&str, _)>| them.iter().map(|it| it.0.to_owned()).collect();
         let mut keys = Vec::new();
-        for (class, secret) in [
-            (ObjectClass::SECRET_KEY, true),
-            (ObjectClass::PRIVATE_KEY, false),
-        ] {
+        for (class, secret) in [(ObjectClass::SECRET_KEY, true), (ObjectClass::PRIVATE_KEY, false)] {
             for object in self.find_class(class)? {
                 keys.extend(self.key_info(object, secret)?);
             }
@@ -157,10 +142,7 @@ impl Objects<'_> {
         ];
         let (mut label, mut id) = (String::new(), Vec::new());
         // Attributes that the token does not report count as unsafe.
-        let mut flags = Flags {
-            extractable: true,
-            ..Flags::default()
-        };
+        let mut flags = Flags { extractable: true, ..Flags::default() };
         for attribute in self.session.get_attributes(object, &wanted)? {
             match attribute {
                 Attribute::Label(bytes) => label = String::from_utf8_lossy(&bytes).into_owned(),
@@ -180,13 +162,7 @@ impl Objects<'_> {
         if !label.starts_with(PREFIX) {
             return Ok(None);
         }
-        Ok(Some(KeyInfo {
-            label,
-            id: Bytes::from(id),
-            secret,
-            flags,
-            public: None,
-        }))
+        Ok(Some(KeyInfo { label, id: Bytes::from(id), secret, flags, public: None }))
     }
 
     fn public_key(&self, object: ObjectHandle) -> Result<Option<PublicKey>, CallError> {
@@ -205,9 +181,7 @@ impl Objects<'_> {
         Ok(match (kind, point, modulus, exponent) {
             (Some(KeyType::EC), Some(point), ..) => Some(PublicKey::Ec { point }),
             (Some(KeyType::EC_EDWARDS), Some(point), ..) => Some(PublicKey::Edwards { point }),
-            (Some(KeyType::RSA), _, Some(modulus), Some(exponent)) => {
-                Some(PublicKey::Rsa { modulus, exponent })
-            }
+            (Some(KeyType::RSA), _, Some(modulus), Some(exponent)) => Some(PublicKey::Rsa { modulus, exponent }),
             _ => None,
         })
     }

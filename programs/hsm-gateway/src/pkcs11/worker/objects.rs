@@ -39,14 +39,8 @@ impl Objects<'_> {
             }
             found => found?,
         };
-        let found = self
-            .session
-            .sign(&Mechanism::Sha256Hmac, root, ROOT_CHECK)?;
-        if found == expected {
-            Ok(())
-        } else {
-            Err(Pkcs11Error::WrongRoot.into())
-        }
+        let found = self.session.sign(&Mechanism::Sha256Hmac, root, ROOT_CHECK)?;
+        if found == expected { Ok(()) } else { Err(Pkcs11Error::WrongRoot.into()) }
     }
 
     pub(super) fn derive(mut self, message: &[u8]) -> Result<Reply, CallError> {
@@ -55,12 +49,7 @@ impl Objects<'_> {
         Ok(Reply::Bytes(seed.into()))
     }
 
-    pub(super) fn sign(
-        mut self,
-        label: &str,
-        algorithm: Algorithm,
-        message: &[u8],
-    ) -> Result<Reply, CallError> {
+    pub(super) fn sign(mut self, label: &str, algorithm: Algorithm, message: &[u8]) -> Result<Reply, CallError> {
         let key = self.find_one(ObjectClass::PRIVATE_KEY, label)?;
         let signature = match algorithm {
             Algorithm::EdDsa => {
@@ -80,18 +69,11 @@ impl Objects<'_> {
         self.require_free(ROOT_LABEL)?;
         let mut template = root_template(generation);
         template.push(Attribute::ValueLen(ROOT_BYTES.into()));
-        let root = self
-            .session
-            .generate_key(&Mechanism::GenericSecretKeyGen, &template)?;
+        let root = self.session.generate_key(&Mechanism::GenericSecretKeyGen, &template)?;
         self.require_alone(ROOT_LABEL, &[root])
     }
 
-    pub(super) fn create_key(
-        self,
-        label: &str,
-        algorithm: Algorithm,
-        id: &[u8],
-    ) -> Result<Reply, CallError> {
+    pub(super) fn create_key(self, label: &str, algorithm: Algorithm, id: &[u8]) -> Result<Reply, CallError> {
         self.require_free(label)?;
         let mut public = vec![
             Attribute::Token(true),
@@ -118,9 +100,7 @@ impl Objects<'_> {
         };
         let mut private = private_template(label);
         private.push(Attribute::Id(id.to_vec()));
-        let (public, private) = self
-            .session
-            .generate_key_pair(&mechanism, &public, &private)?;
+        let (public, private) = self.session.generate_key_pair(&mechanism, &public, &private)?;
         let created = [private, public];
         self.require_alone(label, &created)?;
         self.created().insert(label.to_owned(), created);
@@ -156,17 +136,10 @@ impl Objects<'_> {
 
     /// ORDER: compared directly before the write, because PKCS#11 has no compare-and-set. A write between the two calls
     /// is lost.
-    fn change_id(
-        mut self,
-        class: ObjectClass,
-        label: &str,
-        from: &[u8],
-        to: &[u8],
-    ) -> Result<Reply, CallError> {
+    fn change_id(mut self, class: ObjectClass, label: &str, from: &[u8], to: &[u8]) -> Result<Reply, CallError> {
         let key = self.find_one(class, label)?;
         self.require_id(key, label, from)?;
-        self.session
-            .update_attributes(key, &[Attribute::Id(to.to_vec())])?;
+        self.session.update_attributes(key, &[Attribute::Id(to.to_vec())])?;
         Ok(Reply::Done)
     }
 
@@ -198,11 +171,7 @@ impl Objects<'_> {
     }
 
     fn require_id(&self, key: ObjectHandle, label: &str, id: &[u8]) -> Result<(), CallError> {
-        if self.id(key)? == id {
-            Ok(())
-        } else {
-            Err(Pkcs11Error::Changed(label.to_owned()).into())
-        }
+        if self.id(key)? == id { Ok(()) } else { Err(Pkcs11Error::Changed(label.to_owned()).into()) }
     }
 
     fn find_one(&mut self, class: ObjectClass, label: &str) -> Result<ObjectHandle, CallError> {
@@ -212,11 +181,7 @@ impl Objects<'_> {
         let Some(find_one) = self.find_unique(class, label)? else {
             let missing = Pkcs11Error::KeyMissing(label.to_owned());
             // A session that is logged out sees no private object, without an error.
-            return Err(if self.is_logged_in()? {
-                missing.into()
-            } else {
-                CallError::SessionLost(missing)
-            });
+            return Err(if self.is_logged_in()? { missing.into() } else { CallError::SessionLost(missing) });
         };
         self.handles.insert(label.to_owned(), find_one);
         Ok(find_one)
@@ -227,11 +192,7 @@ impl Objects<'_> {
         Ok(matches!(state, SessionState::RwUser | SessionState::RoUser))
     }
 
-    fn find_unique(
-        &self,
-        class: ObjectClass,
-        label: &str,
-    ) -> Result<Option<ObjectHandle>, CallError> {
+    fn find_unique(&self, class: ObjectClass, label: &str) -> Result<Option<ObjectHandle>, CallError> {
         match self.find_all(class, label)?.as_slice() {
             [] => Ok(None),
             [object] => Ok(Some(*object)),
@@ -240,11 +201,7 @@ impl Objects<'_> {
     }
 
     fn find_all(&self, class: ObjectClass, label: &str) -> Result<Vec<ObjectHandle>, CallError> {
-        let template = [
-            Attribute::Class(class),
-            Attribute::Token(true),
-            Attribute::Label(label.as_bytes().to_vec()),
-        ];
+        let template = [Attribute::Class(class), Attribute::Token(true), Attribute::Label(label.as_bytes().to_vec())];
         Ok(self.session.find_objects(&template)?)
     }
 
@@ -260,11 +217,7 @@ impl Objects<'_> {
     /// Requires that nobody else created an object with this label since it was free. Otherwise destroys what this
     /// process created, by handle, since a search finds the other's too. If both notice, both destroy, and the label is
     /// free again.
-    pub(super) fn require_alone(
-        &self,
-        label: &str,
-        created: &[ObjectHandle],
-    ) -> Result<Reply, CallError> {
+    pub(super) fn require_alone(&self, label: &str, created: &[ObjectHandle]) -> Result<Reply, CallError> {
         let template = [Attribute::Label(label.as_bytes().to_vec())];
         let found = self.session.find_objects(&template)?;
         if found.iter().all(|it| created.contains(it)) {

@@ -31,13 +31,7 @@ impl Pkcs11Token {
         let pkcs11 = Pkcs11::new(module)?;
         pkcs11.initialize(CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK))?;
         let slot = find_slot(&pkcs11, label)?;
-        Ok(Self {
-            pkcs11,
-            slot,
-            pin: AuthPin::from(pin),
-            refused: Mutex::new(None),
-            created: Mutex::default(),
-        })
+        Ok(Self { pkcs11, slot, pin: AuthPin::from(pin), refused: Mutex::new(None), created: Mutex::default() })
     }
 
     /// Opens a session that is logged in.
@@ -72,9 +66,7 @@ impl Pkcs11Token {
         }
         match session.login(UserType::User, Some(&self.pin)) {
             Ok(()) | Err(Error::Pkcs11(RvError::UserAlreadyLoggedIn, _)) => Ok(()),
-            Err(Error::Pkcs11(error, _)) if concerns_pin(error) => {
-                Err(Pkcs11Error::PinRefused(name_of(error)))
-            }
+            Err(Error::Pkcs11(error, _)) if concerns_pin(error) => Err(Pkcs11Error::PinRefused(name_of(error))),
             Err(Error::Pkcs11(error, _)) if !precedes_pin_check(error) => {
                 // The token's own counter says more than such an error.
                 let counts = self.pkcs11.get_token_info(self.slot);
@@ -117,11 +109,7 @@ pub struct SessionKeeper {
 impl SessionKeeper {
     pub fn open(token: Arc<Pkcs11Token>) -> Result<Self, Pkcs11Error> {
         let session = Some(token.open_session()?);
-        Ok(Self {
-            token,
-            session,
-            handles: BTreeMap::new(),
-        })
+        Ok(Self { token, session, handles: BTreeMap::new() })
     }
 
     /// Performs `call`, and repeats it once on a new session if the session is lost.
@@ -158,42 +146,26 @@ impl SessionKeeper {
             Some(session) => session,
             empty => empty.insert(self.token.open_session()?),
         };
-        let mut objects = Objects {
-            session,
-            handles: &mut self.handles,
-            created: &self.token.created,
-        };
+        let mut objects = Objects { session, handles: &mut self.handles, created: &self.token.created };
         // ORDER: checked on the session that the call then uses.
         if let Some(root) = root {
             objects.require_root(&root.0)?;
         }
         match call {
-            Call::CreateKey {
-                label,
-                algorithm,
-                id,
-            } => objects.create_key(label, *algorithm, &id.0),
+            Call::CreateKey { label, algorithm, id } => objects.create_key(label, *algorithm, &id.0),
             Call::CreateRoot { generation } => objects.create_root(*generation),
             Call::Derive { message } => objects.derive(&message.0),
             Call::DestroyDuplicates { label } => objects.destroy_duplicates(label),
             Call::DestroyCreated { label } => objects.destroy_created(label),
             Call::DestroyKey { label, from } => objects.destroy_key(label, &from.0),
             Call::Generation => objects.generation(),
-            Call::ImportCertificate {
-                label,
-                subject,
-                der,
-            } => objects.import_certificate(label, &subject.0, &der.0),
+            Call::ImportCertificate { label, subject, der } => objects.import_certificate(label, &subject.0, &der.0),
             Call::ImportKey { label, id, key } => objects.import_key(label, &id.0, key),
             Call::ImportRoot { generation, root } => objects.import_root(*generation, &root.0),
             Call::Inspect => objects.inspect(&self.token),
             Call::SetGeneration { from, to } => objects.set_generation(&from.0, &to.0),
             Call::SetId { label, from, to } => objects.set_id(label, &from.0, &to.0),
-            Call::Sign {
-                label,
-                algorithm,
-                message,
-            } => objects.sign(label, *algorithm, &message.0),
+            Call::Sign { label, algorithm, message } => objects.sign(label, *algorithm, &message.0),
             Call::States => objects.states(),
         }
     }

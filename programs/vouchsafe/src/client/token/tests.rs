@@ -38,11 +38,7 @@ fn root() -> Root {
     let signature = sign(&pair, draft.message());
     let certificate = RootCertificate::new(&draft.signed(&signature).unwrap(), key).unwrap();
     let pinned = PinnedRoot::from_pem(certificate.to_pem().unwrap().as_bytes()).unwrap();
-    Root {
-        pair,
-        certificate,
-        pinned,
-    }
+    Root { pair, certificate, pinned }
 }
 
 /// The certificate of `key`, as base64.
@@ -78,21 +74,13 @@ fn claims() -> Value {
 
 fn token(key: &EcdsaKeyPair, claims: &Value) -> String {
     let header = json!({ "alg": "ES256", "kid": "k", "typ": "at+jwt" }).to_string();
-    let (header, claims) = (
-        encode(header.as_bytes()),
-        encode(claims.to_string().as_bytes()),
-    );
+    let (header, claims) = (encode(header.as_bytes()), encode(claims.to_string().as_bytes()));
     let input = format!("{header}.{claims}");
     format!("{input}.{}", encode(&sign(key, input.as_bytes())))
 }
 
 fn expected(root: Option<&PinnedRoot>, now: u64) -> Expected<'_> {
-    Expected {
-        issuer: ISSUER,
-        audience: "a",
-        root,
-        now,
-    }
+    Expected { issuer: ISSUER, audience: "a", root, now }
 }
 
 #[track_caller]
@@ -109,11 +97,7 @@ fn pinned_root_certifies_its_published_keys() {
         let mut claims = claims();
         claims["exp"] = (now + 60).into();
         claims["nbf"] = (now - 5).into();
-        verify(
-            &token(&key, &claims),
-            &keys,
-            &expected(Some(&root.pinned), now),
-        )
+        verify(&token(&key, &claims), &keys, &expected(Some(&root.pinned), now))
     };
     for now in [NOW - 2 * HOUR, NOW, NOW + 2 * HOUR] {
         let verified = at(now).unwrap();
@@ -121,16 +105,8 @@ fn pinned_root_certifies_its_published_keys() {
         assert!(leaf.subject.contains("epoch 1800000000 ES256"), "{leaf:?}");
         assert_eq!(verified.expires, now + 60);
     }
-    refuses(
-        at(NOW - 2 * HOUR - 1),
-        Check::Certificate,
-        "the certificate is not valid yet",
-    );
-    refuses(
-        at(NOW + 2 * HOUR + 1),
-        Check::Certificate,
-        "the certificate has expired",
-    );
+    refuses(at(NOW - 2 * HOUR - 1), Check::Certificate, "the certificate is not valid yet");
+    refuses(at(NOW + 2 * HOUR + 1), Check::Certificate, "the certificate has expired");
 }
 
 /// An attacker who controls the JWK Set can add such keys.
@@ -140,38 +116,20 @@ fn rejects_keys_without_a_certificate_of_the_pinned_root() {
     let other = pair();
     for (chain, reason) in [
         (None, "the key has no certificate"),
-        (
-            Some(certificate(&stranger, &key, ISSUER)),
-            "the certificate is not signed by the pinned root",
-        ),
-        (
-            Some(certificate(&root, &key, "https://other.example")),
-            "the certificate is for another issuer",
-        ),
+        (Some(certificate(&stranger, &key, ISSUER)), "the certificate is not signed by the pinned root"),
+        (Some(certificate(&root, &key, "https://other.example")), "the certificate is for another issuer"),
     ] {
         let (keys, token) = (jwks(&key, chain), token(&key, &claims()));
-        refuses(
-            verify(&token, &keys, &expected(Some(&root.pinned), NOW)),
-            Check::Certificate,
-            reason,
-        );
+        refuses(verify(&token, &keys, &expected(Some(&root.pinned), NOW)), Check::Certificate, reason);
         assert!(verify(&token, &keys, &expected(None, NOW)).is_ok());
     }
     // The certificate of another key is refused with the JWK, pin or not.
     let keys = jwks(&key, Some(certificate(&root, &other, ISSUER)));
     let outcome = verify(&token(&key, &claims()), &keys, &expected(None, NOW));
-    refuses(
-        outcome,
-        Check::Key,
-        "the set's key can't be used with this algorithm",
-    );
+    refuses(outcome, Check::Key, "the set's key can't be used with this algorithm");
     let (x, y) = point(&key);
     let der = STANDARD.decode(certificate(&root, &other, ISSUER)).unwrap();
-    assert_eq!(
-        root.pinned
-            .vouches_for(&der, &LeafKey::P256 { x, y }, ISSUER, NOW),
-        Err(PinError::Key)
-    );
+    assert_eq!(root.pinned.vouches_for(&der, &LeafKey::P256 { x, y }, ISSUER, NOW), Err(PinError::Key));
 }
 
 /// A root in place of a leaf, and files that are not roots.
@@ -180,21 +138,12 @@ fn tells_roots_from_leaves() {
     let (root, key) = (root(), pair());
     let (x, y) = point(&root.pair);
     let der = root.certificate.to_der().unwrap();
-    let outcome = root
-        .pinned
-        .vouches_for(&der, &LeafKey::P256 { x, y }, ISSUER, NOW);
+    let outcome = root.pinned.vouches_for(&der, &LeafKey::P256 { x, y }, ISSUER, NOW);
     assert_eq!(outcome, Err(PinError::Constraints));
     let leaf = certificate(&root, &key, ISSUER);
     let pem = format!("-----BEGIN CERTIFICATE-----\n{leaf}\n-----END CERTIFICATE-----\n");
-    for file in [
-        pem.as_str(),
-        "",
-        "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
-    ] {
-        assert_eq!(
-            PinnedRoot::from_pem(file.as_bytes()).err(),
-            Some(PinError::Root)
-        );
+    for file in [pem.as_str(), "", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"] {
+        assert_eq!(PinnedRoot::from_pem(file.as_bytes()).err(), Some(PinError::Root));
     }
 }
 
@@ -206,16 +155,10 @@ fn rejects_corrupted_certificates() {
     for index in 0..der.len() {
         let mut corrupted = der.clone();
         corrupted[index] ^= 1;
-        let outcome = root
-            .pinned
-            .vouches_for(&corrupted, &LeafKey::P256 { x, y }, ISSUER, NOW);
+        let outcome = root.pinned.vouches_for(&corrupted, &LeafKey::P256 { x, y }, ISSUER, NOW);
         assert!(outcome.is_err(), "byte {index}");
     }
-    assert!(
-        root.pinned
-            .vouches_for(&der, &LeafKey::P256 { x, y }, ISSUER, NOW)
-            .is_ok()
-    );
+    assert!(root.pinned.vouches_for(&der, &LeafKey::P256 { x, y }, ISSUER, NOW).is_ok());
 }
 
 #[test]
@@ -234,11 +177,7 @@ fn verifies_claims_and_signature_strictly() {
         ("exp", json!("1800000060"), "`exp` is missing"),
         ("nbf", json!(NOW + 1), "not valid yet"),
         ("nbf", json!("soon"), "not valid yet"),
-        (
-            "iss",
-            json!("https://broker.example/"),
-            "`iss` is not the expected issuer",
-        ),
+        ("iss", json!("https://broker.example/"), "`iss` is not the expected issuer"),
         ("aud", json!(["a"]), "`aud` is not the expected audience"),
         ("aud", json!("b"), "`aud` is not the expected audience"),
         ("sub", json!(""), "`sub` is missing"),

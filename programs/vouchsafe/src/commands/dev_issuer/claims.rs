@@ -42,13 +42,7 @@ impl MintRequest {
     /// Requests an unmodified token of the GitHub shape.
     pub fn github(audience: &str) -> Self {
         let aud = audience.into();
-        Self {
-            aud,
-            alg: None,
-            expires_in: None,
-            shape: Shape::Github,
-            claims: Map::new(),
-        }
+        Self { aud, alg: None, expires_in: None, shape: Shape::Github, claims: Map::new() }
     }
 
     pub fn from_json(body: &[u8]) -> Result<Self, String> {
@@ -64,9 +58,7 @@ impl MintRequest {
             let repeated = match name.as_ref() {
                 "aud" | "alg" | "shape" => members.insert(name.into_owned(), text),
                 "expires_in" => {
-                    let seconds: i64 = value
-                        .parse()
-                        .map_err(|_| "`expires_in` is not a number".to_owned())?;
+                    let seconds: i64 = value.parse().map_err(|_| "`expires_in` is not a number".to_owned())?;
                     members.insert(name.into_owned(), seconds.into())
                 }
                 _ => claims.insert(name.into_owned(), text),
@@ -76,8 +68,7 @@ impl MintRequest {
             }
         }
         members.insert("claims".to_owned(), claims.into());
-        Self::deserialize(Value::from(members))
-            .map_err(|error| format!("invalid mint request: {error}"))
+        Self::deserialize(Value::from(members)).map_err(|error| format!("invalid mint request: {error}"))
     }
 
     pub fn algorithm(&self) -> Result<Algorithm, String> {
@@ -86,23 +77,14 @@ impl MintRequest {
     }
 
     /// Builds the token's claims at `now_seconds`; `unique` becomes its `jti`.
-    pub fn claims(
-        self,
-        issuer: &str,
-        now_seconds: i64,
-        unique: String,
-    ) -> Result<Map<String, Value>, String> {
+    pub fn claims(self, issuer: &str, now_seconds: i64, unique: String) -> Result<Map<String, Value>, String> {
         let expires_in = self.expires_in.unwrap_or(EXPIRES_IN_SECONDS_DEFAULT);
         if !(-now_seconds..=EXPIRES_IN_SECONDS_MAX).contains(&expires_in) {
             return Err("`expires_in` is out of range".to_owned());
         }
         let expires_at = now_seconds + expires_in;
         // An expired token was issued a normal lifetime before it expired.
-        let issued_at = if expires_in > 0 {
-            now_seconds
-        } else {
-            expires_at - EXPIRES_IN_SECONDS_DEFAULT
-        };
+        let issued_at = if expires_in > 0 { now_seconds } else { expires_at - EXPIRES_IN_SECONDS_DEFAULT };
         let mut claims = match self.shape {
             Shape::Free => free(),
             Shape::Github => github(),
@@ -166,10 +148,7 @@ mod tests {
     const NOW: i64 = 1_800_000_000;
 
     fn mint(body: &str) -> Map<String, Value> {
-        MintRequest::from_json(body.as_bytes())
-            .unwrap()
-            .claims("http://issuer", NOW, "one".to_owned())
-            .unwrap()
+        MintRequest::from_json(body.as_bytes()).unwrap().claims("http://issuer", NOW, "one".to_owned()).unwrap()
     }
 
     #[test]
@@ -191,52 +170,28 @@ mod tests {
     #[test]
     fn expired_tokens_were_issued_before_they_expired() {
         for (expires_in, issued_at) in [(1, NOW), (0, NOW - 300), (-60, NOW - 360)] {
-            let claims = mint(&format!(
-                r#"{{"aud":"a","expires_in":{expires_in},"shape":"free"}}"#
-            ));
-            assert_eq!(
-                (&claims["iat"], &claims["exp"]),
-                (&issued_at.into(), &(NOW + expires_in).into())
-            );
+            let claims = mint(&format!(r#"{{"aud":"a","expires_in":{expires_in},"shape":"free"}}"#));
+            assert_eq!((&claims["iat"], &claims["exp"]), (&issued_at.into(), &(NOW + expires_in).into()));
         }
     }
 
     #[test]
     fn parses_settings_and_claims_of_forms() {
-        let request =
-            MintRequest::from_form(b"aud=https%3A%2F%2Fa&alg=ES256&expires_in=60&ref=x").unwrap();
+        let request = MintRequest::from_form(b"aud=https%3A%2F%2Fa&alg=ES256&expires_in=60&ref=x").unwrap();
         assert_eq!(request.algorithm(), Ok(Algorithm::Es256));
         let claims = request.claims("i", NOW, "one".to_owned()).unwrap();
-        assert_eq!(
-            (&claims["aud"], &claims["ref"]),
-            (&"https://a".into(), &"x".into())
-        );
+        assert_eq!((&claims["aud"], &claims["ref"]), (&"https://a".into(), &"x".into()));
         assert_eq!(claims["exp"], NOW + 60);
     }
 
     #[test]
     fn rejects_unknown_members() {
-        let bad = [
-            r#"{}"#,
-            r#"{"aud":"a","audience":"b"}"#,
-            r#"{"aud":"a","shape":"gitlab"}"#,
-        ];
+        let bad = [r#"{}"#, r#"{"aud":"a","audience":"b"}"#, r#"{"aud":"a","shape":"gitlab"}"#];
         for body in bad {
-            assert!(
-                MintRequest::from_json(body.as_bytes())
-                    .unwrap_err()
-                    .starts_with("invalid mint request"),
-                "{body}"
-            );
+            assert!(MintRequest::from_json(body.as_bytes()).unwrap_err().starts_with("invalid mint request"), "{body}");
         }
-        assert_eq!(
-            MintRequest::from_form(b"aud=a&aud=b").unwrap_err(),
-            "repeated field"
-        );
+        assert_eq!(MintRequest::from_form(b"aud=a&aud=b").unwrap_err(), "repeated field");
         let none = MintRequest::from_json(br#"{"aud":"a","alg":"none"}"#).unwrap();
-        assert_eq!(
-            none.algorithm().unwrap_err(),
-            "`alg` must be RS256, ES256 or EdDSA"
-        );
+        assert_eq!(none.algorithm().unwrap_err(), "`alg` must be RS256, ES256 or EdDSA");
     }
 }

@@ -6,8 +6,7 @@ use getrandom::{SysRng, rand_core::UnwrapErr};
 use ring::digest::{SHA256, digest};
 use ring::rand::SystemRandom;
 use ring::signature::{
-    ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _, RSA_PKCS1_SHA256,
-    RsaKeyPair,
+    ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _, RSA_PKCS1_SHA256, RsaKeyPair,
 };
 use rsa::pkcs1::EncodeRsaPrivateKey;
 use serde_json::{Map, Value, json};
@@ -38,9 +37,7 @@ impl Algorithm {
     }
 
     pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL
-            .into_iter()
-            .find(|algorithm| algorithm.name() == name)
+        Self::ALL.into_iter().find(|algorithm| algorithm.name() == name)
     }
 }
 
@@ -73,8 +70,8 @@ impl Key {
             }
             Algorithm::Es256 => {
                 let scheme = &ECDSA_P256_SHA256_FIXED_SIGNING;
-                let pair = EcdsaKeyPair::from_pkcs8(scheme, &der, &SystemRandom::new())
-                    .map_err(|_| generation_failed())?;
+                let pair =
+                    EcdsaKeyPair::from_pkcs8(scheme, &der, &SystemRandom::new()).map_err(|_| generation_failed())?;
                 // The uncompressed point of SEC 1 §2.3.3: 4, then x and y of 32 bytes each.
                 let (x, y) = pair.public_key().as_ref()[1..].split_at(32);
                 let jwk = json!({ "crv": "P-256", "kty": "EC", "x": encode(x), "y": encode(y) });
@@ -99,27 +96,19 @@ impl Key {
         jwk["alg"] = algorithm.name().into();
         jwk["kid"] = kid.as_str().into();
         jwk["use"] = "sig".into();
-        Self {
-            private,
-            der,
-            kid,
-            jwk,
-        }
+        Self { private, der, kid, jwk }
     }
 
     fn sign(&self, input: &[u8]) -> Result<Vec<u8>> {
         let random = SystemRandom::new();
         match &self.private {
-            Private::Ecdsa(pair) => Ok(pair
-                .sign(&random, input)
-                .map_err(|_| anyhow!("ECDSA failed"))?
-                .as_ref()
-                .to_vec()),
+            Private::Ecdsa(pair) => {
+                Ok(pair.sign(&random, input).map_err(|_| anyhow!("ECDSA failed"))?.as_ref().to_vec())
+            }
             Private::Ed25519(pair) => Ok(pair.sign(input).as_ref().to_vec()),
             Private::Rsa(pair) => {
                 let mut signature = vec![0; pair.public().modulus_len()];
-                pair.sign(&RSA_PKCS1_SHA256, &random, input, &mut signature)
-                    .map_err(|_| anyhow!("RSA failed"))?;
+                pair.sign(&RSA_PKCS1_SHA256, &random, input, &mut signature).map_err(|_| anyhow!("RSA failed"))?;
                 Ok(signature)
             }
         }
@@ -150,38 +139,24 @@ pub struct KeySet([Key; 3]);
 impl KeySet {
     pub fn generate() -> Result<Self> {
         let [first, second, third] = Algorithm::ALL;
-        Ok(Self([
-            Key::generate(first)?,
-            Key::generate(second)?,
-            Key::generate(third)?,
-        ]))
+        Ok(Self([Key::generate(first)?, Key::generate(second)?, Key::generate(third)?]))
     }
 
     /// Exports the private keys as text, in the order of [`Algorithm::ALL`].
     fn export(&self) -> Value {
-        self.0
-            .iter()
-            .map(|key| encode(&key.der))
-            .collect::<Vec<_>>()
-            .into()
+        self.0.iter().map(|key| encode(&key.der)).collect::<Vec<_>>().into()
     }
 
     fn import(texts: &Value) -> Result<Self> {
         let key = |index: usize| {
-            let der = texts[index]
-                .as_str()
-                .and_then(decode)
-                .with_context(|| "a key is missing")?;
+            let der = texts[index].as_str().and_then(decode).with_context(|| "a key is missing")?;
             Key::from_der(Algorithm::ALL[index], der)
         };
         Ok(Self([key(0)?, key(1)?, key(2)?]))
     }
 
     fn key(&self, algorithm: Algorithm) -> Result<&Key> {
-        self.0
-            .iter()
-            .find(|key| key.jwk["alg"] == algorithm.name())
-            .context("no key for this algorithm")
+        self.0.iter().find(|key| key.jwk["alg"] == algorithm.name()).context("no key for this algorithm")
     }
 }
 
@@ -193,10 +168,7 @@ pub struct KeyRing {
 
 impl KeyRing {
     pub fn new(current: KeySet) -> Self {
-        Self {
-            current,
-            previous: None,
-        }
+        Self { current, previous: None }
     }
 
     /// Signs with `next` from now on. The previous keys stay published unless `remove` is set.
@@ -213,10 +185,7 @@ impl KeyRing {
     pub fn import(text: &Value) -> Result<Self> {
         let previous = Some(&text["previous"]).filter(|keys| !keys.is_null());
         let previous = previous.map(KeySet::import).transpose()?;
-        Ok(Self {
-            current: KeySet::import(&text["current"])?,
-            previous,
-        })
+        Ok(Self { current: KeySet::import(&text["current"])?, previous })
     }
 
     /// The JWK Set (RFC 7517 §5), current keys first.
@@ -229,11 +198,7 @@ impl KeyRing {
     pub fn sign(&self, algorithm: Algorithm, claims: &Map<String, Value>) -> Result<String> {
         let key = self.current.key(algorithm)?;
         let header = json!({ "alg": algorithm.name(), "kid": key.kid, "typ": "JWT" });
-        let input = format!(
-            "{}.{}",
-            encode(header.to_string().as_bytes()),
-            encode(&serde_json::to_vec(claims)?)
-        );
+        let input = format!("{}.{}", encode(header.to_string().as_bytes()), encode(&serde_json::to_vec(claims)?));
         let signature = key.sign(input.as_bytes())?;
         Ok(format!("{input}.{}", encode(&signature)))
     }

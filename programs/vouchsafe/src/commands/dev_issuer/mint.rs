@@ -51,10 +51,7 @@ fn parse_text_claim(text: &str) -> Result<(String, Value), String> {
 
 fn parse_json_claim(text: &str) -> Result<(String, Value), String> {
     let (name, value) = split_claim(text)?;
-    Ok((
-        name,
-        serde_json::from_str(value).map_err(|error| error.to_string())?,
-    ))
+    Ok((name, serde_json::from_str(value).map_err(|error| error.to_string())?))
 }
 
 pub fn run(args: Args) -> Result<ExitCode, Failure> {
@@ -67,11 +64,7 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
         algorithm: args.alg.name(),
         expires_in: args.expires_in,
         shape,
-        claims: args
-            .claims
-            .into_iter()
-            .chain(args.json_claims)
-            .collect::<Map<_, _>>(),
+        claims: args.claims.into_iter().chain(args.json_claims).collect::<Map<_, _>>(),
     };
     println!("{}", mint(&Http::new(), &args.issuer, options)?);
     Ok(ExitCode::SUCCESS)

@@ -7,9 +7,7 @@ use super::claims::{GITHUB_AUDIENCE_DEFAULT, MintRequest};
 use super::key_file::KeyFile;
 use super::keys::{KeyRing, KeySet};
 use crate::client::base64url::encode;
-use http::header::{
-    AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, ETAG, HOST, IF_NONE_MATCH, ORIGIN, WWW_AUTHENTICATE,
-};
+use http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, ETAG, HOST, IF_NONE_MATCH, ORIGIN, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::{Bytes, Incoming};
@@ -68,10 +66,8 @@ type Reply = Response<Full<Bytes>>;
 /// Serves until a signal stops it.
 pub fn run(args: Args) -> Result<ExitCode, Failure> {
     if !args.listen.ip().is_loopback() {
-        return Err(
-            Failure::usage(format!("{} is not a loopback address", args.listen))
-                .hint("the dev issuer issues any token to anyone; listen on 127.0.0.1"),
-        );
+        return Err(Failure::usage(format!("{} is not a loopback address", args.listen))
+            .hint("the dev issuer issues any token to anyone; listen on 127.0.0.1"));
     }
     vouchsafe_cli::run(listen(args))
 }
@@ -88,8 +84,8 @@ async fn listen(args: Args) -> Result<ExitCode, Failure> {
             .map_err(|error| Failure::usage(format!("cannot write {}: {error}", file.display())))?;
     }
     // ORDER: signals are handled before the address is announced, so that its reader can stop the issuer.
-    let stop = vouchsafe_serve::stop_signal()
-        .map_err(|error| Failure::refused(format!("cannot handle signals: {error}")))?;
+    let stop =
+        vouchsafe_serve::stop_signal().map_err(|error| Failure::refused(format!("cannot handle signals: {error}")))?;
     println!("listening on http://{address}");
     vouchsafe_serve::serve("dev-issuer", listener, LIMITS, stop, |stream, _, drain| {
         Some(serve_requests(Arc::clone(&issuer), stream, drain))
@@ -99,36 +95,21 @@ async fn listen(args: Args) -> Result<ExitCode, Failure> {
 }
 
 async fn serve_requests(issuer: Arc<Issuer>, stream: TcpStream, drain: Drain) {
-    serve_connection(stream, LIMITS, drain, |request| {
-        Arc::clone(&issuer).answer(request)
-    })
-    .await;
+    serve_connection(stream, LIMITS, drain, |request| Arc::clone(&issuer).answer(request)).await;
 }
 
 impl Issuer {
     fn new(args: &Args, address: SocketAddr) -> Result<Self, Failure> {
         let own = address.to_string();
-        let url = args
-            .issuer
-            .clone()
-            .unwrap_or_else(|| format!("http://{own}"));
+        let url = args.issuer.clone().unwrap_or_else(|| format!("http://{own}"));
         let authority = authority(&url).ok_or_else(|| {
-            Failure::usage(format!("invalid issuer URL {url}"))
-                .hint("use an http or https URL without a path")
+            Failure::usage(format!("invalid issuer URL {url}")).hint("use an http or https URL without a path")
         })?;
         let hosts = vec![own, format!("localhost:{}", address.port()), authority];
         let request_token = args.request_token.clone();
         let key_file = KeyFile::new(args.key_file.clone());
-        let keys = key_file
-            .load()
-            .map_err(|error| Failure::usage(format!("cannot load keys: {error:#}")))?;
-        Ok(Self {
-            url,
-            hosts,
-            request_token,
-            keys: RwLock::new(keys),
-            key_file,
-        })
+        let keys = key_file.load().map_err(|error| Failure::usage(format!("cannot load keys: {error:#}")))?;
+        Ok(Self { url, hosts, request_token, keys: RwLock::new(keys), key_file })
     }
 
     async fn answer(self: Arc<Self>, request: Request<Incoming>) -> Reply {
@@ -140,49 +121,26 @@ impl Issuer {
             (&Method::GET | &Method::HEAD, "/.well-known/openid-configuration") => {
                 cached(&head.headers, &self.metadata())
             }
-            (&Method::GET | &Method::HEAD, "/.well-known/jwks.json") => cached(
-                &head.headers,
-                &self
-                    .keys
-                    .read()
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .jwks(),
-            ),
+            (&Method::GET | &Method::HEAD, "/.well-known/jwks.json") => {
+                cached(&head.headers, &self.keys.read().unwrap_or_else(PoisonError::into_inner).jwks())
+            }
             (&Method::GET, "/token") => self.token(&head.headers, head.uri.query().unwrap_or("")),
             (&Method::POST, "/mint") => self.mint(&head.headers, body).await,
             (&Method::POST, "/rotate") => self.rotate(head.uri.query()).await,
-            (
-                _,
-                "/.well-known/openid-configuration"
-                | "/.well-known/jwks.json"
-                | "/token"
-                | "/mint"
-                | "/rotate",
-            ) => failed(
-                StatusCode::METHOD_NOT_ALLOWED,
-                "method not allowed on this route",
-            ),
-            _ => failed(
-                StatusCode::NOT_FOUND,
-                "see `vouchsafe dev-issuer --help` for the routes",
-            ),
+            (_, "/.well-known/openid-configuration" | "/.well-known/jwks.json" | "/token" | "/mint" | "/rotate") => {
+                failed(StatusCode::METHOD_NOT_ALLOWED, "method not allowed on this route")
+            }
+            _ => failed(StatusCode::NOT_FOUND, "see `vouchsafe dev-issuer --help` for the routes"),
         }
     }
 
     fn refuse_foreign(&self, headers: &HeaderMap) -> Option<Reply> {
         let mut hosts = headers.get_all(HOST).iter();
-        let ours = hosts
-            .next()
-            .is_some_and(|host| self.hosts.iter().any(|own| host == own.as_str()));
+        let ours = hosts.next().is_some_and(|host| self.hosts.iter().any(|own| host == own.as_str()));
         if !ours || hosts.next().is_some() {
-            return Some(failed(
-                StatusCode::MISDIRECTED_REQUEST,
-                "`Host` does not match this issuer",
-            ));
+            return Some(failed(StatusCode::MISDIRECTED_REQUEST, "`Host` does not match this issuer"));
         }
-        headers
-            .contains_key(ORIGIN)
-            .then(|| failed(StatusCode::FORBIDDEN, "requests from web pages are refused"))
+        headers.contains_key(ORIGIN).then(|| failed(StatusCode::FORBIDDEN, "requests from web pages are refused"))
     }
 
     fn metadata(&self) -> Value {
@@ -200,18 +158,13 @@ impl Issuer {
     fn token(&self, headers: &HeaderMap, query: &str) -> Reply {
         if !self.permits(headers) {
             let mut reply = failed(StatusCode::UNAUTHORIZED, "wrong bearer token");
-            reply
-                .headers_mut()
-                .insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            reply.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
             return reply;
         }
         let asked = form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "audience");
         let audience = asked.map_or(GITHUB_AUDIENCE_DEFAULT.into(), |(_, value)| value);
         match self.sign(MintRequest::github(&audience)) {
-            Ok(token) => json_reply(
-                StatusCode::OK,
-                json!({ "count": token.len(), "value": token }).to_string(),
-            ),
+            Ok(token) => json_reply(StatusCode::OK, json!({ "count": token.len(), "value": token }).to_string()),
             Err(reason) => failed(StatusCode::BAD_REQUEST, &reason),
         }
     }
@@ -221,13 +174,9 @@ impl Issuer {
         let Some(expected) = &self.request_token else {
             return true;
         };
-        let given = headers
-            .get(AUTHORIZATION)
-            .and_then(|value| value.to_str().ok())
-            .and_then(|text| text.split_once(' '));
-        given.is_some_and(|(scheme, token)| {
-            scheme.eq_ignore_ascii_case("bearer") && token == expected
-        })
+        let given =
+            headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()).and_then(|text| text.split_once(' '));
+        given.is_some_and(|(scheme, token)| scheme.eq_ignore_ascii_case("bearer") && token == expected)
     }
 
     async fn mint(&self, headers: &HeaderMap, body: Incoming) -> Reply {
@@ -235,10 +184,7 @@ impl Issuer {
             return failed(StatusCode::PAYLOAD_TOO_LARGE, "body larger than 64 KiB");
         };
         let body = body.to_bytes();
-        let kind = headers
-            .get(CONTENT_TYPE)
-            .and_then(|value| value.to_str().ok())
-            .unwrap_or("");
+        let kind = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
         let request = match kind.split(';').next().unwrap_or("").trim() {
             "application/json" => MintRequest::from_json(&body),
             "application/x-www-form-urlencoded" => MintRequest::from_form(&body),
@@ -269,10 +215,7 @@ impl Issuer {
             None | Some("remove=false") => false,
             Some("remove=true") => true,
             Some(_) => {
-                return failed(
-                    StatusCode::BAD_REQUEST,
-                    "invalid query: only remove=true is allowed",
-                );
+                return failed(StatusCode::BAD_REQUEST, "invalid query: only remove=true is allowed");
             }
         };
         // Generating an RSA key would block other requests.
@@ -291,14 +234,9 @@ impl Issuer {
 /// The authority of an http or https URL that has no path.
 fn authority(url: &str) -> Option<String> {
     let uri: http::Uri = url.parse().ok()?;
-    let plain = uri.query().is_none()
-        && uri.path() == "/"
-        && !url.ends_with('/')
-        && !url.contains(['@', '#']);
+    let plain = uri.query().is_none() && uri.path() == "/" && !url.ends_with('/') && !url.contains(['@', '#']);
     let known = matches!(uri.scheme_str(), Some("http" | "https"));
-    (plain && known)
-        .then(|| uri.authority().map(ToString::to_string))
-        .flatten()
+    (plain && known).then(|| uri.authority().map(ToString::to_string)).flatten()
 }
 
 fn failed(status: StatusCode, reason: &str) -> Reply {
@@ -309,10 +247,7 @@ fn failed(status: StatusCode, reason: &str) -> Reply {
 fn cached(headers: &HeaderMap, value: &Value) -> Reply {
     let text = value.to_string();
     let etag = format!("\"{}\"", encode(digest(&SHA256, text.as_bytes()).as_ref()));
-    let known = headers
-        .get_all(IF_NONE_MATCH)
-        .iter()
-        .filter_map(|value| value.to_str().ok());
+    let known = headers.get_all(IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
     let fresh = known
         .flat_map(|list| list.split(','))
         .any(|tag| matches!(tag.trim(), "*") || tag.trim().trim_start_matches("W/") == etag);
@@ -322,10 +257,7 @@ fn cached(headers: &HeaderMap, value: &Value) -> Reply {
         *reply.body_mut() = Full::default();
         reply.headers_mut().remove(CONTENT_TYPE);
     }
-    reply.headers_mut().insert(
-        CACHE_CONTROL,
-        HeaderValue::from_static("public, max-age=60"),
-    );
+    reply.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("public, max-age=60"));
     if let Ok(etag) = HeaderValue::from_str(&etag) {
         reply.headers_mut().insert(ETAG, etag);
     }

@@ -86,19 +86,12 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
     // ORDER: arguments are checked before a canary starts that nobody would watch.
     let verifiers = Verifiers::new(Http::new(), &args.brokers)?;
     require_same_keys(&gateways, &args.key)?;
-    let request = OperationRequest {
-        share: Some(args.share),
-        ..request(&args.key, "canary")
-    };
+    let request = OperationRequest { share: Some(args.share), ..request(&args.key, "canary") };
     let code = send_to_all(&gateways, &request, args.format)?;
     if !args.watch {
         return Ok(code);
     }
-    let watch = Watch {
-        args,
-        gateways: &gateways,
-        verifiers,
-    };
+    let watch = Watch { args, gateways: &gateways, verifiers };
     watch.run()
 }
 
@@ -185,11 +178,7 @@ impl Watch<'_> {
             match self.observe() {
                 Ok(Observation::Gone { active }) => {
                     eprintln!("{}: version {canary} is no longer a canary", self.args.key);
-                    return Ok(if active == Some(canary) {
-                        ExitCode::SUCCESS
-                    } else {
-                        ExitCode::FAILURE
-                    });
+                    return Ok(if active == Some(canary) { ExitCode::SUCCESS } else { ExitCode::FAILURE });
                 }
                 Ok(Observation::Verdicts(verdicts)) => {
                     if verdicts.contains(&Verdict::Worse) {
@@ -205,11 +194,7 @@ impl Watch<'_> {
                     }
                     let healthy = verdicts.iter().all(|it| *it == Verdict::Healthy);
                     if healthy && start.elapsed() >= period {
-                        return send_to_all(
-                            self.gateways,
-                            &request(&self.args.key, "promote"),
-                            self.args.format,
-                        );
+                        return send_to_all(self.gateways, &request(&self.args.key, "promote"), self.args.format);
                     }
                 }
                 Err(failure) => {
@@ -234,15 +219,10 @@ impl Watch<'_> {
     }
 
     fn roll_back(&self, canary: u64) -> Result<ExitCode, Failure> {
-        let rollback = OperationRequest {
-            version: Some(canary),
-            ..request(&self.args.key, "rollback")
-        };
+        let rollback = OperationRequest { version: Some(canary), ..request(&self.args.key, "rollback") };
         send_to_all(self.gateways, &rollback, self.args.format)?;
-        Err(
-            Failure::refused(format!("version {canary} is worse and was rolled back"))
-                .hint("the gateway's log and standard error show what failed"),
-        )
+        Err(Failure::refused(format!("version {canary} is worse and was rolled back"))
+            .hint("the gateway's log and standard error show what failed"))
     }
 
     /// A canary is worse if it is so at one gateway, even if others can't be reached. It is healthy only if it is so at
@@ -268,11 +248,7 @@ impl Watch<'_> {
     }
 
     /// Probes both versions if the published keys are known.
-    fn observe_at(
-        &self,
-        gateway: &Gateway,
-        jwks: Option<&[Vec<u8>]>,
-    ) -> Result<Observation, Failure> {
+    fn observe_at(&self, gateway: &Gateway, jwks: Option<&[Vec<u8>]>) -> Result<Observation, Failure> {
         let listing = gateway.list()?;
         let key = probes::key(&listing, &self.args.key)?;
         let Some(pair) = probes::pair(key) else {

@@ -77,19 +77,13 @@ fn print(gateway: &Gateway, listing: &Listing) {
 
 /// Prints the epochs of tier `delegated`, one line each.
 fn print_group(group: &GroupListing, listing: &Listing) {
-    println!(
-        "\n{}  delegated  {}  epochs of {} s",
-        group.name, group.issuer, group.epoch_seconds
-    );
+    println!("\n{}  delegated  {}  epochs of {} s", group.name, group.issuer, group.epoch_seconds);
     let mut lines: BTreeMap<(u64, u64), Vec<&str>> = BTreeMap::new();
     for epoch in &group.epochs {
         let id = (epoch.generation, epoch.start);
         lines.entry(id).or_default().push(&epoch.algorithm);
     }
-    println!(
-        "  {:<20} {:<14} {:<14} LEAVES THE JWKS",
-        "GENERATION", "EPOCH", "ALGORITHMS"
-    );
+    println!("  {:<20} {:<14} {:<14} LEAVES THE JWKS", "GENERATION", "EPOCH", "ALGORITHMS");
     for ((generation, start), algorithms) in lines {
         let which = if generation == listing.generation {
             format!("{generation} current")
@@ -103,18 +97,12 @@ fn print_group(group: &GroupListing, listing: &Listing) {
             _ => "over".to_owned(),
         };
         let leaves = relative(listing.now, end.saturating_add(group.epoch_seconds));
-        println!(
-            "  {which:<20} {epoch:<14} {:<14} {leaves}",
-            algorithms.join(" ")
-        );
+        println!("  {which:<20} {epoch:<14} {:<14} {leaves}", algorithms.join(" "));
     }
 }
 
 fn print_key(key: &KeyListing, now: u64) {
-    println!(
-        "\n{}  hsm  {}  group {}",
-        key.name, key.algorithm, key.group
-    );
+    println!("\n{}  hsm  {}  group {}", key.name, key.algorithm, key.group);
     println!(
         "  {:<8} {:<12} {:<14} {:<14} {:<14} {:<16} OUTCOMES",
         "VERSION", "STATE", "SINCE", "FIRST USE", "LAST USE", "LEAVES THE JWKS"

@@ -60,10 +60,7 @@ pub fn roll_back(args: &RollbackArgs) -> Result<ExitCode, Failure> {
         Some(version) => Some(version),
         None => version_to_roll_back(&gateways, &args.key)?,
     };
-    let request = OperationRequest {
-        version,
-        ..request(&args.key, "rollback")
-    };
+    let request = OperationRequest { version, ..request(&args.key, "rollback") };
     let outcome = send_to_all_or(&gateways, &request, args.format, |slug| {
         // Without --version, there being nothing to roll back is a success.
         slug == "version.nothing" && args.version.is_none()
@@ -110,29 +107,16 @@ pub struct RetireArgs {
 }
 
 pub fn retire(args: &RetireArgs) -> Result<ExitCode, Failure> {
-    let request = OperationRequest {
-        version: args.version,
-        destroy: args.destroy,
-        ..request(&args.key, "retire")
-    };
+    let request = OperationRequest { version: args.version, destroy: args.destroy, ..request(&args.key, "retire") };
     send_to_all(&args.gateways.open()?, &request, args.format)
 }
 
 pub fn request(key: &str, operation: &str) -> OperationRequest {
-    OperationRequest {
-        key: key.to_owned(),
-        act: operation.to_owned(),
-        share: None,
-        version: None,
-        destroy: false,
-    }
+    OperationRequest { key: key.to_owned(), act: operation.to_owned(), share: None, version: None, destroy: false }
 }
 
 /// Returns the answer of the first gateway that can be reached.
-pub fn ask_first<T>(
-    gateways: &[Gateway],
-    ask: impl Fn(&Gateway) -> Result<T, Failure>,
-) -> Result<T, Failure> {
+pub fn ask_first<T>(gateways: &[Gateway], ask: impl Fn(&Gateway) -> Result<T, Failure>) -> Result<T, Failure> {
     let mut last = Failure::usage("no --gateway given");
     for gateway in gateways {
         match ask(gateway) {
@@ -144,11 +128,7 @@ pub fn ask_first<T>(
 }
 
 /// Sends an operation to each gateway.
-pub fn send_to_all(
-    gateways: &[Gateway],
-    request: &OperationRequest,
-    format: Format,
-) -> Result<ExitCode, Failure> {
+pub fn send_to_all(gateways: &[Gateway], request: &OperationRequest, format: Format) -> Result<ExitCode, Failure> {
     send_to_all_or(gateways, request, format, |_| false)?;
     Ok(ExitCode::SUCCESS)
 }
@@ -190,23 +170,18 @@ fn report(gateway: &Gateway, answer: &OperationAnswer, format: Format) {
                 "after": answer.after,
             })
         ),
-        Format::Text if answer.changed => println!(
-            "{}: {}: {} (was {})",
-            gateway.url, answer.key, answer.after, answer.before
-        ),
-        Format::Text => println!(
-            "{}: {}: unchanged, {}",
-            gateway.url, answer.key, answer.after
-        ),
+        Format::Text if answer.changed => {
+            println!("{}: {}: {} (was {})", gateway.url, answer.key, answer.after, answer.before)
+        }
+        Format::Text => println!("{}: {}: unchanged, {}", gateway.url, answer.key, answer.after),
     }
 }
 
 fn report_nothing(gateway: &Gateway, request: &OperationRequest, format: Format) {
     match format {
-        Format::Json => println!(
-            "{}",
-            serde_json::json!({ "gateway": gateway.url, "key": request.key, "changed": false })
-        ),
+        Format::Json => {
+            println!("{}", serde_json::json!({ "gateway": gateway.url, "key": request.key, "changed": false }))
+        }
         Format::Text => println!("{}: {}: nothing to roll back", gateway.url, request.key),
     }
 }

@@ -19,10 +19,7 @@ impl Verifiers {
     /// Takes URLs of brokers, or of single hosts of a broker, since several may serve one issuer.
     pub fn new(http: Http, urls: &[String]) -> Result<Self, Failure> {
         let jwks_uris = urls.iter().map(|url| jwks_uri(url));
-        Ok(Self {
-            jwks_uris: jwks_uris.collect::<Result<_, _>>()?,
-            http,
-        })
+        Ok(Self { jwks_uris: jwks_uris.collect::<Result<_, _>>()?, http })
     }
 
     pub fn uris(&self) -> &[String] {
@@ -38,9 +35,7 @@ impl Verifiers {
         let reply = self.http.get(uri, None)?;
         if !reply.is_success() {
             let status = reply.status;
-            return Err(Failure::unreachable(format!(
-                "{uri} returned status {status}"
-            )));
+            return Err(Failure::unreachable(format!("{uri} returned status {status}")));
         }
         Ok(reply.body)
     }
@@ -49,10 +44,7 @@ impl Verifiers {
 fn jwks_uri(url: &str) -> Result<String, Failure> {
     let web = origin(url).is_some_and(|(scheme, _)| matches!(scheme.as_str(), "http" | "https"));
     if !web || url.contains(['?', '#']) {
-        return Err(Failure::usage(format!(
-            "--broker {} is not a URL such as https://broker.example",
-            sanitize(url)
-        )));
+        return Err(Failure::usage(format!("--broker {} is not a URL such as https://broker.example", sanitize(url))));
     }
     let url = url.strip_suffix('/').unwrap_or(url);
     Ok(format!("{url}/.well-known/jwks.json"))
@@ -76,10 +68,7 @@ pub fn key<'l>(listing: &'l Listing, name: &str) -> Result<&'l KeyListing, Failu
 /// The canary and the active version, if the key has both.
 pub fn pair(key: &KeyListing) -> Option<Pair> {
     let in_state = |state: &str| key.versions.iter().find(|it| it.state == state);
-    Some(Pair {
-        canary: in_state("canary")?.version,
-        active: in_state("active")?.version,
-    })
+    Some(Pair { canary: in_state("canary")?.version, active: in_state("active")?.version })
 }
 
 pub fn figures(key: &KeyListing, version: u64) -> Counters {
@@ -93,22 +82,13 @@ pub fn verdict(key: &KeyListing, pair: Pair) -> Verdict {
 
 /// Lets `gateway` sign a probe with `version`, verifies it with each of `jwks`, and reports the outcome to the gateway.
 pub fn run(gateway: &Gateway, name: &str, version: u64, jwks: &[Vec<u8>]) -> Result<(), Failure> {
-    let request = ProbeRequest {
-        key: name.to_owned(),
-        version,
-    };
+    let request = ProbeRequest { key: name.to_owned(), version };
     let answer = match gateway.probe(&request) {
         Ok(answer) => answer,
         // The gateway has counted the missing or wrong signature itself.
         Err(error) if error.slug == "hsm.unavailable" => return Ok(()),
         Err(error) => return Err(error.into()),
     };
-    let verified = jwks
-        .iter()
-        .all(|set| verify_signature(&answer.probe, set).is_ok());
-    gateway.probe_outcome(&ProbeOutcome {
-        key: name.to_owned(),
-        version,
-        verified,
-    })
+    let verified = jwks.iter().all(|set| verify_signature(&answer.probe, set).is_ok());
+    gateway.probe_outcome(&ProbeOutcome { key: name.to_owned(), version, verified })
 }

@@ -57,10 +57,8 @@ pub struct Args {
 
 pub fn run(args: &Args) -> Result<ExitCode, Failure> {
     if !args.emergency {
-        return Err(
-            Failure::usage("epoch keys are replaced every epoch without this command")
-                .hint("`--emergency` replaces all of them now, and makes issued tokens fail"),
-        );
+        return Err(Failure::usage("epoch keys are replaced every epoch without this command")
+            .hint("`--emergency` replaces all of them now, and makes issued tokens fail"));
     }
     let gateways = args.gateways.open()?;
     let http = Http::with_timeout(Duration::from_secs(2));
@@ -70,20 +68,13 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
     let before = list_highest(&gateways)?;
     let from = args.from.unwrap_or(before.generation);
     let start = Instant::now();
-    let request = RotateRequest {
-        from,
-        although_unpublished: args.although_unpublished,
-    };
+    let request = RotateRequest { from, although_unpublished: args.although_unpublished };
     let (rotated, behind) = rotate(&gateways, &request)?;
     let kids = Kids::new(&before, from);
     let timeout = Duration::from_secs(args.timeout);
     let watch = |uri: &String| kids.watch(&brokers, uri, start, timeout);
     let outcomes: Vec<_> = std::thread::scope(|scope| {
-        let watching: Vec<_> = brokers
-            .uris()
-            .iter()
-            .map(|uri| scope.spawn(move || watch(uri)))
-            .collect();
+        let watching: Vec<_> = brokers.uris().iter().map(|uri| scope.spawn(move || watch(uri))).collect();
         let joined = watching.into_iter().map(|it| it.join().unwrap_or(None));
         joined.collect()
     });
@@ -102,7 +93,9 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
             "generation {rotated} is current, but not every broker followed within {} s",
             args.timeout
         ))
-        .hint("a broker that reaches no gateway uses the old generation until its epoch ends; its log has the reason"));
+        .hint(
+            "a broker that reaches no gateway uses the old generation until its epoch ends; its log has the reason",
+        ));
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -128,10 +121,7 @@ fn list_highest(gateways: &[Gateway]) -> Result<Listing, Failure> {
 /// Rotates at all gateways; returns the generation that is current now, and the first failure.
 ///
 /// The first gateway of a token rotates, and its others follow. Gateways of other tokens rotate too.
-fn rotate(
-    gateways: &[Gateway],
-    request: &RotateRequest,
-) -> Result<(u64, Option<Failure>), Failure> {
+fn rotate(gateways: &[Gateway], request: &RotateRequest) -> Result<(u64, Option<Failure>), Failure> {
     let mut rotated = None;
     let mut behind = None;
     for gateway in gateways {
@@ -194,13 +184,7 @@ impl Kids {
 
     /// Watches a broker; returns the seconds from `start` until it published only new keys, or `None` if that took too
     /// long.
-    fn watch(
-        &self,
-        brokers: &Verifiers,
-        uri: &str,
-        start: Instant,
-        timeout: Duration,
-    ) -> Option<f64> {
+    fn watch(&self, brokers: &Verifiers, uri: &str, start: Instant, timeout: Duration) -> Option<f64> {
         let (mut correct, mut since) = (0, None);
         // Time for a broker that follows at the last moment to give enough answers.
         let patience = timeout + FETCH_PAUSE * (CORRECT_ANSWERS + 1);
@@ -212,9 +196,7 @@ impl Kids {
                 since = since.or(Some(fetched));
                 correct += 1;
                 if correct >= CORRECT_ANSWERS {
-                    return since
-                        .filter(|since| *since <= timeout)
-                        .map(|since| since.as_secs_f64());
+                    return since.filter(|since| *since <= timeout).map(|since| since.as_secs_f64());
                 }
             } else {
                 (correct, since) = (0, None);
@@ -225,12 +207,8 @@ impl Kids {
     }
 
     fn are_only_new(&self, jwks: &Value) -> bool {
-        let kids: BTreeSet<&str> = jwks["keys"]
-            .as_array()
-            .into_iter()
-            .flatten()
-            .filter_map(|key| key["kid"].as_str())
-            .collect();
+        let kids: BTreeSet<&str> =
+            jwks["keys"].as_array().into_iter().flatten().filter_map(|key| key["kid"].as_str()).collect();
         let has = |kid: &String| kids.contains(kid.as_str());
         let has_later = self.later.is_empty() || self.later.iter().any(has);
         !self.old.iter().any(has) && self.new.iter().any(has) && has_later
@@ -258,11 +236,7 @@ mod tests {
     #[test]
     fn broker_follows_with_new_keys_and_no_old_ones() {
         let set = |names: &[&str]| names.iter().map(|it| (*it).to_owned()).collect();
-        let kids = Kids {
-            old: set(&["a", "b"]),
-            new: set(&["c", "d"]),
-            later: set(&[]),
-        };
+        let kids = Kids { old: set(&["a", "b"]), new: set(&["c", "d"]), later: set(&[]) };
         for (found, expected) in [
             (vec!["c", "d", "e"], true),
             (vec!["c"], true),
@@ -271,19 +245,11 @@ mod tests {
             (vec![], false),
         ] {
             let keys: Vec<_> = found.iter().map(|kid| json!({ "kid": kid })).collect();
-            assert_eq!(
-                kids.are_only_new(&json!({ "keys": keys })),
-                expected,
-                "{found:?}"
-            );
+            assert_eq!(kids.are_only_new(&json!({ "keys": keys })), expected, "{found:?}");
         }
         assert!(!kids.are_only_new(&Value::Null));
         // Rotated earlier: a broker that has not followed does not know the new standby generation.
-        let again = Kids {
-            old: set(&[]),
-            new: set(&["c"]),
-            later: set(&["e"]),
-        };
+        let again = Kids { old: set(&[]), new: set(&["c"]), later: set(&["e"]) };
         for (found, expected) in [("e", true), ("b", false)] {
             let keys = json!({ "keys": [{ "kid": "c" }, { "kid": found }] });
             assert_eq!(again.are_only_new(&keys), expected, "{found}");

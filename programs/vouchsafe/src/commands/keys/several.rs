@@ -34,10 +34,7 @@ pub fn require_same_keys(gateways: &[Gateway], name: &str) -> Result<(), Failure
 }
 
 /// Finds a version that differs, and two gateways where it does. Retired and destroyed versions may differ.
-fn find_difference<'u>(
-    listings: &[(&'u str, Listing)],
-    name: &str,
-) -> Option<(u64, &'u str, &'u str)> {
+fn find_difference<'u>(listings: &[(&'u str, Listing)], name: &str) -> Option<(u64, &'u str, &'u str)> {
     let mut known: BTreeMap<u64, (&str, &str)> = BTreeMap::new();
     for (url, listing) in listings {
         let key = listing.keys.iter().find(|key| key.name == name);

@@ -8,11 +8,7 @@ pub fn relative(now: u64, then: u64) -> String {
         7_200..172_800 => format!("{} h", seconds / 3_600),
         _ => format!("{} days", seconds / 86_400),
     };
-    if then > now {
-        format!("in {}", words(then - now))
-    } else {
-        format!("{} ago", words(now - then))
-    }
+    if then > now { format!("in {}", words(then - now)) } else { format!("{} ago", words(now - then)) }
 }
 
 #[cfg(test)]

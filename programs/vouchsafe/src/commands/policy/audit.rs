@@ -1,8 +1,8 @@
 //! Recorded decisions, from a broker's database or a file exported from one.
 
-use vouchsafe_cli::Failure;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
+use vouchsafe_cli::Failure;
 
 /// The largest exported file that is read.
 const EXPORT_BYTES_MAX: u64 = 1024 * 1024 * 1024;
@@ -76,9 +76,7 @@ fn read_export(path: &Path) -> Result<Vec<Record>, Failure> {
     let shown = path.display();
     let cannot = |error: std::io::Error| Failure::usage(format!("cannot read `{shown}`: {error}"));
     if std::fs::metadata(path).map_err(cannot)?.len() > EXPORT_BYTES_MAX {
-        return Err(Failure::usage(format!(
-            "`{shown}` is larger than {EXPORT_BYTES_MAX} bytes"
-        )));
+        return Err(Failure::usage(format!("`{shown}` is larger than {EXPORT_BYTES_MAX} bytes")));
     }
     let text = std::fs::read_to_string(path).map_err(cannot)?;
     let wrong = |place: String| {
@@ -86,12 +84,9 @@ fn read_export(path: &Path) -> Result<Vec<Record>, Failure> {
             .hint("export with: sqlite3 -json sqlite.db 'SELECT * FROM audit' >decisions.json")
     };
     if text.trim_start().starts_with('[') {
-        let rows: Vec<Value> =
-            serde_json::from_str(&text).map_err(|error| wrong(format!("`{error}`")))?;
+        let rows: Vec<Value> = serde_json::from_str(&text).map_err(|error| wrong(format!("`{error}`")))?;
         let rows = rows.iter().enumerate();
-        return rows
-            .map(|(at, row)| of_row(row).ok_or_else(|| wrong(format!("entry {}", at + 1))))
-            .collect();
+        return rows.map(|(at, row)| of_row(row).ok_or_else(|| wrong(format!("entry {}", at + 1)))).collect();
     }
     let lines = text.lines().enumerate();
     let lines = lines.filter(|(_, line)| !line.trim().is_empty());
@@ -134,9 +129,9 @@ fn of_row(row: &Value) -> Option<Record> {
 #[cfg(feature = "host")]
 mod database {
     use super::Record;
-    use vouchsafe_cli::Failure;
     use rusqlite::{Connection, OpenFlags, OptionalExtension, Row};
     use std::path::Path;
+    use vouchsafe_cli::Failure;
 
     pub fn find(path: &Path, decision_id: &str) -> Result<Option<Record>, Failure> {
         let sql = "SELECT * FROM audit WHERE decision_id = ?1";
@@ -158,8 +153,7 @@ mod database {
 
     /// Opens the database read-only, because a running broker writes to it.
     fn open(path: &Path) -> Result<Connection, Failure> {
-        Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)
-            .map_err(|error| failed(path, &error))
+        Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(|error| failed(path, &error))
     }
 
     fn failed(path: &Path, error: &rusqlite::Error) -> Failure {
@@ -191,15 +185,12 @@ mod database {
 #[cfg(not(feature = "host"))]
 mod database {
     use super::Record;
-    use vouchsafe_cli::Failure;
     use std::path::Path;
+    use vouchsafe_cli::Failure;
 
     fn absent(path: &Path) -> Failure {
-        Failure::usage(format!(
-            "this program was built without SQLite and cannot read `{}`",
-            path.display()
-        ))
-        .hint("export with: sqlite3 -json sqlite.db 'SELECT * FROM audit' >decisions.json")
+        Failure::usage(format!("this program was built without SQLite and cannot read `{}`", path.display()))
+            .hint("export with: sqlite3 -json sqlite.db 'SELECT * FROM audit' >decisions.json")
     }
 
     pub fn find(path: &Path, _decision_id: &str) -> Result<Option<Record>, Failure> {

@@ -1,7 +1,7 @@
 //! The bundle that a command reads, and the environment that it is checked in.
 
-use vouchsafe_cli::Failure;
 use std::path::Path;
+use vouchsafe_cli::Failure;
 use vouchsafe_policy::{Bundle, BundleFiles, Environment, LoadError, folder};
 
 /// The environment that a bundle is checked in. In the broker it comes from the signer's settings.
@@ -20,11 +20,7 @@ pub struct EnvironmentArgs {
 
 impl EnvironmentArgs {
     pub fn environment(&self) -> Environment {
-        Environment {
-            issuer: self.issuer.clone(),
-            development: self.development,
-            epoch_seconds: self.epoch_seconds,
-        }
+        Environment { issuer: self.issuer.clone(), development: self.development, epoch_seconds: self.epoch_seconds }
     }
 }
 
@@ -38,10 +34,8 @@ pub fn must_be_folder(dir: &Path) -> Result<(), Failure> {
     if dir.is_dir() {
         return Ok(());
     }
-    Err(
-        Failure::usage(format!("`{}` is not a folder", dir.display()))
-            .hint("pass the folder that contains `bundle.toml`"),
-    )
+    Err(Failure::usage(format!("`{}` is not a folder", dir.display()))
+        .hint("pass the folder that contains `bundle.toml`"))
 }
 
 /// Loads the bundle in `dir`, which must be valid.

@@ -65,16 +65,10 @@ pub(super) fn check(args: &Args, colours: bool) -> Result<(String, bool), Failur
         true => lint::check(&files, &environment),
         false => lint::check_readable(&files, &environment, unread),
     };
-    report
-        .warnings
-        .extend(lint::expiring_keys(&files, clock::unix_seconds()?));
+    report.warnings.extend(lint::expiring_keys(&files, clock::unix_seconds()?));
     let mut items = report::items(&files, &report);
     if let (Some(manifest), Some(bundle)) = (&args.manifest, &report.bundle) {
-        items.extend(hosts::compare(
-            manifest,
-            bundle,
-            args.environment.development,
-        )?);
+        items.extend(hosts::compare(manifest, bundle, args.environment.development)?);
         items.sort_by_key(|item| item.severity);
     }
     let bundle = report.bundle.as_ref();
@@ -82,10 +76,7 @@ pub(super) fn check(args: &Args, colours: bool) -> Result<(String, bool), Failur
     let text = match args.format {
         Format::Github => report::github(&items, &dir),
         Format::Json => format!("{}\n", as_json(&items, bundle)),
-        Format::Sarif => format!(
-            "{:#}\n",
-            report::sarif(&items, &dir, env!("CARGO_PKG_VERSION"))
-        ),
+        Format::Sarif => format!("{:#}\n", report::sarif(&items, &dir, env!("CARGO_PKG_VERSION"))),
         Format::Text => report::text(&items, colours) + &summary(&items, bundle),
     };
     let failing = |item: &Item| args.deny_warnings || item.severity == Severity::Error;
@@ -99,31 +90,17 @@ fn summary(items: &[Item], bundle: Option<&Bundle>) -> String {
         let issuers = count(bundle.issuers_of_all_environments().count(), "issuer");
         let audiences = count(bundle.audiences().count(), "audience");
         let (name, version, digest) = (&bundle.name, &bundle.version, bundle.digest());
-        text.push_str(&format!(
-            "bundle {name} {version}: {issuers}, {audiences}, {policies}, sha256 {digest}\n"
-        ));
+        text.push_str(&format!("bundle {name} {version}: {issuers}, {audiences}, {policies}, sha256 {digest}\n"));
     }
-    let of = |severity| {
-        items
-            .iter()
-            .filter(|item| item.severity == severity)
-            .count()
-    };
+    let of = |severity| items.iter().filter(|item| item.severity == severity).count();
     let errors = count(of(Severity::Error), "error");
-    text.push_str(&format!(
-        "{errors}, {}\n",
-        count(of(Severity::Warning), "warning")
-    ));
+    text.push_str(&format!("{errors}, {}\n", count(of(Severity::Warning), "warning")));
     text
 }
 
 fn as_json(items: &[Item], bundle: Option<&Bundle>) -> serde_json::Value {
     let of = |severity| {
-        let items: Vec<Item> = items
-            .iter()
-            .filter(|item| item.severity == severity)
-            .cloned()
-            .collect();
+        let items: Vec<Item> = items.iter().filter(|item| item.severity == severity).cloned().collect();
         report::json(&items)
     };
     json!({

@@ -91,8 +91,7 @@ fn files(dir: &Path) -> Result<BundleFiles, Failure> {
 
 fn unloadable(dir: &Path, error: &dyn std::error::Error) -> Failure {
     let dir = dir.display();
-    Failure::refused(format!("`{dir}` does not load\n{error}"))
-        .hint(format!("run `vouchsafe policy check {dir}`"))
+    Failure::refused(format!("`{dir}` does not load\n{error}")).hint(format!("run `vouchsafe policy check {dir}`"))
 }
 
 /// The recorded requests, and the number of unreadable records.
@@ -102,9 +101,7 @@ fn recorded(args: &Args) -> Result<(Vec<(String, RecordedRequest)>, usize), Fail
     };
     let since_ms = match &args.since {
         None => 0,
-        Some(text) => clock::unix_seconds()?
-            .saturating_sub(seconds(text)?)
-            .saturating_mul(1000),
+        Some(text) => clock::unix_seconds()?.saturating_sub(seconds(text)?).saturating_mul(1000),
     };
     let records = audit::since(state, since_ms)?;
     let total = records.len();
@@ -132,8 +129,7 @@ fn seconds(text: &str) -> Result<u64, Failure> {
         digits.parse::<u64>().ok()?.checked_mul(unit)
     });
     seconds.ok_or_else(|| {
-        Failure::usage(format!("`{text}` is not a duration"))
-            .hint("use a duration such as 30m, 24h or 7d")
+        Failure::usage(format!("`{text}` is not a duration")).hint("use a duration such as 30m, 24h or 7d")
     })
 }
 
@@ -146,11 +142,9 @@ fn as_text(difference: &Difference, unreadable: usize) -> String {
             takeover.issuer, takeover.new, takeover.old
         ));
     }
-    for (direction, title) in [
-        (Direction::Widening, "widening"),
-        (Direction::Either, "either way"),
-        (Direction::Narrowing, "narrowing"),
-    ] {
+    for (direction, title) in
+        [(Direction::Widening, "widening"), (Direction::Either, "either way"), (Direction::Narrowing, "narrowing")]
+    {
         let mut changes = difference.of(direction).peekable();
         if changes.peek().is_some() {
             text.push_str(&format!("{title}:\n"));
@@ -207,9 +201,10 @@ fn as_json(difference: &Difference, old: &Side<'_>, new: &Side<'_>, unreadable: 
         });
         changes.collect::<Vec<_>>()
     };
-    let takeovers = difference.takeovers.iter().map(
-        |takeover| json!({ "issuer": takeover.issuer, "old": takeover.old, "new": takeover.new }),
-    );
+    let takeovers = difference
+        .takeovers
+        .iter()
+        .map(|takeover| json!({ "issuer": takeover.issuer, "old": takeover.old, "new": takeover.new }));
     json!({
         "old": old.bundle.digest(),
         "new": new.bundle.digest(),

@@ -102,13 +102,9 @@ pub(super) fn explain(args: &Args) -> Result<(String, bool), Failure> {
         Some(id) => of_decision(args, id, &bundle)?,
         None => of_claims(args, &bundle)?,
     };
-    let RecordedRequest {
-        principal,
-        request,
-        now,
-    } = &question.asked;
-    let explanation = explain_request(&bundle, principal, request, *now)
-        .map_err(|error| Failure::refused(error.to_string()))?;
+    let RecordedRequest { principal, request, now } = &question.asked;
+    let explanation =
+        explain_request(&bundle, principal, request, *now).map_err(|error| Failure::refused(error.to_string()))?;
     let change = match explanation.decision.effect {
         Effect::Deny => smallest_change(&bundle, principal, request, *now),
         Effect::Permit => None,
@@ -142,9 +138,7 @@ fn of_claims(args: &Args, bundle: &Bundle) -> Result<Question, Failure> {
     let request = TokenRequest {
         audience: audience.id.clone(),
         scopes: args.scopes.clone(),
-        requested_lifetime_seconds: args
-            .requested_expires_in
-            .unwrap_or(audience.default_lifetime_seconds),
+        requested_lifetime_seconds: args.requested_expires_in.unwrap_or(audience.default_lifetime_seconds),
         client_ip: args.ip.clone(),
         proof_of_possession: false,
     };
@@ -155,45 +149,24 @@ fn of_claims(args: &Args, bundle: &Bundle) -> Result<Question, Failure> {
     let refusals = refusals(&claims, issuer, audience, &request, now);
     let refused = !refusals.is_empty();
     notes.extend(refusals);
-    let asked = RecordedRequest {
-        principal,
-        request,
-        now,
-    };
-    Ok(Question {
-        asked,
-        notes,
-        refused,
-    })
+    let asked = RecordedRequest { principal, request, now };
+    Ok(Question { asked, notes, refused })
 }
 
 /// A past decision, with notes on what has changed since.
 fn of_decision(args: &Args, id: &str, bundle: &Bundle) -> Result<Question, Failure> {
     let state = args.state_dir.as_deref().unwrap_or(Path::new("."));
-    let record = audit::find(state, id)?.ok_or_else(|| {
-        Failure::refused(format!(
-            "no decision `{id}` is recorded in `{}`",
-            state.display()
-        ))
-    })?;
-    let asked = RecordedRequest::parse(&record.cedar_request)
-        .map_err(|error| Failure::refused(error.to_string()))?;
+    let record = audit::find(state, id)?
+        .ok_or_else(|| Failure::refused(format!("no decision `{id}` is recorded in `{}`", state.display())))?;
+    let asked = RecordedRequest::parse(&record.cedar_request).map_err(|error| Failure::refused(error.to_string()))?;
     let by = match record.determining_rules.as_slice() {
         [] => "no policy".to_owned(),
         rules => format!("`{}`", rules.join("`, `")),
     };
-    let mut notes = vec![format!(
-        "decision {id} was {} ({}), determined by {by}",
-        record.outcome, record.slug
-    )];
+    let mut notes = vec![format!("decision {id} was {} ({}), determined by {by}", record.outcome, record.slug)];
     if record.repeats > 0 {
-        let repeats = count(
-            usize::try_from(record.repeats).unwrap_or(usize::MAX),
-            "further refusal",
-        );
-        notes.push(format!(
-            "this record also counts {repeats} of the same kind"
-        ));
+        let repeats = count(usize::try_from(record.repeats).unwrap_or(usize::MAX), "further refusal");
+        notes.push(format!("this record also counts {repeats} of the same kind"));
     }
     if record.bundle_digest != bundle.digest() {
         notes.push(format!(
@@ -201,11 +174,7 @@ fn of_decision(args: &Args, id: &str, bundle: &Bundle) -> Result<Question, Failu
             record.bundle_digest
         ));
     }
-    Ok(Question {
-        asked,
-        notes,
-        refused: false,
-    })
+    Ok(Question { asked, notes, refused: false })
 }
 
 impl SubjectArgs {
@@ -215,17 +184,11 @@ impl SubjectArgs {
             (Some(path), _) => (path, decode(&read(path)?)?),
             (None, Some(path)) => (path, read(path)?),
             (None, None) => {
-                return Err(Failure::usage(
-                    "missing `--token`, `--claims` or `--decision`",
-                ));
+                return Err(Failure::usage("missing `--token`, `--claims` or `--decision`"));
             }
         };
-        JsonObject::parse(text.as_bytes()).map_err(|error| {
-            Failure::usage(format!(
-                "`{}` does not contain claims: {error}",
-                path.display()
-            ))
-        })
+        JsonObject::parse(text.as_bytes())
+            .map_err(|error| Failure::usage(format!("`{}` does not contain claims: {error}", path.display())))
     }
 }
 
@@ -244,9 +207,7 @@ fn read(path: &Path) -> Result<String, Failure> {
 fn decode(token: &str) -> Result<String, Failure> {
     let not_a_jwt = || Failure::usage("the token is not a compact JWT");
     let mut parts = token.trim().split('.');
-    let (Some(_), Some(payload), Some(_), None) =
-        (parts.next(), parts.next(), parts.next(), parts.next())
-    else {
+    let (Some(_), Some(payload), Some(_), None) = (parts.next(), parts.next(), parts.next(), parts.next()) else {
         return Err(not_a_jwt());
     };
     let bytes = URL_SAFE_NO_PAD.decode(payload).map_err(|_| not_a_jwt())?;
@@ -257,21 +218,16 @@ fn issuer<'a>(args: &Args, bundle: &'a Bundle, claims: &JsonObject) -> Result<&'
     let iss = claims.get("iss").and_then(Json::as_text);
     // Like the broker: `iss` first, then the trust domain of a SPIFFE ID.
     let sub = claims.get("sub").and_then(Json::as_text);
-    let trust_domain = sub
-        .and_then(|sub| SpiffeId::parse(sub).ok())
-        .map(SpiffeId::issuer);
+    let trust_domain = sub.and_then(|sub| SpiffeId::parse(sub).ok()).map(SpiffeId::issuer);
     let iss = match (iss, &trust_domain) {
-        (Some(iss), Some(domain)) if bundle.issuer(iss).is_none() => bundle
-            .issuer(domain)
-            .map_or(Some(iss), |_| Some(domain.as_str())),
+        (Some(iss), Some(domain)) if bundle.issuer(iss).is_none() => {
+            bundle.issuer(domain).map_or(Some(iss), |_| Some(domain.as_str()))
+        }
         (None, Some(domain)) => Some(domain.as_str()),
         (iss, _) => iss,
     };
     let (found, asked) = match (&args.issuer_name, iss) {
-        (Some(name), _) => (
-            bundle.issuers().find(|issuer| &issuer.name == name),
-            name.as_str(),
-        ),
+        (Some(name), _) => (bundle.issuers().find(|issuer| &issuer.name == name), name.as_str()),
         (None, Some(iss)) => (bundle.issuer(iss), iss),
         (None, None) => {
             return Err(Failure::usage("the claims have no `iss`").hint("add `--issuer-name NAME`"));
@@ -279,16 +235,13 @@ fn issuer<'a>(args: &Args, bundle: &'a Bundle, claims: &JsonObject) -> Result<&'
     };
     found.ok_or_else(|| {
         let failure = Failure::refused(format!("the bundle does not trust issuer `{asked}`"));
-        let mut left_out = bundle
-            .issuers_of_all_environments()
-            .filter(|issuer| !args.environment.development && issuer.development);
+        let mut left_out =
+            bundle.issuers_of_all_environments().filter(|issuer| !args.environment.development && issuer.development);
         match left_out.any(|issuer| issuer.issuer == asked || issuer.name == asked) {
             true => failure.hint("it is marked `development = true`; add `--development`"),
             false => {
-                let known: Vec<String> = bundle
-                    .issuers()
-                    .map(|issuer| format!("`{}` ({})", issuer.name, issuer.issuer))
-                    .collect();
+                let known: Vec<String> =
+                    bundle.issuers().map(|issuer| format!("`{}` ({})", issuer.name, issuer.issuer)).collect();
                 let others = match bundle.issuers_of_all_environments().count() > known.len() {
                     true => "; `--development` adds development issuers",
                     false => "",
@@ -305,12 +258,8 @@ fn issuer<'a>(args: &Args, bundle: &'a Bundle, claims: &JsonObject) -> Result<&'
 fn audience<'a>(args: &Args, bundle: &'a Bundle) -> Result<&'a Audience, Failure> {
     let asked = args.audience.as_deref().unwrap_or_default();
     bundle.audience(asked).ok_or_else(|| {
-        let known: Vec<String> = bundle
-            .audiences()
-            .map(|audience| format!("`{}`", audience.id))
-            .collect();
-        Failure::refused(format!("the bundle has no audience `{asked}`"))
-            .hint(format!("it has {}", known.join(", ")))
+        let known: Vec<String> = bundle.audiences().map(|audience| format!("`{}`", audience.id)).collect();
+        Failure::refused(format!("the bundle has no audience `{asked}`")).hint(format!("it has {}", known.join(", ")))
     })
 }
 
@@ -332,9 +281,7 @@ fn refusals(
             .is_some_and(|aud| issuer.audiences.iter().any(|known| known == aud))
     {
         let accepted = issuer.audiences.join("`, `");
-        notes.push(format!(
-            "the broker would refuse the token: its `aud` is not `{accepted}`"
-        ));
+        notes.push(format!("the broker would refuse the token: its `aud` is not `{accepted}`"));
     }
     let expired = match claims.get("exp") {
         Some(Json::Integer(exp)) => i128::from(now) >= exp + i128::from(issuer.leeway_seconds),
@@ -343,23 +290,12 @@ fn refusals(
     if expired {
         notes.push("the broker would refuse the token: it has expired".to_owned());
     }
-    for scope in request
-        .scopes
-        .iter()
-        .filter(|scope| !audience.scopes.contains(scope))
-    {
-        notes.push(format!(
-            "the broker would refuse scope `{scope}`: the audience does not offer it"
-        ));
+    for scope in request.scopes.iter().filter(|scope| !audience.scopes.contains(scope)) {
+        notes.push(format!("the broker would refuse scope `{scope}`: the audience does not offer it"));
     }
-    let (asked, max) = (
-        request.requested_lifetime_seconds,
-        audience.max_lifetime_seconds,
-    );
+    let (asked, max) = (request.requested_lifetime_seconds, audience.max_lifetime_seconds);
     if asked > max {
-        notes.push(format!(
-            "the broker would refuse {asked} s: the audience allows at most {max} s"
-        ));
+        notes.push(format!("the broker would refuse {asked} s: the audience allows at most {max} s"));
     }
     if asked == 0 {
         notes.push("the broker would refuse 0 s: the lifetime must be at least 1 s".to_owned());

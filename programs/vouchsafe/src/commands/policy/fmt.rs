@@ -1,9 +1,9 @@
 //! `vouchsafe policy fmt`: policies in Cedar's layout.
 
 use super::output::write_file;
-use vouchsafe_cli::Failure;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use vouchsafe_cli::Failure;
 use vouchsafe_policy_tools::format_policies;
 
 /// Format the policies of a trust bundle with Cedar's formatter.
@@ -39,10 +39,8 @@ pub(super) fn format(args: &Args) -> Result<(String, bool), Failure> {
         let before = std::fs::read_to_string(&path)
             .map_err(|error| Failure::usage(format!("cannot read `{shown}`: {error}")))?;
         let after = format_policies(&before).map_err(|error| {
-            Failure::refused(format!("{shown}: {error}")).hint(format!(
-                "run `vouchsafe policy check {}`",
-                args.dir.display()
-            ))
+            Failure::refused(format!("{shown}: {error}"))
+                .hint(format!("run `vouchsafe policy check {}`", args.dir.display()))
         })?;
         if before == after {
             continue;

@@ -2,9 +2,9 @@
 
 use super::bundle::{EnvironmentArgs, load};
 use super::output::write_file;
-use vouchsafe_cli::Failure;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use vouchsafe_cli::Failure;
 use vouchsafe_policy_tools::Graph;
 
 /// Draw who can get what: issuers, principal types, audiences and the keys that sign.

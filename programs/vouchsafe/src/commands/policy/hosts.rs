@@ -1,8 +1,8 @@
 //! Checks that a manifest allows exactly the hosts that a bundle's issuers need, and mounts their credentials.
 
-use vouchsafe_cli::Failure;
 use http::Uri;
 use std::path::Path;
+use vouchsafe_cli::Failure;
 use vouchsafe_manifest::{HostPattern, Manifest};
 use vouchsafe_policy::{Bundle, Issuer, KeySource};
 use vouchsafe_policy_tools::report::{Item, Severity};
@@ -25,48 +25,24 @@ struct Origin {
 /// may be missing unless `development` or the manifest's default of that variable enables development.
 pub fn compare(path: &Path, bundle: &Bundle, development: bool) -> Result<Vec<Item>, Failure> {
     let file = path.display().to_string();
-    let text = std::fs::read_to_string(path)
-        .map_err(|error| Failure::usage(format!("cannot read `{file}`: {error}")))?;
-    let manifest =
-        Manifest::parse(&text).map_err(|error| Failure::usage(format!("{file}: {error}")))?;
+    let text =
+        std::fs::read_to_string(path).map_err(|error| Failure::usage(format!("cannot read `{file}`: {error}")))?;
+    let manifest = Manifest::parse(&text).map_err(|error| Failure::usage(format!("{file}: {error}")))?;
     let default = manifest.variables().get("development");
-    let development =
-        development || default.is_some_and(|it| it.default.as_deref() == Some("true"));
-    let mounted = manifest
-        .files()
-        .iter()
-        .any(|mount| mount.destination == CREDENTIALS);
-    let needed: Vec<Origin> = bundle
-        .issuers_of_all_environments()
-        .filter_map(origin)
-        .collect();
+    let development = development || default.is_some_and(|it| it.default.as_deref() == Some("true"));
+    let mounted = manifest.files().iter().any(|mount| mount.destination == CREDENTIALS);
+    let needed: Vec<Origin> = bundle.issuers_of_all_environments().filter_map(origin).collect();
     let mut items = match mounted {
         true => Vec::new(),
         false => missing_credentials(&file, bundle, development),
     };
     let patterns = patterns(&file, &manifest, &mut items);
-    let allows = |pattern: &HostPattern, origin: &Origin| {
-        pattern.allows(&origin.scheme, &origin.host, origin.port)
-    };
+    let allows = |pattern: &HostPattern, origin: &Origin| pattern.allows(&origin.scheme, &origin.host, origin.port);
     for origin in needed.iter().filter(|it| development || !it.development) {
         if !patterns.iter().any(|(_, pattern)| allows(pattern, origin)) {
-            let Origin {
-                issuer,
-                scheme,
-                host,
-                port,
-                ..
-            } = origin;
-            let message = format!(
-                "issuer `{issuer}` needs `{scheme}://{host}:{port}` in `allowed_outbound_hosts`"
-            );
-            items.push(item(
-                &file,
-                Severity::Error,
-                "host-missing",
-                message,
-                "add it",
-            ));
+            let Origin { issuer, scheme, host, port, .. } = origin;
+            let message = format!("issuer `{issuer}` needs `{scheme}://{host}:{port}` in `allowed_outbound_hosts`");
+            items.push(item(&file, Severity::Error, "host-missing", message, "add it"));
         }
     }
     // The signer needs the hosts of its gateways, which a variable contains.
@@ -82,11 +58,7 @@ pub fn compare(path: &Path, bundle: &Bundle, development: bool) -> Result<Vec<It
 }
 
 /// The hosts that the manifest allows. Adds an item for each that cannot be compared.
-fn patterns<'m>(
-    file: &str,
-    manifest: &'m Manifest,
-    items: &mut Vec<Item>,
-) -> Vec<(&'m str, HostPattern)> {
+fn patterns<'m>(file: &str, manifest: &'m Manifest, items: &mut Vec<Item>) -> Vec<(&'m str, HostPattern)> {
     let mut patterns = Vec::new();
     for text in manifest.allowed_outbound_hosts() {
         // The value of a variable is not known here.
@@ -100,13 +72,7 @@ fn patterns<'m>(
             Ok(pattern) => patterns.push((text.as_str(), pattern)),
             Err(error) => {
                 let fix = "write `https://` and a host name";
-                items.push(item(
-                    file,
-                    Severity::Error,
-                    "host-invalid",
-                    error.to_string(),
-                    fix,
-                ));
+                items.push(item(file, Severity::Error, "host-invalid", error.to_string(), fix));
             }
         }
     }
@@ -116,13 +82,11 @@ fn patterns<'m>(
 /// Errors about issuers whose credential is not mounted.
 fn missing_credentials(file: &str, bundle: &Bundle, development: bool) -> Vec<Item> {
     let issuers = bundle.issuers_of_all_environments();
-    let with_credential = issuers
-        .filter(|issuer| issuer.credential_file.is_some() && (development || !issuer.development));
+    let with_credential =
+        issuers.filter(|issuer| issuer.credential_file.is_some() && (development || !issuer.development));
     let missing = |issuer: &Issuer| {
         let name = &issuer.name;
-        let message = format!(
-            "issuer `{name}` reads `bearer_file` from `{CREDENTIALS}`, which `files` does not mount"
-        );
+        let message = format!("issuer `{name}` reads `bearer_file` from `{CREDENTIALS}`, which `files` does not mount");
         let fix = "add `{ source = \"FOLDER\", destination = \"/credentials\" }` to `files`";
         item(file, Severity::Error, "credentials-missing", message, fix)
     };
@@ -130,15 +94,7 @@ fn missing_credentials(file: &str, bundle: &Bundle, development: bool) -> Vec<It
 }
 
 fn item(file: &str, severity: Severity, code: &'static str, message: String, fix: &str) -> Item {
-    Item {
-        severity,
-        code,
-        file: file.to_owned(),
-        in_bundle: false,
-        place: None,
-        message,
-        fix: Some(fix.to_owned()),
-    }
+    Item { severity, code, file: file.to_owned(), in_bundle: false, place: None, message, fix: Some(fix.to_owned()) }
 }
 
 /// None for pinned keys, which are not fetched.
@@ -150,9 +106,7 @@ fn origin(issuer: &Issuer) -> Option<Origin> {
     };
     let uri: Uri = url.parse().ok()?;
     let scheme = uri.scheme_str()?.to_owned();
-    let port = uri
-        .port_u16()
-        .unwrap_or(if scheme == "http" { 80 } else { 443 });
+    let port = uri.port_u16().unwrap_or(if scheme == "http" { 80 } else { 443 });
     Some(Origin {
         issuer: issuer.name.clone(),
         scheme,

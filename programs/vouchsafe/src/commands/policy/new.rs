@@ -3,16 +3,14 @@
 mod ask;
 
 use super::bundle::{EnvironmentArgs, read_folder};
-use vouchsafe_cli::Failure;
 use ask::Asker;
 use std::io::{BufRead, IsTerminal};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use vouchsafe_cli::Failure;
 use vouchsafe_policy::BundleFiles;
 use vouchsafe_policy_tools::SuiteError;
-use vouchsafe_policy_tools::scaffold::{
-    self, NewAudience, NewFiles, NewIssuer, NewKeys, NewPolicy, ScaffoldError,
-};
+use vouchsafe_policy_tools::scaffold::{self, NewAudience, NewFiles, NewIssuer, NewKeys, NewPolicy, ScaffoldError};
 
 /// Add an issuer, an audience or a policy (rule) with test cases to a trust bundle.
 ///
@@ -94,12 +92,7 @@ struct IssuerArgs {
     #[arg(long, value_name = "URL")]
     jwks_uri: Option<String>,
     /// A JWK Set file to copy into the bundle, for issuers that cannot be reached.
-    #[arg(
-        long,
-        value_name = "FILE",
-        requires = "expires",
-        conflicts_with = "jwks_uri"
-    )]
+    #[arg(long, value_name = "FILE", requires = "expires", conflicts_with = "jwks_uri")]
     pinned: Option<PathBuf>,
     /// When the pinned keys expire, such as 2027-01-01.
     #[arg(long, value_name = "DATE", requires = "pinned")]
@@ -143,13 +136,9 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
 }
 
 /// Writes the files, and returns the output.
-pub(super) fn make(
-    args: &Args,
-    terminal: bool,
-    input: &mut dyn BufRead,
-) -> Result<String, Failure> {
-    let files = read_folder(&args.dir)?
-        .map_err(|invalid| Failure::refused(format!("the bundle does not load\n{invalid}")))?;
+pub(super) fn make(args: &Args, terminal: bool, input: &mut dyn BufRead) -> Result<String, Failure> {
+    let files =
+        read_folder(&args.dir)?.map_err(|invalid| Failure::refused(format!("the bundle does not load\n{invalid}")))?;
     let mut asker = Asker { terminal, input };
     let (made, notes) = made(args, &files, &mut asker)?;
     let mut text = String::new();
@@ -171,17 +160,13 @@ fn broken_cases(args: &Args) -> Result<String, Failure> {
     let refused = |error: SuiteError| Failure::refused(error.to_string());
     let files = files.map_err(|error| refused(error.into()))?;
     let suite = vouchsafe_policy_tools::run(&files, &environment).map_err(refused)?;
-    let note = |result: &vouchsafe_policy_tools::CaseResult| {
-        format!("note: {} is no longer met\n", result.case.path)
-    };
+    let note = |result: &vouchsafe_policy_tools::CaseResult| format!("note: {} is no longer met\n", result.case.path);
     Ok(suite.failures().map(note).collect())
 }
 
 fn next_step(what: &What) -> &'static str {
     match what {
-        What::Audience(_) => {
-            "next: add a policy that permits tokens for it, with `vouchsafe policy new rule`\n"
-        }
+        What::Audience(_) => "next: add a policy that permits tokens for it, with `vouchsafe policy new rule`\n",
         What::Issuer(_) => {
             "next: add its host to `allowed_outbound_hosts` of spin.toml, and a policy for its workloads with \
              `vouchsafe policy new rule`\n"
@@ -191,11 +176,7 @@ fn next_step(what: &What) -> &'static str {
 }
 
 /// The new files, and notes about them.
-fn made(
-    args: &Args,
-    files: &BundleFiles,
-    asker: &mut Asker<'_>,
-) -> Result<(NewFiles, String), Failure> {
+fn made(args: &Args, files: &BundleFiles, asker: &mut Asker<'_>) -> Result<(NewFiles, String), Failure> {
     let mut notes = String::new();
     let environment = args.environment.environment();
     let made = match &args.what {
@@ -252,9 +233,8 @@ fn made(
 /// The key source of the issuer, from flags or answers.
 fn keys(args: &IssuerArgs, asker: &mut Asker<'_>) -> Result<NewKeys, Failure> {
     let pinned = |path: &Path, expires: String| {
-        let document = std::fs::read_to_string(path).map_err(|error| {
-            Failure::usage(format!("cannot read `{}`: {error}", path.display()))
-        })?;
+        let document = std::fs::read_to_string(path)
+            .map_err(|error| Failure::usage(format!("cannot read `{}`: {error}", path.display())))?;
         Ok(NewKeys::Pinned { document, expires })
     };
     if let (Some(path), Some(expires)) = (&args.pinned, &args.expires) {
@@ -268,11 +248,7 @@ fn keys(args: &IssuerArgs, asker: &mut Asker<'_>) -> Result<NewKeys, Failure> {
         None => Ok(NewKeys::Discovery),
         Some(url) if url.contains("://") => Ok(NewKeys::JwksUri(url)),
         Some(path) => {
-            let expires = asker.text(
-                "when these keys expire, such as 2027-01-01",
-                "--expires",
-                None,
-            )?;
+            let expires = asker.text("when these keys expire, such as 2027-01-01", "--expires", None)?;
             pinned(Path::new(&path), expires)
         }
     }
@@ -280,10 +256,7 @@ fn keys(args: &IssuerArgs, asker: &mut Asker<'_>) -> Result<NewKeys, Failure> {
 
 /// A note about a denial that another policy permits.
 fn wider_text((name, policies): &(String, Vec<String>)) -> String {
-    format!(
-        "note: {name} is still permitted by `{}`: narrow or remove it\n",
-        policies.join("`, `")
-    )
+    format!("note: {name} is still permitted by `{}`: narrow or remove it\n", policies.join("`, `"))
 }
 
 fn pairs(texts: &[String]) -> Result<Vec<(String, String)>, Failure> {
@@ -301,16 +274,10 @@ fn pairs(texts: &[String]) -> Result<Vec<(String, String)>, Failure> {
 /// Creates a file, which must not exist.
 fn write(dir: &Path, path: &str, content: &str) -> Result<(), Failure> {
     let target = dir.join(path);
-    let cannot = |error: std::io::Error| {
-        Failure::usage(format!("cannot write `{}`: {error}", target.display()))
-    };
+    let cannot = |error: std::io::Error| Failure::usage(format!("cannot write `{}`: {error}", target.display()));
     if let Some(folder) = target.parent() {
         std::fs::create_dir_all(folder).map_err(cannot)?;
     }
-    let file = std::fs::OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .open(&target);
-    file.and_then(|mut file| std::io::Write::write_all(&mut file, content.as_bytes()))
-        .map_err(cannot)
+    let file = std::fs::OpenOptions::new().write(true).create_new(true).open(&target);
+    file.and_then(|mut file| std::io::Write::write_all(&mut file, content.as_bytes())).map_err(cannot)
 }

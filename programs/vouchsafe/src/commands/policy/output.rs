@@ -14,8 +14,7 @@ pub fn count(number: usize, noun: &str) -> String {
 }
 
 pub fn write_file(path: &Path, text: &str) -> Result<(), Failure> {
-    std::fs::write(path, text)
-        .map_err(|error| Failure::usage(format!("cannot write `{}`: {error}", path.display())))
+    std::fs::write(path, text).map_err(|error| Failure::usage(format!("cannot write `{}`: {error}", path.display())))
 }
 
 /// Parses Unix seconds or a date.

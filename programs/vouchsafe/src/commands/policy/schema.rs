@@ -1,9 +1,9 @@
 //! `vouchsafe policy schema`: JSON Schemas of a bundle's TOML files, for editors.
 
 use super::output::write_file;
-use vouchsafe_cli::Failure;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use vouchsafe_cli::Failure;
 use vouchsafe_policy_tools::schemas;
 
 /// Write the JSON Schemas of a trust bundle's TOML files, for editors.
@@ -43,8 +43,7 @@ pub(super) fn schema(args: &Args) -> Result<String, Failure> {
     let found = all.iter().find(|(name, _)| *name == kind);
     let (_, schema) = found.ok_or_else(|| {
         let names: Vec<&str> = all.iter().map(|(name, _)| *name).collect();
-        Failure::usage(format!("unknown kind of file `{kind}`"))
-            .hint(format!("the kinds are {}", names.join(", ")))
+        Failure::usage(format!("unknown kind of file `{kind}`")).hint(format!("the kinds are {}", names.join(", ")))
     })?;
     Ok(format!("{schema:#}\n"))
 }

@@ -11,8 +11,8 @@ use vouchsafe_cli::{Failure, Format};
 use vouchsafe_policy::{BundleFiles, LoadError};
 use vouchsafe_policy_tools::explain::Kind;
 use vouchsafe_policy_tools::{
-    CaseResult, CedarSuite, ConditionCoverage, PolicyCoverage, Suite, SuiteError, Verdict,
-    coverage, export, export_profiles, junit, run as run_suite,
+    CaseResult, CedarSuite, ConditionCoverage, PolicyCoverage, Suite, SuiteError, Verdict, coverage, export,
+    export_profiles, junit, run as run_suite,
 };
 
 /// Run every case of a trust bundle: check the decision, and exactly which policies determine it.
@@ -124,14 +124,10 @@ fn is_whole(policy: &PolicyCoverage) -> bool {
 fn as_text(suite: &Suite, elapsed: Duration) -> String {
     let mut text: String = suite.failures().map(failure_text).collect();
     for path in &suite.orphans {
-        text.push_str(&format!(
-            "FAIL {path}: the bundle has no policy with the folder's name\n"
-        ));
+        text.push_str(&format!("FAIL {path}: the bundle has no policy with the folder's name\n"));
     }
     for policy in &suite.untested {
-        text.push_str(&format!(
-            "FAIL policy `{policy}` determines no case: add one in `tests/{policy}/`\n"
-        ));
+        text.push_str(&format!("FAIL policy `{policy}` determines no case: add one in `tests/{policy}/`\n"));
     }
     let failed = suite.failures().count();
     text.push_str(&format!(
@@ -162,10 +158,7 @@ fn coverage_text(policies: &[PolicyCoverage]) -> String {
     for policy in policies.iter().filter(|policy| !is_whole(policy)) {
         let line = policy.position.map_or(0, |at| at.line);
         let asked = count(policy.asked, "case");
-        text.push_str(&format!(
-            "{} ({}:{line}), evaluated by {asked}:\n",
-            policy.id, policy.file
-        ));
+        text.push_str(&format!("{} ({}:{line}), evaluated by {asked}:\n", policy.id, policy.file));
         let conditions = policy.conditions.iter();
         for condition in conditions.filter(|condition| !condition.is_whole()) {
             let never = match (condition.times_true, condition.times_false) {
@@ -182,11 +175,7 @@ fn coverage_text(policies: &[PolicyCoverage]) -> String {
     }
     let all = policies.iter().flat_map(|policy| &policy.conditions);
     let whole = all.clone().filter(|one| one.is_whole()).count();
-    text.push_str(&format!(
-        "{} of {} seen both true and false\n",
-        whole,
-        count(all.count(), "condition")
-    ));
+    text.push_str(&format!("{} of {} seen both true and false\n", whole, count(all.count(), "condition")));
     text
 }
 
@@ -229,20 +218,16 @@ fn coverage_json(policy: &PolicyCoverage) -> Value {
 
 /// Writes the three files for cases without a profile, and those of each profile into a folder of its own. Returns notes
 /// about cases that are left out.
-fn write_cedar(
-    folder: &std::path::Path,
-    suite: &Suite,
-    files: &BundleFiles,
-) -> Result<Vec<String>, Failure> {
+fn write_cedar(folder: &std::path::Path, suite: &Suite, files: &BundleFiles) -> Result<Vec<String>, Failure> {
     let refused = |error: LoadError| Failure::refused(error.to_string());
     let mut notes = write_suite(folder, export(suite, files).map_err(refused)?)?;
     // The name of a profile is arbitrary and must not lead out of the folder.
     for (profile, suite) in export_profiles(suite, files).map_err(refused)? {
         match is_folder_name(&profile) {
             true => notes.extend(write_suite(&folder.join(profile), suite)?),
-            false => notes.push(format!(
-                "note: profile {profile:?} is not exported: its name is not a valid folder name\n"
-            )),
+            false => {
+                notes.push(format!("note: profile {profile:?} is not exported: its name is not a valid folder name\n"))
+            }
         }
     }
     Ok(notes)
@@ -254,18 +239,9 @@ fn is_folder_name(name: &str) -> bool {
 }
 
 fn write_suite(folder: &std::path::Path, suite: CedarSuite) -> Result<Vec<String>, Failure> {
-    let CedarSuite {
-        tests,
-        policies,
-        schema,
-        left_out,
-    } = suite;
-    std::fs::create_dir_all(folder).map_err(|error| {
-        Failure::usage(format!(
-            "cannot create folder `{}`: {error}",
-            folder.display()
-        ))
-    })?;
+    let CedarSuite { tests, policies, schema, left_out } = suite;
+    std::fs::create_dir_all(folder)
+        .map_err(|error| Failure::usage(format!("cannot create folder `{}`: {error}", folder.display())))?;
     let pretty = |value: &Value| format!("{value:#}\n");
     write_file(&folder.join("tests.json"), &pretty(&tests))?;
     write_file(&folder.join("policies.cedar"), &policies)?;

@@ -6,11 +6,11 @@ mod decisions;
 mod writing;
 
 use super::{check, explain};
-use vouchsafe_cli::Failure;
 use clap::Parser;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use vouchsafe_cli::Failure;
 
 #[derive(Parser)]
 struct CheckCommand {
@@ -41,8 +41,7 @@ fn default_bundle() -> String {
 
 /// A copy of the default bundle for one test.
 fn scratch(name: &str) -> PathBuf {
-    let target =
-        std::env::temp_dir().join(format!("vouchsafe-policy-{}-{name}", std::process::id()));
+    let target = std::env::temp_dir().join(format!("vouchsafe-policy-{}-{name}", std::process::id()));
     let _ = fs::remove_dir_all(&target);
     copy(&root().join("policies"), &target);
     target
@@ -62,8 +61,7 @@ fn copy(from: &Path, to: &Path) {
 }
 
 fn run_check(args: &[&str]) -> Result<(String, bool), Failure> {
-    let command =
-        CheckCommand::try_parse_from([&["check"], args].concat()).expect("the arguments are right");
+    let command = CheckCommand::try_parse_from([&["check"], args].concat()).expect("the arguments are right");
     check::check(&command.args, false)
 }
 
@@ -74,14 +72,7 @@ fn run_explain(claims: &str, args: &[&str]) -> Result<(String, bool), Failure> {
     let file = std::env::temp_dir().join(name);
     fs::write(&file, claims).expect("the file can be written");
     let (dir, file_text) = (default_bundle(), file.display().to_string());
-    let fixed = [
-        "explain",
-        &dir,
-        "--at",
-        "1798761600",
-        "--claims",
-        &file_text,
-    ];
+    let fixed = ["explain", &dir, "--at", "1798761600", "--claims", &file_text];
     let command = ExplainCommand::try_parse_from([&fixed[..], args].concat()).expect("right");
     let explained = explain::explain(&command.args);
     fs::remove_file(&file).expect("the file can be removed");
@@ -109,11 +100,7 @@ fn reports_file_line_and_column() {
     let dir = scratch("wrong");
     let rules = dir.join("rules/api.cedar");
     let text = fs::read_to_string(&rules).expect("it reads");
-    fs::write(
-        &rules,
-        text.replacen("principal.repository_id", "principal.repositry_id", 1),
-    )
-    .expect("it writes");
+    fs::write(&rules, text.replacen("principal.repository_id", "principal.repositry_id", 1)).expect("it writes");
     let shown = dir.display().to_string();
     let (text, passed) = run_check(&[&shown]).expect("it runs");
     assert_eq!(
@@ -136,19 +123,13 @@ fn reports_file_line_and_column() {
 #[test]
 fn compares_hosts_of_issuers_and_manifest() {
     let dir = scratch("hosts");
-    let manifest = dir
-        .join("../")
-        .join(format!("vouchsafe-spin-{}.toml", std::process::id()));
+    let manifest = dir.join("../").join(format!("vouchsafe-spin-{}.toml", std::process::id()));
     let text = fs::read_to_string(root().join("spin.toml")).expect("it reads");
-    let changed = text.replace(
-        "https://token.actions.githubusercontent.com",
-        "https://idp.example",
-    );
+    let changed = text.replace("https://token.actions.githubusercontent.com", "https://idp.example");
     assert_ne!(text, changed);
     fs::write(&manifest, changed).expect("it writes");
     let shown = manifest.display().to_string();
-    let (text, passed) =
-        run_check(&[&dir.display().to_string(), "--manifest", &shown]).expect("it runs");
+    let (text, passed) = run_check(&[&dir.display().to_string(), "--manifest", &shown]).expect("it runs");
     let expected = format!(
         "error[host-missing]: {shown}: issuer `github` needs \
          `https://token.actions.githubusercontent.com:443` in `allowed_outbound_hosts`\n  fix: add it\n\
@@ -180,17 +161,9 @@ fn refuses_path_that_is_not_a_folder() {
 
 #[test]
 fn explains_permit_by_its_policy() {
-    let (text, issued) = run_explain(
-        CLAIMS,
-        &[
-            "--audience",
-            "https://deploy.example",
-            "--scope",
-            "deploy:read",
-            "--development",
-        ],
-    )
-    .expect("it runs");
+    let (text, issued) =
+        run_explain(CLAIMS, &["--audience", "https://deploy.example", "--scope", "deploy:read", "--development"])
+            .expect("it runs");
     assert!(issued);
     assert_eq!(
         text,
@@ -219,27 +192,13 @@ policies for another principal, issuer or audience:
 
 #[test]
 fn explains_denial_by_failing_condition() {
-    let claims = CLAIMS.replace(
-        "refs/heads/main\", \"repository\"",
-        "refs/heads/topic\", \"repository\"",
-    );
+    let claims = CLAIMS.replace("refs/heads/main\", \"repository\"", "refs/heads/topic\", \"repository\"");
     assert_ne!(claims, CLAIMS);
-    let (text, issued) = run_explain(
-        &claims,
-        &[
-            "--audience",
-            "https://deploy.example",
-            "--scope",
-            "deploy:read",
-            "--development",
-        ],
-    )
-    .expect("it runs");
+    let (text, issued) =
+        run_explain(&claims, &["--audience", "https://deploy.example", "--scope", "deploy:read", "--development"])
+            .expect("it runs");
     assert!(!issued);
-    assert!(
-        text.contains("\ndecision: deny: no policy permits\n"),
-        "{text}"
-    );
+    assert!(text.contains("\ndecision: deny: no policy permits\n"), "{text}");
     let condition = "\n  FAILS principal.ref == \"refs/heads/main\"\n        principal.ref is \"refs/heads/topic\"\n";
     assert!(text.contains(condition), "{text}");
 }
@@ -247,16 +206,10 @@ fn explains_denial_by_failing_condition() {
 #[test]
 fn explains_denial_by_forbid() {
     let claims = CLAIMS.replace("\"push\"", "\"pull_request_target\"");
-    let (text, issued) = run_explain(
-        &claims,
-        &["--audience", "https://api.example", "--development"],
-    )
-    .expect("it runs");
+    let (text, issued) =
+        run_explain(&claims, &["--audience", "https://api.example", "--development"]).expect("it runs");
     assert!(!issued);
-    assert!(
-        text.contains("\ndecision: deny: forbidden by `no-code-of-strangers`\n"),
-        "{text}"
-    );
+    assert!(text.contains("\ndecision: deny: forbidden by `no-code-of-strangers`\n"), "{text}");
 }
 
 #[test]
@@ -264,19 +217,10 @@ fn notes_refusals_before_policies() {
     let claims = CLAIMS.replace("https://broker.example", "https://other.example");
     let (text, _) = run_explain(
         &claims.replace("1798761900", "1798761570"),
-        &[
-            "--audience",
-            "https://api.example",
-            "--scope",
-            "admin",
-            "--requested-expires-in",
-            "901",
-            "--development",
-        ],
+        &["--audience", "https://api.example", "--scope", "admin", "--requested-expires-in", "901", "--development"],
     )
     .expect("it runs");
-    let expected =
-        "note: the broker would refuse the token: its `aud` is not `https://broker.example`
+    let expected = "note: the broker would refuse the token: its `aud` is not `https://broker.example`
 note: the broker would refuse the token: it has expired
 note: the broker would refuse scope `admin`: the audience does not offer it
 note: the broker would refuse 901 s: the audience allows at most 900 s
@@ -297,28 +241,14 @@ fn reports_missing_input() {
     );
     assert_eq!(
         said(run_explain("{}", &api)),
-        (
-            "the claims have no `iss`".to_owned(),
-            Some("add `--issuer-name NAME`".to_owned()),
-            2
-        )
+        ("the claims have no `iss`".to_owned(), Some("add `--issuer-name NAME`".to_owned()), 2)
     );
     assert_eq!(
-        said(run_explain(
-            "{\"sub\":\"a\"}",
-            &[&api[..], &["--issuer-name", "github"]].concat()
-        )),
-        (
-            "the broker would refuse the token: claim `actor` is missing".to_owned(),
-            None,
-            1
-        )
+        said(run_explain("{\"sub\":\"a\"}", &[&api[..], &["--issuer-name", "github"]].concat())),
+        ("the broker would refuse the token: claim `actor` is missing".to_owned(), None, 1)
     );
     assert_eq!(
-        said(run_explain(
-            CLAIMS,
-            &["--audience", "https://api.exmaple", "--development"]
-        )),
+        said(run_explain(CLAIMS, &["--audience", "https://api.exmaple", "--development"])),
         (
             "the bundle has no audience `https://api.exmaple`".to_owned(),
             Some("it has `https://api.example`, `https://deploy.example`".to_owned()),
@@ -335,29 +265,12 @@ fn decodes_token_without_verifying() {
     let (dir, shown) = (default_bundle(), file.display().to_string());
     let explain_token = |token: &str| {
         fs::write(&file, token).expect("it can be written");
-        let args = [
-            "explain",
-            &dir,
-            "--token",
-            &shown,
-            "--audience",
-            "https://api.example",
-            "--development",
-        ];
+        let args = ["explain", &dir, "--token", &shown, "--audience", "https://api.example", "--development"];
         explain::explain(&ExplainCommand::try_parse_from(args).expect("right").args)
     };
     let (text, _) = explain_token(&format!("e30.{payload}.AAAA\n")).expect("it runs");
-    assert!(
-        text.starts_with("note: the token was only decoded; its signature was not verified\n"),
-        "{text}"
-    );
-    for token in [
-        "",
-        "e30",
-        &format!("e30.{payload}"),
-        &format!("e30.{payload}.AA.AA"),
-        "e30.!.AA",
-    ] {
+    assert!(text.starts_with("note: the token was only decoded; its signature was not verified\n"), "{text}");
+    for token in ["", "e30", &format!("e30.{payload}"), &format!("e30.{payload}.AA.AA"), "e30.!.AA"] {
         let expected = ("the token is not a compact JWT".to_owned(), None, 2);
         assert_eq!(said(explain_token(token)), expected, "{token}");
     }
@@ -373,11 +286,7 @@ fn broker_limits_apply_despite_permit() {
         (&["--scope", "read", "--requested-expires-in", "1"], true),
         (&["--scope", "read", "--requested-expires-in", "0"], false),
     ] {
-        let arguments = [
-            &["--audience", "https://api.example", "--development"],
-            arguments,
-        ]
-        .concat();
+        let arguments = [&["--audience", "https://api.example", "--development"], arguments].concat();
         let (text, found) = run_explain(CLAIMS, &arguments).expect("it runs");
         assert!(text.contains("\ndecision: permit"), "{text}");
         assert_eq!(found, issued, "{arguments:?}\n{text}");
@@ -433,8 +342,7 @@ fn requires_dev_issuer_host_only_in_development() {
     let arguments = [shown.as_str(), "--manifest", &manifest_shown];
     let (text, passed) = run_check(&arguments).expect("it runs");
     assert!(passed, "{text}");
-    let (text, passed) =
-        run_check(&[&arguments[..], &["--development"]].concat()).expect("it runs");
+    let (text, passed) = run_check(&[&arguments[..], &["--development"]].concat()).expect("it runs");
     let expected = format!(
         "error[host-missing]: {manifest_shown}: issuer `dev` needs `http://127.0.0.1:7000` in \
          `allowed_outbound_hosts`\n"

@@ -1,10 +1,10 @@
 //! Runs something again whenever a file in a folder changes.
 
-use vouchsafe_cli::Failure;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
+use vouchsafe_cli::Failure;
 
 /// How often the folder is scanned.
 const INTERVAL: Duration = Duration::from_millis(300);

@@ -11,8 +11,7 @@ use vouchsafe_cli::{Failure, clock};
 
 /// Further in the past than any leeway (60 s at most).
 const EXPIRED_SECONDS: i64 = -3600;
-const WRONGLY_ISSUED: &str =
-    "the broker must refuse this: stop it, and check its issuers and policies";
+const WRONGLY_ISSUED: &str = "the broker must refuse this: stop it, and check its issuers and policies";
 /// An audience that no broker offers (RFC 2606 §2).
 const UNKNOWN_AUDIENCE: &str = "https://vouchsafe-probe.invalid";
 
@@ -45,13 +44,7 @@ pub struct DevIssuer<'a> {
 
 impl DevIssuer<'_> {
     pub fn token(&self, audience: &str, expires_in: Option<i64>) -> Result<String, Failure> {
-        let options = MintOptions {
-            audience,
-            algorithm: "RS256",
-            expires_in,
-            shape: "github",
-            claims: Map::new(),
-        };
+        let options = MintOptions { audience, algorithm: "RS256", expires_in, shape: "github", claims: Map::new() };
         mint(self.http, self.url, options)
     }
 }
@@ -80,22 +73,14 @@ impl Probe<'_> {
 
     fn check_unknown_audience(&self) -> Result<Check, Failure> {
         let outcome = self.exchange(self.subject_token, UNKNOWN_AUDIENCE)?;
-        Ok(expect_refusal(
-            "unknown audience",
-            "invalid_target",
-            &outcome,
-        ))
+        Ok(expect_refusal("unknown audience", "invalid_target", &outcome))
     }
 
     fn check_corrupted_signature(&self) -> Result<Check, Failure> {
         let name = "tampered signature";
         let token = corrupt_signature(self.subject_token)
             .ok_or_else(|| Failure::usage("the subject token is not a signed JWT"))?;
-        Ok(expect_refusal(
-            name,
-            "invalid_request",
-            &self.exchange(&token, self.audience)?,
-        ))
+        Ok(expect_refusal(name, "invalid_request", &self.exchange(&token, self.audience)?))
     }
 
     fn check_expired(&self) -> Result<Check, Failure> {
@@ -116,14 +101,7 @@ impl Probe<'_> {
         let expected = "invalid_request";
         let Some(issuer) = &self.dev_issuer else {
             let detail = "needs a dev issuer (--dev-issuer)".to_owned();
-            return Ok(Check {
-                name,
-                expected,
-                verdict: Verdict::NotRun,
-                detail,
-                decision_id: None,
-                hint: None,
-            });
+            return Ok(Check { name, expected, verdict: Verdict::NotRun, detail, decision_id: None, hint: None });
         };
         let outcome = self.exchange(&token(issuer)?, self.audience)?;
         Ok(expect_refusal(name, expected, &outcome))
@@ -158,17 +136,10 @@ impl Probe<'_> {
         let reply = self.http.get(uri, None)?;
         if !reply.is_success() {
             let status = reply.status;
-            return Err(Failure::unreachable(format!(
-                "{uri} returned status {status}"
-            )));
+            return Err(Failure::unreachable(format!("{uri} returned status {status}")));
         }
         let now = clock::unix_seconds()?;
-        let expected = Expected {
-            issuer: &self.broker.issuer,
-            audience: self.audience,
-            root: None,
-            now,
-        };
+        let expected = Expected { issuer: &self.broker.issuer, audience: self.audience, root: None, now };
         Ok(match verify(token, &reply.body, &expected) {
             Ok(token) => Ok(format!(
                 "{} by kid {}, valid for {} s",
@@ -195,13 +166,8 @@ impl Probe<'_> {
 
 /// Passes if the broker refused with exactly this error. An unavailable broker does not pass.
 fn expect_refusal(name: &'static str, expected: &'static str, outcome: &Outcome) -> Check {
-    let is_expected =
-        matches!(outcome, Outcome::Refused { status: 400, error } if error.error == expected);
-    let verdict = if is_expected {
-        Verdict::Passed
-    } else {
-        Verdict::Failed
-    };
+    let is_expected = matches!(outcome, Outcome::Refused { status: 400, error } if error.error == expected);
+    let verdict = if is_expected { Verdict::Passed } else { Verdict::Failed };
     Check {
         name,
         expected,
@@ -223,15 +189,8 @@ fn describe(outcome: &Outcome) -> String {
     match outcome {
         Outcome::Issued(_) => "a token was issued".to_owned(),
         Outcome::Refused { status, error } => {
-            let description = error
-                .error_description
-                .as_deref()
-                .unwrap_or("no description");
-            format!(
-                "{status} {}: {}",
-                sanitize(&error.error),
-                sanitize(description)
-            )
+            let description = error.error_description.as_deref().unwrap_or("no description");
+            format!("{status} {}: {}", sanitize(&error.error), sanitize(description))
         }
     }
 }
@@ -242,13 +201,7 @@ mod tests {
     use crate::client::exchange::{Issued, OAuthError};
 
     fn refusal(status: u16, error: &str) -> Outcome {
-        Outcome::Refused {
-            status,
-            error: OAuthError {
-                error: error.to_owned(),
-                ..OAuthError::default()
-            },
-        }
+        Outcome::Refused { status, error: OAuthError { error: error.to_owned(), ..OAuthError::default() } }
     }
 
     #[test]
@@ -267,11 +220,7 @@ mod tests {
             (Outcome::Issued(issued), Verdict::Failed),
         ];
         for (outcome, expected) in table {
-            assert_eq!(
-                expect_refusal("x", "invalid_target", &outcome).verdict,
-                expected,
-                "{outcome:?}"
-            );
+            assert_eq!(expect_refusal("x", "invalid_target", &outcome).verdict, expected, "{outcome:?}");
         }
     }
 

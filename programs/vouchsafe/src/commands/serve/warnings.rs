@@ -9,12 +9,7 @@ use vouchsafe_policy::{Bundle, Environment, folder};
 
 /// Finds what the manifest lacks; one text with a hint per warning. Invalid bundles are left to the broker, which
 /// refuses them.
-pub fn warnings(
-    path: &Path,
-    manifest: &Manifest,
-    policies: Option<&Path>,
-    resolved: &Resolved,
-) -> Vec<String> {
+pub fn warnings(path: &Path, manifest: &Manifest, policies: Option<&Path>, resolved: &Resolved) -> Vec<String> {
     let base = path.parent().unwrap_or(Path::new(""));
     let source = |destination: &str| {
         let mut mounts = manifest.files().iter();
@@ -83,26 +78,15 @@ mod tests {
         let repository = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
         let text = std::fs::read_to_string(repository.join("spin.toml")).expect("the manifest");
         assert!(text.contains(from), "{text}");
-        let folder = std::env::temp_dir().join(format!(
-            "vouchsafe-warnings-{}-{}",
-            std::process::id(),
-            to.len()
-        ));
+        let folder = std::env::temp_dir().join(format!("vouchsafe-warnings-{}-{}", std::process::id(), to.len()));
         std::fs::create_dir_all(&folder).expect("a folder");
         let path = folder.join("spin.toml");
         std::fs::write(&path, text.replace(from, to)).expect("a manifest");
         let manifest = Manifest::parse(&text.replace(from, to)).expect("a manifest");
         let given = [("issuer", "https://broker.example"), ("signer_root", "x")];
-        let given: BTreeMap<String, String> = given
-            .map(|(name, value)| (name.to_owned(), value.to_owned()))
-            .into();
+        let given: BTreeMap<String, String> = given.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
         let resolved = manifest.resolve(&given).expect("resolved");
-        let found = warnings(
-            &path,
-            &manifest,
-            Some(&repository.join(policies)),
-            &resolved,
-        );
+        let found = warnings(&path, &manifest, Some(&repository.join(policies)), &resolved);
         std::fs::remove_dir_all(&folder).expect("removed");
         found
     }
@@ -123,11 +107,7 @@ mod tests {
 
     #[test]
     fn names_issuer_whose_host_is_missing() {
-        let found = of(
-            "policies",
-            "https://token.actions.githubusercontent.com",
-            "https://other.example",
-        );
+        let found = of("policies", "https://token.actions.githubusercontent.com", "https://other.example");
         assert_eq!(found.len(), 1, "{found:?}");
         let expected = "issuer `github` needs `https://token.actions.githubusercontent.com:443` in \
                         `allowed_outbound_hosts`\nhint: add it";
@@ -139,8 +119,7 @@ mod tests {
         let repository = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
         std::fs::create_dir_all(folder.join("issuers")).expect("a folder");
         for name in ["bundle.toml", "schema.cedarschema"] {
-            std::fs::copy(repository.join("policies").join(name), folder.join(name))
-                .expect("copied");
+            std::fs::copy(repository.join("policies").join(name), folder.join(name)).expect("copied");
         }
         let issuer = "issuer = \"https://token.actions.githubusercontent.com\"\nprovider = \"github\"\n\
                       [keys]\ndiscovery = true\nbearer_file = \"github-token\"\n";
@@ -149,8 +128,7 @@ mod tests {
 
     #[test]
     fn names_credentials_not_mounted_or_missing() {
-        let folder =
-            std::env::temp_dir().join(format!("vouchsafe-credentials-{}", std::process::id()));
+        let folder = std::env::temp_dir().join(format!("vouchsafe-credentials-{}", std::process::id()));
         let _ = std::fs::remove_dir_all(&folder);
         let bundle = folder.join("policies");
         bundle_with_credential(&bundle);
@@ -184,9 +162,6 @@ mod tests {
 
     #[test]
     fn leaves_missing_bundle_to_the_broker() {
-        assert_eq!(
-            of("no-such-folder", "https://token.actions", "https://x"),
-            [""; 0]
-        );
+        assert_eq!(of("no-such-folder", "https://token.actions", "https://x"), [""; 0]);
     }
 }

@@ -45,9 +45,7 @@ impl Site {
         let keys = self.with(0, |it| it.ask("/v1/keys", None).json());
         let keys = keys["groups"][0]["token_keys"].as_array().expect("keys");
         let of_it = keys.iter().filter(|key| key["name"] == KEY);
-        let kids: Vec<_> = of_it
-            .map(|key| key["jwk"]["kid"].as_str().expect("a kid").to_owned())
-            .collect();
+        let kids: Vec<_> = of_it.map(|key| key["jwk"]["kid"].as_str().expect("a kid").to_owned()).collect();
         kids.try_into().expect("two versions")
     }
 

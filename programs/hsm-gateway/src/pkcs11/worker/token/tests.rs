@@ -19,13 +19,8 @@ fn loses_sessions() {
     let (mut first, mut second) = (keeper(&token), keeper(&token));
     let root = Call::CreateRoot { generation: 7 };
     assert!(matches!(first.call(&root, None), Ok(Reply::Done)));
-    assert_eq!(
-        first.call(&root, None).map(drop),
-        Err(Pkcs11Error::KeyExists(ROOT_LABEL.to_owned()))
-    );
-    let derive = Call::Derive {
-        message: vec![7; 100].into(),
-    };
+    assert_eq!(first.call(&root, None).map(drop), Err(Pkcs11Error::KeyExists(ROOT_LABEL.to_owned())));
+    let derive = Call::Derive { message: vec![7; 100].into() };
     let seed = |keeper: &mut SessionKeeper| match keeper.call(&derive, None) {
         Ok(Reply::Bytes(seed)) => seed,
         other => panic!("{:?}", other.map(drop)),
@@ -44,12 +39,7 @@ fn loses_sessions() {
     session.logout().expect("logs out");
     assert!(seed(&mut third) == before, "logged in again");
     // A session that was closed without its keeper.
-    first
-        .session
-        .take()
-        .expect("a session")
-        .close()
-        .expect("closes");
+    first.session.take().expect("a session").close().expect("closes");
     assert!(seed(&mut first) == before, "opened again");
 }
 

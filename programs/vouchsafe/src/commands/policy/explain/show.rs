@@ -17,36 +17,16 @@ pub struct Shown<'a> {
 }
 
 pub fn as_text(shown: &Shown<'_>) -> String {
-    let Shown {
-        explanation,
-        principal,
-        request,
-        now,
-        notes,
-        change,
-    } = shown;
+    let Shown { explanation, principal, request, now, notes, change } = shown;
     let mut text: String = notes.iter().map(|note| format!("note: {note}\n")).collect();
-    let Principal {
-        entity_type,
-        id,
-        issuer_name,
-        ..
-    } = principal;
-    text.push_str(&format!(
-        "principal: {entity_type}::{id:?} in Issuer::{issuer_name:?}\n"
-    ));
+    let Principal { entity_type, id, issuer_name, .. } = principal;
+    text.push_str(&format!("principal: {entity_type}::{id:?} in Issuer::{issuer_name:?}\n"));
     let scopes = match request.scopes.as_slice() {
         [] => "no scopes".to_owned(),
         scopes => format!("scopes {}", scopes.join(" ")),
     };
-    let (lifetime, at) = (
-        request.requested_lifetime_seconds,
-        to_rfc3339(*now).unwrap_or_default(),
-    );
-    text.push_str(&format!(
-        "request: {}, {scopes}, {lifetime} s, at {at}\n",
-        request.audience
-    ));
+    let (lifetime, at) = (request.requested_lifetime_seconds, to_rfc3339(*now).unwrap_or_default());
+    text.push_str(&format!("request: {}, {scopes}, {lifetime} s, at {at}\n", request.audience));
     text.push_str(&format!("decision: {}\n", verdict(explanation)));
     if let Some(change) = change {
         text.push_str(&format!("would be permitted: {}\n", change_text(change)));
@@ -57,11 +37,7 @@ pub fn as_text(shown: &Shown<'_>) -> String {
         text.push_str("\npolicies for another principal, issuer or audience:\n");
     }
     for policy in far {
-        text.push_str(&format!(
-            "  {}: another {}\n",
-            policy.id,
-            policy.scope_mismatches.join(", ")
-        ));
+        text.push_str(&format!("  {}: another {}\n", policy.id, policy.scope_mismatches.join(", ")));
     }
     text
 }
@@ -78,16 +54,9 @@ fn verdict(explanation: &Explanation) -> String {
 
 fn policy_text(policy: &PolicyExplanation) -> String {
     let effect = if policy.forbid { "forbid" } else { "permit" };
-    let matches = if policy.matches() {
-        "matches"
-    } else {
-        "does not match"
-    };
+    let matches = if policy.matches() { "matches" } else { "does not match" };
     let line = policy.position.map_or(0, |position| position.line);
-    let mut text = format!(
-        "\n{effect} {} ({}:{line}): {matches}\n",
-        policy.id, policy.file
-    );
+    let mut text = format!("\n{effect} {} ({}:{line}): {matches}\n", policy.id, policy.file);
     text.extend(policy.conditions.iter().map(condition_text));
     text
 }
@@ -99,11 +68,7 @@ fn condition_text(condition: &Condition) -> String {
         Verdict::Holds => "holds",
         Verdict::NotReached => "-    ",
     };
-    let unless = if condition.kind == Kind::Unless {
-        "unless "
-    } else {
-        ""
-    };
+    let unless = if condition.kind == Kind::Unless { "unless " } else { "" };
     let mut text = format!("  {word} {unless}{}\n", condition.text);
     match &condition.verdict {
         Verdict::Errs(reason) => text.push_str(&format!("        {reason}\n")),
@@ -133,22 +98,11 @@ fn change_text(change: &Change) -> String {
     if let Some(seconds) = change.lifetime_seconds {
         words.push(format!("for {seconds} s"));
     }
-    format!(
-        "{}, by `{}`",
-        words.join(", "),
-        change.policies.join("`, `")
-    )
+    format!("{}, by `{}`", words.join(", "), change.policies.join("`, `"))
 }
 
 pub fn as_json(shown: &Shown<'_>) -> Value {
-    let Shown {
-        explanation,
-        principal,
-        request,
-        now,
-        notes,
-        change,
-    } = shown;
+    let Shown { explanation, principal, request, now, notes, change } = shown;
     let decision = &explanation.decision;
     let (near, far) = explanation.by_distance();
     json!({
@@ -199,9 +153,8 @@ fn condition_json(condition: &Condition) -> Value {
         text.and_then(|text| serde_json::from_str::<Value>(text).ok())
     };
     let inputs = condition.inputs.iter();
-    let inputs: serde_json::Map<String, Value> = inputs
-        .map(|(name, text)| (name.clone(), value(text).unwrap_or(Value::Null)))
-        .collect();
+    let inputs: serde_json::Map<String, Value> =
+        inputs.map(|(name, text)| (name.clone(), value(text).unwrap_or(Value::Null))).collect();
     json!({
         "kind": match condition.kind { Kind::Unless => "unless", Kind::When => "when" },
         "text": condition.text,

@@ -1,7 +1,7 @@
 //! Prompts for values that no flag sets.
 
-use vouchsafe_cli::Failure;
 use std::io::BufRead;
+use vouchsafe_cli::Failure;
 
 pub struct Asker<'a> {
     /// Whether someone can answer.
@@ -11,12 +11,7 @@ pub struct Asker<'a> {
 
 impl Asker<'_> {
     /// The flag's value, or an answer.
-    pub fn text(
-        &mut self,
-        what: &str,
-        flag: &str,
-        given: Option<&String>,
-    ) -> Result<String, Failure> {
+    pub fn text(&mut self, what: &str, flag: &str, given: Option<&String>) -> Result<String, Failure> {
         if let Some(given) = given {
             return Ok(given.clone());
         }
@@ -52,12 +47,7 @@ impl Asker<'_> {
     }
 
     /// Like [`Asker::list`], but not empty.
-    pub fn some(
-        &mut self,
-        what: &str,
-        flag: &str,
-        given: &[String],
-    ) -> Result<Vec<String>, Failure> {
+    pub fn some(&mut self, what: &str, flag: &str, given: &[String]) -> Result<Vec<String>, Failure> {
         let answers = self.list(what, given)?;
         match answers.is_empty() {
             true => Err(missing(what, flag)),

@@ -1,10 +1,10 @@
 //! `policy test`.
 
 use super::{said, scratch};
-use vouchsafe_cli::Failure;
 use crate::commands::policy::{test, watch};
 use clap::Parser;
 use std::fs;
+use vouchsafe_cli::Failure;
 
 #[derive(Parser)]
 struct TestCommand {
@@ -29,10 +29,7 @@ fn timeless(text: &str) -> String {
 #[test]
 fn meets_cases_of_default_bundle() {
     let (text, passed) = run(&[&super::default_bundle()]).expect("it runs");
-    assert_eq!(
-        timeless(&text),
-        "31 cases of default: 31 met, 0 not; 6 of 6 policies tested\n"
-    );
+    assert_eq!(timeless(&text), "31 cases of default: 31 met, 0 not; 6 of 6 policies tested\n");
     assert!(passed);
 }
 
@@ -55,10 +52,7 @@ fn fails_on_unmet_case_or_untested_policy() {
     assert!(!passed);
     let (text, passed) = run(&[&shown, "--format", "json"]).expect("it runs");
     let json: serde_json::Value = serde_json::from_str(&text).expect("it is JSON");
-    assert_eq!(
-        json["untested_rules"],
-        serde_json::json!(["no-code-of-strangers"])
-    );
+    assert_eq!(json["untested_rules"], serde_json::json!(["no-code-of-strangers"]));
     assert_eq!(json["passed"], false);
     assert_eq!(json["coverage"], serde_json::Value::Null);
     assert!(!passed);
@@ -113,25 +107,13 @@ fn invalid_bundle_fails_in_both_formats() {
     fs::write(dir.join("README.md"), "").expect("it writes");
     let shown = dir.display().to_string();
     let outcome = run(&[&shown]).expect("it runs");
-    assert_eq!(
-        outcome,
-        (
-            "error: README.md: does not belong in a bundle\n".to_owned(),
-            false
-        )
-    );
+    assert_eq!(outcome, ("error: README.md: does not belong in a bundle\n".to_owned(), false));
     let (text, passed) = run(&[&shown, "--format", "json"]).expect("it runs");
-    assert_eq!(
-        text,
-        "{\"errors\":[\"README.md: does not belong in a bundle\"]}\n"
-    );
+    assert_eq!(text, "{\"errors\":[\"README.md: does not belong in a bundle\"]}\n");
     assert!(!passed);
     fs::remove_dir_all(dir).expect("it can be removed");
     let (message, _, code) = said(run(&["/nonexistent"]));
-    assert_eq!(
-        (message.as_str(), code),
-        ("`/nonexistent` is not a folder", 2)
-    );
+    assert_eq!((message.as_str(), code), ("`/nonexistent` is not a folder", 2));
 }
 
 #[test]

@@ -1,11 +1,11 @@
 //! `policy diff`.
 
 use super::{default_bundle, said, scratch};
-use vouchsafe_cli::Failure;
 use crate::commands::policy::diff;
 use clap::Parser;
 use std::fs;
 use std::path::Path;
+use vouchsafe_cli::Failure;
 
 #[derive(Parser)]
 struct DiffCommand {
@@ -28,18 +28,11 @@ fn edit(path: &Path, from: &str, to: &str) {
 #[test]
 fn ignores_changes_without_effect() {
     let dir = scratch("diff-same");
-    edit(
-        &dir.join("rules/api.cedar"),
-        "// A push to any branch",
-        "// Pushes to each branch",
-    );
+    edit(&dir.join("rules/api.cedar"), "// A push to any branch", "// Pushes to each branch");
     edit(&dir.join("rules/api.cedar"), "when\n{", "when {\n\n");
     let shown = dir.display().to_string();
     let (text, failed) = run(&[&default_bundle(), &shown]).expect("it runs");
-    assert_eq!(
-        text,
-        "31 requests decided by both: 0 widening, 0 either way, 0 narrowing, 0 issuer URLs\n"
-    );
+    assert_eq!(text, "31 requests decided by both: 0 widening, 0 either way, 0 narrowing, 0 issuer URLs\n");
     assert!(!failed);
     fs::remove_dir_all(dir).expect("it can be removed");
 }
@@ -49,11 +42,7 @@ fn shows_widening_and_narrowing() {
     let dir = scratch("diff-widens");
     let rules = dir.join("rules/deploy.cedar");
     edit(&rules, "  principal.ref == \"refs/heads/main\" &&\n", "");
-    edit(
-        &dir.join("audiences/api.toml"),
-        "replay",
-        "max_lifetime = \"10m\"\nreplay",
-    );
+    edit(&dir.join("audiences/api.toml"), "replay", "max_lifetime = \"10m\"\nreplay");
     let shown = dir.display().to_string();
     let old = default_bundle();
     let (text, failed) = run(&[&old, &shown, "--fail-on", "widening"]).expect("it runs");
@@ -74,10 +63,7 @@ fn shows_widening_and_narrowing() {
     assert!(!failed);
     // The inverse change narrows and widens the same.
     let (text, failed) = run(&[&shown, &old, "--fail-on", "narrowing"]).expect("it runs");
-    assert!(
-        text.contains("31 requests decided by both: 1 widening, 0 either way, 3 narrowing"),
-        "{text}"
-    );
+    assert!(text.contains("31 requests decided by both: 1 widening, 0 either way, 3 narrowing"), "{text}");
     assert!(failed);
     fs::remove_dir_all(dir).expect("it can be removed");
 }
@@ -128,11 +114,7 @@ fn warns_of_changed_issuer_url() {
 #[test]
 fn decides_recorded_requests_with_both() {
     let dir = scratch("diff-replay");
-    edit(
-        &dir.join("rules/deploy.cedar"),
-        "\"push\" &&",
-        "\"release\" &&",
-    );
+    edit(&dir.join("rules/deploy.cedar"), "\"push\" &&", "\"release\" &&");
     let export = dir.with_extension("jsonl");
     let request = super::decisions::cedar_request();
     let row = |id: &str, at: u64, request: &str| {
@@ -142,11 +124,7 @@ fn decides_recorded_requests_with_both() {
         })
         .to_string()
     };
-    let rows = [
-        row("old", 0, &request),
-        row("new", u64::MAX / 4, &request),
-        row("odd", 1, "{}"),
-    ];
+    let rows = [row("old", 0, &request), row("new", u64::MAX / 4, &request), row("odd", 1, "{}")];
     fs::write(&export, rows.join("\n")).expect("it writes");
     let (shown, export_shown) = (dir.display().to_string(), export.display().to_string());
     let old = default_bundle();
@@ -167,10 +145,7 @@ fn decides_recorded_requests_with_both() {
     assert_eq!(json["decided"], 32);
     let (message, hint, code) = said(run(&[&arguments[..], &["--since", "soon"]].concat()));
     assert_eq!(message, "`soon` is not a duration");
-    assert_eq!(
-        hint.as_deref(),
-        Some("use a duration such as 30m, 24h or 7d")
-    );
+    assert_eq!(hint.as_deref(), Some("use a duration such as 30m, 24h or 7d"));
     assert_eq!(code, 2);
     fs::remove_file(export).expect("it can be removed");
     fs::remove_dir_all(dir).expect("it can be removed");

@@ -5,9 +5,7 @@ use crate::commands::policy::explain;
 use clap::Parser;
 use std::fs;
 use std::path::{Path, PathBuf};
-use vouchsafe_policy::{
-    Attribute, AttributeValue, Bundle, Environment, Principal, TokenRequest, folder,
-};
+use vouchsafe_policy::{Attribute, AttributeValue, Bundle, Environment, Principal, TokenRequest, folder};
 
 #[derive(Parser)]
 struct ExplainCommand {
@@ -17,11 +15,8 @@ struct ExplainCommand {
 
 /// The Cedar request of a push to main that deploys, as the broker would record it.
 pub fn cedar_request() -> String {
-    let environment = Environment {
-        issuer: "https://broker.example".to_owned(),
-        development: true,
-        epoch_seconds: 3600,
-    };
+    let environment =
+        Environment { issuer: "https://broker.example".to_owned(), development: true, epoch_seconds: 3600 };
     let files = folder::read(Path::new(&default_bundle())).expect("it reads");
     let bundle = Bundle::load(&files, &environment).expect("it loads");
     let text = |(name, value): &(&str, &str)| Attribute {
@@ -56,11 +51,7 @@ pub fn cedar_request() -> String {
     decision.expect("it is decided").cedar_request
 }
 
-fn explain_decision(
-    state: &Path,
-    id: &str,
-    more: &[&str],
-) -> Result<(String, bool), vouchsafe_cli::Failure> {
+fn explain_decision(state: &Path, id: &str, more: &[&str]) -> Result<(String, bool), vouchsafe_cli::Failure> {
     let (dir, state) = (default_bundle(), state.display().to_string());
     let fixed = ["explain", &dir, "--decision", id, "--state-dir", &state];
     let command = ExplainCommand::try_parse_from([&fixed[..], more].concat()).expect("right");
@@ -118,35 +109,20 @@ fn reads_exported_file_like_database() {
         "decision_id": "d1", "decided_at_ms": 1, "outcome": "issued", "slug": "ok", "bundle_digest": "other",
         "determining_rules": "[\"deploy-from-main\"]", "cedar_request": cedar_request(),
     });
-    for (name, text) in [
-        ("array.json", serde_json::json!([row]).to_string()),
-        ("lines.jsonl", format!("{row}\n\n")),
-    ] {
+    for (name, text) in [("array.json", serde_json::json!([row]).to_string()), ("lines.jsonl", format!("{row}\n\n"))] {
         let file = dir.join(name);
         fs::write(&file, text).expect("it writes");
         let (text, _) = explain_decision(&file, "d1", &["--format", "json"]).expect("it runs");
         let json: serde_json::Value = serde_json::from_str(&text).expect("it is JSON");
         assert_eq!(json["decision"], "permit");
-        assert_eq!(
-            json["notes"][0],
-            "decision d1 was issued (ok), determined by `deploy-from-main`"
-        );
+        assert_eq!(json["notes"][0], "decision d1 was issued (ok), determined by `deploy-from-main`");
     }
     let file = dir.join("wrong");
     fs::write(&file, "{}\n").expect("it writes");
     let (message, _, code) = said(explain_decision(&file, "d1", &[]));
-    assert_eq!(
-        (message, code),
-        (
-            format!("`{}`: line 1 is not a record of a decision", file.display()),
-            2
-        )
-    );
+    assert_eq!((message, code), (format!("`{}`: line 1 is not a record of a decision", file.display()), 2));
     let (message, _, code) = said(explain_decision(&dir, "d1", &[]));
-    assert_eq!(
-        (message, code),
-        (format!("no database in `{}`", dir.display()), 2)
-    );
+    assert_eq!((message, code), (format!("no database in `{}`", dir.display()), 2));
     fs::remove_dir_all(dir).expect("it can be removed");
 }
 
@@ -165,10 +141,7 @@ fn finds_decision_id_with_leading_hyphen() {
     assert!(text.starts_with(note), "{text}");
     assert!(issued);
     let expected = format!("no decision `-w` is recorded in `{}`", file.display());
-    assert_eq!(
-        said(explain_decision(&file, "-w", &[])),
-        (expected, None, 1)
-    );
+    assert_eq!(said(explain_decision(&file, "-w", &[])), (expected, None, 1));
     fs::remove_dir_all(dir).expect("it can be removed");
 }
 
@@ -179,14 +152,8 @@ fn shows_repeats_of_refusal() {
     for (repeats, expected) in [
         (serde_json::Value::Null, None),
         (0.into(), None),
-        (
-            1.into(),
-            Some("note: this record also counts 1 further refusal of the same kind"),
-        ),
-        (
-            2.into(),
-            Some("note: this record also counts 2 further refusals of the same kind"),
-        ),
+        (1.into(), Some("note: this record also counts 1 further refusal of the same kind")),
+        (2.into(), Some("note: this record also counts 2 further refusals of the same kind")),
     ] {
         let row = serde_json::json!({
             "decision_id": "d1", "decided_at_ms": 1, "outcome": "refused", "slug": "policy.denied",
@@ -205,9 +172,7 @@ fn shows_repeats_of_refusal() {
 fn shows_smallest_permitted_change() {
     let of = |claims: &str, args: &[&str]| {
         let (text, _) = run_explain(claims, &[args, &["--development"]].concat()).expect("it runs");
-        let line = text
-            .lines()
-            .find(|line| line.starts_with("would be permitted: "));
+        let line = text.lines().find(|line| line.starts_with("would be permitted: "));
         line.map(|line| line.trim_start_matches("would be permitted: ").to_owned())
     };
     let deploy = ["--audience", "https://deploy.example"];
@@ -224,14 +189,8 @@ fn shows_smallest_permitted_change() {
     let other = CLAIMS.replace("123456", "654321");
     assert_eq!(of(&other, &scoped(&["deploy:read"])), None);
     // Another audience permits it.
-    let topic = CLAIMS.replace(
-        "refs/heads/main\", \"repository\"",
-        "refs/heads/topic\", \"repository\"",
-    );
-    assert_eq!(
-        of(&topic, &deploy).as_deref(),
-        Some("for audience https://api.example, by `dev-api`")
-    );
+    let topic = CLAIMS.replace("refs/heads/main\", \"repository\"", "refs/heads/topic\", \"repository\"");
+    assert_eq!(of(&topic, &deploy).as_deref(), Some("for audience https://api.example, by `dev-api`"));
     assert_eq!(
         of(&topic, &scoped(&["deploy:read"])).as_deref(),
         Some("for audience https://api.example, without scopes, by `dev-api`")
@@ -240,28 +199,14 @@ fn shows_smallest_permitted_change() {
 
 #[test]
 fn json_has_every_condition_with_its_values() {
-    let topic = CLAIMS.replace(
-        "refs/heads/main\", \"repository\"",
-        "refs/heads/topic\", \"repository\"",
-    );
-    let arguments = [
-        "--audience",
-        "https://deploy.example",
-        "--development",
-        "--format",
-        "json",
-        "--ip",
-        "192.0.2.1",
-    ];
+    let topic = CLAIMS.replace("refs/heads/main\", \"repository\"", "refs/heads/topic\", \"repository\"");
+    let arguments = ["--audience", "https://deploy.example", "--development", "--format", "json", "--ip", "192.0.2.1"];
     let (text, issued) = run_explain(&topic, &arguments).expect("it runs");
     assert!(!issued);
     let json: serde_json::Value = serde_json::from_str(&text).expect("it is JSON");
     assert_eq!(json["decision"], "deny");
     assert_eq!(json["request"]["client_ip"], "192.0.2.1");
-    assert_eq!(
-        json["would_be_permitted"]["audience"],
-        "https://api.example"
-    );
+    assert_eq!(json["would_be_permitted"]["audience"], "https://api.example");
     // The closest policy comes first: one condition fails.
     assert_eq!(json["rules"][0]["rule"], "dev-deploy-from-main");
     assert_eq!(json["rules"][0]["distance"], 1);

@@ -1,10 +1,10 @@
 //! `policy fmt`, `policy new` and `policy graph`.
 
 use super::{default_bundle, said, scratch};
-use vouchsafe_cli::Failure;
 use crate::commands::policy::{fmt, graph, new};
 use clap::Parser;
 use std::fs;
+use vouchsafe_cli::Failure;
 
 #[derive(Parser)]
 struct FmtCommand {
@@ -52,10 +52,7 @@ fn fmt_formats_and_check_only_reports() {
     assert_eq!(fs::read_to_string(&path).expect("it reads"), before);
     fs::write(&path, "permit (").expect("it writes");
     let (message, _, code) = said(run_fmt(&[&shown]));
-    assert_eq!(
-        (message, code),
-        (format!("{file}: unexpected end of input"), 1)
-    );
+    assert_eq!((message, code), (format!("{file}: unexpected end of input"), 1));
     fs::remove_dir_all(dir).expect("it can be removed");
 }
 
@@ -84,23 +81,12 @@ fn new_writes_policy_with_cases() {
     let text = run_new(&arguments, None).expect("it runs");
     let lines: Vec<&str> = text.lines().collect();
     assert_eq!(lines.len(), 7, "{text}");
-    assert_eq!(
-        lines[0],
-        dir.join("rules/release-deploys.cedar")
-            .display()
-            .to_string()
-    );
-    assert_eq!(
-        lines[6],
-        "next: add more cases, and run them with `vouchsafe policy test`"
-    );
+    assert_eq!(lines[0], dir.join("rules/release-deploys.cedar").display().to_string());
+    assert_eq!(lines[6], "next: add more cases, and run them with `vouchsafe policy test`");
     let (checked, passed) = super::run_check(&[&shown, "--deny-warnings"]).expect("it runs");
     assert!(passed, "{checked}");
     let (message, _, code) = said(run_new(&arguments, None));
-    assert_eq!(
-        (message.as_str(), code),
-        ("`rules/release-deploys.cedar` already exists", 1)
-    );
+    assert_eq!((message.as_str(), code), ("`rules/release-deploys.cedar` already exists", 1));
     fs::remove_dir_all(dir).expect("it can be removed");
 }
 
@@ -113,18 +99,7 @@ fn new_copies_pinned_keys() {
     let keys_shown = keys.display().to_string();
     let issuer = |name: &str, end: &[&str]| {
         let url = format!("https://{name}.example");
-        let fixed = [
-            "issuer",
-            name,
-            "--dir",
-            &shown,
-            "--provider",
-            "oidc",
-            "--url",
-            &url,
-            "--pinned",
-            &keys_shown,
-        ];
+        let fixed = ["issuer", name, "--dir", &shown, "--provider", "oidc", "--url", &url, "--pinned", &keys_shown];
         run_new(&[&fixed[..], end].concat(), None)
     };
     issuer("sealed", &["--expires", "2027-06-01"]).expect("it is written");
@@ -178,11 +153,9 @@ fn new_reports_broken_cases() {
         "event_name=push",
     ];
     let text = run_new(&arguments, None).expect("it runs");
-    let wider =
-        "\nnote: a scope beyond is still permitted by `deploy-from-main`: narrow or remove it\n";
+    let wider = "\nnote: a scope beyond is still permitted by `deploy-from-main`: narrow or remove it\n";
     assert!(text.contains(wider), "{text}");
-    let note =
-        "\nnote: tests/deploy-from-main/allow/one scope of two is enough.toml is no longer met\n";
+    let note = "\nnote: tests/deploy-from-main/allow/one scope of two is enough.toml is no longer met\n";
     assert!(text.contains(note), "{text}");
     fs::remove_dir_all(dir).expect("it can be removed");
 }
@@ -197,24 +170,15 @@ fn new_prompts_only_on_terminal() {
     assert_eq!((hint.as_deref(), code), (Some("add `--id`"), 2));
     run_new(&arguments, Some("https://files.example\nread\nwrite\n\n")).expect("it runs");
     let text = fs::read_to_string(dir.join("audiences/files.toml")).expect("it reads");
-    assert_eq!(
-        text,
-        "id = \"https://files.example\"\nscopes = [\"read\", \"write\"]\n"
-    );
+    assert_eq!(text, "id = \"https://files.example\"\nscopes = [\"read\", \"write\"]\n");
     let rule = ["rule", "files", "--dir", &shown];
     let answers = "github\nhttps://files.example\nread\n\nrepository_id=1\n\n";
     run_new(&rule, Some(answers)).expect("it runs");
     assert!(dir.join("rules/files.cedar").is_file());
     // An empty answer is no answer.
     let rule = ["rule", "more", "--dir", &shown];
-    let (message, ..) = said(run_new(
-        &rule,
-        Some("github\nhttps://files.example\nread\n\n\n"),
-    ));
-    assert_eq!(
-        message,
-        "missing claims that the workloads must have, as NAME=VALUE"
-    );
+    let (message, ..) = said(run_new(&rule, Some("github\nhttps://files.example\nread\n\n\n")));
+    assert_eq!(message, "missing claims that the workloads must have, as NAME=VALUE");
     let issuer = ["issuer", "gitlab", "--dir", &shown];
     let text = run_new(&issuer, Some("gitlab\nhttps://gitlab.example\n")).expect("it runs");
     assert!(text.contains("allowed_outbound_hosts"), "{text}");
@@ -225,24 +189,10 @@ fn new_prompts_only_on_terminal() {
 #[test]
 fn new_refuses_claims_without_values() {
     let dir = default_bundle();
-    let arguments = [
-        "rule",
-        "a",
-        "--dir",
-        &dir,
-        "--issuer-name",
-        "github",
-        "--audience",
-        "b",
-        "--claim",
-        "ref",
-    ];
+    let arguments = ["rule", "a", "--dir", &dir, "--issuer-name", "github", "--audience", "b", "--claim", "ref"];
     let (message, hint, code) = said(run_new(&arguments, None));
     assert_eq!(message, "`ref` is not a claim with a value");
-    assert_eq!(
-        hint.as_deref(),
-        Some("write NAME=VALUE, such as ref=refs/heads/main")
-    );
+    assert_eq!(hint.as_deref(), Some("write NAME=VALUE, such as ref=refs/heads/main"));
     assert_eq!(code, 2);
 }
 
@@ -250,15 +200,11 @@ fn new_refuses_claims_without_values() {
 fn graph_draws_default_bundle() {
     let dir = default_bundle();
     let draw = |args: &[&str]| {
-        let command =
-            GraphCommand::try_parse_from([&["graph", &dir], args].concat()).expect("right");
+        let command = GraphCommand::try_parse_from([&["graph", &dir], args].concat()).expect("right");
         graph::draw(&command.args).expect("it draws")
     };
     let mermaid = draw(&[]);
     assert!(mermaid.starts_with("flowchart LR\n"), "{mermaid}");
-    assert!(
-        mermaid.contains("  k1 -- \"api-read<br/>api-write-from-main\" --> a0\n"),
-        "{mermaid}"
-    );
+    assert!(mermaid.contains("  k1 -- \"api-read<br/>api-write-from-main\" --> a0\n"), "{mermaid}");
     assert!(draw(&["--format", "svg"]).starts_with("<svg "));
 }
