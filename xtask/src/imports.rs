@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use vouchsafe_manifest::Manifest;
 use wasmparser::{Parser, Payload};
 
-/// Imports that are no capability: those of every component with `std`, which hosts provide empty if they could carry
+/// Imports that grant no capability: those of every component with `std`, which hosts provide empty if they could carry
 /// anything, and our own interface that only defines types.
 const AMBIENT: &[&str] =
     &["vouchsafe:types/types@", "wasi:cli/", "wasi:clocks/", "wasi:http/types@", "wasi:io/", "wasi:random/"];

@@ -3,7 +3,7 @@
 //! The nodes are source files; an inline module belongs to its file, and `#[cfg(test)]` items don't count. A file
 //! depends on the file that defines what it names: in a `use`, in a path in code, or in a path inside a macro call.
 //! Re-exports are followed, so `use crate::Name` is a dependency on the module that defines `Name`. `mod child;` alone
-//! is no dependency.
+//! is not a dependency.
 
 mod cycles;
 mod paths;

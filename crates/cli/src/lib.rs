@@ -1,4 +1,4 @@
-//! What every program of this workspace does alike at the command line.
+//! What all programs of this workspace have in common at the command line.
 //!
 //! Output that survives a closed pipe ([`mod@print`]), failures with exit codes and hints ([`Failure`]), bounded reads and
 //! atomic writes of small files ([`files`]), the clock ([`clock`]), and the async runtime ([`run`]). It knows no

@@ -69,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn tells_when_a_slow_bucket_refills() {
+    fn reports_when_a_slow_bucket_refills() {
         let mut bucket = Bucket::full(1, 7, SteadySeconds(NOW));
         // 60 / 7 s.
         check(&mut bucket, NOW, 1, 9);

@@ -1,9 +1,9 @@
 //! Canaries: trying something new on a share of the workloads, and deciding whether it is worse than the old.
 //!
-//! Uses no other module, and says nothing of what is tried: the gateway tries key versions.
+//! Uses no other module, and is independent of what is tried: the gateway tries key versions.
 //!
 //! - [`RolloutSecret::place`] says which workloads belong to a share.
-//! - [`judge`] compares what was seen of the canary with what was seen of the version that it is to replace.
+//! - [`judge`] compares the outcomes of the canary with those of the version that it is to replace.
 
 mod analysis;
 mod share;

@@ -78,7 +78,7 @@ impl GatewaySigner {
         let now = network.now();
         let over = |keys: &KnownKeys| keys.generation() < generation_min;
         let good = |keys: &KnownKeys| {
-            // Don't let every request ask a gateway that stays behind.
+            // Don't let every request ask a gateway that lags behind.
             keys.is_fresh(now) && (!over(keys) || keys.age_seconds(now) < SUPERSEDED_ASK_SECONDS)
         };
         let keys = self.keys(network, good, |keys| keys.cover(now)).await?;
@@ -175,7 +175,7 @@ impl GatewaySigner {
             if !keys.publishes_version(&key.name, &answer.kid) {
                 keys = self.keys(network, |_| false, |_| false).await?;
             }
-            // INVARIANT: no token leaves whose key is in no JWK Set of ours.
+            // INVARIANT: no token is released unless its key is in our JWK Set.
             if !keys.publishes_version(&key.name, &answer.kid) {
                 return Err(Error::Unavailable);
             }

@@ -1,4 +1,4 @@
-//! What was seen of one version of an HSM key.
+//! Counts of outcomes of one version of an HSM key.
 
 use crate::canary::Outcomes;
 

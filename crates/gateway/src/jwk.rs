@@ -11,7 +11,7 @@ const COORDINATE_BYTES: usize = 32;
 /// 8192 bits; the gateway decides which keys are strong enough.
 const MODULUS_BYTES_MAX: usize = 1_024;
 
-/// A JWK that is not a public key of ours.
+/// A JWK that is not a public key for signing tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not a public key for signing tokens")]
 pub struct JwkError;

@@ -86,7 +86,7 @@ impl App {
         let permit = permit.map_err(|Overloaded| Refusal::Overloaded)?;
         let request = request.map(|bytes| Full::new(bytes).map_err(|never| match never {}).boxed_unsync());
         // A task of its own: the guest keeps running when its client disconnects, so the request must keep its permit.
-        // Otherwise, clients that disconnect at once could cause any number of instances.
+        // Otherwise, clients that disconnect at once could start an unlimited number of instances.
         let handler = self.handler.clone();
         let answer = tokio::spawn(async move {
             let answer = handler.handle((), request).await;

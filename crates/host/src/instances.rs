@@ -19,7 +19,7 @@ use wasmtime_wasi_http::handler::{
 
 /// How long an instance may keep running after its last request.
 const POST_RETURN: Duration = Duration::from_secs(10);
-/// How much longer than the request timeout an instance lives that does not react to it.
+/// How much longer than the request timeout an instance that does not react to it may live.
 const UNRESPONSIVE: Duration = Duration::from_secs(1);
 
 /// Limits on the lifetime of instances.

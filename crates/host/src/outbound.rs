@@ -88,7 +88,7 @@ impl Network {
         self.allowed.iter().any(|pattern| pattern.allows(scheme, host, port))
     }
 
-    /// The host's name in metrics: only names in the manifest, so that guests can't create any number of series.
+    /// The host's name in metrics: only names in the manifest, so that guests can't create unlimited series.
     fn label(&self, uri: &Uri) -> String {
         let host = uri.host().unwrap_or_default().to_ascii_lowercase();
         let known = self.allowed.iter().any(|pattern| pattern.exact_host() == Some(host.as_str()));

@@ -32,7 +32,7 @@ const MAY_ACT: ClaimName = ClaimName::registered("may_act");
 const NBF: ClaimName = ClaimName::registered("nbf");
 const SUB: ClaimName = ClaimName::registered("sub");
 
-/// `iss`, which must be a string if present; the caller decides whose it is.
+/// `iss`, which must be a string if present; the caller decides which issuer that is.
 pub(crate) fn stated_issuer_of(claims: &JsonObject) -> Result<Option<&str>, TokenError> {
     match claims.get("iss") {
         None => Ok(None),

@@ -49,7 +49,7 @@ pub struct Answer {
 /// issuer only, and no request to the servers of the URLs in `closed`.
 ///
 /// # Errors
-/// Why there are no keys; previously known keys are never returned then.
+/// Why there are no keys; previously known keys are never returned instead.
 pub async fn fetch_keys(
     source: &impl DocumentSource,
     issuer: &TrustedIssuer,

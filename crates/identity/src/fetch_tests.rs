@@ -189,7 +189,7 @@ fn renews_unchanged_keys() {
     assert_eq!(fetch(&network, source(), Some(fetched(None, UnixSeconds(1)))), Err(FetchError::Status(304)));
 }
 
-/// A removed key is gone after the next fetch (peers §5.1, 2).
+/// A removed key is gone after the next fetch (regressions.md, row 2).
 #[test]
 fn replaces_changed_keys() {
     let changed = json!({"keys": [testkit::TestKey::stranger("ES256").jwk("new")]}).to_string();

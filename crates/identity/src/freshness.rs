@@ -59,7 +59,7 @@ mod tests {
         check(Some("max-age=301"), 300);
     }
 
-    /// As with Amazon EKS, whose week-long `max-age` kept removed keys trusted (peers §5.1, 2 and 3).
+    /// As with Amazon EKS, whose week-long `max-age` kept removed keys trusted (regressions.md, rows 2 and 3).
     #[test]
     fn caps_max_age_of_a_week() {
         check(Some("max-age=604800"), ISSUER_MAX);

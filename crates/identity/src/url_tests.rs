@@ -21,7 +21,7 @@ fn accepts_https_to_named_hosts() {
     }
 }
 
-/// octo-sts 2025-06-26, GHSA-59jp-pj84-45mr and similar cases (peers §5.1, 9).
+/// octo-sts 2025-06-26, GHSA-59jp-pj84-45mr and similar cases (regressions.md, row 9).
 #[test]
 fn rejects_urls_to_unintended_targets() {
     for (text, error) in [

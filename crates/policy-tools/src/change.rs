@@ -12,7 +12,7 @@ pub const DECISIONS_MAX: usize = 4096;
 /// Up to this many scopes, every subset is tried; beyond, only those that drop one or keep one.
 const SCOPES_WHOLE_MAX: usize = 6;
 
-/// How a permitted request differs from the denied one. What is none stays the same.
+/// How a permitted request differs from the denied one. A field that is `None` stays the same.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Change {
     pub audience: Option<String>,

@@ -41,7 +41,7 @@ pub enum CheckError {
     CaseTimeInvalid,
     #[error("policy `{0}` forbids less if the client address is unknown")]
     ForbidNeedsAddress(String),
-    #[error("policy `{policy}` tests `{name}`, which no request that it can match has")]
+    #[error("policy `{policy}` tests `{name}`, but no request that it can match has it")]
     PolicyNameUnknown { policy: String, name: String, suggestion: Option<String> },
 }
 

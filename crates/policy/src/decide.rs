@@ -86,7 +86,7 @@ impl Bundle {
     }
 }
 
-/// The effect, the determining policies and the erring ones. Cedar skips a `forbid` that fails to evaluate; here it
+/// The effect, the determining policies and the failed ones. Cedar skips a `forbid` that fails to evaluate; here it
 /// denies, because it might have matched.
 fn judge(response: &Response, policies: &PolicySet) -> (Effect, Vec<String>, Vec<String>) {
     let reasons: BTreeSet<&str> = response.diagnostics().reason().map(AsRef::as_ref).collect();

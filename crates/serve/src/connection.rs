@@ -21,7 +21,7 @@ const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 /// every connection.
 const WRITE_STALL_MAX: Duration = Duration::from_secs(10);
 
-/// Tells a connection that the server stops.
+/// Tells a connection that the server is stopping.
 #[derive(Clone)]
 pub struct Drain(pub(crate) watch::Receiver<bool>);
 
@@ -33,7 +33,7 @@ impl Drain {
 
 /// Serves one connection until it ends, or until the answer in flight is sent when the server stops.
 ///
-/// Errors of a connection are dropped: the client broke off, stalled, or doesn't speak HTTP.
+/// Errors of a connection are dropped: the client disconnected, stalled, or doesn't speak HTTP.
 pub async fn serve_connection<S, F, B>(
     stream: S,
     limits: Limits,

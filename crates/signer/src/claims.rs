@@ -15,7 +15,7 @@ pub fn header(algorithm: &str, kid: &str, typ: &str) -> String {
 /// The claims set, in a fixed order.
 ///
 /// INVARIANT: no two names are equal, not even if a verifier ignores case. `ClaimNames` has compared the names of extra
-/// claims with one another and with the registered names, which include all of ours.
+/// claims with one another and with the registered names, which include all that the signer sets.
 pub(crate) fn payload(request: &SigningRequest, expires_at: UnixSeconds) -> Result<String, Error> {
     let mut claims = Claims::default();
     claims.text("iss", &request.issuer)?;

@@ -1,7 +1,7 @@
 //! Group commit: while a statement is in flight, rows of concurrent calls wait, and the next statement writes up to
 //! [`BATCH_ROWS_MAX`] of them.
 //!
-//! Knows no SQL. One caller runs the statement for its batch; each caller returns only once the statement with its own
+//! Has no SQL. One caller runs the statement for its batch; each caller returns only once the statement with its own
 //! row is confirmed. There is no timer: an idle group writes at once.
 //!
 //! The standalone host batches too, but neither replaces the other. Spin runs each statement in its own transaction, so

@@ -144,7 +144,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tells_addresses_from_names() {
+    fn distinguishes_addresses_from_names() {
         let address = |text: &str| Some(Host::Address(text.parse().unwrap()));
         for (text, expected) in [
             ("127.0.0.1", address("127.0.0.1")),

@@ -1,4 +1,4 @@
-//! The network of a peer, by which peers are told apart.
+//! The network of a peer, which identifies the peer.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};

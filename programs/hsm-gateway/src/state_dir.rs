@@ -42,7 +42,7 @@ pub fn remember_generation(state_dir: &Path, generation: u64) -> Result<(), Fail
         return Err(Failure::refused(format!(
             "the PKCS#11 token's generation is {generation}, but generation {seen} was seen before"
         ))
-        .hint("do not bring an older PKCS#11 token back: its keys may have been revoked"));
+        .hint("do not put an older PKCS#11 token back into use: its keys may have been revoked"));
     }
     if generation > seen {
         files::replace(&path, format!("{generation}\n").as_bytes()).map_err(fail)?;

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 /// How long a log line may take after its response.
 const LINE_MAX: Duration = Duration::from_secs(20);
-/// How the host's notice begins when the database was last used long ago, as it was for a moved clock.
+/// Start of the host's notice about a database that was last used long ago, as if a clock was moved.
 const OUT_OF_USE: &str = "serve: the database was last in use at ";
 /// base64url of 32 bytes that protect nothing.
 const ROOT: &str = "dGVzdHMtdGVzdHMtdGVzdHMtdGVzdHMtdGVzdHMtdGU";
@@ -268,7 +268,7 @@ impl Setup {
     }
 }
 
-/// How the host's warnings about a bundle that doesn't match the manifest begin: tests leave hosts out on purpose.
+/// Start of the host's warnings about a bundle that doesn't match the manifest; tests omit hosts on purpose.
 const AT_START: [&str; 2] = ["warning: ", "hint: "];
 
 /// Standard error of a broker, line by line.

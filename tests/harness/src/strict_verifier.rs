@@ -182,7 +182,7 @@ fn kid(key: &Value) -> String {
     key["jwk"]["kid"].as_str().or(key["kid"].as_str()).expect("a kid").to_owned()
 }
 
-/// Tests of the judge itself: each way in which a verifier would notice a fault.
+/// Tests of the verifier itself: each way in which a verifier would notice a fault.
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -222,8 +222,8 @@ fn rejects_key_certified_for_another_issuer() {
     let claims = json!({ "iss": site.url, "aud": API, "sub": "main:repo", "exp": now() + 300 });
     let header = json!({ "alg": "EdDSA", "kid": theirs["jwk"]["kid"], "typ": "at+jwt" });
     let forged = jwt::mint_raw(&Key::EdDsa(pair), header.to_string(), claims.to_string());
-    let believed = site.verify_with(&jwks, &[], &forged);
-    assert_eq!(believed.code, 0, "{}", believed.stderr);
+    let accepted = site.verify_with(&jwks, &[], &forged);
+    assert_eq!(accepted.code, 0, "{}", accepted.stderr);
     let pin = ["--pin-root", root.as_str()];
     refused(
         |more: &[&str]| site.verify_with(&jwks, &[&pin[..], more].concat(), &forged),

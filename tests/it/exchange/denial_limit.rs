@@ -68,7 +68,7 @@ fn writes_at_most_three_records_per_denied_token() {
     broker.assert_healthy();
 }
 
-/// A denial doesn't use up a single-use token, and a used token can be presented for ever.
+/// A denial doesn't use up a single-use token, and a used token can be presented forever.
 #[test]
 fn writes_at_most_four_records_per_spent_token() {
     let scene = Scene::new();

@@ -145,7 +145,7 @@ fn replaces_epoch_keys_with_published_standby() {
     assert_eq!(code, 2, "{text}");
     let (code, text) = gateway.setup.run(&["rotate", "--emergency"]);
     assert_eq!(code, 0, "{text}");
-    assert!(text.contains("generation 2 is current, 1 is over"), "{text}");
+    assert!(text.contains("generation 2 is current, 1 is superseded"), "{text}");
     let rotated = Instant::now();
     let new = eventually("a token of the new generation", || {
         let token = fixture.issue(API);

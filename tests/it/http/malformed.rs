@@ -18,7 +18,7 @@ fn malformed(address: &str) -> Vec<(&'static str, String, &'static [u16])> {
         ("no host", post("connection: close\r\ncontent-length: 1\r\n", "a"), &[400]),
         ("two hosts", post_to_host("host: other.example\r\ncontent-length: 1\r\n", "a"), &[400]),
         ("two lengths", post_to_host("content-length: 1\r\ncontent-length: 2\r\n", "aa"), &[400]),
-        ("a length that is no number", post_to_host("content-length: x\r\n", "a"), &[400]),
+        ("a length that is not a number", post_to_host("content-length: x\r\n", "a"), &[400]),
         ("a negative length", post_to_host("content-length: -1\r\n", "a"), &[400]),
         ("a broken chunk", post_to_host("transfer-encoding: chunked\r\n", "zz\r\n"), &[400]),
         ("an unknown transfer coding", post_to_host("transfer-encoding: gzip\r\n", "a"), &[400, 501]),

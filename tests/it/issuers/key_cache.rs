@@ -65,7 +65,7 @@ fn only(algorithms: &[&str]) -> Script {
     Script::Keys(Script::keys(algorithms))
 }
 
-/// A removed key is rejected at the end of its lifetime, with a known `kid` or not, restart or not (peers §5.1, 2).
+/// A removed key is rejected at the end of its lifetime, with a known `kid` or not, restart or not (regressions.md, row 2).
 #[test]
 fn trusts_removed_key_until_end_of_lifetime() {
     let scene = Scene::new();
@@ -80,7 +80,7 @@ fn trusts_removed_key_until_end_of_lifetime() {
     end.broker.assert_healthy();
 }
 
-/// A flood of unknown `kid`s causes one fetch per window, and known keys keep working (peers §5.1, 1).
+/// A flood of unknown `kid`s causes one fetch per window, and known keys keep working (regressions.md, row 1).
 #[test]
 fn fetches_once_for_flood_of_unknown_kids() {
     let scene = Scene::new();
@@ -100,7 +100,7 @@ fn fetches_once_for_flood_of_unknown_kids() {
 
 /// In the last quarter of its lifetime at the latest, a request refreshes the key set without waiting.
 #[test]
-fn refreshes_ageing_keys_in_background() {
+fn refreshes_aging_keys_in_background() {
     let scene = Scene::new();
     at(&scene, 0).present("RS256", Want::Issued);
     {
@@ -147,7 +147,7 @@ fn uses_refreshed_keys_without_another_fetch() {
     later.broker.assert_healthy();
 }
 
-/// Keys that were fetched under an old issuer file are not used under the new one (peers §5.1, 26).
+/// Keys that were fetched under an old issuer file are not used under the new one (regressions.md, row 26).
 #[test]
 fn applies_changed_key_source_immediately() {
     let scene = Scene::new();
@@ -217,7 +217,7 @@ fn uses_key_without_kid_only_if_unambiguous() {
     check(&later.broker, &Form::of(&token).request(), &token, UNKNOWN).expect("two keys fit");
 }
 
-/// An intermediate cache must not answer with old keys (peers §5.1, 4).
+/// An intermediate cache must not answer with old keys (regressions.md, row 4).
 #[test]
 fn bypasses_caches_on_every_fetch() {
     let scene = Scene::new();

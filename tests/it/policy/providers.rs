@@ -77,7 +77,7 @@ fn accepts_gitlab_jobs_on_protected_refs_only() {
         ("an unprotected branch", |it| it["ref_protected"] = json!("false"), DENIED),
         ("an empty flag is not true", |it| it["ref_protected"] = json!(""), DENIED),
         ("another project", |it| it["project_id"] = json!("21"), DENIED),
-        ("a flag that is no text", |it| it["ref_protected"] = json!(true), INVALID),
+        ("a flag that is not a string", |it| it["ref_protected"] = json!(true), INVALID),
         ("an id that is a number", |it| it["project_id"] = json!(20), INVALID),
     ];
     exchange("gitlab", gitlab_claims, &cases);
@@ -99,7 +99,7 @@ fn accepts_kubernetes_pods_and_rejects_legacy_tokens() {
             |it| drop(it["kubernetes.io"].as_object_mut().expect("an object").remove("pod")),
             DENIED,
         ),
-        ("a namespace that is no text", |it| it["kubernetes.io"]["namespace"] = json!(["build"]), INVALID),
+        ("a namespace that is not a string", |it| it["kubernetes.io"]["namespace"] = json!(["build"]), INVALID),
         (
             "a token without the private claims",
             |it| drop(it.as_object_mut().expect("an object").remove("kubernetes.io")),

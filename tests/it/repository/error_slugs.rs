@@ -11,7 +11,7 @@ use vouchsafe_harness::broker::repository;
 
 /// Slugs that no request to `vouchsafe serve` can cause, with the reason. This list may only shrink.
 const UNREACHED: [(&str, &str); 2] = [
-    ("internal", "never by input: it takes a fault of ours, or a host without randomness"),
+    ("internal", "no input causes it, only a bug or a host without randomness"),
     (
         "policy.unavailable",
         "`serve` does not start with a bundle that does not load, see `policy/loading.rs`; Spin would",

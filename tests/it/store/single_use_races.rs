@@ -50,7 +50,7 @@ fn race(brokers: &[Broker; 2], form: &Form) -> Tally {
     for answer in answers {
         match answer.status {
             200 => tally.won += 1,
-            400 if answer.text().contains("used before") => tally.spent += 1,
+            400 if answer.text().contains("already used") => tally.spent += 1,
             // Spent as well: the subject is over the limit of denials by then.
             429 => tally.spent += 1,
             503 => tally.told_to_retry += 1,

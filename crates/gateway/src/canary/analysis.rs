@@ -3,7 +3,7 @@
 /// Fewest outcomes of a canary that allow a verdict.
 pub const CANARY_OUTCOMES_MIN: u64 = 20;
 
-/// What was seen of one version, in one place or in several.
+/// The outcomes of one version, in one place or in several.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Outcomes {
     /// Everything that was tried.
@@ -43,7 +43,7 @@ impl Verdict {
 
 /// Compares a canary with the version that it is to replace.
 ///
-/// A canary that was wrong once is worse, whatever else was seen. Otherwise it needs [`CANARY_OUTCOMES_MIN`] outcomes,
+/// A canary that was wrong once is worse, whatever else happened. Otherwise it needs [`CANARY_OUTCOMES_MIN`] outcomes,
 /// one of them proven, and is worse if it fails more often than the other version.
 ///
 /// ```
@@ -60,7 +60,7 @@ pub fn judge(canary: impl Into<Outcomes>, current: impl Into<Outcomes>) -> Verdi
     if canary.wrong > 0 {
         return Verdict::Worse;
     }
-    // Outcomes that nobody checked from outside say nothing of what clients see.
+    // Outcomes that nobody checked from outside say nothing about what clients see.
     let proofs_missing = u64::from(canary.proven == 0);
     let missing = CANARY_OUTCOMES_MIN.saturating_sub(canary.total);
     let missing = missing.max(proofs_missing);

@@ -32,7 +32,7 @@ fn run<T>(future: impl Future<Output = T>) -> T {
             return value;
         }
     }
-    panic!("it waits for ever");
+    panic!("it waits forever");
 }
 
 fn variables() -> Variables {

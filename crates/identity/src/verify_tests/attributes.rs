@@ -79,7 +79,7 @@ fn keeps_github_subject_unparsed() {
     }
 }
 
-/// Absent, empty and wrongly typed claims differ, and none grants access (peers §5.1, 13).
+/// Absent, empty and wrongly typed claims differ, and none grants access (regressions.md, row 13).
 #[test]
 fn rejects_absent_empty_or_mistyped_github_claims() {
     for claim in github::CLAIMS {
@@ -184,7 +184,7 @@ fn rejects_invalid_issuer_records() {
     check_record(|_| {}, Ok(()));
     check_record(|record| record.name.clear(), Err(IssuerError::Name));
     check_record(|record| record.issuer.clear(), Err(IssuerError::Name));
-    // No audience must never mean any audience (peers §5.1, 14).
+    // No audience must never mean any audience (regressions.md, row 14).
     check_record(|record| record.audiences.clear(), Err(IssuerError::Audiences));
     check_record(|record| record.audiences.push(String::new()), Err(IssuerError::Audiences));
     check_record(|record| record.algorithms.clear(), Err(IssuerError::Algorithms));

@@ -69,7 +69,7 @@ fn accepts_valid_token_with_jku_header() {
     check("jku", &mint_raw(&TestKey::issuer("RS256"), header, testkit::claims().to_string()), Ok(()));
 }
 
-/// RS256 under the `kid` of an EC key, and vice versa (peers §5.1, 7).
+/// RS256 under the `kid` of an EC key, and vice versa (regressions.md, row 7).
 #[test]
 fn rejects_kid_of_another_key_type() {
     for (algorithm, kid) in [("RS256", "ES256"), ("ES256", "RS256"), ("EdDSA", "ES256"), ("ES256", "EdDSA")] {
@@ -111,7 +111,7 @@ fn rejects_keys_with_another_use() {
     }
 }
 
-/// Keys that an issuer removed stop being trusted in time (peers §5.1, 2).
+/// Keys that an issuer removed stop being trusted in time (regressions.md, row 2).
 #[test]
 fn rejects_keys_at_end_of_trust() {
     let set =

@@ -85,7 +85,7 @@ fn rejects_absent_or_mistyped_kubernetes_claims() {
     );
 }
 
-/// A token from a secret, as clusters before 1.24 created them (peers §5.1).
+/// A token from a secret, as clusters before 1.24 created them (regressions.md).
 #[test]
 fn rejects_legacy_kubernetes_tokens() {
     let found = verify_kubernetes(|it| {

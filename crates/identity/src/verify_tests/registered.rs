@@ -31,7 +31,7 @@ fn rejects_non_string_issuers() {
     }
 }
 
-/// String, array or missing: each has admitted foreign tokens somewhere (peers §5.1, 5).
+/// String, array or missing: each has admitted foreign tokens somewhere (regressions.md, row 5).
 #[test]
 fn accepts_only_the_exact_audience() {
     check_claim("aud", Some(testkit::BROKER.into()), Ok(()));

@@ -139,7 +139,7 @@ fn maps_every_documented_claim() {
     }
 }
 
-/// Absent, empty and wrongly typed claims differ, and none grants access (peers §5.1, 13).
+/// Absent, empty and wrongly typed claims differ, and none grants access (regressions.md, row 13).
 #[test]
 fn distinguishes_absent_and_mistyped_claims() {
     for name in PLAIN {

@@ -1,4 +1,4 @@
-//! Every time claim on both sides of every bound (peers §5.1, 6).
+//! Every time claim on both sides of every bound (regressions.md, row 6).
 
 use serde_json::json;
 
@@ -74,7 +74,7 @@ fn applies_exact_bounds_without_leeway() {
     }
 }
 
-/// Tokens without an expiry have been accepted forever elsewhere (peers §5.1, 6).
+/// Tokens without an expiry have been accepted forever elsewhere (regressions.md, row 6).
 #[test]
 fn rejects_tokens_without_expiry_or_issue_time() {
     check_claim("exp", None, Err(missing("exp")));

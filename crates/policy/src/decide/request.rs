@@ -1,3 +1,3 @@
-//! Who requests a token, and which.
+//! A request for a token, and the principal that makes it.
 
 pub use vouchsafe_types::{Principal, TokenRequest};

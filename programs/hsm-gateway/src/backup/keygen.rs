@@ -12,7 +12,7 @@ use vouchsafe_signer::SEED_BYTES;
 use zeroize::Zeroizing;
 
 const RSA_BITS: usize = 3072;
-/// Draws of a P-256 key; each is out of range with probability 2^-32.
+/// Attempts to draw a P-256 key; each is out of range with probability 2^-32.
 const DRAWS_MAX: u32 = 8;
 
 pub fn generate(algorithm: KeyAlgorithm) -> Result<PrivateKey, Failure> {

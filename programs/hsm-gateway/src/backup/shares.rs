@@ -1,7 +1,7 @@
 //! Backup shares, K of N of which restore the backup (Shamir's secret sharing).
 //!
 //! A share is one line: `vouchsafe-backup-share-v2 2-of-3 <backup> <check> <share>`. `<backup>` is
-//! `SHA-256("vouchsafe backup" ‖ secret)` in hex. It tells the shares of different backups apart and verifies the
+//! `SHA-256("vouchsafe backup" ‖ secret)` in hex. It distinguishes the shares of different backups and verifies the
 //! restored secret, which the scheme itself can't. `<check>` is 8 bytes of a digest of the other words and identifies a
 //! damaged share. Neither reveals anything about a secret that contains 32 random bytes.
 

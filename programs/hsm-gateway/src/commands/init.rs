@@ -74,7 +74,7 @@ async fn create(hsm: &Arc<Hsm>, config: &Config, args: &Args) -> Result<(), Fail
             println!("created {ROOT_LABEL}, generation {generation}");
             create_root_signing_key(hsm, clock::unix_seconds()?).await?;
             create_keys(hsm, config).await?;
-            eprintln!("note: these keys have no backup, and cannot get one later");
+            eprintln!("note: these keys have no backup and cannot be backed up later");
         }
     }
     Ok(())

@@ -61,7 +61,7 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
             Ok(hsm.call(call).await?)
         })
         .await?;
-        println!("generation {} is current, {} is over", next.number, before.number);
+        println!("generation {} is current, {} is superseded", next.number, before.number);
         Ok(ExitCode::SUCCESS)
     })
 }

@@ -21,7 +21,7 @@ use vouchsafe_cli::clock::DangerClock;
 ///
 /// Prints `listening on https://ADDRESS` once it has all epoch keys that brokers publish; everything else goes to
 /// standard error. SIGTERM and SIGINT let requests in flight finish; SIGHUP reopens the log after it was moved away;
-/// SIGUSR1 confirms that a clock that was set is right now. Don't restart it automatically after exit code 2, which
+/// SIGUSR1 confirms that a clock that was set is correct now. Don't restart it automatically after exit code 2, which
 /// includes a refused PIN.
 #[derive(clap::Args)]
 #[command(
@@ -101,7 +101,7 @@ async fn serve(args: Args) -> Result<(), Failure> {
 }
 
 /// Waits for the first background task to end. Each must run as long as the process: without it, the gateway would
-/// serve until its seeds expire, so it is better restarted.
+/// serve until its seeds expire, so it is better to restart it.
 async fn first_to_end(tasks: &mut JoinSet<()>) -> Failure {
     let why = match tasks.join_next().await {
         Some(Err(error)) => error.to_string(),

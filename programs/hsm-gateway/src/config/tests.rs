@@ -67,7 +67,7 @@ fn reports_what_is_wrong_and_where() {
         ),
         (
             "[[admin]]\nname = \"ops\"\nsha256 = \"0000000000000000000000000000000000000000000000000000000000000000\"",
-            "another credential's",
+            "is also the hash of another credential",
         ),
     ] {
         refuses("[module]\n", &format!("{line}\n[module]\n"), expected);

@@ -67,7 +67,7 @@ impl Gateway {
             return Ok(());
         }
         // ORDER: the seeds first, so that none is missing when the generation becomes current. If the HSM doesn't
-        // return them, the generation is adopted without, since an emergency doesn't wait.
+        // return them, the generation is adopted without them, since an emergency can't wait.
         let wanted = self.keyring().seeds_of(generation, self.clock.now());
         let seeds = self.derive(wanted.unwrap_or_default()).await;
         {

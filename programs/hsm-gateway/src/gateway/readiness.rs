@@ -22,7 +22,7 @@ impl Readiness {
     /// Why delegated tokens can't be signed now, and what to do; `None` if they can.
     pub fn problem(&self) -> Option<&'static str> {
         if self.step_seconds.is_some() {
-            return Some("the clock was set; if it is right now, send SIGUSR1 or restart, otherwise correct it");
+            return Some("the clock was set; if it is now correct, send SIGUSR1 or restart, otherwise correct it");
         }
         if self.log_fails {
             return Some("the log cannot be written; free disk space, or find out why the disk is slow");

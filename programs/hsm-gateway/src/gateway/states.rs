@@ -150,5 +150,5 @@ fn replaced(label: &str) -> Failure {
     Failure::refused(format!(
         "`{label}` is another key than before, unknown to verifiers: another PKCS#11 token is in place of this gateway's"
     ))
-    .hint("bring the right token back, or restart the gateway if verifiers know the keys of the new one")
+    .hint("reconnect the original PKCS#11 token, or restart the gateway if verifiers know the keys of the new one")
 }

@@ -57,7 +57,7 @@ impl Gateway {
         }
         match moment.step_seconds {
             Some(step) => eprintln!(
-                "hsm-gateway: the clock was set by {step} s: no seed and no signature leaves. If it is right now, send SIGUSR1 or restart; otherwise correct it"
+                "hsm-gateway: the clock was set by {step} s: no seed and no signature leaves. If it is now correct, send SIGUSR1 or restart; otherwise correct it"
             ),
             None => eprintln!("hsm-gateway: the clock is trusted again"),
         }

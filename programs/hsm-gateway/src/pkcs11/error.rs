@@ -92,14 +92,14 @@ fn token_missing_hint() -> &'static str {
     }
 }
 
-/// Two objects with one label, which can't be told apart.
+/// Two objects with the same label, which can't be distinguished.
 pub fn duplicate_object(label: &str) -> Failure {
     Failure::refused(format!("duplicate PKCS#11 objects `{label}`"))
-        .hint("remove the one that does not belong there with the HSM's own tools, such as `pkcs11-tool`")
+        .hint("remove the one that does not belong there, with the HSM's own tools or `pkcs11-tool`")
 }
 
 /// A root key whose `CKA_ID` does not hold a generation.
 pub fn invalid_generation() -> Failure {
     Failure::refused(format!("the CKA_ID of `{ROOT_LABEL}` is not a generation"))
-        .hint("it must be a number from 1 up, in 8 bytes, big-endian")
+        .hint("it must be a number of at least 1, in 8 bytes, big-endian")
 }

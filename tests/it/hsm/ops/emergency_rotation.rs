@@ -104,7 +104,7 @@ fn waits_until_verifiers_know_next_generation() {
     let gateway = at(since + PUBLISHED_SECONDS);
     let rotated = gateway.administer("/v1/admin/rotate", Some(&body));
     assert_eq!(rotated.json(), json!({ "generation": 3, "changed": true }));
-    // For those who prefer an outage to the leaked keys.
+    // For operators who prefer an outage to using leaked keys.
     let body = json!({ "from": 3, "although_unpublished": true });
     let rotated = gateway.administer("/v1/admin/rotate", Some(&body));
     assert_eq!(rotated.json(), json!({ "generation": 4, "changed": true }));

@@ -32,7 +32,7 @@ const EPOCH: u64 = 300;
 /// Time between the start of a run and the end of an epoch.
 const LEAD: u64 = 25;
 const LIFETIME: &str = "200";
-/// How far a gateway's clock is set off.
+/// By how much a gateway's clock is shifted.
 const WRONG_CLOCK_SECONDS: u64 = 60;
 /// Interval between emergencies: the gateway refuses another one within 425 s.
 const EMERGENCIES_APART_SECONDS: u64 = 430;

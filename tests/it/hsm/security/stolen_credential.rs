@@ -131,8 +131,8 @@ fn claims_cases() -> Vec<SignatureCase> {
         ("another client", changed("client_id", "x".into()), "token.claim"),
         ("a claim twice", twice, "token.malformed"),
         ("a claim twice, in disguise", hidden, "token.malformed"),
-        ("what is no JSON", "{".to_owned(), "token.malformed"),
-        ("what is no object", "[]".to_owned(), "token.malformed"),
+        ("not JSON", "{".to_owned(), "token.malformed"),
+        ("not an object", "[]".to_owned(), "token.malformed"),
         ("nothing", String::new(), "token.malformed"),
     ];
     rows.map(|(what, payload, slug)| (what, "es256", payload, slug)).to_vec()

@@ -271,7 +271,7 @@ fn refuses_has_of_unknown_names() {
         errors.collect::<Vec<_>>()
     };
     let error = |place: &str, name: &str| {
-        format!("rules/api.cedar:{place}: policy `api` tests `{name}`, which no request that it can match has")
+        format!("rules/api.cedar:{place}: policy `api` tests `{name}`, but no request that it can match has it")
     };
     let permit = |condition: &str| PERMIT.replace("when { ", &format!("when {{ {condition} && "));
     let misspelt = "!(principal has ref_protekted)";

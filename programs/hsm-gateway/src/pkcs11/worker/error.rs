@@ -30,7 +30,7 @@ impl From<Error> for CallError {
 }
 
 impl From<Error> for Pkcs11Error {
-    /// Keeps the error's name; its long description is the standard's and helps nobody.
+    /// Keeps the error's name; its long description comes from the standard and doesn't help.
     fn from(error: Error) -> Self {
         match error {
             Error::Pkcs11(error, function) => {
@@ -126,7 +126,7 @@ mod tests {
     use cryptoki::context::Function;
 
     #[test]
-    fn tells_refused_pins_from_lost_sessions() {
+    fn distinguishes_refused_pins_from_lost_sessions() {
         let lost = |error| loses_session(&Error::Pkcs11(error, Function::Sign));
         for error in [
             RvError::SessionHandleInvalid,

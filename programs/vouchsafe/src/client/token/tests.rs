@@ -126,7 +126,7 @@ fn rejects_keys_without_a_certificate_of_the_pinned_root() {
     // The certificate of another key is refused with the JWK, pin or not.
     let keys = jwks(&key, Some(certificate(&root, &other, ISSUER)));
     let outcome = verify(&token(&key, &claims()), &keys, &expected(None, NOW));
-    refuses(outcome, Check::Key, "the set's key can't be used with this algorithm");
+    refuses(outcome, Check::Key, "the key can't be used with this algorithm");
     let (x, y) = point(&key);
     let der = STANDARD.decode(certificate(&root, &other, ISSUER)).unwrap();
     assert_eq!(root.pinned.vouches_for(&der, &LeafKey::P256 { x, y }, ISSUER, NOW), Err(PinError::Key));
@@ -134,7 +134,7 @@ fn rejects_keys_without_a_certificate_of_the_pinned_root() {
 
 /// A root in place of a leaf, and files that are not roots.
 #[test]
-fn tells_roots_from_leaves() {
+fn distinguishes_roots_from_leaves() {
     let (root, key) = (root(), pair());
     let (x, y) = point(&root.pair);
     let der = root.certificate.to_der().unwrap();

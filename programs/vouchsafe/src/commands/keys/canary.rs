@@ -15,7 +15,7 @@ use vouchsafe_gateway::{CANARY_OUTCOMES_MIN, Verdict};
 
 /// Let the staged version sign for a share of the workloads.
 ///
-/// Issuer, workload and audience decide who is in the share; a workload stays in it while it grows. With --watch, the
+/// Issuer, workload and audience decide which workloads are in the share; it keeps them as it grows. With --watch, the
 /// version is probed and compared with the active one, then promoted, or rolled back as soon as it is worse.
 #[derive(clap::Args)]
 #[command(after_help = "\

@@ -38,7 +38,7 @@ fn loses_sessions() {
     let session = third.session.as_ref().expect("a session");
     session.logout().expect("logs out");
     assert!(seed(&mut third) == before, "logged in again");
-    // A session that was closed without its keeper.
+    // A session that was closed without its owner's knowledge.
     first.session.take().expect("a session").close().expect("closes");
     assert!(seed(&mut first) == before, "opened again");
 }

@@ -28,7 +28,7 @@ fn edit(path: &Path, from: &str, to: &str) {
 #[test]
 fn ignores_changes_without_effect() {
     let dir = scratch("diff-same");
-    edit(&dir.join("rules/api.cedar"), "// A push to any branch", "// Pushes to each branch");
+    edit(&dir.join("rules/api.cedar"), "// Pushes to any branch", "// Pushes to each branch");
     edit(&dir.join("rules/api.cedar"), "when\n{", "when {\n\n");
     let shown = dir.display().to_string();
     let (text, failed) = run(&[&default_bundle(), &shown]).expect("it runs");

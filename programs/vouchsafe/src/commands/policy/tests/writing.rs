@@ -175,7 +175,7 @@ fn new_prompts_only_on_terminal() {
     let answers = "github\nhttps://files.example\nread\n\nrepository_id=1\n\n";
     run_new(&rule, Some(answers)).expect("it runs");
     assert!(dir.join("rules/files.cedar").is_file());
-    // An empty answer is no answer.
+    // An empty answer counts as none.
     let rule = ["rule", "more", "--dir", &shown];
     let (message, ..) = said(run_new(&rule, Some("github\nhttps://files.example\nread\n\n\n")));
     assert_eq!(message, "missing claims that the workloads must have, as NAME=VALUE");
