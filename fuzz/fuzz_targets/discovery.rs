@@ -14,9 +14,8 @@ use std::cell::RefCell;
 use std::future::Future;
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
-use vouchsafe_identity::{
-    Answer, Bearer, DocumentSource, FetchError, IssuerRecord, KeySource, KeyUrl, TrustedIssuer, UnixSeconds, fetch_keys,
-};
+use vouchsafe_identity::{Answer, Bearer, DocumentSource, FetchError, KeyUrl, TrustedIssuer, fetch_keys};
+use vouchsafe_types::{IssuerRecord, KeySource, ReplayMode, UnixSeconds};
 
 /// Answers the first request with the document, and notes every URL.
 struct Network<'d> {
@@ -56,6 +55,9 @@ fuzz_target!(|document: &[u8]| {
         subject_template: None,
         allow_act: false,
         development: false,
+        stale_keys_max_seconds: 0,
+        replay: ReplayMode::Allow,
+        authenticated: false,
     })
     .expect("a record");
     let network = Network { document, asked: RefCell::default() };
