@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use vouchsafe_guest::http::{HeaderMap, Limits, SendError, send};
 use vouchsafe_identity::{Answer, Bearer, DocumentSource, FetchError, KeyUrl};
+use vouchsafe_types::{Unreachable, UnreachableCause};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// For all documents of one fetch together.
@@ -40,10 +41,13 @@ impl DocumentSource for Network {
             reads_error_body: false,
         };
         let answer = send(url.as_str(), &headers, None, limits).await;
+        let unreachable = |cause| FetchError::Unreachable(Unreachable { origin: url.origin().to_owned(), cause });
         let answer = answer.map_err(|error| match error {
+            SendError::Failed(cause) => unreachable(cause),
+            SendError::Interrupted => unreachable(UnreachableCause::ConnectionClosed),
+            SendError::InvalidRequest => unreachable(UnreachableCause::ConnectionFailed),
             SendError::TimedOut => FetchError::TimedOut,
             SendError::TooLarge => FetchError::TooLarge,
-            SendError::Failed(_) | SendError::Interrupted | SendError::InvalidRequest => FetchError::Unreachable,
         })?;
         let etag = answer.headers.get("etag").and_then(|tag| tag.to_str().ok());
         Ok(Answer {

@@ -42,6 +42,10 @@ impl wit::Guest for Component {
         Ok(ports::loaded(&digest)?.audience(&id).cloned())
     }
 
+    fn list_audiences(digest: String) -> Result<Vec<Audience>, PolicyError> {
+        Ok(ports::loaded(&digest)?.audiences().cloned().collect())
+    }
+
     fn decide(digest: String, principal: Principal, request: TokenRequest, now: u64) -> Result<Decision, PolicyError> {
         Ok(ports::loaded(&digest)?.decide(&principal, &request, now)?)
     }

@@ -19,7 +19,9 @@ mod bindings {
 use bindings::exports::vouchsafe::signer::signing::Guest;
 use ports::Gateways;
 use vouchsafe_gateway::client::GatewaySigner;
-use vouchsafe_types::{BackendStatus, PublicKeySet, SignedToken, SignerError, SignerSettings, SigningRequest};
+use vouchsafe_types::{
+    Audience, BackendStatus, PublicKeySet, SignedToken, SignerError, SignerSettings, SigningRequest,
+};
 
 struct Component;
 
@@ -35,8 +37,12 @@ impl Guest for Component {
         keys.map_err(|error| with_outage(&signer, error))
     }
 
+    async fn conflicts(audiences: Vec<Audience>) -> Result<Vec<String>, SignerError> {
+        Ok(ports::signer().await?.conflicts(&audiences))
+    }
+
     async fn backend() -> Result<Option<BackendStatus>, SignerError> {
-        Ok(ports::signer().await?.backend(ports::now()))
+        Ok(ports::signer().await?.backend(&Gateways::within_deadline()).await)
     }
 
     async fn sign_token(request: SigningRequest) -> Result<SignedToken, SignerError> {

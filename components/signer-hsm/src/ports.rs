@@ -6,7 +6,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use vouchsafe_gateway::client::{Answer, GatewayConfig, GatewaySigner, Network, Unreachable};
 use vouchsafe_gateway::wire::ANSWER_BYTES_MAX;
-use vouchsafe_guest::http::{ErrorCode, Limits, SendError, send};
+use vouchsafe_guest::http::{Limits, SendError, send};
 use vouchsafe_guest::signer::{draw_entropy, read_variables};
 use vouchsafe_signer::{Entropy, Error, UnixSeconds, Variable};
 
@@ -100,14 +100,8 @@ impl Network for Gateways {
 
 fn unreachable(error: SendError) -> Unreachable {
     match error {
-        SendError::TimedOut => Unreachable::NotInTime,
+        SendError::Failed(cause) => Unreachable::NotReached(cause),
         SendError::Interrupted | SendError::InvalidRequest | SendError::TooLarge => Unreachable::NotHttp,
-        SendError::Failed(ErrorCode::HttpRequestDenied) => Unreachable::NotAllowed,
-        SendError::Failed(ErrorCode::DestinationIpProhibited) => Unreachable::AddressBlocked,
-        SendError::Failed(ErrorCode::DnsError(_) | ErrorCode::DestinationNotFound) => Unreachable::NameUnknown,
-        SendError::Failed(
-            ErrorCode::TlsProtocolError | ErrorCode::TlsCertificateError | ErrorCode::TlsAlertReceived(_),
-        ) => Unreachable::TlsFailed,
-        SendError::Failed(_) => Unreachable::NotReached,
+        SendError::TimedOut => Unreachable::NotInTime,
     }
 }

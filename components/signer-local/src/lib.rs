@@ -17,7 +17,9 @@ mod bindings {
 }
 
 use bindings::exports::vouchsafe::signer::signing::Guest;
-use vouchsafe_types::{BackendStatus, PublicKeySet, SignedToken, SignerError, SignerSettings, SigningRequest};
+use vouchsafe_types::{
+    Audience, BackendStatus, PublicKeySet, SignedToken, SignerError, SignerSettings, SigningRequest,
+};
 
 struct Component;
 
@@ -29,6 +31,10 @@ impl Guest for Component {
     async fn public_keys(generation_min: u64) -> Result<PublicKeySet, SignerError> {
         let now = ports::now()?;
         Ok(ports::with_signer(|signer| signer.public_keys(generation_min, now)).await?)
+    }
+
+    async fn conflicts(audiences: Vec<Audience>) -> Result<Vec<String>, SignerError> {
+        Ok(ports::with_signer(|signer| Ok(signer.conflicts(&audiences))).await?)
     }
 
     async fn backend() -> Result<Option<BackendStatus>, SignerError> {

@@ -16,11 +16,12 @@ mod fetch;
 mod keys;
 mod network;
 mod state;
+mod status;
 
 use std::rc::Rc;
 
 use vouchsafe_signer::{
-    AllowedToken, Ceiling, Error, PublicKeySet, SignedToken, SignerSettings, SigningRequest, Tier, UnixSeconds,
+    AllowedToken, Audience, Ceiling, Error, PublicKeySet, SignedToken, SignerSettings, SigningRequest, Superseded, Tier,
 };
 
 use crate::canary::Workload;
@@ -32,7 +33,6 @@ use keys::KnownKeys;
 use network::wait;
 pub use network::{Answer, Network, Unreachable};
 pub use state::GatewaySigner;
-use vouchsafe_types::BackendStatus;
 
 /// How old the known generation may be when a delegated token is signed. Together with the second that a gateway needs
 /// to learn of it, an emergency rotation takes effect within 5 s.
@@ -63,7 +63,25 @@ impl GatewaySigner {
             trusted_proxies: config.trusted_proxies().to_owned(),
             forwarded_header: config.forwarded_header().to_owned(),
             group: config.group().to_owned(),
+            root_fingerprint: None,
         }
+    }
+
+    /// What the signer refuses of the tokens for `audiences`, for the operator. Whether the HSM has a key for an audience
+    /// is known once the gateway's keys are.
+    #[must_use]
+    pub fn conflicts(&self, audiences: &[Audience]) -> Vec<String> {
+        let offered: Vec<_> = self.config.hsm_algorithms.iter().map(|it| it.name()).collect();
+        let keys = self.known_keys();
+        let without_key = |audience: &Audience| {
+            let keys = keys.as_ref().filter(|_| audience.tier == Tier::Hsm)?;
+            let Audience { id, algorithm, .. } = audience;
+            let lacks = keys.token_key(algorithm, id).is_none();
+            lacks.then(|| format!("the HSM has no `{algorithm}` key that signs for audience `{id}`"))
+        };
+        let conflict =
+            |it: &Audience| self.config.signer.conflict(it, Some(offered.as_slice())).or_else(|| without_key(it));
+        audiences.iter().filter_map(conflict).collect()
     }
 
     /// The gateway's public keys of the published epochs and of the HSM keys, or the last known ones while it does not
@@ -84,15 +102,10 @@ impl GatewaySigner {
         let keys = self.keys(network, good, |keys| keys.cover(now)).await?;
         // INVARIANT: no key of a superseded generation is published.
         if over(&keys) {
-            return Err(Error::Superseded);
+            let superseded = Superseded { generation: keys.generation(), latest: generation_min };
+            return Err(Error::Superseded(superseded));
         }
         Ok(vouchsafe_signer::public_key_set(&keys.jwks(now)?))
-    }
-
-    /// The last known state of the gateway, if any.
-    #[must_use]
-    pub fn backend(&self, now: UnixSeconds) -> Option<BackendStatus> {
-        self.known_keys().map(|keys| keys.backend(now))
     }
 
     /// Why no gateway answered the last call, for logs; `None` if one did.

@@ -4,10 +4,13 @@ use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
 pub use spin_sdk::http::HeaderMap;
 use spin_sdk::http::{Request, StatusCode, send as send_request};
-pub use spin_sdk::wasip3::http::types::ErrorCode;
-use spin_sdk::wasip3::http::types::RequestOptions;
+use spin_sdk::wasip3::http::types::{ErrorCode, RequestOptions};
 use spin_sdk::wasip3::http_compat::RequestOptionsExtension;
 use std::time::Duration;
+use vouchsafe_types::UnreachableCause;
+
+/// Longest text of the host that is kept.
+const OTHER_CHARS_MAX: usize = 160;
 
 /// The limits of one request.
 #[derive(Debug, Clone, Copy)]
@@ -31,7 +34,7 @@ pub struct Answer {
 #[derive(Debug)]
 pub enum SendError {
     /// The host's reason.
-    Failed(ErrorCode),
+    Failed(UnreachableCause),
     /// The connection failed while the body was read.
     Interrupted,
     InvalidRequest,
@@ -94,7 +97,28 @@ fn failed(code: ErrorCode) -> SendError {
         | ErrorCode::ConnectionWriteTimeout
         | ErrorCode::DnsTimeout
         | ErrorCode::HttpResponseTimeout => SendError::TimedOut,
-        code => SendError::Failed(code),
+        code => SendError::Failed(cause(code)),
+    }
+}
+
+/// What a host means. Spin reports everything that goes wrong in TLS as [`ErrorCode::TlsProtocolError`], and every failed
+/// connection as refused.
+fn cause(code: ErrorCode) -> UnreachableCause {
+    match code {
+        ErrorCode::ConnectionRefused => UnreachableCause::ConnectionRefused,
+        ErrorCode::ConnectionTerminated | ErrorCode::HttpResponseIncomplete => UnreachableCause::ConnectionClosed,
+        ErrorCode::DestinationIpProhibited => UnreachableCause::AddressBlocked,
+        ErrorCode::DestinationNotFound | ErrorCode::DnsError(_) => UnreachableCause::NameUnknown,
+        ErrorCode::HttpRequestDenied => UnreachableCause::NotAllowed,
+        ErrorCode::InternalError(Some(text)) => UnreachableCause::Other(text.chars().take(OTHER_CHARS_MAX).collect()),
+        // `serve` says in its text what is wrong with the certificate.
+        ErrorCode::TlsAlertReceived(alert) => match alert.alert_message {
+            Some(text) => UnreachableCause::Other(text.chars().take(OTHER_CHARS_MAX).collect()),
+            None => UnreachableCause::TlsFailed,
+        },
+        ErrorCode::TlsCertificateError => UnreachableCause::CertificateRejected,
+        ErrorCode::TlsProtocolError => UnreachableCause::TlsFailed,
+        _ => UnreachableCause::ConnectionFailed,
     }
 }
 

@@ -6,6 +6,7 @@ use std::fmt;
 use vouchsafe_jose::{JsonError, JwsError, KeyLookupError, KeySetError, Malformed, SignatureError};
 
 use vouchsafe_providers::{ClaimError, ClaimFault};
+use vouchsafe_types::Unreachable;
 
 use crate::url::UrlRejection;
 
@@ -111,7 +112,7 @@ impl From<FetchError> for vouchsafe_types::FetchError {
             FetchError::Status(status) => Self::Status(status),
             FetchError::TimedOut => Self::TimedOut,
             FetchError::TooLarge => Self::TooLarge,
-            FetchError::Unreachable => Self::Unreachable,
+            FetchError::Unreachable(unreachable) => Self::Unreachable(unreachable),
             FetchError::UrlRefused(_) => Self::UrlRefused,
         }
     }
@@ -182,8 +183,8 @@ pub enum FetchError {
     TimedOut,
     #[error("the issuer's document is too large")]
     TooLarge,
-    #[error("the issuer is unreachable")]
-    Unreachable,
+    #[error("{0}")]
+    Unreachable(Unreachable),
     #[error("the issuer's URL must not be fetched")]
     UrlRefused(#[source] UrlRejection),
 }

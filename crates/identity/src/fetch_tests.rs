@@ -8,7 +8,7 @@ use vouchsafe_jose::{JsonError, KeySetError};
 use super::*;
 use crate::testkit::{self, ISSUER};
 use crate::url::UrlRejection;
-use vouchsafe_types::IssuerRecord;
+use vouchsafe_types::{IssuerRecord, Unreachable, UnreachableCause};
 
 const NOW: UnixSeconds = UnixSeconds(testkit::NOW);
 const JWKS_URL: &str = "https://keys.example/jwks";
@@ -37,8 +37,13 @@ impl DocumentSource for Network {
         }
         self.asked.borrow_mut().push((url.as_str().to_owned(), known_etag.map(str::to_owned)));
         let answer = self.answers.iter().find(|(known, _)| *known == url.as_str());
-        answer.map_or(Err(FetchError::Unreachable), |(_, outcome)| outcome.clone())
+        answer.map_or_else(|| Err(refused()), |(_, outcome)| outcome.clone())
     }
+}
+
+fn refused() -> FetchError {
+    let origin = "https://keys.example".to_owned();
+    FetchError::Unreachable(Unreachable { origin, cause: UnreachableCause::ConnectionRefused })
 }
 
 fn ok(body: impl Into<Vec<u8>>) -> Outcome {
@@ -223,7 +228,7 @@ fn rejects_responses_without_keys() {
         check_jwks(status(code), FetchError::Status(code));
     }
     check_jwks(Err(FetchError::TimedOut), FetchError::TimedOut);
-    check_jwks(Err(FetchError::Unreachable), FetchError::Unreachable);
+    check_jwks(Err(refused()), refused());
     check_jwks(ok("<html><body>Sign in</body></html>"), key_set(KeySetError::Json(JsonError::Syntax)));
     check_jwks(ok(""), key_set(KeySetError::Json(JsonError::Syntax)));
     check_jwks(ok("{}"), key_set(KeySetError::KeysMissing));

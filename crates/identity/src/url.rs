@@ -57,7 +57,8 @@ impl KeyUrl {
     }
 
     /// Scheme and authority as written; a different spelling counts as a different origin.
-    pub(crate) fn origin(&self) -> &str {
+    #[must_use]
+    pub fn origin(&self) -> &str {
         let rest = self.0.split_once("://").map_or("", |(_, rest)| rest);
         let path = rest.find(['/', '?']).map_or(0, |at| rest.len().saturating_sub(at));
         self.0.get(..self.0.len().saturating_sub(path)).unwrap_or(&self.0)

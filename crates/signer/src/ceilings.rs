@@ -7,8 +7,8 @@ use vouchsafe_json::Json;
 
 use crate::algorithm::Algorithm;
 use crate::config::{Audiences, Config};
-use crate::error::{Ceiling, Error};
-use vouchsafe_types::{ExtraClaim, SigningRequest, UnixSeconds};
+use crate::error::{Ceiling, Error, Variable};
+use vouchsafe_types::{Audience, ExtraClaim, SigningRequest, Tier, UnixSeconds};
 
 /// How far `iat` may be from the signer's clock, either way.
 pub const ISSUED_AT_SKEW_SECONDS_MAX: u64 = 15;
@@ -38,13 +38,35 @@ impl Config {
         if request.issuer != self.issuer.as_str() {
             return Err(Error::Refused(Ceiling::Issuer));
         }
-        audience(self, &request.audience)?;
+        allow_audience(self, &request.audience)?;
         let expires_at = lifetime(self, request, now)?;
         text(&request.subject, SUBJECT_BYTES_MAX, Ceiling::Subject)?;
         text(&request.jti, JTI_BYTES_MAX, Ceiling::Jti)?;
         scopes(&request.scopes)?;
         extra_claims(&request.extra_claims)?;
         Ok(AllowedToken { request, expires_at })
+    }
+
+    /// What this configuration refuses of the tokens for `audience`, for the operator. `hsm_algorithms` are those of tier
+    /// `hsm`, if this kind of signer offers it.
+    #[must_use]
+    pub fn conflict(&self, audience: &Audience, hsm_algorithms: Option<&[&str]>) -> Option<String> {
+        let (id, algorithm, longest) = (&audience.id, &audience.algorithm, self.lifetime_seconds_max);
+        let (variable, offered) = match (audience.tier, hsm_algorithms) {
+            (Tier::Delegated, _) => (Variable::SignerAlgorithms, self.epoch_algorithm(algorithm).is_ok()),
+            (Tier::Hsm, Some(offered)) => (Variable::SignerHsmAlgorithms, offered.contains(&algorithm.as_str())),
+            (Tier::Hsm, None) => return Some(format!("audience `{id}` has tier `hsm`, and the signer has no HSM")),
+        };
+        if allow_audience(self, id).is_err() {
+            Some(format!("audience `{id}` is beyond `signer_audiences`"))
+        } else if !offered {
+            Some(format!("algorithm `{algorithm}` of audience `{id}` is not in `{variable}`"))
+        } else if audience.max_lifetime_seconds > longest {
+            let most = audience.max_lifetime_seconds;
+            Some(format!("`max_lifetime` of audience `{id}`, {most} s, is over `signer_lifetime_max`, {longest} s"))
+        } else {
+            None
+        }
     }
 
     /// The algorithm of an epoch key, if it is configured.
@@ -58,7 +80,7 @@ impl Config {
     }
 }
 
-fn audience(config: &Config, audience: &str) -> Result<(), Error> {
+fn allow_audience(config: &Config, audience: &str) -> Result<(), Error> {
     text(audience, AUDIENCE_BYTES_MAX, Ceiling::AudienceText)?;
     match &config.audiences {
         Audiences::Any => Ok(()),

@@ -1,6 +1,6 @@
 //! Errors by culprit: the operator's configuration, the request, or the signer itself.
 
-use vouchsafe_types::SignerError;
+use vouchsafe_types::{SignerError, Superseded};
 
 use std::fmt;
 
@@ -16,8 +16,8 @@ pub enum Error {
     #[error("refused: {0}")]
     Refused(Ceiling),
     /// A token of a higher generation was already issued.
-    #[error("the keys are of a superseded generation")]
-    Superseded,
+    #[error("{0}")]
+    Superseded(Superseded),
     #[error("this signer has no HSM")]
     TierUnavailable,
     /// The configuration can't be read, or the gateway does not answer.
@@ -32,7 +32,7 @@ impl Error {
             Self::Internal => "internal",
             Self::Misconfigured { .. } => "signer.misconfigured",
             Self::Refused(_) => "signer.refused",
-            Self::Superseded => "signer.superseded",
+            Self::Superseded(_) => "signer.superseded",
             Self::TierUnavailable => "audience.tier_unavailable",
             Self::Unavailable => "signer.unavailable",
         }
@@ -45,7 +45,7 @@ impl From<Error> for SignerError {
             Error::Internal => Self::Internal,
             Error::Misconfigured { .. } => Self::Misconfigured(error.to_string()),
             Error::Refused(ceiling) => Self::Refused(ceiling.to_string()),
-            Error::Superseded => Self::Superseded,
+            Error::Superseded(superseded) => Self::Superseded(superseded),
             Error::TierUnavailable => Self::TierUnavailable,
             Error::Unavailable => Self::Unavailable(error.to_string()),
         }
@@ -168,7 +168,7 @@ pub enum Fault {
 pub enum Ceiling {
     #[error("algorithm is not configured")]
     Algorithm,
-    #[error("audience is not configured")]
+    #[error("the audience is beyond `signer_audiences`")]
     Audience,
     #[error("audience is empty, too long or contains unprintable characters")]
     AudienceText,

@@ -81,8 +81,8 @@ pub use key::EpochKey;
 pub use root::Root;
 pub use signer::{MAX_AGE_SECONDS, Signer, public_key_set};
 pub use vouchsafe_types::{
-    ExtraClaim, PresentedIdentity, PublicKeySet, SignedToken, SignerSettings, SigningRequest, Tier, TokenType,
-    UnixSeconds,
+    Audience, ExtraClaim, PresentedIdentity, PublicKeySet, SignedToken, SignerSettings, SigningRequest, Superseded,
+    Tier, TokenType, UnixSeconds,
 };
 
 #[cfg(test)]

@@ -4,6 +4,8 @@ use std::fmt;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use sha2::Sha256;
 use zeroize::Zeroizing;
 
 use crate::algorithm::Algorithm;
@@ -15,6 +17,10 @@ use crate::key::EpochKey;
 /// Shortest root secret, decoded.
 pub(crate) const ROOT_BYTES_MIN: usize = 32;
 pub(crate) const ROOT_BYTES_MAX: usize = 64;
+
+const FINGERPRINT_LABEL: &[u8] = b"vouchsafe-root-fingerprint-v1";
+/// Enough that two roots never share a fingerprint.
+const FINGERPRINT_BYTES: usize = 16;
 
 /// A root secret and the generation of the keys that are derived from it.
 pub struct Root {
@@ -41,6 +47,14 @@ impl Root {
 
     pub(crate) fn generation(&self) -> u64 {
         self.generation
+    }
+
+    /// Identifies the secret: the same for the same secret, and unrelated to every seed that is derived from it.
+    pub(crate) fn fingerprint(&self) -> String {
+        // A label of a seed starts with the length of its first field, so none equals this one.
+        let mac = Hmac::<Sha256>::new_from_slice(&self.secret).map(|mac| mac.chain_update(FINGERPRINT_LABEL));
+        let digest = mac.map(|mac| mac.finalize().into_bytes());
+        digest.map(|bytes| URL_SAFE_NO_PAD.encode(bytes.get(..FINGERPRINT_BYTES).unwrap_or(&bytes))).unwrap_or_default()
     }
 
     /// Derives the key of `epoch` and `algorithm` for the issuer and key group of `config`.

@@ -15,7 +15,9 @@ use crate::error::{Ceiling, Error};
 use crate::key::EpochKey;
 use crate::request::typ;
 use crate::root::Root;
-use vouchsafe_types::{PublicKeySet, SignedToken, SignerSettings, SigningRequest, Tier, UnixSeconds};
+use vouchsafe_types::{
+    Audience, PublicKeySet, SignedToken, SignerSettings, SigningRequest, Superseded, Tier, UnixSeconds,
+};
 
 /// How long a verifier may keep the JWK Set.
 pub const MAX_AGE_SECONDS: u64 = 300;
@@ -51,7 +53,14 @@ impl Signer {
             trusted_proxies: self.config.trusted_proxies.clone(),
             forwarded_header: self.config.forwarded_header.clone(),
             group: self.config.group.clone(),
+            root_fingerprint: Some(self.root.fingerprint()),
         }
+    }
+
+    /// What the configuration refuses of the tokens for `audiences`, for the operator.
+    #[must_use]
+    pub fn conflicts(&self, audiences: &[Audience]) -> Vec<String> {
+        audiences.iter().filter_map(|audience| self.config.conflict(audience, None)).collect()
     }
 
     /// The public keys of the previous, current and next two epochs, oldest first, then by algorithm.
@@ -59,8 +68,9 @@ impl Signer {
     /// # Errors
     /// [`Error::Superseded`] if the root's generation is below `generation_min`.
     pub fn public_keys(&mut self, generation_min: u64, now: UnixSeconds) -> Result<PublicKeySet, Error> {
-        if self.root.generation() < generation_min {
-            return Err(Error::Superseded);
+        let generation = self.root.generation();
+        if generation < generation_min {
+            return Err(Error::Superseded(Superseded { generation, latest: generation_min }));
         }
         let current = self.enter_epoch(now)?;
         let mut jwks = Vec::new();

@@ -100,6 +100,40 @@ pub struct KeySet {
     pub etag: Option<String>,
 }
 
+/// Why no connection came about, as far as the host says, for the log.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum UnreachableCause {
+    #[error("address in a blocked network (`block_networks`)")]
+    AddressBlocked,
+    /// Expired, from an unknown authority, or for another host.
+    #[error("the certificate is not trusted")]
+    CertificateRejected,
+    #[error("connection closed")]
+    ConnectionClosed,
+    #[error("connection failed")]
+    ConnectionFailed,
+    #[error("connection refused")]
+    ConnectionRefused,
+    #[error("DNS lookup failed")]
+    NameUnknown,
+    #[error("not in the manifest's `allowed_outbound_hosts`")]
+    NotAllowed,
+    /// The host's own words.
+    #[error("{0}")]
+    Other(String),
+    #[error("TLS failed or the certificate is not trusted")]
+    TlsFailed,
+}
+
+/// A server to which no connection came about.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{origin}: {cause}")]
+pub struct Unreachable {
+    /// Scheme, host and port: the issuer's, or those of the keys' URL in its discovery document.
+    pub origin: String,
+    pub cause: UnreachableCause,
+}
+
 /// Why an issuer's keys could not be fetched, for the log.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum FetchError {
@@ -117,8 +151,8 @@ pub enum FetchError {
     TimedOut,
     #[error("the document is too large")]
     TooLarge,
-    #[error("the issuer is unreachable, or the host blocks the connection")]
-    Unreachable,
+    #[error("{0}")]
+    Unreachable(Unreachable),
     #[error("the URL must not be fetched")]
     UrlRefused,
 }

@@ -20,11 +20,14 @@ mod token;
 mod wit_enum;
 mod workload;
 
-pub use issuer::{DeclaredClaim, FetchError, IssuerRecord, KeySet, KeySource, PinnedKeys, ReplayMode, RequiredClaim};
+pub use issuer::{
+    DeclaredClaim, FetchError, IssuerRecord, KeySet, KeySource, PinnedKeys, ReplayMode, RequiredClaim, Unreachable,
+    UnreachableCause,
+};
 pub use policy::{Audience, BundleInfo, Decision, Effect, Environment, PolicyError, Tier, TokenRequest};
 pub use signer::{
     BackendStatus, ExtraClaim, PresentedIdentity, PublicKeySet, SignedToken, SignerError, SignerSettings,
-    SigningRequest, TokenType,
+    SigningRequest, Superseded, TokenType,
 };
 pub use store::{
     AuditRecord, Consumption, Document, Generation, Limited, Pointer, Recorded, Refused, RefusedKind, Space, StoreError,

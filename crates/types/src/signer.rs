@@ -23,6 +23,8 @@ pub struct SignerSettings {
     pub forwarded_header: String,
     /// The key group: generations count within it.
     pub group: String,
+    /// Identifies the root of the keys without revealing anything about it; none if the root is in an HSM.
+    pub root_fingerprint: Option<String>,
 }
 
 /// The state of a signer's backend.
@@ -32,6 +34,20 @@ pub struct BackendStatus {
     pub generation: u64,
     /// How long signing can continue without the HSM.
     pub seconds_left: u64,
+    /// How many gateways are configured.
+    pub gateways: u32,
+    /// How many of them have the signer's keys.
+    pub gateways_up: u32,
+}
+
+/// Keys of a generation that an emergency rotation replaced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("generation {generation} of the signer is below {latest}, which this database has seen")]
+pub struct Superseded {
+    /// The generation of the signer's keys.
+    pub generation: u64,
+    /// The highest generation that the store has recorded.
+    pub latest: u64,
 }
 
 /// A JWK Set (RFC 7517 §5).
@@ -110,8 +126,8 @@ pub enum SignerError {
     Misconfigured(String),
     #[error("{0}")]
     Refused(String),
-    #[error("the signer's keys are of a superseded generation")]
-    Superseded,
+    #[error("{0}")]
+    Superseded(Superseded),
     #[error("the signer has no HSM")]
     TierUnavailable,
     #[error("the signing backend is unavailable: {0}")]

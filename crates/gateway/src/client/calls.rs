@@ -74,16 +74,20 @@ impl GatewaySigner {
                         Err(cause) => format!("gateway {url}: {cause}"),
                     });
                     self.note_failure(place, kind, now.saturating_add(FAILING_SECONDS));
+                    self.note_contact(place, kind, now, false);
                     continue;
                 }
             };
             if is_of_the_gateway_alone(&answer, kind) {
                 causes.push(format!("gateway {url}: status {}", answer.status));
+                self.note_contact(place, kind, now, false);
                 // This refusal is reported if no other gateway has a better answer.
                 refused.get_or_insert(answer);
                 continue;
             }
-            match judge(&answer) {
+            let judged = judge(&answer);
+            self.note_contact(place, kind, now, judged == AnswerKind::Taken);
+            match judged {
                 AnswerKind::Taken => {
                     self.note_success(place, kind);
                     return Ok(answer);

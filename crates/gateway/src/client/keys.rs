@@ -4,7 +4,6 @@ use vouchsafe_signer::{Algorithm, Config, Epoch, Error, Fault, UnixSeconds, Vari
 
 use crate::timing::KEYS_FRESH_SECONDS;
 use crate::wire::{GroupKeys, Keys, PublicEpochKey, PublicTokenKey};
-use vouchsafe_types::BackendStatus;
 
 /// The public keys of the signer's key group.
 pub(super) struct KnownKeys {
@@ -39,11 +38,9 @@ impl KnownKeys {
         self.generation
     }
 
-    pub(super) fn backend(&self, now: UnixSeconds) -> BackendStatus {
-        BackendStatus {
-            generation: self.generation,
-            seconds_left: self.seconds_left.saturating_sub(self.age_seconds(now)),
-        }
+    /// How long the gateway can go on without the HSM.
+    pub(super) fn seconds_left(&self, now: UnixSeconds) -> u64 {
+        self.seconds_left.saturating_sub(self.age_seconds(now))
     }
 
     pub(super) fn is_fresh(&self, now: UnixSeconds) -> bool {

@@ -3,6 +3,7 @@
 use std::future::Future;
 
 use vouchsafe_signer::{Entropy, Error, UnixSeconds};
+use vouchsafe_types::UnreachableCause;
 
 /// How often a request checks whether another request's fetch has ended.
 const LOOK_MILLISECONDS: u64 = 5;
@@ -15,22 +16,14 @@ pub struct Answer {
 }
 
 /// Why a gateway gave no answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unreachable {
-    #[error("address in a blocked network")]
-    AddressBlocked,
-    #[error("DNS lookup failed")]
-    NameUnknown,
-    #[error("not in the manifest's `allowed_outbound_hosts`")]
-    NotAllowed,
     #[error("invalid or oversized HTTP response")]
     NotHttp,
     #[error("timeout")]
     NotInTime,
-    #[error("connection failed")]
-    NotReached,
-    #[error("TLS failed or the certificate is not trusted")]
-    TlsFailed,
+    #[error("{0}")]
+    NotReached(UnreachableCause),
 }
 
 /// Access to gateways, clock and randomness for one call of the signer.

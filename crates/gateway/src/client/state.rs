@@ -30,8 +30,18 @@ pub(super) struct State {
     pub(super) fetching: bool,
     /// Until when each gateway is tried last, by its index and the kind of failure.
     pub(super) failing_until: BTreeMap<(usize, FailureKind), u64>,
+    /// When each gateway was last asked for keys or a seed, and whether it had them.
+    pub(super) contacts: BTreeMap<usize, Contact>,
     /// Why no gateway answered the last call, if none did.
     pub(super) outage: Option<String>,
+}
+
+/// The last answer of a gateway to a request for keys or a seed.
+#[derive(Clone, Copy)]
+pub(super) struct Contact {
+    /// Unix seconds.
+    pub(super) at: u64,
+    pub(super) up: bool,
 }
 
 /// What a gateway failed at. A gateway whose HSM hangs or is busy still has keys and seeds, so a failure to sign does not

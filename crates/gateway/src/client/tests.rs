@@ -7,7 +7,10 @@ use std::future::poll_fn;
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
-use vouchsafe_signer::{Algorithm, Epoch, EpochKey, Fault, KeyDerivationInfo, Seed, TokenType, Variable, Variables};
+use vouchsafe_signer::{
+    Algorithm, Epoch, EpochKey, Fault, KeyDerivationInfo, Seed, TokenType, UnixSeconds, Variable, Variables,
+};
+use vouchsafe_types::BackendStatus;
 use zeroize::Zeroizing;
 
 use super::calls::FAILING_SECONDS;
@@ -286,13 +289,60 @@ fn fetches_unknown_version_before_releasing_its_token() {
 #[test]
 fn delegated_tokens_carry_their_generation() {
     let (signer, gateways) = (signer(), Gateways::new());
-    assert_eq!(signer.backend(UnixSeconds(NOON)), None);
+    assert_eq!(run(signer.backend(&gateways)), None);
     let token = sign(&signer, &gateways, Tier::Delegated).map_err(drop).unwrap();
     assert_eq!(token.generation, Some(1));
-    for (passed, seconds_left) in [(0, 7_200), (60, 7_140), (7_201, 0)] {
-        let backend = BackendStatus { generation: 1, seconds_left };
-        assert_eq!(signer.backend(UnixSeconds(NOON + passed)), Some(backend));
+    gateways.take_asked();
+    *gateways.down.borrow_mut() = vec!['b'];
+    for (passed, seconds_left, asked) in [(0, 7_200, "b"), (4, 7_196, ""), (5, 7_195, "ab"), (7_201, 0, "ab")] {
+        gateways.now.set(NOON + passed);
+        let backend = BackendStatus { generation: 1, seconds_left, gateways: 2, gateways_up: 1 };
+        assert_eq!(run(signer.backend(&gateways)), Some(backend), "{passed}");
+        let expected: Vec<_> = asked.chars().map(|host| format!("{host} /v1/keys")).collect();
+        assert_eq!(gateways.take_asked(), expected, "{passed}");
     }
+}
+
+/// A gateway that answers, but not with this signer's keys, is not up.
+#[test]
+fn counts_gateways_that_have_the_keys() {
+    let (signer, gateways) = (signer(), Gateways::new());
+    sign(&signer, &gateways, Tier::Delegated).map_err(drop).unwrap();
+    let up = |passed| {
+        gateways.now.set(NOON + passed);
+        run(signer.backend(&gateways)).map(|backend| backend.gateways_up)
+    };
+    assert_eq!(up(0), Some(2));
+    *gateways.ahead.borrow_mut() = vec!['a'];
+    *gateways.foreign.borrow_mut() = vec!['b'];
+    assert_eq!(up(4), Some(2), "known for 5 s");
+    assert_eq!(up(5), Some(0));
+    gateways.ahead.borrow_mut().clear();
+    assert_eq!(up(10), Some(1));
+}
+
+#[test]
+fn names_audience_without_hsm_key() {
+    let signer = signer();
+    let audience = |id: &str| Audience {
+        id: id.to_owned(),
+        tier: Tier::Hsm,
+        algorithm: "ES256".into(),
+        default_lifetime_seconds: 300,
+        max_lifetime_seconds: 900,
+        scopes: vec![],
+        claims: vec![],
+        replay: vouchsafe_types::ReplayMode::Allow,
+        outlive_subject: false,
+    };
+    let audiences = [audience(AUDIENCE), audience("https://other.example")];
+    assert_eq!(signer.conflicts(&audiences), [""; 0], "no keys are known yet");
+    run(signer.public_keys(0, &Gateways::new())).unwrap();
+    let lacking = "the HSM has no `ES256` key that signs for audience `https://other.example`";
+    assert_eq!(signer.conflicts(&audiences), [lacking]);
+    let without_hsm = signer_with(|variables| variables.signer_hsm_algorithms.clear());
+    let algorithm = format!("algorithm `ES256` of audience `{AUDIENCE}` is not in `signer_hsm_algorithms`");
+    assert_eq!(without_hsm.conflicts(&audiences[..1]), [algorithm]);
 }
 
 /// A broker that issues nothing follows as fast as one that issues tokens.

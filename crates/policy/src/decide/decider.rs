@@ -77,6 +77,11 @@ impl Decider {
         self.bundle.audience(id)
     }
 
+    /// See [`Bundle::audiences`].
+    pub fn audiences(&self) -> impl Iterator<Item = &Audience> {
+        self.bundle.audiences()
+    }
+
     /// See [`Bundle::decide`].
     ///
     /// # Errors

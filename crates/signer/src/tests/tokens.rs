@@ -112,8 +112,56 @@ fn settings_contain_what_the_broker_needs() {
             trusted_proxies: "10.0.0.0/8".into(),
             forwarded_header: "forwarded".into(),
             group: "default".into(),
+            root_fingerprint: Some("Xq5yytIs8zq8nqffU30_dw".into()),
         }
     );
+}
+
+#[test]
+fn fingerprint_depends_on_root_alone() {
+    let fingerprint = |change: fn(&mut Variables)| signer_with(change).settings().root_fingerprint.unwrap();
+    let first = fingerprint(|_| {});
+    assert_eq!(first.len(), 22, "128 bits in base64url");
+    assert_eq!(first, fingerprint(|variables| variables.signer_generation = "2".into()));
+    assert_eq!(first, fingerprint(|variables| variables.signer_epoch = "7200".into()));
+    let other = |variables: &mut Variables| *variables.signer_root = URL_SAFE_NO_PAD.encode([7; 32]);
+    assert_ne!(first, fingerprint(other));
+}
+
+/// An audience of the bundle, and what the signer refuses of its tokens.
+#[track_caller]
+fn check_conflict(change: impl FnOnce(&mut Audience), expected: Option<&str>) {
+    let signer = signer_with(|variables| {
+        variables.signer_audiences = format!("{AUDIENCE} https://api.example");
+        variables.signer_algorithms = "ES256".into();
+        variables.signer_lifetime_max = "900".into();
+    });
+    let mut audience = Audience {
+        id: AUDIENCE.into(),
+        tier: Tier::Delegated,
+        algorithm: "ES256".into(),
+        default_lifetime_seconds: 300,
+        max_lifetime_seconds: 900,
+        scopes: vec![],
+        claims: vec![],
+        replay: vouchsafe_types::ReplayMode::Allow,
+        outlive_subject: false,
+    };
+    change(&mut audience);
+    assert_eq!(signer.conflicts(&[audience]), Vec::from_iter(expected));
+}
+
+#[test]
+fn names_audiences_that_it_refuses() {
+    check_conflict(|_| {}, None);
+    let beyond = "audience `https://other.example` is beyond `signer_audiences`";
+    check_conflict(|audience| audience.id = "https://other.example".into(), Some(beyond));
+    let tier = "audience `https://deploy.example` has tier `hsm`, and the signer has no HSM";
+    check_conflict(|audience| audience.tier = Tier::Hsm, Some(tier));
+    let algorithm = "algorithm `EdDSA` of audience `https://deploy.example` is not in `signer_algorithms`";
+    check_conflict(|audience| audience.algorithm = "EdDSA".into(), Some(algorithm));
+    let lifetime = "`max_lifetime` of audience `https://deploy.example`, 901 s, is over `signer_lifetime_max`, 900 s";
+    check_conflict(|audience| audience.max_lifetime_seconds = 901, Some(lifetime));
 }
 
 #[test]

@@ -159,7 +159,9 @@ fn new_generation_has_new_keys() {
 #[test]
 fn publishes_no_keys_of_a_past_generation() {
     let mut signer = signer_with(|variables| variables.signer_generation = "2".into());
-    for (known, expected) in [(0, Ok(())), (2, Ok(())), (3, Err(Error::Superseded))] {
+    let superseded = Superseded { generation: 2, latest: 3 };
+    assert_eq!(superseded.to_string(), "generation 2 of the signer is below 3, which this database has seen");
+    for (known, expected) in [(0, Ok(())), (2, Ok(())), (3, Err(Error::Superseded(superseded)))] {
         let keys = signer.public_keys(known, NOW);
         assert_eq!(keys.map(drop), expected, "{known}");
     }

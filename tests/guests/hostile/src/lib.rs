@@ -69,7 +69,7 @@ mod guest {
     fn describe(error: &SignerError) -> Value {
         match error {
             SignerError::Misconfigured(text) => json!({ "misconfigured": text }),
-            SignerError::Superseded => json!("superseded"),
+            SignerError::Superseded(_) => json!("superseded"),
             SignerError::TierUnavailable => json!("tier-unavailable"),
             SignerError::Refused(text) => json!({ "refused": text }),
             SignerError::Unavailable(_) => json!("unavailable"),

@@ -12,6 +12,7 @@ use crate::rules::tests::{AUDIENCE, credential, rules};
 use crate::rules::{KeyRule, Rules};
 use crate::wire::{GroupKeys, KEYS_PATH, Keys, PublicTokenKey, SEED_PATH, SeedRequest, Signature, seed_answer};
 use crate::{EpochKeyring, SigningInput};
+use vouchsafe_types::UnreachableCause;
 
 /// Gateways at `https://a`, `https://b`, …, all with one HSM.
 pub(super) struct Gateways {
@@ -216,7 +217,7 @@ impl Network for Gateways {
         // Let other tasks run, as on a real network.
         yield_once().await;
         if self.down.borrow().contains(&host) {
-            return Err(Unreachable::NotReached);
+            return Err(Unreachable::NotReached(UnreachableCause::ConnectionFailed));
         }
         let strange = self.strange.borrow();
         if let Some((_, status)) = strange.iter().find(|(it, _)| *it == host) {

@@ -184,14 +184,15 @@ fn publishes_no_keys_of_a_past_generation() {
     assert_eq!(run(signer.public_keys(0, &gateways)), Ok(second));
     gateways.take_asked();
     gateways.now.set(NOON + 2);
+    let superseded = Error::Superseded(Superseded { generation: 2, latest: 3 });
     for asked in [["a /v1/keys"].as_slice(), &[]] {
         let keys = run(signer.public_keys(3, &gateways));
-        assert_eq!(keys, Err(Error::Superseded));
+        assert_eq!(keys, Err(superseded));
         assert_eq!(gateways.take_asked(), asked);
     }
     // The other gateways do have it.
     sign(&signer, &gateways, Tier::Delegated).map(drop).unwrap();
     *gateways.down.borrow_mut() = vec!['a', 'b'];
     gateways.now.set(NOON + 10);
-    assert_eq!(run(signer.public_keys(3, &gateways)), Err(Error::Superseded));
+    assert_eq!(run(signer.public_keys(3, &gateways)), Err(superseded));
 }
