@@ -9,11 +9,15 @@
 //! | `/healthz` | GET | 200 while the instance runs |
 //! | `/readyz` | GET | 200 if bundle and signer are usable and the store is writable, else 503 |
 //!
+//! Each response has an `x-request-id`, which is in its log line too. A client's own `x-request-id` is ignored: it could
+//! forge or repeat the id of another request.
+//!
 //! Makes no decisions: `crates/exchange` does. Has no network, no database and no variables.
 
 mod bindings;
 mod discard;
 mod ports;
+mod ready;
 mod respond;
 mod routes;
 

@@ -105,6 +105,12 @@ impl Wasm {
         signing::backend().await.map_err(Failure::from)
     }
 
+    /// What the signer refuses of the bundle's audiences.
+    pub async fn conflicts(&self, bundle: &BundleInfo) -> Result<Vec<String>, Failure> {
+        let audiences = decisions::list_audiences(&bundle.digest)?;
+        signing::conflicts(audiences).await.map_err(Failure::from)
+    }
+
     pub async fn store_ready(&self) -> Result<(), Failure> {
         state::ready().await.map_err(Failure::from)
     }
@@ -130,11 +136,18 @@ impl Wasm {
 
 /// The lines to log for `line`.
 pub fn log_lines(line: &Line<'_>) -> Vec<String> {
-    LOG.with_borrow_mut(|log| log.lines(line, clock()))
+    LOG.with_borrow_mut(|log| log.lines(line))
+}
+
+/// 128 random bits, base64url; none if the host provides no randomness.
+pub fn random_id() -> Option<String> {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes).ok()?;
+    Some(URL_SAFE_NO_PAD.encode(bytes))
 }
 
 /// The clock, in Unix seconds.
-fn clock() -> u64 {
+pub fn clock() -> u64 {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
     now.unwrap_or_default().as_secs()
 }
@@ -287,6 +300,19 @@ impl Store for Wasm {
     async fn put_document(&self, name: &str, body: String, keep_until: u64) -> Result<(), Failure> {
         Ok(state::document_put(name.to_owned(), Document { body, keep_until }).await?)
     }
+
+    async fn generation(&self, of: &str) -> Result<Option<u64>, Failure> {
+        Ok(state::generation_get(of.to_owned()).await?)
+    }
+
+    async fn pointer(&self, name: &str) -> Result<Option<String>, Failure> {
+        let pointer = state::pointer_get(name.to_owned()).await?;
+        Ok(pointer.map(|pointer| pointer.value))
+    }
+
+    async fn create_pointer(&self, name: &str, value: &str) -> Result<bool, Failure> {
+        Ok(state::pointer_compare_and_swap(name.to_owned(), None, value.to_owned()).await?)
+    }
 }
 
 impl Signer for Wasm {
@@ -318,9 +344,7 @@ impl Instance for Wasm {
     }
 
     fn decision_id(&self) -> Result<String, Failure> {
-        let mut bytes = [0; 16];
-        getrandom::fill(&mut bytes).map_err(|_| Failure::new(Refusal::Internal, "the host provides no randomness"))?;
-        Ok(URL_SAFE_NO_PAD.encode(bytes))
+        random_id().ok_or_else(|| Failure::new(Refusal::Internal, "the host provides no randomness"))
     }
 
     /// Without randomness, all instances refresh keys at the earliest time, which costs the issuer a few extra

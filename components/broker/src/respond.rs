@@ -1,4 +1,4 @@
-//! Responses. Always sets `content-length`: without it, Spin sends chunks, and the second write waits for the client's
+//! Responses. JSON ends with a line feed, for terminals. Always sets `content-length`: without it, Spin sends chunks, and the second write waits for the client's
 //! delayed acknowledgement.
 
 use bytes::Bytes;
@@ -9,7 +9,8 @@ use vouchsafe_exchange::wire::WireError;
 pub type Reply = Response<Full<Bytes>>;
 
 /// A JSON response with `cache-control`.
-pub fn json(status: u16, cache_control: &'static str, body: String) -> Reply {
+pub fn json(status: u16, cache_control: &'static str, mut body: String) -> Reply {
+    body.push('\n');
     let length = HeaderValue::from(body.len());
     let mut reply = Reply::new(Full::new(Bytes::from(body)));
     *reply.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
@@ -21,14 +22,22 @@ pub fn json(status: u16, cache_control: &'static str, body: String) -> Reply {
     reply
 }
 
-/// A refusal of the token endpoint.
-pub fn refused(error: &WireError, decision_id: Option<&str>) -> Reply {
-    let mut reply = json(error.status, "no-store", error.body(decision_id));
+/// A refusal.
+pub fn refused(error: &WireError, request_id: &str, decision_id: Option<&str>) -> Reply {
+    let mut reply = json(error.status, "no-store", error.body(request_id, decision_id));
     if let Some(seconds) = error.retry_after_seconds {
         reply.headers_mut().insert("retry-after", HeaderValue::from(seconds));
     }
-    if error.status == 405 {
-        reply.headers_mut().insert("allow", HeaderValue::from_static("POST"));
+    if let Some(methods) = error.allow {
+        reply.headers_mut().insert("allow", HeaderValue::from_static(methods));
+    }
+    reply
+}
+
+/// The response with the id of its request. A copy from a cache has the id of the request that filled it.
+pub fn identified(mut reply: Reply, request_id: &str) -> Reply {
+    if let Ok(value) = HeaderValue::from_str(request_id) {
+        reply.headers_mut().insert("x-request-id", value);
     }
     reply
 }
@@ -38,12 +47,14 @@ pub fn cacheable(body: String, etag: String, max_age_seconds: u64, known: Option
     let unchanged = known.and_then(|value| value.to_str().ok()).is_some_and(|list| {
         list.split(',').map(str::trim).any(|tag| tag == "*" || tag.trim_start_matches("W/") == etag)
     });
-    let mut reply = if unchanged { json(304, "", String::new()) } else { json(200, "", body) };
-    let headers = reply.headers_mut();
+    let mut reply = json(200, "", body);
     if unchanged {
-        headers.remove("content-type");
-        headers.remove("content-length");
+        *reply.body_mut() = Full::default();
+        *reply.status_mut() = StatusCode::NOT_MODIFIED;
+        reply.headers_mut().remove("content-type");
+        reply.headers_mut().remove("content-length");
     }
+    let headers = reply.headers_mut();
     if let Ok(value) = HeaderValue::from_str(&format!("public, max-age={max_age_seconds}")) {
         headers.insert("cache-control", value);
     }

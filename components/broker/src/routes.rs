@@ -1,15 +1,15 @@
 //! The routes, and the log line of each request.
 
-use crate::discard;
 use crate::ports::{self, Wasm};
 use crate::respond::{self, Reply};
+use crate::{discard, ready};
 use http_body_util::BodyExt;
 use spin_sdk::http::Request;
 use vouchsafe_exchange::client_address::ForwardedFor;
 use vouchsafe_exchange::failure::Failure;
 use vouchsafe_exchange::limits::BODY_BYTES_MAX;
 use vouchsafe_exchange::log::Line;
-use vouchsafe_exchange::ports::{Policy, Signer};
+use vouchsafe_exchange::ports::Signer;
 use vouchsafe_exchange::refusal::{Refusal, RequestFault};
 use vouchsafe_exchange::request::Head;
 use vouchsafe_exchange::settings::Settings;
@@ -17,41 +17,47 @@ use vouchsafe_exchange::wire::{self, WireError};
 use vouchsafe_exchange::{exchange, metadata};
 
 pub async fn route(request: Request) -> Reply {
+    // Without randomness there is no id, and the token endpoint refuses.
+    let id = ports::random_id().unwrap_or_default();
     // Routes on the path itself: a client can forge `spin-path-info`.
     let path = request.uri().path().to_owned();
-    if path == "/token" {
-        return token(request).await;
-    }
-    let Some(route) = Route::of(&path) else {
-        discard::rest(request);
-        return log_and_reply(
-            "other",
-            "not_found",
-            respond::json(404, "no-store", r#"{"error":"not_found"}"#.to_owned()),
-            "",
-        );
+    let reply = match path.as_str() {
+        "/token" => token(request, &id).await,
+        path => match Route::of(path) {
+            Some(route) => document(route, request, &id).await,
+            None => {
+                discard::rest(request);
+                log_and_refuse("other", "not_found", &WireError::not_found(), &id)
+            }
+        },
     };
+    respond::identified(reply, &id)
+}
+
+async fn document(route: Route, request: Request, id: &str) -> Reply {
     if !matches!(request.method().as_str(), "GET" | "HEAD") {
         discard::rest(request);
-        let mut reply = respond::json(405, "no-store", r#"{"error":"method_not_allowed"}"#.to_owned());
-        reply.headers_mut().insert("allow", spin_sdk::http::HeaderValue::from_static("GET, HEAD"));
-        return log_and_reply(route.name(), "method_not_allowed", reply, "");
+        return log_and_refuse(route.name(), "method_not_allowed", &WireError::document_method(), id);
     }
     let ports = Wasm::new();
-    let (reply, slug, detail) = match route.answer(&ports, &request).await {
-        Ok(reply) => (reply, "ok", String::new()),
+    let answer = route.answer(&ports, &request).await;
+    let (reply, slug, detail, warnings) = match answer {
+        Ok((reply, warnings)) => (reply, "ok", String::new(), warnings),
         Err(failure) => {
             let error = WireError::from(&failure.refusal);
-            (respond::refused(&error, None), failure.refusal.slug(), failure.detail)
+            (respond::refused(&error, id, None), failure.refusal.slug(), failure.detail, Vec::new())
         }
     };
     let loading = ports.loading_us().map(|us| ("load", us));
     let timings: Vec<_> = loading.into_iter().collect();
     log(Line {
+        time: ports::clock(),
+        request_id: id,
         route: route.name(),
         status: reply.status().as_u16(),
         slug,
         detail: &detail,
+        warnings: &warnings,
         response_bytes: respond::length(&reply),
         timings: &timings,
         ..Line::default()
@@ -90,71 +96,39 @@ impl Route {
         }
     }
 
-    async fn answer(self, ports: &Wasm, request: &Request) -> Result<Reply, Failure> {
+    /// The response, and the warnings to log.
+    async fn answer(self, ports: &Wasm, request: &Request) -> Result<(Reply, Vec<String>), Failure> {
         ports.warm().await;
         let known = request.headers().get("if-none-match");
         let document = |body: String, max_age: u64| {
             let etag = ports::etag(&body);
-            Ok(respond::cacheable(body, etag, max_age, known))
+            respond::cacheable(body, etag, max_age, known)
         };
-        match self {
-            Self::Health => Ok(respond::json(200, "no-store", r#"{"status":"ok"}"#.to_owned())),
-            Self::Ready => ready(ports).await,
+        let metadata = async |render: fn(&Settings) -> String| {
+            let settings = ports.settings().await?;
+            Ok::<_, Failure>(document(render(&settings), metadata::MAX_AGE_SECONDS))
+        };
+        let reply = match self {
+            Self::Health => respond::json(200, "no-store", r#"{"status":"ok"}"#.to_owned()),
+            Self::Ready => return ready::check(ports).await,
             Self::Jwks => {
                 let keys = ports.public_keys().await?;
                 document(keys.document, keys.max_age_seconds)
             }
-            Self::AuthorizationServer => serve_metadata(ports, metadata::authorization_server, document).await,
-            Self::OpenidConfiguration => serve_metadata(ports, metadata::openid_configuration, document).await,
-        }
+            Self::AuthorizationServer => metadata(metadata::authorization_server).await?,
+            Self::OpenidConfiguration => metadata(metadata::openid_configuration).await?,
+        };
+        Ok((reply, Vec::new()))
     }
 }
 
-async fn serve_metadata(
-    ports: &Wasm,
-    render: fn(&Settings) -> String,
-    document: impl Fn(String, u64) -> Result<Reply, Failure>,
-) -> Result<Reply, Failure> {
-    document(render(&ports.settings().await?), metadata::MAX_AGE_SECONDS)
-}
-
-/// Uses each component once, so that operators notice failures before callers do. Also creates the replay store, which
-/// must be older than the tokens that it checks.
-async fn ready(ports: &Wasm) -> Result<Reply, Failure> {
-    let settings = ports.settings().await?;
-    let bundle = ports.bundle(&settings).await?;
-    // ORDER: keys first: fetching them updates what the signer knows about its backend.
-    ports.public_keys().await?;
-    let backend = ports.backend().await?;
-    ports.store_ready().await?;
-    let space = ports.store_space().await?;
-    let mut body = serde_json::json!({
-        "status": "ready",
-        "issuer": settings.issuer,
-        "bundle": { "name": bundle.name, "version": bundle.version, "digest": bundle.digest },
-        "store": { "space": space },
-    });
-    if let (Some(backend), Some(members)) = (backend, body.as_object_mut()) {
-        let backend = serde_json::json!({
-            "generation": backend.generation,
-            "seconds_left": backend.seconds_left,
-        });
-        members.insert("signer".to_owned(), backend);
-    }
-    if let (false, Some(members)) = (settings.warnings.is_empty(), body.as_object_mut()) {
-        members.insert("warnings".to_owned(), settings.warnings.into());
-    }
-    Ok(respond::json(200, "no-store", body.to_string()))
-}
-
-async fn token(mut request: Request) -> Reply {
+async fn token(mut request: Request, id: &str) -> Reply {
     let forwarded_for = forwarded_for(&request);
     let body = match read(&mut request).await {
         Ok(body) => body,
         Err(refusal) => {
             discard::rest(request);
-            let reply = respond::refused(&WireError::from(&refusal), None);
-            return log_and_reply("token", refusal.slug(), reply, "");
+            return log_and_refuse("token", refusal.slug(), &WireError::from(&refusal), id);
         }
     };
     // ORDER: read the clock once the whole request has arrived. A body that trickles in for minutes must not be
@@ -166,14 +140,18 @@ async fn token(mut request: Request) -> Reply {
         Ok(issued) => (respond::json(200, "no-store", wire::success(issued)), "issued", ""),
         Err(failure) => {
             let error = WireError::from(&failure.refusal);
-            (respond::refused(&error, decision_id), failure.refusal.slug(), failure.detail.as_str())
+            (respond::refused(&error, id, decision_id), failure.refusal.slug(), failure.detail.as_str())
         }
     };
     log(Line {
+        time: ports::clock(),
+        request_id: id,
         route: "token",
         status: reply.status().as_u16(),
         slug,
         decision_id,
+        issuer: attempt.trace.issuer.as_deref(),
+        audience: attempt.trace.audience.as_deref(),
         bundle: ports::loaded_digest().as_deref(),
         determining_rules: &attempt.trace.determining_rules,
         erring_rules: &attempt.trace.erring_rules,
@@ -181,6 +159,7 @@ async fn token(mut request: Request) -> Reply {
         request_bytes: body.len(),
         response_bytes: respond::length(&reply),
         timings: &attempt.trace.steps,
+        ..Line::default()
     });
     reply
 }
@@ -224,9 +203,17 @@ async fn read(request: &mut Request) -> Result<Vec<u8>, Refusal> {
     Ok(bytes)
 }
 
-fn log_and_reply(route: &'static str, slug: &'static str, reply: Reply, detail: &str) -> Reply {
-    let (status, response_bytes) = (reply.status().as_u16(), respond::length(&reply));
-    log(Line { route, status, slug, detail, response_bytes, ..Line::default() });
+fn log_and_refuse(route: &'static str, slug: &'static str, error: &WireError, id: &str) -> Reply {
+    let reply = respond::refused(error, id, None);
+    log(Line {
+        time: ports::clock(),
+        request_id: id,
+        route,
+        status: error.status,
+        slug,
+        response_bytes: respond::length(&reply),
+        ..Line::default()
+    });
     reply
 }
 

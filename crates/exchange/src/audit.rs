@@ -9,7 +9,9 @@ use crate::refusal::Refusal;
 use crate::trace::Trace;
 use crate::verified::VerifiedExchange;
 use sha2::{Digest, Sha256};
-use vouchsafe_types::{AuditRecord, BundleInfo, Decision, Limited, Recorded, Refused, RefusedKind};
+use vouchsafe_types::{
+    AuditRecord, BundleInfo, Decision, Generation, Limited, Recorded, Refused, RefusedKind, Superseded,
+};
 
 /// The record of one decision about a verified token.
 pub struct Audit {
@@ -93,7 +95,10 @@ impl Audit {
         match ports.record(record).await? {
             Recorded::Written => Ok(IssuedExchange::released(signed)),
             // INVARIANT: a token signed with a superseded generation is never released.
-            Recorded::Superseded => Err(self.record_refusal(ports, Refusal::Superseded.into(), trace).await),
+            Recorded::Superseded => {
+                let failure = superseded(ports, signed.generation.as_ref()).await;
+                Err(self.record_refusal(ports, failure, trace).await)
+            }
             // Only refusals are counted on other entries.
             Recorded::Counted(_) | Recorded::Limited(_) => Err(Refusal::Internal.into()),
         }
@@ -127,10 +132,25 @@ impl Audit {
     }
 }
 
+/// The refusal of a token of `generation`, with the one that replaced it if the store can be read.
+async fn superseded(ports: &impl Store, generation: Option<&Generation>) -> Failure {
+    let Some(Generation { of, number }) = generation else {
+        return Refusal::Superseded.into();
+    };
+    match ports.generation(of).await {
+        Ok(Some(latest)) => Superseded { generation: *number, latest }.into(),
+        Ok(None) | Err(_) => Refusal::Superseded.into(),
+    }
+}
+
 /// Whether a refusal is a decision, which must be recorded.
 fn refused_kind(refusal: &Refusal) -> RefusedKind {
     match refusal {
-        Refusal::Request(_) | Refusal::Token(_) | Refusal::Denied(_) | Refusal::Replay(_) => RefusedKind::Denial,
+        Refusal::Request(_)
+        | Refusal::Token(_)
+        | Refusal::AudienceMismatch { .. }
+        | Refusal::Denied(_)
+        | Refusal::Replay(_) => RefusedKind::Denial,
         Refusal::DeniedTooOften { .. }
         | Refusal::Unavailable(_)
         | Refusal::Overloaded

@@ -1,7 +1,7 @@
 //! A failed step: the refusal for the caller and the detail for the log.
 
 use crate::refusal::{Denial, Part, Refusal};
-use vouchsafe_types::{FetchError, PolicyError, SignerError, StoreError};
+use vouchsafe_types::{FetchError, PolicyError, SignerError, StoreError, Superseded};
 
 /// Why a step of an exchange failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,6 +30,12 @@ impl<R: Into<Refusal>> From<R> for Failure {
     }
 }
 
+impl From<Superseded> for Failure {
+    fn from(superseded: Superseded) -> Self {
+        Self::new(Refusal::Superseded, superseded.to_string())
+    }
+}
+
 impl From<PolicyError> for Failure {
     fn from(error: PolicyError) -> Self {
         let part = match error {
@@ -53,7 +59,7 @@ impl From<StoreError> for Failure {
 impl From<SignerError> for Failure {
     fn from(error: SignerError) -> Self {
         match error {
-            SignerError::Superseded => Refusal::Superseded.into(),
+            SignerError::Superseded(superseded) => superseded.into(),
             SignerError::TierUnavailable => Denial::TierUnavailable.into(),
             SignerError::Refused(ceiling) => Self::new(Denial::SignerRefused, ceiling),
             SignerError::Internal | SignerError::Misconfigured(_) | SignerError::Unavailable(_) => {

@@ -39,7 +39,7 @@ async fn run<P: Ports>(
     let bundle = ports.bundle(&settings).await?;
     trace.step(ports, "prepare");
     // ORDER: nothing is recorded before the token is verified, so anonymous traffic causes no disk writes.
-    let verified = verified::verify(ports, &settings, &bundle, request).await;
+    let verified = verified::verify(ports, &settings, &bundle, request, trace).await;
     trace.step(ports, "verify");
     let verified = verified?;
     let mut audit = Audit::open(ports, &bundle, &verified)?;
@@ -56,7 +56,7 @@ async fn decide_and_sign<P: Ports>(
     audit: &mut Audit,
     trace: &mut Trace,
 ) -> Result<SignedExchange, Failure> {
-    let decided = permitted::decide(ports, bundle, verified, client_ip);
+    let decided = permitted::decide(ports, bundle, verified, client_ip, trace);
     trace.step(ports, "decide");
     let decided = decided?;
     audit.note(decided.decision());

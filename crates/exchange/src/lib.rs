@@ -56,6 +56,7 @@ pub mod permitted;
 pub mod ports;
 pub mod refusal;
 pub mod request;
+pub mod root;
 pub mod settings;
 pub mod trace;
 pub mod verified;

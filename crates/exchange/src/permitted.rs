@@ -8,6 +8,7 @@ use crate::failure::Failure;
 use crate::limits::LIFETIME_SECONDS_MIN;
 use crate::ports::Policy;
 use crate::refusal::{Denial, Refusal, RequestFault};
+use crate::trace::Trace;
 use crate::verified::VerifiedExchange;
 use std::net::IpAddr;
 use std::rc::Rc;
@@ -40,10 +41,12 @@ pub fn decide(
     bundle: &BundleInfo,
     verified: VerifiedExchange,
     client_ip: Option<IpAddr>,
+    trace: &mut Trace,
 ) -> Result<DecidedExchange, Failure> {
     let request = &verified.request;
     let audience = ports.audience(bundle, &request.audience)?;
     let audience = audience.ok_or(Refusal::Denied(Denial::AudienceUnknown))?;
+    trace.audience = Some(audience.id.clone());
     let scopes = request.scopes.iter();
     let offered = scopes.filter(|scope| audience.scopes.contains(scope));
     let question = TokenRequest {

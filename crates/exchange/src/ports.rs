@@ -56,6 +56,11 @@ pub trait Store {
     async fn lease(&self, name: &str, ttl_ms: u64) -> Result<bool, Failure>;
     async fn document(&self, name: &str) -> Result<Option<String>, Failure>;
     async fn put_document(&self, name: &str, body: String, keep_until: u64) -> Result<(), Failure>;
+    /// The highest recorded generation of the name `of`.
+    async fn generation(&self, of: &str) -> Result<Option<u64>, Failure>;
+    async fn pointer(&self, name: &str) -> Result<Option<String>, Failure>;
+    /// Creates the pointer `name`; false if it exists.
+    async fn create_pointer(&self, name: &str, value: &str) -> Result<bool, Failure>;
 }
 
 /// Signs tokens.

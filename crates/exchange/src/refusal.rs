@@ -13,6 +13,12 @@ pub enum Refusal {
     /// The subject token is rejected.
     #[error("{0}")]
     Token(TokenError),
+    /// The subject token verifies, but is not for this broker.
+    #[error("{}", TokenError::AudienceMismatch)]
+    AudienceMismatch {
+        /// The audiences that the issuer's file accepts.
+        accepted: Vec<String>,
+    },
     /// Policy or configuration denies the request.
     #[error("{0}")]
     Denied(Denial),
@@ -71,8 +77,12 @@ pub enum RequestFault {
     ScopeMalformed,
     #[error("there are too many scopes")]
     ScopesTooMany,
+    #[error("the subject token starts with `Bearer `")]
+    SubjectTokenBearer,
     #[error("`subject_token_type` is not supported")]
     SubjectTokenTypeUnsupported,
+    #[error("the subject token contains white space")]
+    SubjectTokenWhiteSpace,
 }
 
 /// Why a verified request is denied.
@@ -118,6 +128,7 @@ impl Refusal {
         match self {
             Self::Request(fault) => fault.slug(),
             Self::Token(fault) => fault.slug(),
+            Self::AudienceMismatch { .. } => TokenError::AudienceMismatch.slug(),
             Self::Denied(denial) => denial.slug(),
             Self::Replay(ReplayFault::PredatesStore) => "replay.predates_store",
             Self::Replay(ReplayFault::Spent) => "replay.spent",
@@ -152,7 +163,9 @@ impl RequestFault {
             Self::RequestedTokenTypeUnsupported => "request.requested_token_type_unsupported",
             Self::ScopeMalformed => "scope.malformed",
             Self::ScopesTooMany => "scope.too_many",
+            Self::SubjectTokenBearer => "request.subject_token_bearer",
             Self::SubjectTokenTypeUnsupported => "request.subject_token_type_unsupported",
+            Self::SubjectTokenWhiteSpace => "request.subject_token_white_space",
         }
     }
 }

@@ -14,6 +14,9 @@ pub const TOKEN_TYPE_ID: &str = "urn:ietf:params:oauth:token-type:id_token";
 /// RFC 8693 §3.
 pub const TOKEN_TYPE_JWT: &str = "urn:ietf:params:oauth:token-type:jwt";
 
+/// Start of an `authorization` header, which is no part of a token.
+const BEARER: &str = "Bearer ";
+
 /// The parts of an HTTP request's head that the exchange checks.
 #[derive(Debug, Clone, Copy)]
 pub struct Head<'a> {
@@ -82,16 +85,31 @@ impl UnverifiedExchange {
     }
 }
 
+/// The subject token without the white space around it: clients send files and the outputs of commands, which end with a
+/// line feed.
+///
+/// ORDER: trimmed before anything else looks at it, so that limits, replay key and caches are those of the token alone.
 fn subject_token(form: &mut Form) -> Result<String, Refusal> {
-    let token = form.require("subject_token")?;
+    let text = form.require("subject_token")?;
     let kind = form.require("subject_token_type")?;
     if kind != TOKEN_TYPE_JWT && kind != TOKEN_TYPE_ID {
         return Err(RequestFault::SubjectTokenTypeUnsupported.into());
     }
+    let token = text.trim_matches([' ', '\t', '\r', '\n']);
+    if token.is_empty() {
+        return Err(RequestFault::ParameterMissing("subject_token").into());
+    }
     if token.len() > SUBJECT_TOKEN_BYTES_MAX {
         return Err(TokenError::TooLarge.into());
     }
-    Ok(token)
+    // Authentication schemes are case-insensitive (RFC 9110 §11.1).
+    if token.get(..BEARER.len()).is_some_and(|start| start.eq_ignore_ascii_case(BEARER)) {
+        return Err(RequestFault::SubjectTokenBearer.into());
+    }
+    if token.contains(|character: char| character.is_ascii_whitespace()) {
+        return Err(RequestFault::SubjectTokenWhiteSpace.into());
+    }
+    Ok(token.to_owned())
 }
 
 fn token_type(requested: Option<String>) -> Result<TokenType, Refusal> {

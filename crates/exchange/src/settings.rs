@@ -19,6 +19,8 @@ pub struct Settings {
     pub trusted_proxies: TrustedProxies,
     /// The signer's key group.
     pub group: String,
+    /// Identifies the signer's root, unless that is in an HSM.
+    pub root_fingerprint: Option<String>,
 }
 
 impl Settings {
@@ -56,6 +58,7 @@ impl TryFrom<SignerSettings> for Settings {
             warnings: settings.warnings,
             trusted_proxies,
             group: settings.group,
+            root_fingerprint: settings.root_fingerprint,
         })
     }
 }

@@ -7,6 +7,10 @@ use crate::ports::Instance;
 pub struct Trace {
     /// Present if a decision about a verified token was made.
     pub decision_id: Option<String>,
+    /// The name of the issuer file whose `issuer` the token names. Before the token is verified, anyone can name any.
+    pub issuer: Option<String>,
+    /// The requested audience, if the bundle has it.
+    pub audience: Option<String>,
     pub determining_rules: Vec<String>,
     pub erring_rules: Vec<String>,
     /// Name and microseconds of each step.

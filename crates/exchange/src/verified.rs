@@ -6,6 +6,7 @@ use crate::ports::Ports;
 use crate::refusal::Refusal;
 use crate::request::UnverifiedExchange;
 use crate::settings::Settings;
+use crate::trace::Trace;
 use std::rc::Rc;
 use vouchsafe_types::{BundleInfo, IssuerRecord, Subject, TokenError};
 
@@ -24,23 +25,35 @@ pub async fn verify<P: Ports>(
     settings: &Settings,
     bundle: &BundleInfo,
     request: UnverifiedExchange,
+    trace: &mut Trace,
 ) -> Result<VerifiedExchange, Failure> {
     let now = ports.now();
     let token = ports.parse(&request.subject_token)?;
     // ORDER: only configured issuers are fetched from, so look up the issuer first.
     let issuer = issuer(ports, settings, bundle, &token)?;
+    trace.issuer = Some(issuer.name.clone());
     let keys = Keys::of(ports, bundle, &issuer, now);
     let trusted = keys.trusted().await?;
     let subject = match ports.verify(&token, &issuer, &trusted, now) {
         Err(failure) if failure.refusal == Refusal::Token(TokenError::KeyUnknown) => {
             match keys.newer_than(&trusted).await? {
-                Some(newer) => ports.verify(&token, &issuer, &newer, now)?,
+                Some(newer) => ports.verify(&token, &issuer, &newer, now),
                 None => return Err(failure),
             }
         }
-        verified => verified?,
+        verified => verified,
     };
+    let subject = subject.map_err(|failure| name_accepted(failure, &issuer))?;
     Ok(VerifiedExchange { request, subject, issuer, now })
+}
+
+/// Adds what the issuer's file accepts to an audience mismatch. The signature was verified before the audience, so only
+/// holders of a token of the issuer learn it.
+fn name_accepted(failure: Failure, issuer: &IssuerRecord) -> Failure {
+    if failure.refusal == Refusal::Token(TokenError::AudienceMismatch) {
+        return Refusal::AudienceMismatch { accepted: issuer.audiences.clone() }.into();
+    }
+    failure
 }
 
 /// The token's configured issuer. `iss` comes first; the trust domain counts only if `iss` is not configured, as a

@@ -12,6 +12,12 @@ use vouchsafe_types::{TokenError, TokenType};
 /// Seconds after which a caller may retry when a component is unavailable.
 const RETRY_AFTER_SECONDS: u32 = 2;
 
+/// Most accepted audiences that an audience mismatch names, and the longest one, in bytes.
+const ACCEPTED_MAX: usize = 3;
+const ACCEPTED_BYTES_MAX: usize = 256;
+/// Longest claim name in a description, in bytes.
+const CLAIM_NAME_BYTES_MAX: usize = 64;
+
 /// The only text for audiences that are unknown or not allowed, so that audiences cannot be enumerated.
 const TARGET_REFUSED: &str = "the requested audience is unknown or not allowed for this subject";
 
@@ -22,12 +28,30 @@ pub struct WireError {
     pub error: &'static str,
     pub description: Cow<'static, str>,
     pub retry_after_seconds: Option<u32>,
+    /// The methods of a resource that was asked with another one (RFC 9110 §10.2.1).
+    pub allow: Option<&'static str>,
 }
 
 impl WireError {
-    /// The response body (RFC 6749 §5.2), with `decision_id` if a decision was made.
-    pub fn body(&self, decision_id: Option<&str>) -> String {
-        let mut body = json!({ "error": self.error, "error_description": self.description });
+    /// No resource has the path.
+    #[must_use]
+    pub fn not_found() -> Self {
+        Self::new(404, "not_found", "nothing has this path: /.well-known/openid-configuration lists the endpoints")
+    }
+
+    /// A document was asked with a method other than GET and HEAD.
+    #[must_use]
+    pub fn document_method() -> Self {
+        Self { allow: Some("GET, HEAD"), ..Self::new(405, "method_not_allowed", "the method must be GET or HEAD") }
+    }
+
+    /// The response body (RFC 6749 §5.2), with `decision_id` if a decision was made. Most clients show nothing but the
+    /// description, so it ends with that id, or else with that of the request.
+    #[must_use]
+    pub fn body(&self, request_id: &str, decision_id: Option<&str>) -> String {
+        let (kind, id) = decision_id.map_or(("request", request_id), |id| ("decision", id));
+        let description = format!("{} ({kind} {id})", self.description);
+        let mut body = json!({ "error": self.error, "error_description": description });
         if let (Some(id), Some(members)) = (decision_id, body.as_object_mut()) {
             members.insert("decision_id".to_owned(), Value::from(id));
         }
@@ -54,7 +78,7 @@ impl WireError {
     }
 
     fn new(status: u16, error: &'static str, description: impl Into<Cow<'static, str>>) -> Self {
-        Self { status, error, description: description.into(), retry_after_seconds: None }
+        Self { status, error, description: description.into(), retry_after_seconds: None, allow: None }
     }
 }
 
@@ -63,6 +87,7 @@ impl From<&Refusal> for WireError {
         match refusal {
             Refusal::Request(fault) => request_error(*fault),
             Refusal::Token(fault) => Self::invalid_request(400, token_text(fault)),
+            Refusal::AudienceMismatch { accepted } => Self::invalid_request(400, audience_text(accepted)),
             Refusal::Denied(denial) => denial_error(*denial),
             Refusal::Replay(fault) => Self::invalid_request(400, format!("the subject token cannot be used: {fault}")),
             Refusal::DeniedTooOften { retry_after_seconds } => Self::slow_down(*retry_after_seconds),
@@ -97,7 +122,8 @@ fn request_error(fault: RequestFault) -> WireError {
         RequestFault::LifetimeOverCeiling => "requested_expires_in exceeds the ceiling of this audience",
         RequestFault::Malformed => "the request body is not a valid form",
         RequestFault::MethodNotAllowed => {
-            return WireError::invalid_request(405, "the method must be POST");
+            let error = WireError::invalid_request(405, "the method must be POST");
+            return WireError { allow: Some("POST"), ..error };
         }
         RequestFault::ParameterMissing(name) => {
             return WireError::invalid_request(400, format!("the parameter {name} is missing"));
@@ -113,9 +139,11 @@ fn request_error(fault: RequestFault) -> WireError {
         RequestFault::ScopesTooMany => {
             return WireError::new(400, "invalid_scope", "more than 32 scopes are requested");
         }
+        RequestFault::SubjectTokenBearer => "the subject token starts with `Bearer `: send the token alone",
         RequestFault::SubjectTokenTypeUnsupported => {
             "subject_token_type must be urn:ietf:params:oauth:token-type:jwt or :id_token"
         }
+        RequestFault::SubjectTokenWhiteSpace => "the subject token contains white space; is there a line break in it?",
     };
     WireError::invalid_request(400, text)
 }
@@ -141,7 +169,7 @@ fn denial_error(denial: Denial) -> WireError {
 fn token_text(error: &TokenError) -> Cow<'static, str> {
     match error {
         TokenError::ClaimInvalid(name) | TokenError::ClaimMismatch(name) | TokenError::ClaimMissing(name)
-            if !is_legal(name) =>
+            if !is_legal(name, CLAIM_NAME_BYTES_MAX) =>
         {
             "the subject token lacks a required claim or has an invalid one".into()
         }
@@ -149,8 +177,22 @@ fn token_text(error: &TokenError) -> Cow<'static, str> {
     }
 }
 
-fn is_legal(name: &str) -> bool {
-    name.len() <= 64 && name.bytes().all(|byte| matches!(byte, 0x20 | 0x21 | 0x23..=0x5b | 0x5d..=0x7e))
+/// The description of an audience mismatch. The accepted audiences come from configuration; that of the token, which its
+/// holder can read, is not repeated.
+fn audience_text(accepted: &[String]) -> Cow<'static, str> {
+    let shown = accepted.iter().map(|audience| audience.as_str());
+    let shown: Vec<_> = shown.filter(|it| is_legal(it, ACCEPTED_BYTES_MAX)).take(ACCEPTED_MAX).collect();
+    let fault = TokenError::AudienceMismatch;
+    match shown.as_slice() {
+        [] => fault.to_string().into(),
+        [one] => format!("{fault}: its aud must be {one}").into(),
+        some => format!("{fault}: its aud must be one of {}", some.join(", ")).into(),
+    }
+}
+
+/// Whether a description can contain `text` (RFC 6749 §5.2).
+fn is_legal(text: &str, bytes_max: usize) -> bool {
+    text.len() <= bytes_max && text.bytes().all(|byte| matches!(byte, 0x20 | 0x21 | 0x23..=0x5b | 0x5d..=0x7e))
 }
 
 /// The body of a successful response (RFC 8693 §2.2.1).

@@ -37,6 +37,15 @@ impl Form {
         self
     }
 
+    /// The value of a parameter.
+    ///
+    /// # Panics
+    /// If it is missing.
+    pub fn get(&self, name: &str) -> String {
+        let pair = self.0.iter().find(|(known, _)| known == name);
+        pair.map(|(_, value)| value.clone()).expect("the parameter")
+    }
+
     /// Replaces a parameter.
     #[must_use]
     pub fn set(self, name: &str, value: &str) -> Self {
@@ -140,11 +149,22 @@ pub fn check_answer(response: &Response, line: Option<&Value>, head_only: bool, 
     expect(response.header("cache-control") == Some("no-store"), "cache-control")?;
     expect(response.header("content-type") == Some("application/json"), "content-type")?;
     expect(response.header("content-length").is_some(), "content-length")?;
+    if let Some(line) = line {
+        let id = line["request_id"].as_str().unwrap_or_default();
+        expect(id.len() == 22 && response.header("x-request-id") == Some(id), "x-request-id")?;
+        expect(head_only || response.body.ends_with(b"}\n"), "no line feed at the end")?;
+    }
     if head_only {
         return Ok(());
     }
     match error {
-        Some(error) => check_refusal(response, error),
+        Some(error) => {
+            let id = |kind: &str| Some(format!(" ({kind} {})", line?[format!("{kind}_id")].as_str()?));
+            let suffix = id("decision").or_else(|| id("request")).unwrap_or_default();
+            let description = body["error_description"].as_str().unwrap_or_default();
+            expect(description.ends_with(&suffix), "the description does not end with an id")?;
+            check_refusal(response, error)
+        }
         None => {
             let jwt = body["access_token"].as_str().unwrap_or_default();
             expect(jwt.split('.').count() == 3, "no token")?;

@@ -3,9 +3,24 @@
 use serde_json::{Value, json};
 use vouchsafe_harness::bundle::{API, BROKER, LONG};
 use vouchsafe_harness::cases::{Fixture, TokenCase, case, claims_case};
-use vouchsafe_harness::exchange::{Want, bad, refused};
+use vouchsafe_harness::exchange::{Form, Want, bad, refused};
 use vouchsafe_harness::jwt::{mint, mint_raw};
 use vouchsafe_harness::keys::Key;
+
+/// The commonest first mistake is answered with what is accepted, never with what the token says.
+#[test]
+fn names_accepted_audience_to_holder_of_token() {
+    let fixture = Fixture::start();
+    let mut claims = fixture.claims();
+    claims["aud"] = format!("{BROKER}/").into();
+    let ask = |token: &str| fixture.broker.send(&Form::of(token).request()).json()["error_description"].to_string();
+    let token = mint("RS256", &claims);
+    let named = format!("the subject token's audience is not this broker: its aud must be {BROKER} (request ");
+    assert!(ask(&token).starts_with(&format!("\"{named}")), "{}", ask(&token));
+    // Without a valid signature, nothing is said about the audience.
+    let forged = format!("{}.{}", token.rsplit_once('.').expect("a signature").0, "A".repeat(342));
+    assert!(ask(&forged).starts_with("\"the subject token's signature is invalid (request "), "{}", ask(&forged));
+}
 
 const EXPIRED: Want = bad("token.expired");
 const EARLY: Want = bad("token.not_yet_valid");

@@ -3,12 +3,13 @@
 
 use vouchsafe_harness::broker::Setup;
 use vouchsafe_harness::bundle::{BROKER, IssuerFile};
-use vouchsafe_harness::exchange::{Form, Want, check, unavailable};
+use vouchsafe_harness::exchange::{Form, Want, check_answer, unavailable};
 use vouchsafe_harness::hsm::certificates;
 use vouchsafe_harness::tls::TlsIssuer;
 use vouchsafe_harness::{jwt, now};
 
-/// Exchanges a token of an issuer that serves with `certificate`, where the authority `root` is trusted.
+/// Exchanges a token of an issuer that serves with `certificate`, where the authority `root` is trusted. A refusal's
+/// detail names the server.
 #[track_caller]
 fn exchange(root: &str, certificate: &str, want: Want) {
     let issuer = TlsIssuer::start(certificate);
@@ -22,8 +23,16 @@ fn exchange(root: &str, certificate: &str, want: Want) {
     std::fs::write(&file, config).expect("a file");
     let broker = setup.argument("--runtime-config-file").argument(file.display().to_string()).start();
     let token = jwt::mint("RS256", &jwt::claims(&issuer.url(), BROKER, now()));
-    if let Err(failure) = check(&broker, &Form::of(&token).request(), &token, want) {
+    let response = broker.send(&Form::of(&token).request());
+    let line = broker.line("token");
+    if let Err(failure) = check_answer(&response, Some(&line), false, want) {
         panic!("{certificate}: {failure}");
+    }
+    if want != Want::Issued {
+        let detail = line["detail"].as_str().unwrap_or_default();
+        let start = format!("keys of issuer `main`: {}: ", issuer.origin());
+        let cause = detail.strip_prefix(&start).unwrap_or_default();
+        assert!(cause.contains("certificate"), "{certificate}: {detail}");
     }
     broker.assert_healthy();
 }

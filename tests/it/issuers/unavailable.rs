@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use vouchsafe_harness::broker::{Broker, Setup};
 use vouchsafe_harness::bundle::{BROKER, IssuerFile};
-use vouchsafe_harness::exchange::{Form, Want, check, refused, unavailable};
+use vouchsafe_harness::exchange::{Form, Want, check, check_answer, refused, unavailable};
 use vouchsafe_harness::issuer::{Issuer, Script};
 use vouchsafe_harness::keys::Key;
 use vouchsafe_harness::{jwt, now};
@@ -205,6 +205,43 @@ fn reports_unavailable_issuer_for_every_fault() {
     tell("good again", present(&broker, &issuer.url("good"), REACHED));
     assert!(failures.is_empty(), "{} of {} issuers:\n{}", failures.len(), table.len(), failures.join("\n"));
     broker.assert_healthy();
+}
+
+/// Why an issuer is unreachable: the setting that blocks it is named in the log, and nothing of it in the response.
+#[test]
+fn logs_why_issuer_is_unreachable() {
+    let issuer = Issuer::start([("good", Script::honest()), ("elsewhere", Script::honest())]);
+    issuer.set_script(
+        "elsewhere",
+        discovery(&issuer, "elsewhere", |document| {
+            document["jwks_uri"] = "https://keys.example/jwks".into();
+        }),
+    );
+    let (good, elsewhere) = (issuer.url("good"), issuer.url("elsewhere"));
+    let down = "http://127.0.0.1:1/down".to_owned();
+    let origins = [issuer.origin(), "http://127.0.0.1:1".to_owned()];
+    let blocking = "[outbound_networking]\nblock_networks = [\"127.0.0.0/8\"]\n";
+    let manifest = "not in the manifest's `allowed_outbound_hosts`";
+    let blocked = "address in a blocked network";
+    for (iss, origins, config, expected) in [
+        (&down, &origins[..], "", "http://127.0.0.1:1: connection refused".to_owned()),
+        (&good, &origins[1..], "", format!("{}: {manifest}", issuer.origin())),
+        (&elsewhere, &origins[..], "", format!("https://keys.example: {manifest}")),
+        (&good, &origins[..], blocking, format!("{}: {blocked}", issuer.origin())),
+    ] {
+        let setup = Setup::broker(&[IssuerFile::new("main", iss, "")], origins);
+        let file = setup.folder.join("runtime.toml");
+        std::fs::write(&file, config).expect("a file");
+        let broker = setup.argument("--runtime-config-file").argument(file.display().to_string()).start();
+        let token = jwt::mint("RS256", &jwt::claims(iss, BROKER, now()));
+        let response = broker.send(&Form::of(&token).request());
+        let line = broker.line("token");
+        check_answer(&response, Some(&line), false, UNAVAILABLE).expect("an outage");
+        let detail = line["detail"].as_str().unwrap_or_default();
+        assert!(detail.starts_with(&format!("keys of issuer `main`: {expected}")), "{detail}");
+        assert_eq!(line["issuer"], "main");
+        assert!(!response.text().contains("127.0.0.1"), "{}", response.text());
+    }
 }
 
 #[test]

@@ -32,6 +32,36 @@ fn parses_complete_request() {
 }
 
 #[test]
+fn takes_subject_token_without_surrounding_white_space() {
+    let with = |token: &str| {
+        let body = format!("{REQUIRED}&audience=a").replace("=a.b.c", &format!("={token}"));
+        parse(&body).map(|request| request.subject_token)
+    };
+    for token in ["a.b.c", "a.b.c%0A", "a.b.c%0D%0A", "+%09a.b.c++", "%0A%0Aa.b.c"] {
+        assert_eq!(with(token), Ok("a.b.c".to_owned()), "{token}");
+    }
+    for token in ["+", "%0D%0A", "%09"] {
+        assert_eq!(with(token), Err(RequestFault::ParameterMissing("subject_token").into()), "{token}");
+    }
+    for token in ["a.%0Ab.c", "a.b+c", "a.b%09c", "a.b%0D%0A.c"] {
+        assert_eq!(with(token), Err(RequestFault::SubjectTokenWhiteSpace.into()), "{token}");
+    }
+    // Other white space is part of the token, which is then malformed.
+    for token in ["a.b.c%C2%A0", "a.b.c%0B"] {
+        assert!(with(token).is_ok_and(|token| token.len() > 5), "{token}");
+    }
+    for token in ["Bearer+a.b.c", "+bearer+a.b.c%0A", "BEARER+a"] {
+        assert_eq!(with(token), Err(RequestFault::SubjectTokenBearer.into()), "{token}");
+    }
+    for token in ["Bearer", "Bearera.b.c"] {
+        assert!(with(token).is_ok(), "{token}");
+    }
+    let longest = "x".repeat(SUBJECT_TOKEN_BYTES_MAX);
+    assert_eq!(with(&format!("{longest}%0A")).map(|token| token.len()), Ok(SUBJECT_TOKEN_BYTES_MAX));
+    assert_eq!(with(&format!("{longest}x")), Err(TokenError::TooLarge.into()));
+}
+
+#[test]
 fn accepts_either_resource_or_audience() {
     check("resource=https://a.example", Ok(()));
     check("audience=a&resource=a", fault(RequestFault::AudienceAndResource));

@@ -45,6 +45,7 @@ pub struct Fake {
     pub questions: RefCell<Vec<TokenRequest>>,
     pub documents: RefCell<HashMap<String, String>>,
     pub leases: RefCell<HashMap<String, u64>>,
+    pub pointers: RefCell<HashMap<String, String>>,
     /// Names of documents, in the order of their reads.
     pub read: RefCell<Vec<String>>,
     pub memory: RefCell<HashMap<String, KnownKeys>>,
@@ -86,6 +87,7 @@ impl Fake {
             questions: RefCell::default(),
             documents: RefCell::default(),
             leases: RefCell::default(),
+            pointers: RefCell::default(),
             read: RefCell::default(),
             memory: RefCell::default(),
             calls: RefCell::default(),
@@ -234,6 +236,7 @@ impl Signer for Fake {
             warnings: Vec::new(),
             trusted_proxies: self.trusted_proxies.borrow().clone(),
             group: "default".into(),
+            root_fingerprint: None,
         })
     }
 
@@ -302,6 +305,25 @@ impl Store for Fake {
         self.call("put_document", Part::Store)?;
         self.documents.borrow_mut().insert(name.to_owned(), body);
         Ok(())
+    }
+
+    async fn generation(&self, of: &str) -> Result<Option<u64>, Failure> {
+        self.call("generation", Part::Store)?;
+        assert_eq!(of, "https://broker.example default");
+        Ok(Some(self.generation_seen.get()).filter(|seen| *seen > 0))
+    }
+
+    async fn pointer(&self, name: &str) -> Result<Option<String>, Failure> {
+        self.call("pointer", Part::Store)?;
+        Ok(self.pointers.borrow().get(name).cloned())
+    }
+
+    async fn create_pointer(&self, name: &str, value: &str) -> Result<bool, Failure> {
+        self.call("create_pointer", Part::Store)?;
+        let mut pointers = self.pointers.borrow_mut();
+        let created = !pointers.contains_key(name);
+        pointers.entry(name.to_owned()).or_insert_with(|| value.to_owned());
+        Ok(created)
     }
 }
 

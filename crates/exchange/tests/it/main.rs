@@ -14,11 +14,13 @@ mod denials;
 mod fake;
 mod key_sets;
 mod log;
+mod root;
 mod waiting;
 mod wire;
 
 use fake::*;
 use vouchsafe_exchange::client_address::{ForwardedFor, TrustedProxies};
+use vouchsafe_exchange::failure::Failure;
 use vouchsafe_exchange::refusal::*;
 use vouchsafe_exchange::wire::WireError;
 use vouchsafe_exchange::{Attempt, exchange};
@@ -190,7 +192,9 @@ fn withholds_token_of_superseded_generation() {
     fake.generation_seen.set(2);
     check(&fake, "", Ok(()));
     fake.generation_seen.set(3);
-    check(&fake, "", Err(Refusal::Superseded));
+    let failure = attempt(&fake, "").outcome.map(drop).unwrap_err();
+    let detail = "generation 2 of the signer is below 3, which this database has seen";
+    assert_eq!(failure, Failure::new(Refusal::Superseded, detail));
     let records = fake.records.borrow();
     let last = records.last().unwrap();
     assert_eq!(last.slug, "signer.superseded");
@@ -216,6 +220,34 @@ fn records_only_decisions_on_verified_tokens() {
         check(&fake, more, Err(Refusal::Token(fault)));
     }
     assert_eq!(fake.records.borrow().len(), 2);
+}
+
+#[test]
+fn names_accepted_audiences_to_token_of_another() {
+    let fake = Fake::new();
+    fake.verify_error.replace(Some(TokenError::AudienceMismatch));
+    let accepted = vec!["https://broker.example".to_owned()];
+    check(&fake, "", Err(Refusal::AudienceMismatch { accepted }));
+    assert!(fake.records.borrow().is_empty());
+}
+
+#[test]
+fn traces_configured_names_only() {
+    let trace = |fake: &Fake| {
+        let trace = attempt(fake, "").trace;
+        (trace.issuer, trace.audience)
+    };
+    let (issuer, audience) = (Some("ci".to_owned()), Some("https://api.example".to_owned()));
+    let fake = Fake::new();
+    assert_eq!(trace(&fake), (issuer.clone(), audience.clone()));
+    fake.permitted.set(false);
+    assert_eq!(trace(&fake), (issuer.clone(), audience));
+    fake.audience.replace(None);
+    assert_eq!(trace(&fake), (issuer.clone(), None));
+    fake.verify_error.replace(Some(TokenError::SignatureInvalid));
+    assert_eq!(trace(&fake), (issuer, None));
+    fake.issuer.replace(None);
+    assert_eq!(trace(&fake), (None, None));
 }
 
 #[test]

@@ -35,9 +35,11 @@ fn every_refusal() -> Vec<(Refusal, &'static str, u16, &'static str)> {
         request(R::RequestedTokenTypeUnsupported, "request.requested_token_type_unsupported", 400, bad),
         request(R::ScopeMalformed, "scope.malformed", 400, "invalid_scope"),
         request(R::ScopesTooMany, "scope.too_many", 400, "invalid_scope"),
+        request(R::SubjectTokenBearer, "request.subject_token_bearer", 400, bad),
         request(R::SubjectTokenTypeUnsupported, "request.subject_token_type_unsupported", 400, bad),
+        request(R::SubjectTokenWhiteSpace, "request.subject_token_white_space", 400, bad),
         token(T::AlgorithmNotAllowed, "token.algorithm_not_allowed"),
-        token(T::AudienceMismatch, "token.audience_mismatch"),
+        (Refusal::AudienceMismatch { accepted: vec![] }, "token.audience_mismatch", 400, bad),
         token(T::ClaimMismatch("org_id".into()), "token.claim_mismatch"),
         token(T::ClaimMissing("exp".into()), "token.claim_missing"),
         token(T::ClaimInvalid("exp".into()), "token.claim_invalid"),
@@ -108,15 +110,35 @@ fn members(body: &str) -> serde_json::Value {
 }
 
 #[test]
-fn renders_error_with_decision_id() {
+fn ends_description_with_an_id() {
     let wire = WireError::from(&Refusal::Denied(Denial::PolicyDenied));
     assert_eq!(
-        members(&wire.body(Some("abc"))),
+        members(&wire.body("req", Some("abc"))),
         members(
-            r#"{"decision_id":"abc","error":"invalid_target","error_description":"the requested audience is unknown or not allowed for this subject"}"#
+            r#"{"decision_id":"abc","error":"invalid_target","error_description":"the requested audience is unknown or not allowed for this subject (decision abc)"}"#
         )
     );
-    assert!(!wire.body(None).contains("decision_id"));
+    let wire = WireError::from(&Refusal::Token(TokenError::Expired));
+    assert_eq!(
+        members(&wire.body("req", None)),
+        members(r#"{"error":"invalid_request","error_description":"the subject token has expired (request req)"}"#)
+    );
+}
+
+#[test]
+fn names_accepted_audiences_in_mismatch() {
+    let check = |accepted: &[&str], expected: &str| {
+        let accepted = accepted.iter().map(|&audience| audience.to_owned()).collect();
+        let wire = WireError::from(&Refusal::AudienceMismatch { accepted });
+        assert_eq!(wire.description, format!("the subject token's audience is not this broker{expected}"));
+    };
+    check(&["https://broker.example"], ": its aud must be https://broker.example");
+    check(&["a", "b", "c", "d"], ": its aud must be one of a, b, c");
+    let (longest, too_long) = ("x".repeat(256), "x".repeat(257));
+    check(&[&longest], &format!(": its aud must be {longest}"));
+    // What a description must not contain is left out (RFC 6749 §5.2).
+    check(&[&too_long, "a\"b", "a\\b", "ä", "a\nb"], "");
+    check(&["ä", "b"], ": its aud must be b");
 }
 
 #[test]

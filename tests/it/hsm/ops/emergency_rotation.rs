@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use vouchsafe_harness::broker::{Broker, Setup};
 use vouchsafe_harness::bundle::{API, BROKER, HSM_ES256};
-use vouchsafe_harness::exchange::{Form, Want, check, unavailable};
+use vouchsafe_harness::exchange::{Form, Want, check_answer, unavailable};
 use vouchsafe_harness::hsm::{Gateway, GatewaySetup, HsmFixture, PUBLISHED_SECONDS, Pkcs11Token, eventually, keys};
 use vouchsafe_harness::issuer::{Issuer, Script};
 use vouchsafe_harness::jwt;
@@ -146,6 +146,7 @@ fn remembers_highest_generation_in_store() {
     assert_eq!(response.status, 200, "{}", response.text());
     let ready = running.get("/readyz").json();
     assert_eq!(ready["signer"]["generation"], 2, "{ready}");
+    assert_eq!(ready["signer"]["gateways"], serde_json::json!({ "up": 1, "of": 1 }), "{ready}");
     let seconds = ready["signer"]["seconds_left"].as_u64().expect("a countdown");
     assert!((1..=2_400).contains(&seconds), "{ready}");
     running.kill();
@@ -156,6 +157,8 @@ fn remembers_highest_generation_in_store() {
     let second = first.clone().variable("gateway_urls", &older.url()).variable("gateway_token", &older.credential);
     let Err(reason) = second.try_start() else { panic!("the broker started") };
     assert!(reason.contains(r#""slug":"signer.superseded""#), "{reason}");
+    let detail = "generation 1 of the signer is below 2, which this database has seen";
+    assert!(reason.contains(detail), "{reason}");
     let database = rusqlite::Connection::open(second.database()).expect("the database");
     let seen: (String, i64) = database
         .query_row("SELECT name, highest FROM generations", [], |row| Ok((row.get(0)?, row.get(1)?)))
@@ -178,7 +181,10 @@ fn remembers_highest_generation_in_store() {
     remember(2);
     let token = jwt::mint("RS256", &issuer.claims(now()));
     let form = Form::of(&token).set("audience", API);
-    check(&running, &form.request(), &token, SUPERSEDED).expect("a refusal");
+    let response = running.send(&form.request());
+    let line = running.line("token");
+    check_answer(&response, Some(&line), false, SUPERSEDED).expect("a refusal");
+    assert_eq!(line["detail"], detail);
     let response = exchange(&running, HSM_ES256);
     assert_eq!(response.status, 200, "tier hsm has no generations: {}", response.text());
     // It neither publishes expired keys nor claims to be ready.
@@ -208,6 +214,12 @@ fn logs_why_gateway_did_not_answer() {
     let fixture = HsmFixture::start(&[&setup]);
     fixture.issue(HSM_ES256);
     gateway.kill();
+    // Tier `delegated` goes on; the counter shows why it will end.
+    eventually("no gateway up", || {
+        let ready = fixture.broker.get("/readyz");
+        assert_eq!(ready.status, 200, "{}", ready.text());
+        (ready.json()["signer"]["gateways"] == serde_json::json!({ "up": 0, "of": 1 })).then_some(())
+    });
     let form = Form::of(&fixture.token()).set("audience", HSM_ES256);
     let response = fixture.broker.send(&form.request());
     assert_eq!(response.status, 503);
@@ -215,5 +227,5 @@ fn logs_why_gateway_did_not_answer() {
     let mut lines = std::iter::repeat_with(|| fixture.broker.line("token"));
     let line = lines.find(|line| line["slug"] == "signer.unavailable");
     let detail = line.expect("a line")["detail"].to_string();
-    assert!(detail.contains(&format!("gateway {}: connection failed", setup.url())), "{detail}");
+    assert!(detail.contains(&format!("gateway {}: connection refused", setup.url())), "{detail}");
 }
