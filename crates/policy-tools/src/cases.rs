@@ -143,16 +143,24 @@ fn of_path(path: &str) -> Option<(&str, Effect)> {
 pub fn read(files: &BundleFiles, bundle: &Bundle) -> Result<Vec<Case>, Vec<Diagnostic<CheckError>>> {
     let mut cases = Vec::new();
     let mut diagnostics = Vec::new();
-    for (path, content) in files.iter() {
-        let Some((policy, effect)) = of_path(path) else {
-            continue;
-        };
-        match read_case(path, content, files, bundle) {
-            Ok(case) => cases.push(Case { policy: policy.to_owned(), effect, ..case }),
+    for read in files.iter().filter_map(|(path, _)| read_one(files, bundle, path)) {
+        match read {
+            Ok(case) => cases.push(case),
             Err(more) => diagnostics.extend(more),
         }
     }
     if diagnostics.is_empty() { Ok(cases) } else { Err(diagnostics) }
+}
+
+/// Reads the case at `path`; none if the bundle has no case there.
+pub fn read_one(
+    files: &BundleFiles,
+    bundle: &Bundle,
+    path: &str,
+) -> Option<Result<Case, Vec<Diagnostic<CheckError>>>> {
+    let (policy, effect) = of_path(path)?;
+    let read = read_case(path, files.content(path)?, files, bundle);
+    Some(read.map(|case| Case { policy: policy.to_owned(), effect, ..case }))
 }
 
 fn read_case(

@@ -311,7 +311,9 @@ fn refuses_invalid_audience_files() {
 fn refuses_unknown_files_keys_and_values() {
     let unknown = "does not belong in a bundle";
     for path in [
-        "README.md",
+        "readme.md",
+        "rules/README.md",
+        "OWNERS",
         "rules/api.txt",
         "rules/deep/api.cedar",
         "issuers/github.json",
@@ -340,6 +342,15 @@ fn refuses_unknown_files_keys_and_values() {
     assert_eq!(found_all(&[("schema.cedarschema", None)]), ["schema.cedarschema: the file is missing"]);
 }
 
+#[test]
+fn files_for_people_change_only_the_digest() {
+    let (plain, with) = (files(&[]), files(&[("README.md", Some("# Ours")), ("CODEOWNERS", Some("* @octo-org/security"))]));
+    assert_eq!(found_all(&[("README.md", Some("# Ours")), ("CODEOWNERS", Some("not a rule at all"))]), [""; 0]);
+    assert_ne!(plain.digest(), with.digest());
+    let hidden = "the file contains U+202E, an invisible control or format character";
+    assert_eq!(found_all(&[("README.md", Some("\u{202e}"))]), [format!("README.md:1:1: {hidden}")]);
+}
+
 /// The subject of an issued token starts with the issuer's name, up to the first colon.
 #[test]
 fn refuses_invalid_issuer_names() {
@@ -356,12 +367,12 @@ fn reports_all_errors_at_once() {
     let found = found_all(&[
         ("issuers/github.toml", Some(&format!("{GITHUB}leeway = \"61s\"\nalgorithms = []\n"))),
         ("audiences/api.toml", Some("id = \"\"\n")),
-        ("README.md", Some("")),
+        ("notes.md", Some("")),
     ]);
     assert_eq!(
         found,
         [
-            "README.md: does not belong in a bundle",
+            "notes.md: does not belong in a bundle",
             "issuers/github.toml:4:14: `algorithms` is empty",
             "issuers/github.toml:3:10: `leeway` must be 0 to 60, not 61",
             "audiences/api.toml:1:6: `id` is empty",

@@ -1,6 +1,6 @@
 //! `vouchsafe policy check`: errors and warnings about a bundle.
 
-use super::bundle::{EnvironmentArgs, must_be_folder};
+use super::bundle::{DIR_DEFAULT, EnvironmentArgs, must_have_bundle};
 use super::hosts;
 use super::output::count;
 use serde_json::json;
@@ -20,12 +20,13 @@ Exit codes: 0 no errors (warnings are possible), 1 errors, or warnings with --de
 2 usage error.
 
 Examples:
-  vouchsafe policy check policies
+  vouchsafe policy check
   vouchsafe policy check policies --manifest spin.toml --issuer https://broker.example
   vouchsafe policy check policies --deny-warnings --format json
   vouchsafe policy check policies --format sarif >policy.sarif")]
 pub struct Args {
     /// The folder that contains `bundle.toml`.
+    #[arg(default_value = DIR_DEFAULT)]
     dir: PathBuf,
     /// Compare the issuers' hosts with `allowed_outbound_hosts` of this manifest.
     #[arg(long, value_name = "FILE")]
@@ -59,7 +60,7 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
 /// The output, and whether the check passed.
 pub(super) fn check(args: &Args, colours: bool) -> Result<(String, bool), Failure> {
     let environment = args.environment.environment();
-    must_be_folder(&args.dir)?;
+    must_have_bundle(&args.dir)?;
     let (files, unread) = folder::read_readable(&args.dir);
     let mut report = match unread.is_empty() {
         true => lint::check(&files, &environment),

@@ -1,6 +1,6 @@
 //! `vouchsafe policy graph`: a graph of who can get what.
 
-use super::bundle::{EnvironmentArgs, load};
+use super::bundle::{DIR_DEFAULT, EnvironmentArgs, load};
 use super::output::write_file;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -19,6 +19,7 @@ Examples:
   vouchsafe policy graph policies --format svg --output access.svg")]
 pub struct Args {
     /// The folder that contains `bundle.toml`.
+    #[arg(default_value = DIR_DEFAULT)]
     dir: PathBuf,
     /// The file to write; default: standard output.
     #[arg(long, value_name = "FILE")]

@@ -44,12 +44,22 @@ fn fails_on_unmet_case_or_untested_policy() {
     let (text, passed) = run(&[&shown]).expect("it runs");
     assert_eq!(
         timeless(&text),
-        "FAIL tests/api-read/allow/any branch may read.toml: expected permit by `api-read`, found deny by \
-         no policy\n\
-         FAIL policy `no-code-of-strangers` determines no case: add one in `tests/no-code-of-strangers/`\n\
-         26 cases of default: 25 met, 1 not; 5 of 6 policies tested\n"
+        format!(
+            "FAIL tests/api-read/allow/any branch may read.toml: expected permit by `api-read`, found deny by \
+             no policy\n  \
+             hint: `vouchsafe policy explain {shown} --case 'tests/api-read/allow/any branch may read.toml'` shows why\n\
+             FAIL policy `no-code-of-strangers` determines no case: add one in `tests/no-code-of-strangers/`\n\
+             26 cases of default: 25 met, 1 not; 5 of 6 policies tested\n"
+        )
     );
     assert!(!passed);
+    let (text, passed) = run(&[&shown, "--explain"]).expect("it runs");
+    let explained = "found deny by no policy\n  \
+                     note: the case expects permit by `api-read`, and finds deny by no policy\n  \
+                     principal: GitHub::Workflow::";
+    assert!(text.contains(explained), "{text}");
+    assert!(text.contains("\n    FAILS [\"read\"].containsAll(context.scopes)\n"), "{text}");
+    assert!(!text.contains("hint:") && !passed, "{text}");
     let (text, passed) = run(&[&shown, "--format", "json"]).expect("it runs");
     let json: serde_json::Value = serde_json::from_str(&text).expect("it is JSON");
     assert_eq!(json["untested_rules"], serde_json::json!(["no-code-of-strangers"]));
