@@ -13,7 +13,7 @@ use crate::error::SuiteError;
 use crate::limits::refusals;
 use crate::outcome::outcome;
 use crate::recorded::RecordedRequest;
-pub use change::{Change, Direction, Subject, Takeover};
+pub use change::{Change, Direction, Subject, Takeover, TakeoverOf};
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use vouchsafe_policy::{Bundle, BundleFiles, Effect, Environment, LoadError};

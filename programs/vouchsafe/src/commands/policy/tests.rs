@@ -2,6 +2,7 @@
 
 mod cases;
 mod changes;
+mod commits;
 mod decisions;
 mod writing;
 
