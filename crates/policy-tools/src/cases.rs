@@ -22,7 +22,7 @@ use vouchsafe_policy::{
 use vouchsafe_providers::{Attribute, AttributeValue};
 
 /// The time of a case that does not set one: 2027-01-01T00:00:00Z.
-const AT_DEFAULT: u64 = 1_798_761_600;
+pub(crate) const AT_DEFAULT: u64 = 1_798_761_600;
 /// The lifetime of a request that does not set one.
 const LIFETIME_SECONDS_DEFAULT: u64 = 300;
 
