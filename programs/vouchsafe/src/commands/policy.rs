@@ -12,6 +12,7 @@ pub(crate) mod hosts;
 mod new;
 mod output;
 mod schema;
+mod settings;
 mod test;
 #[cfg(test)]
 mod tests;

@@ -4,6 +4,7 @@ mod cases;
 mod changes;
 mod commits;
 mod decisions;
+mod manifest;
 mod writing;
 
 use super::{check, explain};
