@@ -38,7 +38,7 @@ pub use claims::{ClaimsError, principal_of_claims};
 pub use coverage::{ConditionCoverage, PolicyCoverage, coverage};
 pub use error::{CheckError, SuiteError};
 pub use format::{FormatError, format_policies};
-pub use graph::Graph;
+pub use graph::{AudienceNode, Graph, IssuerNode, PolicyNode};
 pub use junit::junit;
 pub use limits::refusals;
 pub use outcome::outcome;

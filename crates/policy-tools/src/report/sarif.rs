@@ -45,8 +45,9 @@ fn rule(item: &Item) -> Value {
 /// What the table of `page` says about the diagnostics with this code, as plain text.
 fn about(page: &str, code: &str) -> Option<String> {
     let quoted = format!("`{code}`");
-    let rows = page.lines().filter_map(|line| line.strip_prefix("| ")?.strip_suffix(" |")?.split_once(" | "));
-    let (_, about) = rows.into_iter().find(|(codes, _)| codes.contains(&quoted))?;
+    let (_, section) = page.split_once("\n## Warnings and errors\n")?;
+    let mut rows = section.lines().filter_map(|line| line.strip_prefix("| ")?.strip_suffix(" |")?.split_once(" | "));
+    let (_, about) = rows.find(|(codes, _)| codes.contains(&quoted))?;
     Some(about.replace('`', ""))
 }
 

@@ -7,15 +7,16 @@ use std::process::ExitCode;
 use vouchsafe_cli::Failure;
 use vouchsafe_policy_tools::Graph;
 
-/// Draw who can get what: issuers, principal types, audiences and the keys that sign.
+/// Draw who can get what: issuers, principal types, policies, audiences and the keys that sign.
 ///
-/// An arrow from a principal type to an audience is a `permit` whose scope matches. Conditions are ignored.
+/// Arrows lead from a policy's principal types to its audiences, by its scope. Policies that forbid are red.
+/// Conditions are only marked.
 #[derive(clap::Args)]
 #[command(after_help = "\
 Exit codes: 0 written, 1 the bundle does not load, 2 usage error.
 
 Examples:
-  vouchsafe policy graph policies >access.mmd
+  vouchsafe policy graph >access.mmd
   vouchsafe policy graph policies --format svg --output access.svg")]
 pub struct Args {
     /// The folder that contains `bundle.toml`.

@@ -267,7 +267,7 @@ fn graph_draws_default_bundle() {
         graph::draw(&command.args).expect("it draws")
     };
     let mermaid = draw(&[]);
-    assert!(mermaid.starts_with("flowchart LR\n"), "{mermaid}");
-    assert!(mermaid.contains("  k1 -- \"api-read<br/>api-write-from-main\" --> a0\n"), "{mermaid}");
+    assert!(mermaid.starts_with("---\ntitle: \"default 1, sha256 "), "{mermaid}");
+    assert!(mermaid.contains("\n  p0[\"permit api-read if …\"]\n  k1 --- p0\n  p0 --> a0\n"), "{mermaid}");
     assert!(draw(&["--format", "svg"]).starts_with("<svg "));
 }
