@@ -159,7 +159,8 @@ fn svg_draws_each_policy_once() {
     let places: Vec<_> = places.collect();
     let distinct: std::collections::BTreeSet<_> = places.iter().collect();
     assert_eq!((places.len(), distinct.len()), (9, 9), "{svg}");
-    // Two kinds of edges: 1 + 2 + 2 of `b` and `c` with their type, 1 of `api`, and 1 of the issuer and 2 of the keys.
+    // `never` has an edge from its type and one to each audience. The others: 2 of `api`, 3 each of `b` and `c`, one of
+    // the issuer and one of each audience.
     let red = svg.matches("marker-end=\"url(#b)\" class=\"f\"").count();
     let plain = svg.matches("marker-end=\"url(#a)\"/>").count();
     assert_eq!((red, plain), (3, 11), "{svg}");
