@@ -153,11 +153,7 @@ pub fn read(files: &BundleFiles, bundle: &Bundle) -> Result<Vec<Case>, Vec<Diagn
 }
 
 /// Reads the case at `path`; none if the bundle has no case there.
-pub fn read_one(
-    files: &BundleFiles,
-    bundle: &Bundle,
-    path: &str,
-) -> Option<Result<Case, Vec<Diagnostic<CheckError>>>> {
+pub fn read_one(files: &BundleFiles, bundle: &Bundle, path: &str) -> Option<Result<Case, Vec<Diagnostic<CheckError>>>> {
     let (policy, effect) = of_path(path)?;
     let read = read_case(path, files.content(path)?, files, bundle);
     Some(read.map(|case| Case { policy: policy.to_owned(), effect, ..case }))

@@ -81,9 +81,10 @@ impl Hours {
         let zones = bundle.time_zones();
         match zones.contains_key(zone) {
             true => Ok(Self { zone: zone.to_owned(), from, to }),
-            false => {
-                Err(ScaffoldError::ZoneUnknown { zone: zone.to_owned(), known: listed(zones.keys().map(String::as_str)) })
-            }
+            false => Err(ScaffoldError::ZoneUnknown {
+                zone: zone.to_owned(),
+                known: listed(zones.keys().map(String::as_str)),
+            }),
         }
     }
 

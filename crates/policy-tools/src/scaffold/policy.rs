@@ -232,7 +232,11 @@ fn case(new: &NewPolicy, sample: &Sample, base: &str) -> String {
     let defaults = base.get("claims").and_then(toml::Value::as_table);
     let absent = sample.absent.as_ref().filter(|claim| defaults.is_some_and(|it| it.contains_key(claim.as_str())));
     lines.extend(absent.map(|claim| format!("absent = [{}]\n", toml_text(claim))));
-    lines.push_str(&format!("\n[request]\naudience = {}\nscopes = [{}]\n", toml_text(&new.audience), scopes.join(", ")));
+    lines.push_str(&format!(
+        "\n[request]\naudience = {}\nscopes = [{}]\n",
+        toml_text(&new.audience),
+        scopes.join(", ")
+    ));
     lines.extend(sample.client_ip.as_ref().map(|address| format!("client_ip = {}\n", toml_text(address))));
     lines
 }

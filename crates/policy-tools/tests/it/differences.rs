@@ -179,9 +179,8 @@ fn changed_key_source_is_takeover() {
         let changes = found.changes.iter().map(|it| format!("{:?} {}", it.direction, it.name)).collect::<Vec<_>>();
         (takeovers, changes, found.widens(), found.narrows())
     };
-    let taken = |old: &str, new: &str| {
-        (vec![(TakeoverOf::KeySource, old.to_owned(), new.to_owned())], vec![], true, false)
-    };
+    let taken =
+        |old: &str, new: &str| (vec![(TakeoverOf::KeySource, old.to_owned(), new.to_owned())], vec![], true, false);
     let theirs = "https://attacker.example/jwks";
     assert_eq!(of(GITHUB, "", &at(theirs), ""), taken("discovery", theirs));
     assert_eq!(of(&at("https://idp.example/jwks"), "", &at(theirs), ""), taken("https://idp.example/jwks", theirs));

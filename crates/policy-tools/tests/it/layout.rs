@@ -106,7 +106,8 @@ fn graph(changes: &[(&str, Option<&str>)]) -> Graph {
 fn mermaid_connects_issuers_to_keys() {
     let other = "id = \"https://o\\\"ther.example\"\ntier = \"hsm\"\nalgorithm = \"RS256\"\n";
     let graph = graph(&[("audiences/other.toml", Some(other))]);
-    let (title, text) = graph.mermaid().split_once("\n---\n").map(|(a, b)| (a.to_owned(), b.to_owned())).expect("a title");
+    let (title, text) =
+        graph.mermaid().split_once("\n---\n").map(|(a, b)| (a.to_owned(), b.to_owned())).expect("a title");
     assert_eq!(title, format!("---\ntitle: \"{}\"", graph.title));
     assert!(graph.title.starts_with("test 1, sha256 ") && graph.title.len() == 15 + 64, "{title}");
     assert_eq!(

@@ -156,7 +156,8 @@ fn fingerprints_survive_lines_above() {
     let lower = items(&[("rules/api.cedar", Some(&format!("// one\n// two\n{rules}")))]);
     let upper = misspelt();
     assert_ne!(lower[0].place, upper[0].place);
-    let (hash, number) = of(&upper)[0].split_once(':').map(|(hash, number)| (hash.len(), number.to_owned())).expect("two parts");
+    let (hash, number) =
+        of(&upper)[0].split_once(':').map(|(hash, number)| (hash.len(), number.to_owned())).expect("two parts");
     assert_eq!((hash, number.as_str()), (16, "1"));
     assert_eq!(of(&lower), of(&upper));
     // The second of two alike has another number, and another kind another hash.

@@ -141,7 +141,8 @@ fn refuses_wrong_networks_and_hours() {
     for network in ["192.0.2.1", "192.0.2.0/1", "192.0.2.1/32", "::1", "2001:db8::/128"] {
         assert_eq!(Network::parse(network).map(|network| network.text), Ok(network.to_owned()));
     }
-    for network in ["", "a", "0.0.0.0/0", "::/0", "192.0.2.0/33", "::/129", "192.0.2.0/", "192.0.2/24", "192.0.2.0/-1"] {
+    for network in ["", "a", "0.0.0.0/0", "::/0", "192.0.2.0/33", "::/129", "192.0.2.0/", "192.0.2/24", "192.0.2.0/-1"]
+    {
         assert_eq!(Network::parse(network), Err(ScaffoldError::NetworkInvalid(network.to_owned())));
     }
     let zones = "name = \"test\"\nversion = \"1\"\n[zones]\nberlin = \"Europe/Berlin\"\n";
@@ -185,8 +186,11 @@ fn new_policies_name_only_what_is_offered() {
     let of = |scopes: &[&str]| policy(&files, &environment(), &new_rule("a", &[("repository_id", "2")], scopes));
     let offered = "`read`, `write`".to_owned();
     let audience = "https://api.example".to_owned();
-    let wrong =
-        ScaffoldError::ScopeNotOffered { scope: "wirte".to_owned(), audience: audience.clone(), offered: offered.clone() };
+    let wrong = ScaffoldError::ScopeNotOffered {
+        scope: "wirte".to_owned(),
+        audience: audience.clone(),
+        offered: offered.clone(),
+    };
     assert_eq!(of(&["read", "wirte"]), Err(wrong));
     assert_eq!(of(&[]), Err(ScaffoldError::ScopeRequired { audience, offered }));
     assert!(of(&["write"]).is_ok());

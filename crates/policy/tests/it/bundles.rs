@@ -344,7 +344,8 @@ fn refuses_unknown_files_keys_and_values() {
 
 #[test]
 fn files_for_people_change_only_the_digest() {
-    let (plain, with) = (files(&[]), files(&[("README.md", Some("# Ours")), ("CODEOWNERS", Some("* @octo-org/security"))]));
+    let (plain, with) =
+        (files(&[]), files(&[("README.md", Some("# Ours")), ("CODEOWNERS", Some("* @octo-org/security"))]));
     assert_eq!(found_all(&[("README.md", Some("# Ours")), ("CODEOWNERS", Some("not a rule at all"))]), [""; 0]);
     assert_ne!(plain.digest(), with.digest());
     let hidden = "the file contains U+202E, an invisible control or format character";

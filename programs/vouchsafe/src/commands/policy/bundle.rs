@@ -1,7 +1,7 @@
 //! The bundle that a command reads, and the environment that it is checked in.
 
-use std::path::{Path, PathBuf};
 use super::output::quoted;
+use std::path::{Path, PathBuf};
 use vouchsafe_cli::Failure;
 use vouchsafe_policy::{Bundle, BundleFiles, Environment, LoadError, folder};
 

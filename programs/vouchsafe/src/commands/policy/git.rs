@@ -55,7 +55,13 @@ fn commit(dir: &Path, reference: &str) -> Result<String, Failure> {
 }
 
 fn git(dir: &Path, arguments: &[&str]) -> Result<Output, Failure> {
-    Command::new("git").arg("-C").arg(dir).args(arguments).stdin(Stdio::null()).output().map_err(|error| cannot_run(&error))
+    Command::new("git")
+        .arg("-C")
+        .arg(dir)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .output()
+        .map_err(|error| cannot_run(&error))
 }
 
 fn cannot_run(error: &std::io::Error) -> Failure {

@@ -200,7 +200,8 @@ pub(super) fn make(
     prompts: &mut dyn Write,
 ) -> Result<String, Failure> {
     let dir = args.what.dir();
-    let files = read_folder(dir)?.map_err(|invalid| Failure::refused(format!("the bundle does not load\n{invalid}")))?;
+    let files =
+        read_folder(dir)?.map_err(|invalid| Failure::refused(format!("the bundle does not load\n{invalid}")))?;
     let mut asker = Asker { terminal, input, prompts };
     let environment = args.environment.environment();
     let (made, notes): (NewFiles, String) = match &args.what {

@@ -65,7 +65,11 @@ impl<'m> Started<'m> {
             let listed = self.variable("signer_audiences");
             if listed.is_some_and(|listed| listed != "*" && !listed.split_whitespace().any(|id| id == audience.id)) {
                 let message = format!("audience `{}` is not in `signer_audiences`", audience.id);
-                items.push(self.warning("audience-beyond-signer", message, "add it there, or remove its audience file"));
+                items.push(self.warning(
+                    "audience-beyond-signer",
+                    message,
+                    "add it there, or remove its audience file",
+                ));
             }
         }
         items

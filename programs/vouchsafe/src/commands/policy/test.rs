@@ -161,7 +161,9 @@ fn failure_text(args: &Args, suite: &Suite, result: &CaseResult) -> String {
     match args.explain {
         false => text.push_str(&format!("  hint: `{}` shows why\n", explain_command(args, path))),
         true => match explain_case(suite.bundle_of(&result.case), &result.case) {
-            Ok(explanation) => text.extend(explanation.lines().map(|line| format!("  {line}").trim_end().to_owned() + "\n")),
+            Ok(explanation) => {
+                text.extend(explanation.lines().map(|line| format!("  {line}").trim_end().to_owned() + "\n"))
+            }
             Err(failure) => text.push_str(&format!("  {}\n", failure.message)),
         },
     }

@@ -25,7 +25,8 @@ pub(super) fn audience(
     // A wrong flag is no reason to ask for other values again.
     scaffold::audience(files, environment, &NewAudience { id: "https://new.invalid".to_owned(), ..new.clone() })
         .map_err(failure)?;
-    let loads = |new: &NewAudience| scaffold::audience(files, environment, new).map(|_| ()).map_err(|error| reason(&error));
+    let loads =
+        |new: &NewAudience| scaffold::audience(files, environment, new).map(|_| ()).map_err(|error| reason(&error));
     let question = Question { what: "The `aud` of issued tokens", flag: "--id URL", choices: Vec::new() };
     new.id = asker.one(&question, args.id.as_ref(), |id| {
         loads(&NewAudience { id: id.to_owned(), ..new.clone() }).map(|()| id.to_owned())
@@ -147,12 +148,8 @@ pub(super) fn policy(
     environment: &Environment,
     asker: &mut Asker<'_>,
 ) -> Result<MadePolicy, Failure> {
-    let mut new = NewPolicy {
-        id: args.id.clone(),
-        intent: args.intent.clone(),
-        replace: args.replace,
-        ..NewPolicy::default()
-    };
+    let mut new =
+        NewPolicy { id: args.id.clone(), intent: args.intent.clone(), replace: args.replace, ..NewPolicy::default() };
     if !args.replace {
         must_be_new(files, &new.path())?;
     }

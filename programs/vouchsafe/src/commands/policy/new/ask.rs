@@ -95,7 +95,9 @@ impl Asker<'_> {
             choices => format!(" ({})", choices.join(", ")),
         };
         while self.terminal {
-            write!(self.prompts, "{}{known}{or}: ", question.what).and_then(|()| self.prompts.flush()).map_err(failed)?;
+            write!(self.prompts, "{}{known}{or}: ", question.what)
+                .and_then(|()| self.prompts.flush())
+                .map_err(failed)?;
             let mut line = String::new();
             if self.input.read_line(&mut line).map_err(failed)? == 0 {
                 return Ok(None);

@@ -35,7 +35,10 @@ fn ignores_changes_without_effect() {
     edit(&dir.join("rules/api.cedar"), "when\n{", "when {\n\n");
     let shown = dir.display().to_string();
     let (text, failed) = run(&[&default_bundle(), &shown]).expect("it runs");
-    assert_eq!(text, "31 requests decided by both: 0 widening, 0 either way, 0 narrowing; no issuer URL or key source changed\n");
+    assert_eq!(
+        text,
+        "31 requests decided by both: 0 widening, 0 either way, 0 narrowing; no issuer URL or key source changed\n"
+    );
     assert!(!failed);
     fs::remove_dir_all(dir).expect("it can be removed");
 }
@@ -128,7 +131,8 @@ fn decides_recorded_requests_with_both() {
         .to_string()
     };
     // Refused three times: first at 1 ms, last in the year 2200.
-    let repeated = row("repeated", 1, &request).replacen('{', &format!("{{\"repeats\":2,\"last_at_ms\":{YEAR_2200_MS},"), 1);
+    let repeated =
+        row("repeated", 1, &request).replacen('{', &format!("{{\"repeats\":2,\"last_at_ms\":{YEAR_2200_MS},"), 1);
     let rows = [row("old", 0, &request), row("new", YEAR_2200_MS, &request), repeated, row("odd", 1, "{}")];
     fs::write(&export, rows.join("\n")).expect("it writes");
     let (shown, export_shown) = (dir.display().to_string(), export.display().to_string());
@@ -196,7 +200,8 @@ fn warns_of_changed_key_source() {
     let dir = scratch("diff-keys");
     let issuer = dir.join("issuers/github.toml");
     let text = fs::read_to_string(&issuer).expect("it reads");
-    fs::write(&issuer, format!("{text}\nkeys = {{ jwks_uri = \"https://attacker.example/jwks\" }}\n")).expect("it writes");
+    fs::write(&issuer, format!("{text}\nkeys = {{ jwks_uri = \"https://attacker.example/jwks\" }}\n"))
+        .expect("it writes");
     let shown = dir.display().to_string();
     let (text, failed) = run(&[&default_bundle(), &shown, "--fail-on", "widening"]).expect("it runs");
     assert_eq!(
@@ -208,7 +213,8 @@ fn warns_of_changed_key_source() {
     assert!(failed);
     let (text, _) = run(&[&default_bundle(), &shown, "--format", "json"]).expect("it runs");
     let json: serde_json::Value = serde_json::from_str(&text).expect("it is JSON");
-    let expected = serde_json::json!([{ "issuer": "github", "old": "discovery", "new": "https://attacker.example/jwks" }]);
+    let expected =
+        serde_json::json!([{ "issuer": "github", "old": "discovery", "new": "https://attacker.example/jwks" }]);
     assert_eq!((&json["key_sources"], &json["issuer_urls"]), (&expected, &serde_json::json!([])));
     fs::remove_dir_all(dir).expect("it can be removed");
 }

@@ -193,7 +193,8 @@ fn shows_smallest_permitted_change() {
     assert_eq!(of(&topic, &deploy).as_deref(), Some("for audience https://api.example, by `dev-api`"));
     // With other scopes, it would be another request.
     assert_eq!(of(&topic, &scoped(&["deploy:read"])), None);
-    let (text, _) = run_explain(&topic, &[&scoped(&["deploy:read"])[..], &["--development"]].concat()).expect("it runs");
+    let (text, _) =
+        run_explain(&topic, &[&scoped(&["deploy:read"])[..], &["--development"]].concat()).expect("it runs");
     let near = "\ndecision: deny: no policy permits\n\
                 no similar request would be permitted: tried other scopes, lifetimes, times, addresses and audiences\n";
     assert!(text.contains(near), "{text}");

@@ -42,7 +42,8 @@ fn warns_of_audiences_beyond_the_signer() {
     let dir = default_bundle();
     let listed =
         |audiences: &str| warnings(&dir, "spin.toml", &["--variable", &format!("signer_audiences={audiences}")]);
-    for all in ["*", "https://api.example https://deploy.example", "https://deploy.example\nhttps://api.example other"] {
+    for all in ["*", "https://api.example https://deploy.example", "https://deploy.example\nhttps://api.example other"]
+    {
         assert_eq!(listed(all), [""; 0], "{all}");
     }
     assert_eq!(
@@ -62,9 +63,12 @@ fn warns_of_development_in_production() {
     let dir = default_bundle();
     let expected = |broker: &str| {
         [
-            format!("warning[issuer-for-development]: issuers/dev.toml: issuer `dev` is for development, and the broker `{broker}` is not"),
+            format!(
+                "warning[issuer-for-development]: issuers/dev.toml: issuer `dev` is for development, and the broker `{broker}` is not"
+            ),
             "warning[host-for-development]: spin.toml: only issuers for development need `http://127.0.0.1:7000` of \
-             `allowed_outbound_hosts`".to_owned(),
+             `allowed_outbound_hosts`"
+                .to_owned(),
         ]
     };
     let broker = "https://broker.example";

@@ -219,7 +219,11 @@ fn new_lists_choices_and_asks_again() {
     let answers = "nope\ngitlab\nhttp://gitlab.com\nhttps://gitlab.com\nnamespace_id\nnamespace_id=7\n";
     let (prompts, outcome) = self::prompts(&["issuer", "gitlab", &shown], answers);
     outcome.expect("it is written");
-    for line in ["error: unknown provider `nope`; known providers: `aws`", "error: `issuer` ", "A claim that only your tokens have"] {
+    for line in [
+        "error: unknown provider `nope`; known providers: `aws`",
+        "error: `issuer` ",
+        "A claim that only your tokens have",
+    ] {
         assert!(prompts.contains(line), "{line}\n{prompts}");
     }
     let issuer = fs::read_to_string(dir.join("issuers/gitlab.toml")).expect("it reads");
