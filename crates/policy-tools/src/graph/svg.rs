@@ -1,6 +1,6 @@
 //! A graph as SVG: a column for each kind of node, its nodes spread evenly, and curves between them.
 
-use super::{AudienceNode, Graph, IssuerNode, PolicyNode};
+use super::nodes::{AudienceNode, Graph, IssuerNode, PolicyNode};
 use crate::xml::escaped;
 use std::fmt::Write;
 

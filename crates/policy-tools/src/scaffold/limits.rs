@@ -1,6 +1,6 @@
 //! Networks and hours of a new policy.
 
-use super::{ScaffoldError, listed};
+use super::error::{ScaffoldError, listed};
 use std::net::IpAddr;
 use vouchsafe_policy::Bundle;
 

@@ -1,10 +1,9 @@
 //! A new policy, with a case that it permits and a case for each condition that denies.
 
+use super::error::{ScaffoldError, invalid, listed};
+use super::known::{NewFiles, check_scope, known_audience, known_claim, known_issuer, replaced, with};
 use super::limits::{Hours, Network, address_outside};
 use super::samples::{base_file, cedar_text, claim_line, comparison, other_value, toml_text};
-use super::{
-    NewFiles, ScaffoldError, check_scope, invalid, known_audience, known_claim, known_issuer, listed, replaced, with,
-};
 use crate::cases::{self, AT_DEFAULT};
 use crate::format::format_policies;
 use crate::suite::{CaseResult, Verdict, run};

@@ -1,6 +1,6 @@
 //! The request of a test case.
 
-use super::{ONLY_DECODED, Question, limits};
+use super::question::{ONLY_DECODED, Question, limits};
 use crate::commands::policy::output::quoted;
 use std::path::Path;
 use vouchsafe_cli::{Failure, Format};

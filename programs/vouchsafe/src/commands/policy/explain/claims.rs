@@ -1,6 +1,7 @@
 //! The request that claims or a token describe.
 
-use super::{Args, Question, SubjectArgs};
+use super::args::{Args, SubjectArgs};
+use super::question::{ONLY_DECODED, Question, limits};
 use crate::commands::policy::output::parse_moment;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -31,7 +32,7 @@ pub(super) fn of_claims(args: &Args, bundle: &Bundle) -> Result<Question, Failur
     };
     let mut notes = Vec::new();
     if args.subject.token.is_some() {
-        notes.push(super::ONLY_DECODED.to_owned());
+        notes.push(ONLY_DECODED.to_owned());
     }
     let refusals = refusals(&claims, issuer, audience, &request, now);
     let refused = !refusals.is_empty();
@@ -153,6 +154,6 @@ fn refusals(
     if expired {
         notes.push("the broker would refuse the token: it has expired".to_owned());
     }
-    notes.extend(super::limits(audience, request));
+    notes.extend(limits(audience, request));
     notes
 }

@@ -1,7 +1,7 @@
 //! What a new issuer, audience or policy is like: from flags, and from answers where flags are missing.
 
+use super::args::{AudienceArgs, IssuerArgs, RuleArgs};
 use super::ask::{Asker, Question};
-use super::{AudienceArgs, IssuerArgs, RuleArgs};
 use std::path::Path;
 use vouchsafe_cli::Failure;
 use vouchsafe_policy::{Bundle, BundleFiles, Environment, Provider, parse_unix_seconds, providers};
