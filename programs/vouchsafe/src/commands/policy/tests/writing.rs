@@ -215,7 +215,7 @@ fn new_lists_choices_and_asks_again() {
         assert!(prompts.contains(line), "{line}\n{prompts}");
     }
     let rule = fs::read_to_string(dir.join("rules/deploys.cedar")).expect("it reads");
-    assert!(rule.contains("principal.repository_id == \"7\" &&\n  [\"deploy:write\"]"), "{rule}");
+    assert!(rule.contains("principal.repository_id == \"7\" && [\"deploy:write\"].containsAll"), "{rule}");
     let answers = "nope\ngitlab\nhttp://gitlab.com\nhttps://gitlab.com\nnamespace_id\nnamespace_id=7\n";
     let (prompts, outcome) = self::prompts(&["issuer", "gitlab", &shown], answers);
     outcome.expect("it is written");
