@@ -27,11 +27,13 @@ mod failure;
 pub mod files;
 mod format;
 mod help;
+mod parse;
 mod position;
 mod runtime;
 
 pub use failure::Failure;
 pub use format::Format;
 pub use help::undocumented;
+pub use parse::parse;
 pub use position::Position;
 pub use runtime::run;

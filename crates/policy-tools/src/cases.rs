@@ -8,6 +8,7 @@ pub(crate) mod undecidable;
 
 use crate::claims::principal_of_claims;
 use crate::error::CheckError;
+use crate::limits::lacks_scope;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use std::collections::BTreeMap;
@@ -21,7 +22,7 @@ use vouchsafe_policy::{
 use vouchsafe_providers::{Attribute, AttributeValue};
 
 /// The time of a case that does not set one: 2027-01-01T00:00:00Z.
-const AT_DEFAULT: u64 = 1_798_761_600;
+pub(crate) const AT_DEFAULT: u64 = 1_798_761_600;
 /// The lifetime of a request that does not set one.
 const LIFETIME_SECONDS_DEFAULT: u64 = 300;
 
@@ -59,7 +60,18 @@ pub struct CaseToken {
 impl Case {
     /// Decides the case; [`Case::is_met_by`] compares the result.
     pub fn decide(&self, bundle: &Bundle) -> Result<Decision, DecideError> {
-        bundle.decide(&self.principal, &self.request, self.now)
+        self.decide_for(&self.principal, bundle)
+    }
+
+    /// Decides the case for the principal of its verified token. The broker refuses a request without scopes if the
+    /// audience requires one, so that a permit by policies counts as a denial by none.
+    pub(crate) fn decide_for(&self, principal: &Principal, bundle: &Bundle) -> Result<Decision, DecideError> {
+        let mut decision = bundle.decide(principal, &self.request, self.now)?;
+        if decision.effect == Effect::Permit && lacks_scope(bundle, &self.request) {
+            decision.effect = Effect::Deny;
+            decision.determining_rules.clear();
+        }
+        Ok(decision)
     }
 
     pub fn is_met_by(&self, decision: &Decision) -> bool {
@@ -131,16 +143,20 @@ fn of_path(path: &str) -> Option<(&str, Effect)> {
 pub fn read(files: &BundleFiles, bundle: &Bundle) -> Result<Vec<Case>, Vec<Diagnostic<CheckError>>> {
     let mut cases = Vec::new();
     let mut diagnostics = Vec::new();
-    for (path, content) in files.iter() {
-        let Some((policy, effect)) = of_path(path) else {
-            continue;
-        };
-        match read_case(path, content, files, bundle) {
-            Ok(case) => cases.push(Case { policy: policy.to_owned(), effect, ..case }),
+    for read in files.iter().filter_map(|(path, _)| read_one(files, bundle, path)) {
+        match read {
+            Ok(case) => cases.push(case),
             Err(more) => diagnostics.extend(more),
         }
     }
     if diagnostics.is_empty() { Ok(cases) } else { Err(diagnostics) }
+}
+
+/// Reads the case at `path`; none if the bundle has no case there.
+pub fn read_one(files: &BundleFiles, bundle: &Bundle, path: &str) -> Option<Result<Case, Vec<Diagnostic<CheckError>>>> {
+    let (policy, effect) = of_path(path)?;
+    let read = read_case(path, files.content(path)?, files, bundle);
+    Some(read.map(|case| Case { policy: policy.to_owned(), effect, ..case }))
 }
 
 fn read_case(

@@ -84,7 +84,9 @@ impl CheckError {
             }
             Self::CaseAudienceUnknown { .. } => "use the `id` of an audience, or add a file in `audiences/`",
             Self::CaseUndecidable(error) => return fix_of_case(error),
-            Self::CaseUnmet { .. } => "correct the policy or the case; `vouchsafe policy explain` shows why",
+            Self::CaseUnmet { .. } => {
+                "correct the policy or the case; `vouchsafe policy explain --case FILE` shows why"
+            }
             Self::ForbidNeedsAddress(_) => "forbid all but known addresses: `unless { context has client_ip && … }`",
             Self::PolicyNameUnknown { .. } => "correct the name: Cedar evaluates `has` of an unknown name to false",
             _ => return None,

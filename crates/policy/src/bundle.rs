@@ -200,6 +200,12 @@ impl Bundle {
         self.zones.names().map(owned).collect()
     }
 
+    /// The weekday, hour and minute in each of these zones at `now`, as policies see them in `context.local`; none if
+    /// there are no zones.
+    pub fn local_times(&self, now: u64) -> Option<serde_json::Value> {
+        self.zones.json(now)
+    }
+
     pub(crate) fn group_entities(&self) -> &Groups {
         &self.groups
     }

@@ -46,7 +46,7 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let outcome = match Cli::parse().command {
+    let outcome = match vouchsafe_cli::parse::<Cli>().command {
         Command::DevIssuer(args) => commands::dev_issuer::run(args),
         Command::Keys(args) => commands::keys::run(args),
         Command::Policy(args) => commands::policy::run(args),

@@ -37,11 +37,19 @@ pub struct Change {
     pub new: String,
 }
 
-/// An issuer that keeps its name while its URL changes. Policies name issuers, so workloads of the new issuer get what
-/// those of the old one got.
+/// An issuer that keeps its name while its URL or the source of its keys changes. Policies name issuers, so whoever signs
+/// for the new URL or with the new keys gets what the workloads of the old ones got.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Takeover {
+    pub of: TakeoverOf,
     pub issuer: String,
     pub old: String,
     pub new: String,
+}
+
+/// What of an issuer changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TakeoverOf {
+    KeySource,
+    Url,
 }

@@ -1,9 +1,10 @@
 //! Changed settings of issuers and audiences that both bundles have.
 
-use super::change::{Change, Direction, Subject, Takeover};
+use super::change::{Change, Direction, Subject, Takeover, TakeoverOf};
+use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
 use std::fmt::Debug;
-use vouchsafe_policy::{Audience, Bundle, Issuer, ReplayMode, Tier};
+use vouchsafe_policy::{Audience, Bundle, Issuer, KeySource, ReplayMode, Tier, to_rfc3339};
 
 pub(super) fn settings(old: &Bundle, new: &Bundle) -> (Vec<Change>, Vec<Takeover>) {
     let mut changes = Vec::new();
@@ -13,8 +14,13 @@ pub(super) fn settings(old: &Bundle, new: &Bundle) -> (Vec<Change>, Vec<Takeover
         let Some(is) = issuers.find(|is| is.name == was.name) else {
             continue;
         };
-        if is.issuer != was.issuer {
-            takeovers.push(Takeover { issuer: was.name.clone(), old: was.issuer.clone(), new: is.issuer.clone() });
+        let sources = (key_source(&was.keys), key_source(&is.keys));
+        for (of, old, new) in
+            [(TakeoverOf::Url, &was.issuer, &is.issuer), (TakeoverOf::KeySource, &sources.0, &sources.1)]
+        {
+            if old != new {
+                takeovers.push(Takeover { of, issuer: was.name.clone(), old: old.clone(), new: new.clone() });
+            }
         }
         let mut compared = Compared::new(Subject::Issuer, &was.name);
         issuer(&mut compared, was, is);
@@ -28,6 +34,26 @@ pub(super) fn settings(old: &Bundle, new: &Bundle) -> (Vec<Change>, Vec<Takeover
         }
     }
     (changes, takeovers)
+}
+
+/// Where keys come from, in words. Pinned keys are told apart by their content, not by the name of their file.
+fn key_source(keys: &KeySource) -> String {
+    match keys {
+        KeySource::Discovery => "discovery".to_owned(),
+        KeySource::JwksUri(uri) => uri.clone(),
+        KeySource::Pinned(pinned) => {
+            let digest = base16ct::lower::encode_string(&Sha256::digest(&pinned.document));
+            format!("pinned keys with sha256 {digest}")
+        }
+    }
+}
+
+/// When pinned keys expire; the end of time for others.
+fn expiry(keys: &KeySource) -> u64 {
+    match keys {
+        KeySource::Discovery | KeySource::JwksUri(_) => u64::MAX,
+        KeySource::Pinned(pinned) => pinned.expires,
+    }
 }
 
 struct Compared<'a> {
@@ -100,9 +126,15 @@ fn issuer(compared: &mut Compared<'_>, was: &Issuer, is: &Issuer) {
     compared.other("provider", &was.provider.name, &is.provider.name);
     compared.list("audiences", &was.audiences, &is.audiences);
     compared.list("algorithms", &was.algorithms, &is.algorithms);
-    if was.keys != is.keys {
-        let words = |text: &str| text.to_owned();
-        compared.push("keys", Direction::Either, words("one source"), words("another source or set"));
+    // Other sources of keys are takeovers.
+    if key_source(&was.keys) == key_source(&is.keys) {
+        let (old, new) = (expiry(&was.keys), expiry(&is.keys));
+        let words = |at: u64| to_rfc3339(at).unwrap_or_else(|| at.to_string());
+        match new.cmp(&old) {
+            std::cmp::Ordering::Equal => {}
+            std::cmp::Ordering::Greater => compared.push("keys expire", Direction::Widening, words(old), words(new)),
+            std::cmp::Ordering::Less => compared.push("keys expire", Direction::Narrowing, words(old), words(new)),
+        }
     }
     compared.other("credential_file", &was.credential_file, &is.credential_file);
     compared.number("keys_max_age", was.keys_max_age_seconds, is.keys_max_age_seconds);
@@ -127,6 +159,7 @@ fn audience(compared: &mut Compared<'_>, was: &Audience, is: &Audience) {
         default_lifetime_seconds: _,
         max_lifetime_seconds: _,
         scopes: _,
+        scopes_required: _,
         claims: _,
         replay: _,
         outlive_subject: _,
@@ -136,6 +169,8 @@ fn audience(compared: &mut Compared<'_>, was: &Audience, is: &Audience) {
     compared.number("default_lifetime", was.default_lifetime_seconds, is.default_lifetime_seconds);
     compared.number("max_lifetime", was.max_lifetime_seconds, is.max_lifetime_seconds);
     compared.list("scopes", &was.scopes, &is.scopes);
+    // Without the requirement, tokens without a scope are issued too.
+    compared.number("tokens without scopes", !was.scopes_required, !is.scopes_required);
     compared.list("claims", &was.claims, &is.claims);
     compared.number("replay uses", uses(was.replay), uses(is.replay));
     compared.number("outlive_subject", was.outlive_subject, is.outlive_subject);

@@ -1,5 +1,6 @@
 //! Sample values for cases.
 
+use super::known::claims_of;
 use vouchsafe_policy::{Claim, ClaimType, Issuer};
 
 /// `text` as a basic string of TOML.
@@ -24,11 +25,7 @@ pub(super) fn cedar_text(text: &str) -> String {
 
 /// The file with default claims for cases of `issuer`: each required claim with a placeholder value.
 pub(super) fn base_file(issuer: &Issuer) -> String {
-    let table = match issuer.provider.declares_claims() {
-        true => &issuer.claims,
-        false => issuer.provider.claims,
-    };
-    let required = table.iter().filter(|claim| claim.required);
+    let required = claims_of(issuer).iter().filter(|claim| claim.required);
     let claims: String = required.map(|claim| claim_line(claim, sample(claim)) + "\n").collect();
     let (name, id) = (&issuer.name, "id = \"workload\"");
     format!("# What the cases of issuer `{name}` start from.\n{id}\n\n[claims]\n{claims}")

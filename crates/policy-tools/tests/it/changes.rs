@@ -48,6 +48,7 @@ fn of(audience: Option<&str>, scopes: Option<&[&str]>, lifetime: Option<u64>, ru
         scopes: scopes.map(|scopes| scopes.iter().map(|it| (*it).to_owned()).collect()),
         lifetime_seconds: lifetime,
         policies: vec![rule.to_owned()],
+        ..Change::default()
     })
 }
 
@@ -58,7 +59,8 @@ fn keeps_most_permitted_scopes() {
     assert_eq!(change(BOUND, &request(&["read"], 300)), None);
     let read: &[&str] = &["read"];
     assert_eq!(change(BOUND, &request(&["write", "read"], 300)), of(None, Some(read), None, "api"));
-    assert_eq!(change(BOUND, &request(&["write"], 300)), of(None, Some(&[]), None, "api"));
+    // Without scopes it would be permitted, but such a token is of no use.
+    assert_eq!(change(BOUND, &request(&["write"], 300)), None);
     let wants = "context.scopes.contains(\"write\")";
     assert_eq!(change(wants, &request(&["read"], 300)), of(None, Some(&["read", "write"]), None, "api"));
 }
@@ -69,12 +71,33 @@ fn proposes_closest_lifetime() {
     assert_eq!(change(&condition, &request(&["read"], 120)), None);
     assert_eq!(change(&condition, &request(&["read"], 300)), of(None, None, Some(120), "api"));
     // Of scopes and lifetime, only the necessary one changes.
-    assert_eq!(change(&condition, &request(&["write"], 300)), of(None, Some(&[]), Some(120), "api"));
+    let read: &[&str] = &["read"];
+    assert_eq!(change(&condition, &request(&["write", "read"], 300)), of(None, Some(read), Some(120), "api"));
     // No lifetime above the audience's maximum of 900 s is proposed.
     let long = format!("{BOUND} && context.requested_lifetime_seconds >= 901");
     assert_eq!(change(&long, &request(&["read"], 300)), of(Some("https://other.example"), None, None, "other"));
     let at_most = format!("{BOUND} && context.requested_lifetime_seconds >= 900");
     assert_eq!(change(&at_most, &request(&["read"], 300)), of(None, None, Some(900), "api"));
+}
+
+#[test]
+fn proposes_time_and_address_before_audience() {
+    // 2027-01-01T09:00:00Z, nine hours after the request.
+    let time = "context.now >= datetime(\"2027-01-01T09:00:00Z\")";
+    let address = "context has client_ip && context.client_ip.isInRange(ip(\"192.0.2.0/24\"))";
+    let changed = |condition: &str| change(&format!("{BOUND} && {condition}"), &request(&["read"], 300));
+    let (at, client_ip) = (Some(NOW + 9 * 3600), Some("192.0.2.0".to_owned()));
+    let of_api = || Change { policies: vec!["api".to_owned()], ..Change::default() };
+    assert_eq!(changed(time), Some(Change { at, ..of_api() }));
+    assert_eq!(changed(address), Some(Change { client_ip: client_ip.clone(), ..of_api() }));
+    assert_eq!(changed(&format!("{time} && {address}")), Some(Change { at, client_ip, ..of_api() }));
+    // 169 full hours are tried: the last one is a week after the next.
+    let by = |hours: u64| {
+        let at = vouchsafe_policy::to_rfc3339(NOW + hours * 3600).expect("a date");
+        changed(&format!("context.now >= datetime(\"{at}\")")).and_then(|change| change.at)
+    };
+    assert_eq!(by(169), Some(NOW + 169 * 3600));
+    assert_eq!(by(170), None);
 }
 
 #[test]

@@ -1,7 +1,8 @@
 //! The effect of replacing one bundle with another.
 
 use crate::support::*;
-use vouchsafe_policy_tools::diff::{Difference, Direction, Side, Subject, Takeover, diff};
+use sha2::Digest as _;
+use vouchsafe_policy_tools::diff::{Difference, Direction, Side, Subject, Takeover, TakeoverOf, diff};
 
 type Changes<'a> = &'a [(&'a str, Option<&'a str>)];
 
@@ -117,6 +118,10 @@ fn settings_have_direction() {
         assert_eq!(said(&[], new), [format!("Widening Audience https://api.example {name}")]);
         assert_eq!(said(new, &[]), [format!("Narrowing Audience https://api.example {name}")]);
     }
+    let required = audience("scopes_required = true");
+    let required: Changes<'_> = &[("audiences/api.toml", Some(&required))];
+    assert_eq!(said(&[], required)[0], "Narrowing Audience https://api.example tokens without scopes");
+    assert!(said(required, &[]).contains(&"Widening Audience https://api.example tokens without scopes".to_owned()));
     let replay = audience("replay = \"single-use\"");
     let bounded = audience("replay = \"bounded(2)\"");
     let single: Changes<'_> = &[("audiences/api.toml", Some(&replay))];
@@ -146,6 +151,7 @@ fn changed_issuer_url_is_takeover() {
     let moved = GITHUB.replace("idp", "new");
     let found = difference(&[], &[("issuers/github.toml", Some(&moved))]);
     let takeover = Takeover {
+        of: TakeoverOf::Url,
         issuer: "github".to_owned(),
         old: "https://idp.example".to_owned(),
         new: "https://new.example".to_owned(),
@@ -154,6 +160,45 @@ fn changed_issuer_url_is_takeover() {
     assert!(found.widens());
     assert!(!found.narrows());
     assert!(found.changes.is_empty());
+}
+
+#[test]
+fn changed_key_source_is_takeover() {
+    let keys = |keys: &str| format!("{GITHUB}keys = {keys}\n");
+    let at = |uri: &str| keys(&format!("{{ jwks_uri = \"{uri}\" }}"));
+    let pinned = |expires: &str| keys(&format!("{{ pinned = \"keys.json\", expires = \"{expires}\" }}"));
+    let (one, two) = (keys_of("AQ"), keys_of("Ag"));
+    let of = |old: &str, old_set: &str, new: &str, new_set: &str| {
+        fn set(set: &str) -> Option<&str> {
+            Some(set).filter(|set| !set.is_empty())
+        }
+        let old: Changes<'_> = &[("issuers/github.toml", Some(old)), ("issuers/keys.json", set(old_set))];
+        let new: Changes<'_> = &[("issuers/github.toml", Some(new)), ("issuers/keys.json", set(new_set))];
+        let found = difference(old, new);
+        let takeovers = found.takeovers.iter().map(|it| (it.of, it.old.clone(), it.new.clone())).collect::<Vec<_>>();
+        let changes = found.changes.iter().map(|it| format!("{:?} {}", it.direction, it.name)).collect::<Vec<_>>();
+        (takeovers, changes, found.widens(), found.narrows())
+    };
+    let taken =
+        |old: &str, new: &str| (vec![(TakeoverOf::KeySource, old.to_owned(), new.to_owned())], vec![], true, false);
+    let theirs = "https://attacker.example/jwks";
+    assert_eq!(of(GITHUB, "", &at(theirs), ""), taken("discovery", theirs));
+    assert_eq!(of(&at("https://idp.example/jwks"), "", &at(theirs), ""), taken("https://idp.example/jwks", theirs));
+    let set = |document: &str| {
+        let digest = sha2::Sha256::digest(document);
+        format!("pinned keys with sha256 {}", base16ct::lower::encode_string(&digest))
+    };
+    let date = pinned("2027-01-01");
+    assert_eq!(of(&date, &one, &date, &two), taken(&set(&one), &set(&two)));
+    assert_eq!(of(&date, &one, GITHUB, ""), taken(&set(&one), "discovery"));
+    // The same keys for longer are not another source.
+    let later = pinned("2027-01-02");
+    assert_eq!(of(&date, &one, &later, &one), (vec![], vec!["Widening github keys expire".to_owned()], true, false));
+    assert_eq!(of(&later, &one, &date, &one), (vec![], vec!["Narrowing github keys expire".to_owned()], false, true));
+}
+
+fn keys_of(x: &str) -> String {
+    format!("{{\"keys\":[{{\"kty\":\"OKP\",\"crv\":\"Ed25519\",\"kid\":\"k\",\"x\":\"{x}\"}}]}}")
 }
 
 #[test]

@@ -105,17 +105,27 @@ fn graph(changes: &[(&str, Option<&str>)]) -> Graph {
 #[test]
 fn mermaid_connects_issuers_to_keys() {
     let other = "id = \"https://o\\\"ther.example\"\ntier = \"hsm\"\nalgorithm = \"RS256\"\n";
+    let graph = graph(&[("audiences/other.toml", Some(other))]);
+    let (title, text) =
+        graph.mermaid().split_once("\n---\n").map(|(a, b)| (a.to_owned(), b.to_owned())).expect("a title");
+    assert_eq!(title, format!("---\ntitle: \"{}\"", graph.title));
+    assert!(graph.title.starts_with("test 1, sha256 ") && graph.title.len() == 15 + 64, "{title}");
     assert_eq!(
-        graph(&[("audiences/other.toml", Some(other))]).mermaid(),
+        text,
         "flowchart LR\n  \
          i0[\"issuer github<br/>https://idp.example\"] --> k0([\"GitHub::Workflow\"])\n  \
-         a0[\"https://api.example\"]\n  \
-         a1[\"https://o#quot;ther.example\"]\n  \
-         k0 -- \"api\" --> a0\n  \
+         a0[\"https://api.example<br/>read write\"] --> t1\n  \
+         a1[\"https://o#quot;ther.example<br/>nobody\"] --> t0\n  \
          t0[(\"HSM, RS256\")]\n  \
          t1[(\"epoch keys, ES256\")]\n  \
-         a0 --> t1\n  \
-         a1 --> t0\n"
+         p0[\"permit api if …\"]\n  \
+         k0 --- p0\n  \
+         p0 --> a0\n  \
+         p1[\"forbid never if …\"]:::forbid\n  \
+         k0 --- p1\n  \
+         p1 --x a0\n  \
+         p1 --x a1\n  \
+         classDef forbid stroke:#c00,color:#c00\n"
     );
 }
 
@@ -125,31 +135,36 @@ fn svg_is_well_formed_and_escaped() {
     let svg = graph(&[("audiences/other.toml", Some(other))]).svg();
     assert!(svg.starts_with("<svg xmlns=\"http://www.w3.org/2000/svg\""));
     assert!(svg.contains("https://&lt;other&gt;&amp;.example nobody</title>"), "{svg}");
-    assert!(svg.contains("<title>api</title>"), "{svg}");
     assert!(!svg.contains("<other>"));
     // Every opened element is closed.
-    for name in ["svg", "g", "text", "title", "style"] {
+    for name in ["svg", "g", "text", "title", "style", "defs", "marker"] {
         let opened = svg.matches(&format!("<{name}>")).count() + svg.matches(&format!("<{name} ")).count();
         assert_eq!(opened, svg.matches(&format!("</{name}>")).count(), "{name}");
     }
 }
 
-/// The positions of cells: those of one column have different rows, and lines run between columns.
+/// A cell for each policy, issuer, type, audience and key, none on top of another.
 #[test]
-fn svg_draws_each_pair_with_all_policies() {
+fn svg_draws_each_policy_once() {
     let rule = |id: &str| format!("@id(\"{id}\")\npermit (principal in Issuer::\"github\", action, resource);\n");
     let many = ["b", "c"].map(rule).concat();
     let other = "id = \"https://other.example\"\n";
-    let svg = graph(&[("audiences/other.toml", Some(other)), ("rules/many.cedar", Some(&many))]).svg();
-    for title in ["api, b, c", "b, c"] {
-        assert!(svg.contains(&format!("<title>{title}</title>")), "{svg}");
+    let graph = graph(&[("audiences/other.toml", Some(other)), ("rules/many.cedar", Some(&many))]);
+    let svg = graph.svg();
+    for title in ["permit api, with conditions", "forbid never, with conditions", "permit b", "permit c"] {
+        assert_eq!(svg.matches(&format!("<title>{title}</title>")).count(), 1, "{title}: {svg}");
     }
-    assert!(svg.contains(">and 2 more policies</text>"), "{svg}");
+    assert!(svg.contains(&format!(">{}</text>", graph.title)), "{svg}");
     let cells = svg.lines().filter(|line| line.starts_with("<g>"));
     let places = cells.map(|cell| cell.split("<rect ").nth(1).and_then(|it| it.split(" width").next()));
     let places: Vec<_> = places.collect();
     let distinct: std::collections::BTreeSet<_> = places.iter().collect();
-    assert_eq!((places.len(), distinct.len()), (7, 7), "{svg}");
+    assert_eq!((places.len(), distinct.len()), (9, 9), "{svg}");
+    // `never` has an edge from its type and one to each audience. The others: 2 of `api`, 3 each of `b` and `c`, one of
+    // the issuer and one of each audience.
+    let red = svg.matches("marker-end=\"url(#b)\" class=\"f\"").count();
+    let plain = svg.matches("marker-end=\"url(#a)\"/>").count();
+    assert_eq!((red, plain), (3, 11), "{svg}");
 }
 
 /// Policies in the documentation pass `policy fmt --check`.

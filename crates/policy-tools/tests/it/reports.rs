@@ -109,8 +109,16 @@ fn sarif_lists_each_kind_once() {
     assert_eq!(ids, ["cedar", "scopes-reversed"]);
     assert_eq!(run["tool"]["driver"]["version"], "1.2.3");
     assert_eq!(run["results"].as_array().map(Vec::len), Some(3));
+    let rule = &run["tool"]["driver"]["rules"][1];
+    let about = "scopes that are not limited from above, are limited the wrong way round, or are not offered";
+    assert_eq!(rule["fullDescription"]["text"], about);
+    let page = "https://github.com/vouchsafe/vouchsafe/blob/main/docs/policy.md#warnings-and-errors";
+    assert_eq!(rule["helpUri"], page);
+    assert_eq!(run["tool"]["driver"]["rules"][0]["fullDescription"]["text"], "cedar", "not in the page's table");
+    let mut result = run["results"][1].clone();
+    result.as_object_mut().expect("members").remove("partialFingerprints");
     assert_eq!(
-        run["results"][1],
+        result,
         json!({
             "ruleId": "scopes-reversed",
             "level": "warning",
@@ -131,6 +139,31 @@ fn sarif_lists_each_kind_once() {
         log["runs"][0]["results"][0]["locations"][0]["physicalLocation"]["artifactLocation"]["uri"],
         "tests/api/allow/main%20reads.toml"
     );
+}
+
+/// Code scanners match findings of two versions by it.
+#[test]
+fn fingerprints_survive_lines_above() {
+    let of = |items: &[Item]| {
+        let log = report::sarif(items, "policies", "1");
+        let results = log["runs"][0]["results"].as_array().expect("results").iter();
+        let mark = |result: &serde_json::Value| {
+            result["partialFingerprints"]["primaryLocationLineHash"].as_str().expect("a text").to_owned()
+        };
+        results.map(mark).collect::<Vec<_>>()
+    };
+    let rules = RULES.replace("principal.repository_id", "principal.repositry_id");
+    let lower = items(&[("rules/api.cedar", Some(&format!("// one\n// two\n{rules}")))]);
+    let upper = misspelt();
+    assert_ne!(lower[0].place, upper[0].place);
+    let (hash, number) =
+        of(&upper)[0].split_once(':').map(|(hash, number)| (hash.len(), number.to_owned())).expect("two parts");
+    assert_eq!((hash, number.as_str()), (16, "1"));
+    assert_eq!(of(&lower), of(&upper));
+    // The second of two alike has another number, and another kind another hash.
+    let twice = of(&[upper.clone(), upper.clone(), reversed()].concat());
+    assert_eq!(twice[1], twice[0].replace(":1", ":2"));
+    assert_ne!(twice[2].split_once(':').map(|it| it.0), twice[0].split_once(':').map(|it| it.0));
 }
 
 #[test]

@@ -1,10 +1,11 @@
 //! New issuers, audiences and policies.
 
 use crate::support::*;
-use vouchsafe_policy::{BundleFiles, Environment};
+use vouchsafe_policy::{Bundle, BundleFiles, Environment};
 use vouchsafe_policy_tools::run;
 use vouchsafe_policy_tools::scaffold::{
-    MadePolicy, NewAudience, NewFiles, NewIssuer, NewKeys, NewPolicy, ScaffoldError, audience, issuer, policy,
+    Hours, MadePolicy, Network, NewAudience, NewFiles, NewIssuer, NewKeys, NewPolicy, ScaffoldError, audience, issuer,
+    policy,
 };
 
 fn pairs(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
@@ -31,7 +32,7 @@ fn new_rule(id: &str, claims: &[(&str, &str)], scopes: &[&str]) -> NewPolicy {
         audience: "https://api.example".to_owned(),
         scopes: scopes.iter().map(|scope| (*scope).to_owned()).collect(),
         claims: pairs(claims),
-        intent: None,
+        ..NewPolicy::default()
     }
 }
 
@@ -67,11 +68,132 @@ fn new_policy_has_covering_cases() {
         "issuer = \"github\"\nrules = []\nclaims.repository_id = \"2\"\nclaims.ref = \"refs/heads/main-other\"\n\n\
          [request]\naudience = \"https://api.example\"\nscopes = [\"write\"]\n"
     );
-    let suite = run(&with(&files, &made), &environment()).expect("it runs");
-    assert!(suite.passed());
+    assert_covered(&with(&files, &made), "main-writes");
+}
+
+/// All cases are met, and every condition of the policy is seen true and false.
+fn assert_covered(files: &BundleFiles, id: &str) {
+    let suite = run(files, &environment()).expect("it runs");
+    assert!(suite.passed(), "{:?}", suite.results);
     let covered = vouchsafe_policy_tools::coverage(&suite);
-    let of_rule = covered.iter().find(|rule| rule.id == "main-writes").expect("it is there");
+    let of_rule = covered.iter().find(|rule| rule.id == id).expect("it is there");
     assert!(of_rule.conditions.iter().all(|one| one.is_whole()), "{of_rule:?}");
+}
+
+#[test]
+fn cases_cover_optional_claims_networks_and_hours() {
+    let schema = SCHEMA.replace("run?: Long,", "environment?: String,");
+    let zones = "name = \"test\"\nversion = \"1\"\n[zones]\nberlin = \"Europe/Berlin\"\n";
+    // The default claims of cases have the optional one too.
+    let base = format!("{BASE}environment = \"staging\"\n");
+    let files = files(&[
+        ("schema.cedarschema", Some(&schema)),
+        ("bundle.toml", Some(zones)),
+        ("tests/github.toml", Some(&base)),
+    ]);
+    let bundle = Bundle::load(&files, &environment()).unwrap_or_else(|invalid| panic!("{invalid}"));
+    let networks: Vec<Network> =
+        ["198.51.100.0/24", "2001:db8::/32"].map(|text| Network::parse(text).expect("a network")).into();
+    for (hours, number) in [("berlin", 3), ("berlin:0-8", 2), ("berlin:8-24", 2), ("berlin:0-24", 1)] {
+        let new = NewPolicy {
+            networks: networks.clone(),
+            hours: Some(Hours::parse(hours, &bundle).expect("hours")),
+            ..new_rule("office", &[("repository_id", "2"), ("environment", "production")], &["write"])
+        };
+        let made = made(&files, &new).files;
+        let names: Vec<&str> = made.keys().filter_map(|path| path.strip_prefix("tests/office/deny/")).collect();
+        let of_hours = |name: &&&str| name.contains("weekend") || name.contains("these hours");
+        assert_eq!(names.iter().filter(of_hours).count(), number, "{names:?}");
+        assert_covered(&with(&files, &made), "office");
+    }
+    let new = NewPolicy {
+        networks,
+        hours: Some(Hours::parse("berlin", &bundle).expect("hours")),
+        ..new_rule("office", &[("repository_id", "2"), ("environment", "production")], &["write"])
+    };
+    let made = made(&files, &new).files;
+    let text = &made["rules/office.cedar"];
+    let conditions = "  context has client_ip &&\n  \
+         (context.client_ip.isInRange(ip(\"198.51.100.0/24\")) ||\n   \
+         context.client_ip.isInRange(ip(\"2001:db8::/32\"))) &&\n";
+    assert!(text.contains(conditions), "{text}");
+    assert!(text.ends_with("context.local.berlin.hour >= 9 &&\n  context.local.berlin.hour < 17\n};\n"), "{text}");
+    // 2027-01-01 is a Friday; Berlin is an hour ahead of UTC.
+    assert_eq!(
+        made["tests/office/deny/without environment.toml"],
+        "issuer = \"github\"\nrules = []\nat = \"2027-01-01T08:00:00Z\"\nclaims.repository_id = \"2\"\n\
+         absent = [\"environment\"]\n\n[request]\naudience = \"https://api.example\"\nscopes = [\"write\"]\n\
+         client_ip = \"198.51.100.0\"\n"
+    );
+    let at = |name: &str| {
+        let case = &made[&format!("tests/office/deny/{name}.toml")];
+        case.lines().find(|line| line.starts_with("at = ")).map(str::to_owned)
+    };
+    assert_eq!(at("before these hours").as_deref(), Some("at = \"2027-01-01T07:00:00Z\""));
+    assert_eq!(at("after these hours").as_deref(), Some("at = \"2027-01-01T16:00:00Z\""));
+    assert_eq!(at("on a weekend").as_deref(), Some("at = \"2027-01-02T08:00:00Z\""));
+    let elsewhere = &made["tests/office/deny/from another network.toml"];
+    assert!(elsewhere.contains("client_ip = \"203.0.113.1\""), "{elsewhere}");
+}
+
+#[test]
+fn refuses_wrong_networks_and_hours() {
+    for network in ["192.0.2.1", "192.0.2.0/1", "192.0.2.1/32", "::1", "2001:db8::/128"] {
+        assert_eq!(Network::parse(network).map(|network| network.text), Ok(network.to_owned()));
+    }
+    for network in ["", "a", "0.0.0.0/0", "::/0", "192.0.2.0/33", "::/129", "192.0.2.0/", "192.0.2/24", "192.0.2.0/-1"]
+    {
+        assert_eq!(Network::parse(network), Err(ScaffoldError::NetworkInvalid(network.to_owned())));
+    }
+    let zones = "name = \"test\"\nversion = \"1\"\n[zones]\nberlin = \"Europe/Berlin\"\n";
+    let bundle = Bundle::load(&files(&[("bundle.toml", Some(zones))]), &environment()).expect("it loads");
+    let hours = |text: &str| Hours::parse(text, &bundle).map(|hours| (hours.from, hours.to));
+    for (text, expected) in [("berlin", (9, 17)), ("berlin:0-24", (0, 24)), ("berlin:23-24", (23, 24))] {
+        assert_eq!(hours(text), Ok(expected));
+    }
+    for text in ["berlin:", "berlin:9", "berlin:9-9", "berlin:17-9", "berlin:0-25", "berlin:a-b", "berlin:9-17-18"] {
+        assert_eq!(hours(text), Err(ScaffoldError::HoursInvalid(text.to_owned())));
+    }
+    let unknown = ScaffoldError::ZoneUnknown { zone: "tokyo".to_owned(), known: "`berlin`".to_owned() };
+    assert_eq!(hours("tokyo"), Err(unknown));
+}
+
+/// Cases of the same names are replaced; others stay, since they may say what must not change.
+#[test]
+fn replaces_policy_in_its_own_file_only() {
+    let new = NewPolicy { replace: true, ..new_rule("main", &[("repository_id", "2"), ("ref", "a")], &["write"]) };
+    let files = files(&[]);
+    let first = with(&files, &made(&files, &new).files);
+    let wider = NewPolicy { claims: pairs(&[("repository_id", "2")]), ..new.clone() };
+    let second = made(&first, &wider).files;
+    assert!(!second["rules/main.cedar"].contains("principal.ref"));
+    assert!(!second.contains_key("tests/main/deny/another ref.toml"));
+    let failed = run(&with(&first, &second), &environment()).expect("it runs");
+    let failed: Vec<&str> = failed.failures().map(|it| it.case.path.as_str()).collect();
+    assert_eq!(failed, ["tests/main/deny/another ref.toml"]);
+    // `rules/api.cedar` also has `never`.
+    let api = NewPolicy { id: "api".to_owned(), ..new.clone() };
+    let others = policy(&files, &environment(), &api).expect_err("it has others");
+    assert_eq!(others, ScaffoldError::OthersInFile("rules/api.cedar".to_owned()));
+    let again = policy(&first, &environment(), &NewPolicy { replace: false, ..new }).expect_err("it exists");
+    assert_eq!(again, ScaffoldError::AlreadyExists("rules/main.cedar".to_owned()));
+}
+
+#[test]
+fn new_policies_name_only_what_is_offered() {
+    let required = format!("{API}scopes_required = true\n");
+    let files = files(&[("audiences/api.toml", Some(&required))]);
+    let of = |scopes: &[&str]| policy(&files, &environment(), &new_rule("a", &[("repository_id", "2")], scopes));
+    let offered = "`read`, `write`".to_owned();
+    let audience = "https://api.example".to_owned();
+    let wrong = ScaffoldError::ScopeNotOffered {
+        scope: "wirte".to_owned(),
+        audience: audience.clone(),
+        offered: offered.clone(),
+    };
+    assert_eq!(of(&["read", "wirte"]), Err(wrong));
+    assert_eq!(of(&[]), Err(ScaffoldError::ScopeRequired { audience, offered }));
+    assert!(of(&["write"]).is_ok());
 }
 
 #[test]
@@ -123,7 +245,9 @@ fn refuses_invalid_new_policies() {
         "{unknown:?}"
     );
     let nowhere = NewPolicy { issuer: "gitub".to_owned(), ..new_rule("a", &[("ref", "a")], &[]) };
-    assert_eq!(of(&nowhere), err("the bundle has no issuer `gitub`"));
+    assert_eq!(of(&nowhere), err("the bundle has no issuer `gitub`; it has `github`"));
+    let for_none = NewPolicy { audience: "https://none.example".to_owned(), ..new_rule("a", &[("ref", "a")], &[]) };
+    assert_eq!(of(&for_none), err("the bundle has no audience `https://none.example`; it has `https://api.example`"));
     let forbidden = new_rule("a", &[("ref", "refs/heads/closed")], &[]);
     assert_eq!(of(&forbidden), err("the policy would not permit its own case: another policy denies it: `never`"));
     let there = new_rule("api", &[("ref", "a")], &[]);
@@ -166,6 +290,7 @@ fn new_audience_is_checked() {
         name: "deploy".to_owned(),
         id: "https://deploy.example".to_owned(),
         scopes: vec!["deploy:write".to_owned()],
+        scopes_required: false,
         max_lifetime: Some("10m".to_owned()),
         single_use: true,
     };

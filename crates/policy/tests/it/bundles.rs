@@ -221,11 +221,25 @@ fn fills_in_defaults_of_audience() {
         default_lifetime_seconds: 300,
         max_lifetime_seconds: 900,
         scopes: vec![],
+        scopes_required: false,
         claims: vec![],
         replay: ReplayMode::Allow,
         outlive_subject: false,
     };
     assert_eq!(audience(""), Ok(expected));
+}
+
+#[test]
+fn requires_scopes_only_where_some_exist() {
+    let required = |lines: &str| audience(lines).map(|audience| audience.scopes_required);
+    assert_eq!(required("scopes = [\"read\"]\nscopes_required = true"), Ok(true));
+    assert_eq!(required("scopes = [\"read\"]\nscopes_required = false"), Ok(false));
+    assert_eq!(required("scopes_required = false"), Ok(false));
+    let none = |place: &str| {
+        Err(vec![format!("audiences/api.toml:{place}: `scopes_required` requires at least one entry in `scopes`")])
+    };
+    assert_eq!(required("scopes_required = true"), none("2:19"));
+    assert_eq!(required("scopes = []\nscopes_required = true"), none("3:19"));
 }
 
 #[test]
@@ -297,7 +311,9 @@ fn refuses_invalid_audience_files() {
 fn refuses_unknown_files_keys_and_values() {
     let unknown = "does not belong in a bundle";
     for path in [
-        "README.md",
+        "readme.md",
+        "rules/README.md",
+        "OWNERS",
         "rules/api.txt",
         "rules/deep/api.cedar",
         "issuers/github.json",
@@ -319,11 +335,21 @@ fn refuses_unknown_files_keys_and_values() {
         "audiences/api.toml",
         &format!("{API}lifetime = \"5m\"\n"),
         &["audiences/api.toml:3:1: unknown field `lifetime`, expected one of `id`, `tier`, \
-         `algorithm`, `default_lifetime`, `max_lifetime`, `scopes`, `claims`, `replay`, \
-         `outlive_subject`"],
+         `algorithm`, `default_lifetime`, `max_lifetime`, `scopes`, `scopes_required`, `claims`, \
+         `replay`, `outlive_subject`"],
     );
     assert_eq!(found_all(&[("bundle.toml", None)]), ["bundle.toml: the file is missing"]);
     assert_eq!(found_all(&[("schema.cedarschema", None)]), ["schema.cedarschema: the file is missing"]);
+}
+
+#[test]
+fn files_for_people_change_only_the_digest() {
+    let (plain, with) =
+        (files(&[]), files(&[("README.md", Some("# Ours")), ("CODEOWNERS", Some("* @octo-org/security"))]));
+    assert_eq!(found_all(&[("README.md", Some("# Ours")), ("CODEOWNERS", Some("not a rule at all"))]), [""; 0]);
+    assert_ne!(plain.digest(), with.digest());
+    let hidden = "the file contains U+202E, an invisible control or format character";
+    assert_eq!(found_all(&[("README.md", Some("\u{202e}"))]), [format!("README.md:1:1: {hidden}")]);
 }
 
 /// The subject of an issued token starts with the issuer's name, up to the first colon.
@@ -342,12 +368,12 @@ fn reports_all_errors_at_once() {
     let found = found_all(&[
         ("issuers/github.toml", Some(&format!("{GITHUB}leeway = \"61s\"\nalgorithms = []\n"))),
         ("audiences/api.toml", Some("id = \"\"\n")),
-        ("README.md", Some("")),
+        ("notes.md", Some("")),
     ]);
     assert_eq!(
         found,
         [
-            "README.md: does not belong in a bundle",
+            "notes.md: does not belong in a bundle",
             "issuers/github.toml:4:14: `algorithms` is empty",
             "issuers/github.toml:3:10: `leeway` must be 0 to 60, not 61",
             "audiences/api.toml:1:6: `id` is empty",

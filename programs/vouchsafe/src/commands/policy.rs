@@ -6,11 +6,13 @@ mod check;
 mod diff;
 mod explain;
 mod fmt;
+mod git;
 mod graph;
 pub(crate) mod hosts;
 mod new;
 mod output;
 mod schema;
+mod settings;
 mod test;
 #[cfg(test)]
 mod tests;
@@ -22,7 +24,7 @@ use vouchsafe_cli::Failure;
 /// Write, check, test, explain and compare trust bundles.
 #[derive(clap::Args)]
 #[command(
-    after_help = "Examples:\n  vouchsafe policy check policies --manifest spin.toml\n  vouchsafe policy test policies --coverage\n  vouchsafe policy explain policies --claims job.json --audience https://deploy.example\n  vouchsafe policy diff main/policies policies --fail-on widening"
+    after_help = "Examples:\n  vouchsafe policy check --manifest spin.toml\n  vouchsafe policy test --coverage\n  vouchsafe policy explain --claims job.json --audience https://deploy.example\n  vouchsafe policy diff --base origin/main --fail-on widening"
 )]
 pub struct Args {
     #[command(subcommand)]

@@ -157,7 +157,7 @@ fn reports_unfitting_claims_of_cases() {
             "rules = []",
             "[]",
             "the case is not met: expected permit by no policy, found permit by `api`",
-            "correct the policy or the case; `vouchsafe policy explain` shows why",
+            "correct the policy or the case; `vouchsafe policy explain --case FILE` shows why",
         ),
     ] {
         let found = of_case(from, to);

@@ -19,6 +19,8 @@ pub struct Record {
     pub cedar_request: String,
     /// Further refusals that are counted in this record.
     pub repeats: u64,
+    /// When the last of them was decided; that of the record itself if there are none.
+    pub last_at_ms: u64,
 }
 
 /// Finds the record of a decision in `state`.
@@ -38,7 +40,7 @@ pub fn since(state: &Path, since_ms: u64) -> Result<Vec<Record>, Failure> {
         Source::Database(path) => database::since(&path, since_ms)?,
         Source::Export(path) => read_export(&path)?,
     };
-    records.retain(|record| record.decided_at_ms >= since_ms);
+    records.retain(|record| record.last_at_ms >= since_ms);
     records.sort_by_key(|record| record.decided_at_ms);
     Ok(records)
 }
@@ -110,9 +112,10 @@ fn of_row(row: &Value) -> Option<Record> {
         }
     };
     let cedar_request = row.get("cedar_request")?;
+    let decided_at_ms = row.get("decided_at_ms")?.as_u64()?;
     Some(Record {
         decision_id: text("decision_id")?,
-        decided_at_ms: row.get("decided_at_ms")?.as_u64()?,
+        decided_at_ms,
         outcome: text("outcome")?,
         slug: text("slug")?,
         bundle_digest: text("bundle_digest")?,
@@ -123,6 +126,7 @@ fn of_row(row: &Value) -> Option<Record> {
         },
         // Older brokers did not count repeats.
         repeats: row.get("repeats").and_then(Value::as_u64).unwrap_or(0),
+        last_at_ms: row.get("last_at_ms").and_then(Value::as_u64).unwrap_or(decided_at_ms),
     })
 }
 
@@ -141,8 +145,14 @@ mod database {
     }
 
     pub fn since(path: &Path, since_ms: u64) -> Result<Vec<Record>, Failure> {
-        let sql = "SELECT * FROM audit WHERE decided_at_ms >= ?1 ORDER BY seq";
         let connection = open(path)?;
+        // A refusal from before `since_ms` may count later ones. Older brokers did not count.
+        let counts = "SELECT 1 FROM pragma_table_info('audit') WHERE name = 'last_at_ms'";
+        let counts = connection.prepare(counts).and_then(|mut statement| statement.exists([]));
+        let sql = match counts.map_err(|error| failed(path, &error))? {
+            true => "SELECT * FROM audit WHERE max(decided_at_ms, coalesce(last_at_ms, 0)) >= ?1 ORDER BY seq",
+            false => "SELECT * FROM audit WHERE decided_at_ms >= ?1 ORDER BY seq",
+        };
         let since_ms = i64::try_from(since_ms).unwrap_or(i64::MAX);
         let rows = || -> rusqlite::Result<Vec<Record>> {
             let mut statement = connection.prepare(sql)?;
@@ -161,22 +171,28 @@ mod database {
             .hint("pass the state directory of a broker")
     }
 
+    /// A number that databases of older brokers do not have.
+    fn counted(row: &Row<'_>, column: &str) -> rusqlite::Result<Option<i64>> {
+        match row.get(column) {
+            Err(rusqlite::Error::InvalidColumnName(_)) => Ok(None),
+            value => value,
+        }
+    }
+
     fn record(row: &Row<'_>) -> rusqlite::Result<Record> {
         let rules: String = row.get("determining_rules")?;
+        let whole = |value: i64| u64::try_from(value).unwrap_or(0);
+        let decided_at_ms = whole(row.get("decided_at_ms")?);
         Ok(Record {
             decision_id: row.get("decision_id")?,
-            decided_at_ms: u64::try_from(row.get::<_, i64>("decided_at_ms")?).unwrap_or(0),
+            decided_at_ms,
             outcome: row.get("outcome")?,
             slug: row.get("slug")?,
             bundle_digest: row.get("bundle_digest")?,
             determining_rules: serde_json::from_str(&rules).unwrap_or_default(),
             cedar_request: row.get("cedar_request")?,
-            repeats: match row.get::<_, i64>("repeats") {
-                Ok(repeats) => u64::try_from(repeats).unwrap_or(0),
-                // A database of an older broker.
-                Err(rusqlite::Error::InvalidColumnName(_)) => 0,
-                Err(error) => return Err(error),
-            },
+            repeats: counted(row, "repeats")?.map_or(0, whole),
+            last_at_ms: counted(row, "last_at_ms")?.map_or(decided_at_ms, whole),
         })
     }
 }

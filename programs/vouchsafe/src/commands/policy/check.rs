@@ -1,15 +1,17 @@
 //! `vouchsafe policy check`: errors and warnings about a bundle.
 
-use super::bundle::{EnvironmentArgs, must_be_folder};
+use super::bundle::{DIR_DEFAULT, EnvironmentArgs, must_have_bundle};
 use super::hosts;
 use super::output::count;
+use super::settings::Started;
 use serde_json::json;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use vouchsafe_cli::{Failure, clock, print};
 use vouchsafe_policy::{Bundle, folder};
 use vouchsafe_policy_tools::lint;
 use vouchsafe_policy_tools::report::{self, Item, Severity};
+use vouchsafe_url::{HostCase, Origin};
 
 /// Report errors and warnings about a trust bundle, with file and line.
 ///
@@ -20,16 +22,22 @@ Exit codes: 0 no errors (warnings are possible), 1 errors, or warnings with --de
 2 usage error.
 
 Examples:
-  vouchsafe policy check policies
+  vouchsafe policy check
   vouchsafe policy check policies --manifest spin.toml --issuer https://broker.example
+  vouchsafe policy check --manifest spin.toml --variable signer_audiences='https://api.example https://deploy.example'
   vouchsafe policy check policies --deny-warnings --format json
   vouchsafe policy check policies --format sarif >policy.sarif")]
 pub struct Args {
     /// The folder that contains `bundle.toml`.
+    #[arg(default_value = DIR_DEFAULT)]
     dir: PathBuf,
-    /// Compare the issuers' hosts with `allowed_outbound_hosts` of this manifest.
+    /// Compare the bundle with this manifest: hosts of issuers, the signer's audiences, tiers and
+    /// algorithms, and with --issuer, what is for development only.
     #[arg(long, value_name = "FILE")]
     manifest: Option<PathBuf>,
+    /// A variable that the broker is started with, if it is not the manifest's default; repeatable.
+    #[arg(long = "variable", value_name = "NAME=VALUE", requires = "manifest")]
+    variables: Vec<String>,
     /// Also fail on warnings.
     #[arg(long)]
     deny_warnings: bool,
@@ -59,7 +67,7 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
 /// The output, and whether the check passed.
 pub(super) fn check(args: &Args, colours: bool) -> Result<(String, bool), Failure> {
     let environment = args.environment.environment();
-    must_be_folder(&args.dir)?;
+    must_have_bundle(&args.dir)?;
     let (files, unread) = folder::read_readable(&args.dir);
     let mut report = match unread.is_empty() {
         true => lint::check(&files, &environment),
@@ -68,7 +76,7 @@ pub(super) fn check(args: &Args, colours: bool) -> Result<(String, bool), Failur
     report.warnings.extend(lint::expiring_keys(&files, clock::unix_seconds()?));
     let mut items = report::items(&files, &report);
     if let (Some(manifest), Some(bundle)) = (&args.manifest, &report.bundle) {
-        items.extend(hosts::compare(manifest, bundle, args.environment.development)?);
+        items.extend(of_manifest(args, manifest, bundle)?);
         items.sort_by_key(|item| item.severity);
     }
     let bundle = report.bundle.as_ref();
@@ -81,6 +89,25 @@ pub(super) fn check(args: &Args, colours: bool) -> Result<(String, bool), Failur
     };
     let failing = |item: &Item| args.deny_warnings || item.severity == Severity::Error;
     Ok((text, !items.iter().any(failing)))
+}
+
+/// What a broker with this manifest lacks for the bundle, or has too much.
+fn of_manifest(args: &Args, path: &Path, bundle: &Bundle) -> Result<Vec<Item>, Failure> {
+    let manifest = hosts::read(path)?;
+    let started = Started::new(path, &manifest, &args.variables)?;
+    let development = args.environment.development || started.variable("development") == Some("true");
+    let mut items = hosts::compare(path, bundle, development)?;
+    items.extend(started.unsignable(bundle));
+    let issuer = args.environment.issuer.as_deref().or_else(|| started.variable("issuer"));
+    if let Some(issuer) = issuer.filter(|issuer| !is_loopback(issuer)) {
+        items.extend(started.for_development(bundle, issuer));
+    }
+    Ok(items)
+}
+
+/// Whether the broker's URL is one of development. A URL that cannot be parsed is not.
+fn is_loopback(url: &str) -> bool {
+    Origin::split(url, HostCase::Any).is_some_and(|(origin, _)| origin.is_loopback())
 }
 
 fn summary(items: &[Item], bundle: Option<&Bundle>) -> String {

@@ -1,15 +1,17 @@
 //! `vouchsafe policy diff`: the effect of replacing one bundle with another.
 
-use super::audit;
-use super::bundle::{EnvironmentArgs, read_folder};
-use super::output::count;
-use serde_json::{Value, json};
+mod replay;
+mod show;
+
+use super::bundle::{DIR_DEFAULT, EnvironmentArgs, read_folder};
+use super::git;
+use super::output::quoted;
+use replay::Replay;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use vouchsafe_cli::{Failure, Format, clock};
-use vouchsafe_policy::BundleFiles;
-use vouchsafe_policy_tools::RecordedRequest;
-use vouchsafe_policy_tools::diff::{Change, Difference, Direction, Side, Subject, diff};
+use vouchsafe_cli::Failure;
+use vouchsafe_policy::{BundleFiles, LoadError};
+use vouchsafe_policy_tools::diff::{Side, diff};
 
 /// Show who gets more and who gets less when one trust bundle replaces another.
 ///
@@ -17,19 +19,25 @@ use vouchsafe_policy_tools::diff::{Change, Difference, Direction, Side, Subject,
 /// and pairs of principal type and audience. A change that may both widen and narrow is listed under
 /// `either way`.
 #[derive(clap::Args)]
+#[command(override_usage = "vouchsafe policy diff [OPTIONS] --base <GITREF> [DIR]\n       \
+                            vouchsafe policy diff [OPTIONS] <OLD> [DIR]")]
 #[command(after_help = "\
 Exit codes: 0 no change of the kind that --fail-on names, 1 such a change, or a bundle does not load,
 2 usage error.
 
 Examples:
-  vouchsafe policy diff main/policies policies
+  vouchsafe policy diff --base origin/main
+  vouchsafe policy diff --base origin/main policies --format markdown
   vouchsafe policy diff main/policies policies --replay .state --since 24h --fail-on widening
   vouchsafe policy diff main/policies policies --replay decisions.json --format json")]
 pub struct Args {
-    /// The bundle that is in use.
-    old: PathBuf,
-    /// The bundle that would replace it.
-    new: PathBuf,
+    /// The bundle that is in use, unless --base names it, and the bundle that would replace it;
+    /// default of the latter: policies.
+    #[arg(value_name = "OLD|DIR", num_args = 0..=2)]
+    dirs: Vec<PathBuf>,
+    /// The bundle that is in use is the folder DIR of this commit, branch or tag of its git repository.
+    #[arg(long, value_name = "GITREF")]
+    base: Option<String>,
     /// Also decide recorded requests, from a broker's state directory or an exported file.
     #[arg(long, value_name = "STATE")]
     replay: Option<PathBuf>,
@@ -44,6 +52,14 @@ pub struct Args {
     /// Output format.
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
+}
+
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum Format {
+    Json,
+    /// GitHub's Markdown, for comments and job summaries.
+    Markdown,
+    Text,
 }
 
 #[derive(Clone, Copy, clap::ValueEnum)]
@@ -64,14 +80,45 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
     Ok(ExitCode::from(u8::from(failed)))
 }
 
+/// A bundle's files, and what to call it in errors.
+struct Named {
+    name: String,
+    hint: String,
+    files: Result<BundleFiles, LoadError>,
+}
+
+impl Named {
+    fn of_folder(dir: &Path) -> Result<Self, Failure> {
+        let hint = format!("run `vouchsafe policy check {}`", quoted(dir));
+        Ok(Self { name: dir.display().to_string(), hint, files: read_folder(dir)? })
+    }
+
+    fn of_commit(dir: &Path, reference: &str) -> Result<Self, Failure> {
+        let hint = format!("check that commit out, and run `vouchsafe policy check {}`", quoted(dir));
+        let name = format!("{reference}:{}", dir.display());
+        Ok(Self { name, hint, files: git::read(dir, reference)? })
+    }
+
+    fn files(&self) -> Result<&BundleFiles, Failure> {
+        self.files.as_ref().map_err(|error| self.invalid(error))
+    }
+
+    fn invalid(&self, error: &dyn std::error::Error) -> Failure {
+        Failure::refused(format!("`{}` does not load\n{error}", self.name)).hint(&self.hint)
+    }
+}
+
 /// The output, and whether there is a change to fail on.
 pub(super) fn compare(args: &Args) -> Result<(String, bool), Failure> {
     let environment = args.environment.environment();
-    let (old_files, new_files) = (files(&args.old)?, files(&args.new)?);
-    let old = Side::load(&old_files, &environment).map_err(|it| unloadable(&args.old, &it))?;
-    let new = Side::load(&new_files, &environment).map_err(|it| unloadable(&args.new, &it))?;
-    let (recorded, unreadable) = recorded(args)?;
-    let difference = diff(&old, &new, &recorded).map_err(|it| unloadable(&args.new, &it))?;
+    let (old, new) = sides(args)?;
+    let old_side = Side::load(old.files()?, &environment).map_err(|error| old.invalid(&error))?;
+    let new_side = Side::load(new.files()?, &environment).map_err(|error| new.invalid(&error))?;
+    let replay = match &args.replay {
+        Some(state) => Replay::read(state, args.since.as_deref())?,
+        None => Replay::default(),
+    };
+    let difference = diff(&old_side, &new_side, &replay.requests).map_err(|error| new.invalid(&error))?;
     let failed = match args.fail_on {
         FailOn::Any => !difference.is_empty(),
         FailOn::Narrowing => difference.narrows(),
@@ -79,140 +126,34 @@ pub(super) fn compare(args: &Args) -> Result<(String, bool), Failure> {
         FailOn::Widening => difference.widens(),
     };
     let text = match args.format {
-        Format::Json => format!("{}\n", as_json(&difference, &old, &new, unreadable)),
-        Format::Text => as_text(&difference, unreadable),
+        Format::Json => format!("{}\n", show::as_json(&difference, &old_side, &new_side, &replay)),
+        Format::Markdown => show::as_markdown(&difference, &replay),
+        Format::Text => show::as_text(&difference, &replay),
     };
     Ok((text, failed))
 }
 
-fn files(dir: &Path) -> Result<BundleFiles, Failure> {
-    read_folder(dir)?.map_err(|invalid| unloadable(dir, &invalid))
-}
-
-fn unloadable(dir: &Path, error: &dyn std::error::Error) -> Failure {
-    let dir = dir.display();
-    Failure::refused(format!("`{dir}` does not load\n{error}")).hint(format!("run `vouchsafe policy check {dir}`"))
-}
-
-/// The recorded requests, and the number of unreadable records.
-fn recorded(args: &Args) -> Result<(Vec<(String, RecordedRequest)>, usize), Failure> {
-    let Some(state) = &args.replay else {
-        return Ok((Vec::new(), 0));
-    };
-    let since_ms = match &args.since {
-        None => 0,
-        Some(text) => clock::unix_seconds()?.saturating_sub(seconds(text)?).saturating_mul(1000),
-    };
-    let records = audit::since(state, since_ms)?;
-    let total = records.len();
-    let parsed: Vec<(String, RecordedRequest)> = records
-        .into_iter()
-        .filter_map(|record| {
-            let request = RecordedRequest::parse(&record.cedar_request).ok()?;
-            Some((record.decision_id, request))
-        })
-        .collect();
-    let unreadable = total - parsed.len();
-    Ok((parsed, unreadable))
-}
-
-fn seconds(text: &str) -> Result<u64, Failure> {
-    let parsed = text.split_at_checked(text.len().saturating_sub(1));
-    let seconds = parsed.and_then(|(digits, unit)| {
-        let unit = match unit {
-            "s" => 1,
-            "m" => 60,
-            "h" => 3600,
-            "d" => 86_400,
-            _ => return None,
-        };
-        digits.parse::<u64>().ok()?.checked_mul(unit)
-    });
-    seconds.ok_or_else(|| {
-        Failure::usage(format!("`{text}` is not a duration")).hint("use a duration such as 30m, 24h or 7d")
-    })
-}
-
-fn as_text(difference: &Difference, unreadable: usize) -> String {
-    let mut text = String::new();
-    for takeover in &difference.takeovers {
-        text.push_str(&format!(
-            "warning: issuer `{}` would be {} instead of {}: its workloads would get what those of the \
-             old issuer get\n",
-            takeover.issuer, takeover.new, takeover.old
-        ));
-    }
-    for (direction, title) in
-        [(Direction::Widening, "widening"), (Direction::Either, "either way"), (Direction::Narrowing, "narrowing")]
-    {
-        let mut changes = difference.of(direction).peekable();
-        if changes.peek().is_some() {
-            text.push_str(&format!("{title}:\n"));
+/// The bundle in use and the one that would replace it.
+fn sides(args: &Args) -> Result<(Named, Named), Failure> {
+    let default = PathBuf::from(DIR_DEFAULT);
+    let (old, dir) = match (&args.base, args.dirs.as_slice()) {
+        (Some(_), []) => (None, &default),
+        (Some(_), [dir]) => (None, dir),
+        (Some(_), [_, dir, ..]) => {
+            return Err(Failure::usage("`--base` and two folders are given")
+                .hint(format!("drop the first one: `--base` names a commit, and `{}` a folder in it", dir.display())));
         }
-        text.extend(changes.map(change_text));
-    }
-    if unreadable > 0 {
-        let records = count(unreadable, "recorded request");
-        text.push_str(&format!("note: skipped {records} that cannot be parsed\n"));
-    }
-    let number = |direction| difference.of(direction).count();
-    text.push_str(&format!(
-        "{} decided by both: {} widening, {} either way, {} narrowing, {}\n",
-        count(difference.decided, "request"),
-        number(Direction::Widening),
-        number(Direction::Either),
-        number(Direction::Narrowing),
-        count(difference.takeovers.len(), "issuer URL"),
-    ));
-    text
-}
-
-fn change_text(change: &Change) -> String {
-    let Change { name, old, new, .. } = change;
-    let kind = kind(change.subject);
-    match change.direction {
-        Direction::Either => format!("  {kind} {name}:\n    - {old}\n    + {new}\n"),
-        Direction::Narrowing | Direction::Widening => {
-            format!("  {kind} {name}: {old} -> {new}\n")
+        (None, []) => {
+            return Err(Failure::usage("the bundle that is in use is missing")
+                .hint("pass `--base GITREF`, such as `--base origin/main`, or its folder"));
         }
-    }
-}
-
-fn kind(subject: Subject) -> &'static str {
-    match subject {
-        Subject::Audience => "audience",
-        Subject::Case => "case",
-        Subject::Issuer => "issuer",
-        Subject::Group => "group",
-        Subject::Pair => "pair",
-        Subject::Recorded => "decision",
-        Subject::Policy => "rule",
-        Subject::Zone => "zone",
-    }
-}
-
-fn as_json(difference: &Difference, old: &Side<'_>, new: &Side<'_>, unreadable: usize) -> Value {
-    let of = |direction| {
-        let changes = difference.of(direction).map(|change| {
-            json!({
-                "kind": kind(change.subject), "name": change.name,
-                "old": change.old, "new": change.new,
-            })
-        });
-        changes.collect::<Vec<_>>()
+        (None, [old]) => (Some(old), &default),
+        (None, [old, dir, ..]) => (Some(old), dir),
     };
-    let takeovers = difference
-        .takeovers
-        .iter()
-        .map(|takeover| json!({ "issuer": takeover.issuer, "old": takeover.old, "new": takeover.new }));
-    json!({
-        "old": old.bundle.digest(),
-        "new": new.bundle.digest(),
-        "decided": difference.decided,
-        "unreadable": unreadable,
-        "issuer_urls": takeovers.collect::<Vec<_>>(),
-        "widening": of(Direction::Widening),
-        "either": of(Direction::Either),
-        "narrowing": of(Direction::Narrowing),
-    })
+    let new = Named::of_folder(dir)?;
+    let old = match (old, &args.base) {
+        (Some(old), _) => Named::of_folder(old)?,
+        (None, base) => Named::of_commit(dir, base.as_deref().unwrap_or_default())?,
+    };
+    Ok((old, new))
 }

@@ -1,6 +1,7 @@
 //! `vouchsafe policy fmt`: policies in Cedar's layout.
 
-use super::output::write_file;
+use super::bundle::{DIR_DEFAULT, must_have_bundle};
+use super::output::{quoted, write_file};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use vouchsafe_cli::Failure;
@@ -14,10 +15,11 @@ use vouchsafe_policy_tools::format_policies;
 Exit codes: 0 all files are formatted, 1 with --check, a file is not; or a file is not valid Cedar, 2 usage error.
 
 Examples:
-  vouchsafe policy fmt policies
+  vouchsafe policy fmt
   vouchsafe policy fmt policies --check")]
 pub struct Args {
     /// The folder that contains `bundle.toml`.
+    #[arg(default_value = DIR_DEFAULT)]
     dir: PathBuf,
     /// Write nothing, and list the files that are not formatted.
     #[arg(long)]
@@ -32,6 +34,7 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
 
 /// The output, and whether all files are formatted.
 pub(super) fn format(args: &Args) -> Result<(String, bool), Failure> {
+    must_have_bundle(&args.dir)?;
     let mut text = String::new();
     let mut is_formatted = true;
     for path in policy_files(&args.dir)? {
@@ -40,7 +43,7 @@ pub(super) fn format(args: &Args) -> Result<(String, bool), Failure> {
             .map_err(|error| Failure::usage(format!("cannot read `{shown}`: {error}")))?;
         let after = format_policies(&before).map_err(|error| {
             Failure::refused(format!("{shown}: {error}"))
-                .hint(format!("run `vouchsafe policy check {}`", args.dir.display()))
+                .hint(format!("run `vouchsafe policy check {}`", quoted(&args.dir)))
         })?;
         if before == after {
             continue;
@@ -62,10 +65,11 @@ pub(super) fn format(args: &Args) -> Result<(String, bool), Failure> {
 /// `rules/*.cedar`, sorted by name. Symbolic links are skipped: a bundle has none.
 fn policy_files(dir: &Path) -> Result<Vec<PathBuf>, Failure> {
     let policies = dir.join("rules");
-    let entries = std::fs::read_dir(&policies).map_err(|error| {
-        Failure::usage(format!("cannot read `{}`: {error}", policies.display()))
-            .hint("pass the folder that contains `bundle.toml`")
-    })?;
+    let entries = match std::fs::read_dir(&policies) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(Failure::usage(format!("cannot read `{}`: {error}", policies.display()))),
+    };
     let mut files: Vec<PathBuf> = entries
         .flatten()
         .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_file()))

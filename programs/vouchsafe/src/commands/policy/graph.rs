@@ -1,24 +1,26 @@
 //! `vouchsafe policy graph`: a graph of who can get what.
 
-use super::bundle::{EnvironmentArgs, load};
+use super::bundle::{DIR_DEFAULT, EnvironmentArgs, load};
 use super::output::write_file;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use vouchsafe_cli::Failure;
 use vouchsafe_policy_tools::Graph;
 
-/// Draw who can get what: issuers, principal types, audiences and the keys that sign.
+/// Draw who can get what: issuers, principal types, policies, audiences and the keys that sign.
 ///
-/// An arrow from a principal type to an audience is a `permit` whose scope matches. Conditions are ignored.
+/// Arrows lead from a policy's principal types to its audiences, by its scope. Policies that forbid are red.
+/// Conditions are only marked.
 #[derive(clap::Args)]
 #[command(after_help = "\
 Exit codes: 0 written, 1 the bundle does not load, 2 usage error.
 
 Examples:
-  vouchsafe policy graph policies >access.mmd
+  vouchsafe policy graph >access.mmd
   vouchsafe policy graph policies --format svg --output access.svg")]
 pub struct Args {
     /// The folder that contains `bundle.toml`.
+    #[arg(default_value = DIR_DEFAULT)]
     dir: PathBuf,
     /// The file to write; default: standard output.
     #[arg(long, value_name = "FILE")]

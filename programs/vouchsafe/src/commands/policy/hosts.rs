@@ -25,9 +25,7 @@ struct Origin {
 /// may be missing unless `development` or the manifest's default of that variable enables development.
 pub fn compare(path: &Path, bundle: &Bundle, development: bool) -> Result<Vec<Item>, Failure> {
     let file = path.display().to_string();
-    let text =
-        std::fs::read_to_string(path).map_err(|error| Failure::usage(format!("cannot read `{file}`: {error}")))?;
-    let manifest = Manifest::parse(&text).map_err(|error| Failure::usage(format!("{file}: {error}")))?;
+    let manifest = read(path)?;
     let default = manifest.variables().get("development");
     let development = development || default.is_some_and(|it| it.default.as_deref() == Some("true"));
     let mounted = manifest.files().iter().any(|mount| mount.destination == CREDENTIALS);
@@ -55,6 +53,28 @@ pub fn compare(path: &Path, bundle: &Bundle, development: bool) -> Result<Vec<It
         }
     }
     Ok(items)
+}
+
+/// The manifest in `path`.
+pub fn read(path: &Path) -> Result<Manifest, Failure> {
+    let file = path.display();
+    let text =
+        std::fs::read_to_string(path).map_err(|error| Failure::usage(format!("cannot read `{file}`: {error}")))?;
+    Manifest::parse(&text).map_err(|error| Failure::usage(format!("{file}: {error}")))
+}
+
+/// The hosts of the manifest that only development issuers need.
+pub fn for_development<'m>(manifest: &'m Manifest, bundle: &Bundle) -> Vec<&'m str> {
+    let needed: Vec<Origin> = bundle.issuers_of_all_environments().filter_map(origin).collect();
+    let is_for_development = |text: &&str| {
+        let pattern = HostPattern::parse(text);
+        let needs = |origin: &&Origin| {
+            pattern.as_ref().is_ok_and(|pattern| pattern.allows(&origin.scheme, &origin.host, origin.port))
+        };
+        let mut needing = needed.iter().filter(needs).peekable();
+        needing.peek().is_some() && needing.all(|origin| origin.development)
+    };
+    manifest.allowed_outbound_hosts().iter().map(String::as_str).filter(is_for_development).collect()
 }
 
 /// The hosts that the manifest allows. Adds an item for each that cannot be compared.
@@ -93,7 +113,7 @@ fn missing_credentials(file: &str, bundle: &Bundle, development: bool) -> Vec<It
     with_credential.map(missing).collect()
 }
 
-fn item(file: &str, severity: Severity, code: &'static str, message: String, fix: &str) -> Item {
+pub(super) fn item(file: &str, severity: Severity, code: &'static str, message: String, fix: &str) -> Item {
     Item { severity, code, file: file.to_owned(), in_bundle: false, place: None, message, fix: Some(fix.to_owned()) }
 }
 

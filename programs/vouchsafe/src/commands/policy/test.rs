@@ -1,10 +1,11 @@
 //! `vouchsafe policy test`: the cases of a bundle, and their coverage of conditions.
 
-use super::bundle::{EnvironmentArgs, read_folder};
-use super::output::{count, write_file};
+use super::bundle::{DIR_DEFAULT, EnvironmentArgs, read_folder};
+use super::explain::explain_case;
+use super::output::{count, quoted, write_file};
 use super::watch;
 use serde_json::{Value, json};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 use vouchsafe_cli::{Failure, Format};
@@ -25,13 +26,15 @@ Exit codes: 0 all cases are met and all policies tested, 1 otherwise, or the bun
 2 usage error.
 
 Examples:
-  vouchsafe policy test policies
+  vouchsafe policy test
+  vouchsafe policy test --explain
   vouchsafe policy test policies --coverage --watch
   vouchsafe policy test policies --junit results.xml --format json
   vouchsafe policy test policies --export-cedar out && cedar run-tests --policies out/policies.cedar \\
     --schema out/schema.cedarschema.json --schema-format json --tests out/tests.json")]
 pub struct Args {
     /// The folder that contains `bundle.toml`.
+    #[arg(default_value = DIR_DEFAULT)]
     dir: PathBuf,
     /// Show which conditions were never true, or never false, in any case.
     #[arg(long)]
@@ -39,6 +42,9 @@ pub struct Args {
     /// Also fail if a condition was never true or never false.
     #[arg(long, requires = "coverage")]
     require_coverage: bool,
+    /// Explain each case that is not met, as `vouchsafe policy explain --case` does.
+    #[arg(long)]
+    explain: bool,
     /// Also write the results as JUnit XML.
     #[arg(long, value_name = "FILE")]
     junit: Option<PathBuf>,
@@ -98,7 +104,8 @@ pub(super) fn test(args: &Args) -> Result<(String, bool), Failure> {
     let text = match args.format {
         Format::Json => format!("{}\n", as_json(&suite, args.coverage.then_some(&policies))),
         Format::Text => {
-            let mut text = as_text(&suite, elapsed);
+            let mut text: String = suite.failures().map(|result| failure_text(args, &suite, result)).collect();
+            text.push_str(&as_text(&suite, elapsed));
             if args.coverage {
                 text.push_str(&coverage_text(&policies));
             }
@@ -122,7 +129,7 @@ fn is_whole(policy: &PolicyCoverage) -> bool {
 }
 
 fn as_text(suite: &Suite, elapsed: Duration) -> String {
-    let mut text: String = suite.failures().map(failure_text).collect();
+    let mut text = String::new();
     for path in &suite.orphans {
         text.push_str(&format!("FAIL {path}: the bundle has no policy with the folder's name\n"));
     }
@@ -142,15 +149,32 @@ fn as_text(suite: &Suite, elapsed: Duration) -> String {
     text
 }
 
-fn failure_text(result: &CaseResult) -> String {
+/// A failed case, and its explanation or the command that prints it.
+fn failure_text(args: &Args, suite: &Suite, result: &CaseResult) -> String {
     let path = &result.case.path;
-    match &result.verdict {
-        Verdict::Met => String::new(),
-        Verdict::Undecidable(reason) => format!("FAIL {path}: {reason}\n"),
-        Verdict::Unmet { expected, found } => {
-            format!("FAIL {path}: expected {expected}, found {found}\n")
-        }
+    let (expected, found) = match &result.verdict {
+        Verdict::Met => return String::new(),
+        Verdict::Undecidable(reason) => return format!("FAIL {path}: {reason}\n"),
+        Verdict::Unmet { expected, found } => (expected, found),
+    };
+    let mut text = format!("FAIL {path}: expected {expected}, found {found}\n");
+    match args.explain {
+        false => text.push_str(&format!("  hint: `{}` shows why\n", explain_command(args, path))),
+        true => match explain_case(suite.bundle_of(&result.case), &result.case) {
+            Ok(explanation) => {
+                text.extend(explanation.lines().map(|line| format!("  {line}").trim_end().to_owned() + "\n"))
+            }
+            Err(failure) => text.push_str(&format!("  {}\n", failure.message)),
+        },
     }
+    text
+}
+
+/// The command that explains the case at `path` in the same environment.
+fn explain_command(args: &Args, path: &str) -> String {
+    let issuer = args.environment.issuer.as_ref();
+    let issuer = issuer.map(|issuer| format!(" --issuer {}", quoted(Path::new(issuer)))).unwrap_or_default();
+    format!("vouchsafe policy explain {} --case {}{issuer}", quoted(&args.dir), quoted(Path::new(path)))
 }
 
 fn coverage_text(policies: &[PolicyCoverage]) -> String {
@@ -218,7 +242,7 @@ fn coverage_json(policy: &PolicyCoverage) -> Value {
 
 /// Writes the three files for cases without a profile, and those of each profile into a folder of its own. Returns notes
 /// about cases that are left out.
-fn write_cedar(folder: &std::path::Path, suite: &Suite, files: &BundleFiles) -> Result<Vec<String>, Failure> {
+fn write_cedar(folder: &Path, suite: &Suite, files: &BundleFiles) -> Result<Vec<String>, Failure> {
     let refused = |error: LoadError| Failure::refused(error.to_string());
     let mut notes = write_suite(folder, export(suite, files).map_err(refused)?)?;
     // The name of a profile is arbitrary and must not lead out of the folder.
@@ -238,7 +262,7 @@ fn is_folder_name(name: &str) -> bool {
     !name.is_empty() && name.bytes().all(plain)
 }
 
-fn write_suite(folder: &std::path::Path, suite: CedarSuite) -> Result<Vec<String>, Failure> {
+fn write_suite(folder: &Path, suite: CedarSuite) -> Result<Vec<String>, Failure> {
     let CedarSuite { tests, policies, schema, left_out } = suite;
     std::fs::create_dir_all(folder)
         .map_err(|error| Failure::usage(format!("cannot create folder `{}`: {error}", folder.display())))?;

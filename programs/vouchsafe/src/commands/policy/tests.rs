@@ -2,7 +2,9 @@
 
 mod cases;
 mod changes;
+mod commits;
 mod decisions;
+mod manifest;
 mod writing;
 
 use super::{check, explain};
@@ -153,10 +155,24 @@ fn allows_hosts_of_gateways() {
 }
 
 #[test]
-fn refuses_path_that_is_not_a_folder() {
-    let hint = Some("pass the folder that contains `bundle.toml`".to_owned());
-    let expected = ("`/nonexistent` is not a folder".to_owned(), hint, 2);
+fn names_bundle_near_wrong_folder() {
+    let pass = Some("pass the folder that contains `bundle.toml`".to_owned());
+    let expected = ("`/nonexistent` is not a folder".to_owned(), pass.clone(), 2);
     assert_eq!(said(run_check(&["/nonexistent"])), expected);
+    let root = root().display().to_string();
+    let expected = (format!("no `bundle.toml` in `{root}`"), Some(format!("did you mean `{root}/policies`?")), 2);
+    assert_eq!(said(run_check(&[&root])), expected);
+    let empty = scratch("wrong-folder");
+    let rules = empty.join("rules").display().to_string();
+    assert_eq!(said(run_check(&[&rules])), (format!("no `bundle.toml` in `{rules}`"), pass, 2));
+    fs::remove_dir_all(empty).expect("it can be removed");
+}
+
+#[test]
+fn commands_use_policies_folder_by_default() {
+    let command = CheckCommand::try_parse_from(["check"]).expect("no folder is needed");
+    // This crate has no folder `policies`.
+    assert_eq!(said(check::check(&command.args, false)).0, "`policies` is not a folder");
 }
 
 #[test]

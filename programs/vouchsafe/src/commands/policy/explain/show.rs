@@ -16,6 +16,9 @@ pub struct Shown<'a> {
     pub change: Option<&'a Change>,
 }
 
+const NOTHING_NEAR: &str =
+    "no similar request would be permitted: tried other scopes, lifetimes, times, addresses and audiences\n";
+
 pub fn as_text(shown: &Shown<'_>) -> String {
     let Shown { explanation, principal, request, now, notes, change } = shown;
     let mut text: String = notes.iter().map(|note| format!("note: {note}\n")).collect();
@@ -26,10 +29,13 @@ pub fn as_text(shown: &Shown<'_>) -> String {
         scopes => format!("scopes {}", scopes.join(" ")),
     };
     let (lifetime, at) = (request.requested_lifetime_seconds, to_rfc3339(*now).unwrap_or_default());
-    text.push_str(&format!("request: {}, {scopes}, {lifetime} s, at {at}\n", request.audience));
+    let from = request.client_ip.as_ref().map(|address| format!(", from {address}")).unwrap_or_default();
+    text.push_str(&format!("request: {}, {scopes}, {lifetime} s, at {at}{from}\n", request.audience));
     text.push_str(&format!("decision: {}\n", verdict(explanation)));
-    if let Some(change) = change {
-        text.push_str(&format!("would be permitted: {}\n", change_text(change)));
+    match change {
+        Some(change) => text.push_str(&format!("would be permitted: {}\n", change_text(change))),
+        None if explanation.decision.effect == Effect::Deny => text.push_str(NOTHING_NEAR),
+        None => {}
     }
     let (near, far) = explanation.by_distance();
     text.extend(near.into_iter().map(policy_text));
@@ -91,12 +97,17 @@ fn change_text(change: &Change) -> String {
     }
     match change.scopes.as_deref() {
         None => {}
-        Some([]) => words.push("without scopes".to_owned()),
         Some([one]) => words.push(format!("with scope {one}")),
         Some(scopes) => words.push(format!("with scopes {}", scopes.join(" "))),
     }
     if let Some(seconds) = change.lifetime_seconds {
         words.push(format!("for {seconds} s"));
+    }
+    if let Some(at) = change.at {
+        words.push(format!("at {}", to_rfc3339(at).unwrap_or_default()));
+    }
+    if let Some(address) = &change.client_ip {
+        words.push(format!("from {address}"));
     }
     format!("{}, by `{}`", words.join(", "), change.policies.join("`, `"))
 }
@@ -120,7 +131,8 @@ pub fn as_json(shown: &Shown<'_>) -> Value {
         },
         "would_be_permitted": change.map(|change| json!({
             "audience": change.audience, "scopes": change.scopes,
-            "lifetime_seconds": change.lifetime_seconds, "rules": change.policies,
+            "lifetime_seconds": change.lifetime_seconds, "at": change.at.and_then(to_rfc3339),
+            "client_ip": change.client_ip, "rules": change.policies,
         })),
         "rules": near.into_iter().map(policy_json).collect::<Vec<_>>(),
         "other_rules": far.into_iter().map(|policy| json!({

@@ -1,69 +1,120 @@
-//! Prompts for values that no flag sets.
+//! Prompts for values that no flag sets. Each answer is checked at once, and asked for again if it is wrong.
 
-use std::io::BufRead;
+use std::io::{BufRead, Write};
 use vouchsafe_cli::Failure;
 
 pub struct Asker<'a> {
     /// Whether someone can answer.
     pub terminal: bool,
     pub input: &'a mut dyn BufRead,
+    /// Where prompts go.
+    pub prompts: &'a mut dyn Write,
+}
+
+/// What is asked for.
+pub struct Question<'a> {
+    pub what: &'a str,
+    /// The flag with its value, such as `--claim NAME=VALUE`.
+    pub flag: &'a str,
+    /// Answers that are possible, as far as they are known.
+    pub choices: Vec<String>,
 }
 
 impl Asker<'_> {
     /// The flag's value, or an answer.
-    pub fn text(&mut self, what: &str, flag: &str, given: Option<&String>) -> Result<String, Failure> {
-        if let Some(given) = given {
-            return Ok(given.clone());
-        }
-        if !self.terminal {
-            return Err(missing(what, flag));
-        }
-        match self.answer(what)? {
-            answer if answer.is_empty() => Err(missing(what, flag)),
-            answer => Ok(answer),
+    pub fn one<T>(
+        &mut self,
+        question: &Question<'_>,
+        given: Option<&String>,
+        mut check: impl FnMut(&str) -> Result<T, String>,
+    ) -> Result<T, Failure> {
+        match given {
+            Some(given) => check(given).map_err(Failure::usage),
+            None => self.answer(question, "", &mut check)?.ok_or_else(|| missing(question)),
         }
     }
 
-    /// An answer, if someone can and does answer.
-    pub fn optional(&mut self, what: &str) -> Result<Option<String>, Failure> {
-        if !self.terminal {
-            return Ok(None);
-        }
-        Ok(Some(self.answer(what)?).filter(|answer| !answer.is_empty()))
+    /// The flag's value, or an answer if someone can and does answer.
+    pub fn optional<T>(
+        &mut self,
+        question: &Question<'_>,
+        mut check: impl FnMut(&str) -> Result<T, String>,
+    ) -> Result<Option<T>, Failure> {
+        let mut optional = |answer: &str| if answer.is_empty() { Ok(None) } else { check(answer).map(Some) };
+        Ok(self.answer(question, ", or empty", &mut optional)?.flatten())
     }
 
     /// The flag's values, or answers until an empty one. May be empty.
-    pub fn list(&mut self, what: &str, given: &[String]) -> Result<Vec<String>, Failure> {
-        if !given.is_empty() || !self.terminal {
-            return Ok(given.to_vec());
+    pub fn list<T>(
+        &mut self,
+        question: &Question<'_>,
+        given: &[String],
+        mut check: impl FnMut(&str) -> Result<T, String>,
+    ) -> Result<Vec<T>, Failure> {
+        if !given.is_empty() {
+            return given.iter().map(|value| check(value).map_err(Failure::usage)).collect();
         }
+        let mut optional = |answer: &str| if answer.is_empty() { Ok(None) } else { check(answer).map(Some) };
         let mut answers = Vec::new();
+        let further = Question { what: "one more", choices: Vec::new(), ..*question };
         loop {
-            match self.answer(&format!("{what} (one per line, empty to finish)"))? {
-                answer if answer.is_empty() => return Ok(answers),
-                answer => answers.push(answer),
+            let question = if answers.is_empty() { question } else { &further };
+            match self.answer(question, ", or empty to finish", &mut optional)?.flatten() {
+                Some(answer) => answers.push(answer),
+                None => return Ok(answers),
             }
         }
     }
 
     /// Like [`Asker::list`], but not empty.
-    pub fn some(&mut self, what: &str, flag: &str, given: &[String]) -> Result<Vec<String>, Failure> {
-        let answers = self.list(what, given)?;
-        match answers.is_empty() {
-            true => Err(missing(what, flag)),
-            false => Ok(answers),
+    pub fn some<T>(
+        &mut self,
+        question: &Question<'_>,
+        given: &[String],
+        mut check: impl FnMut(&str) -> Result<T, String>,
+    ) -> Result<Vec<T>, Failure> {
+        if !given.is_empty() {
+            return self.list(question, given, check);
         }
+        let mut answers = vec![self.one(question, None, &mut check)?];
+        let further = Question { what: "one more", choices: Vec::new(), ..*question };
+        answers.extend(self.list(&further, &[], check)?);
+        Ok(answers)
     }
 
-    fn answer(&mut self, what: &str) -> Result<String, Failure> {
-        eprint!("{what}: ");
-        let mut line = String::new();
-        let read = self.input.read_line(&mut line);
-        read.map_err(|error| Failure::usage(format!("cannot read an answer: {error}")))?;
-        Ok(line.trim().to_owned())
+    /// The first answer that passes `check`; none if nobody answers.
+    fn answer<T>(
+        &mut self,
+        question: &Question<'_>,
+        or: &str,
+        check: &mut dyn FnMut(&str) -> Result<T, String>,
+    ) -> Result<Option<T>, Failure> {
+        let failed = |error: std::io::Error| Failure::usage(format!("cannot read an answer: {error}"));
+        let known = match question.choices.as_slice() {
+            [] => String::new(),
+            choices => format!(" ({})", choices.join(", ")),
+        };
+        while self.terminal {
+            write!(self.prompts, "{}{known}{or}: ", question.what)
+                .and_then(|()| self.prompts.flush())
+                .map_err(failed)?;
+            let mut line = String::new();
+            if self.input.read_line(&mut line).map_err(failed)? == 0 {
+                return Ok(None);
+            }
+            match check(line.trim()) {
+                Ok(answer) => return Ok(Some(answer)),
+                Err(wrong) => writeln!(self.prompts, "error: {wrong}").map_err(failed)?,
+            }
+        }
+        Ok(None)
     }
 }
 
-fn missing(what: &str, flag: &str) -> Failure {
-    Failure::usage(format!("missing {what}")).hint(format!("add `{flag}`"))
+fn missing(question: &Question<'_>) -> Failure {
+    let failure = Failure::usage(format!("`{}` is missing", question.flag));
+    match question.choices.as_slice() {
+        [] => failure,
+        choices => failure.hint(format!("{}: {}", question.what, choices.join(", "))),
+    }
 }

@@ -44,12 +44,22 @@ fn fails_on_unmet_case_or_untested_policy() {
     let (text, passed) = run(&[&shown]).expect("it runs");
     assert_eq!(
         timeless(&text),
-        "FAIL tests/api-read/allow/any branch may read.toml: expected permit by `api-read`, found deny by \
-         no policy\n\
-         FAIL policy `no-code-of-strangers` determines no case: add one in `tests/no-code-of-strangers/`\n\
-         26 cases of default: 25 met, 1 not; 5 of 6 policies tested\n"
+        format!(
+            "FAIL tests/api-read/allow/any branch may read.toml: expected permit by `api-read`, found deny by \
+             no policy\n  \
+             hint: `vouchsafe policy explain {shown} --case 'tests/api-read/allow/any branch may read.toml'` shows why\n\
+             FAIL policy `no-code-of-strangers` determines no case: add one in `tests/no-code-of-strangers/`\n\
+             26 cases of default: 25 met, 1 not; 5 of 6 policies tested\n"
+        )
     );
     assert!(!passed);
+    let (text, passed) = run(&[&shown, "--explain"]).expect("it runs");
+    let explained = "found deny by no policy\n  \
+                     note: the case expects permit by `api-read`, and finds deny by no policy\n  \
+                     principal: GitHub::Workflow::";
+    assert!(text.contains(explained), "{text}");
+    assert!(text.contains("\n    FAILS [\"read\"].containsAll(context.scopes)\n"), "{text}");
+    assert!(!text.contains("hint:") && !passed, "{text}");
     let (text, passed) = run(&[&shown, "--format", "json"]).expect("it runs");
     let json: serde_json::Value = serde_json::from_str(&text).expect("it is JSON");
     assert_eq!(json["untested_rules"], serde_json::json!(["no-code-of-strangers"]));
@@ -104,12 +114,12 @@ fn writes_junit_and_cedar_files() {
 #[test]
 fn invalid_bundle_fails_in_both_formats() {
     let dir = scratch("test-invalid");
-    fs::write(dir.join("README.md"), "").expect("it writes");
+    fs::write(dir.join("notes.md"), "").expect("it writes");
     let shown = dir.display().to_string();
     let outcome = run(&[&shown]).expect("it runs");
-    assert_eq!(outcome, ("error: README.md: does not belong in a bundle\n".to_owned(), false));
+    assert_eq!(outcome, ("error: notes.md: does not belong in a bundle\n".to_owned(), false));
     let (text, passed) = run(&[&shown, "--format", "json"]).expect("it runs");
-    assert_eq!(text, "{\"errors\":[\"README.md: does not belong in a bundle\"]}\n");
+    assert_eq!(text, "{\"errors\":[\"notes.md: does not belong in a bundle\"]}\n");
     assert!(!passed);
     fs::remove_dir_all(dir).expect("it can be removed");
     let (message, _, code) = said(run(&["/nonexistent"]));

@@ -13,10 +13,13 @@ struct DiffCommand {
     args: diff::Args,
 }
 
-fn run(args: &[&str]) -> Result<(String, bool), Failure> {
+pub fn run(args: &[&str]) -> Result<(String, bool), Failure> {
     let command = DiffCommand::try_parse_from([&["diff"], args].concat()).expect("right");
     diff::compare(&command.args)
 }
+
+/// 2200-01-01T00:00:00Z.
+const YEAR_2200_MS: u64 = 7_258_118_400_000;
 
 fn edit(path: &Path, from: &str, to: &str) {
     let text = fs::read_to_string(path).expect("it reads");
@@ -32,7 +35,10 @@ fn ignores_changes_without_effect() {
     edit(&dir.join("rules/api.cedar"), "when\n{", "when {\n\n");
     let shown = dir.display().to_string();
     let (text, failed) = run(&[&default_bundle(), &shown]).expect("it runs");
-    assert_eq!(text, "31 requests decided by both: 0 widening, 0 either way, 0 narrowing, 0 issuer URLs\n");
+    assert_eq!(
+        text,
+        "31 requests decided by both: 0 widening, 0 either way, 0 narrowing; no issuer URL or key source changed\n"
+    );
     assert!(!failed);
     fs::remove_dir_all(dir).expect("it can be removed");
 }
@@ -56,7 +62,7 @@ fn shows_widening_and_narrowing() {
          rule deploy-from-main: principal.ref == \"refs/heads/main\" -> without\n\
          narrowing:\n  \
          audience https://api.example max_lifetime: 900 -> 600\n\
-         31 requests decided by both: 3 widening, 0 either way, 1 narrowing, 0 issuer URLs\n"
+         31 requests decided by both: 3 widening, 0 either way, 1 narrowing; no issuer URL or key source changed\n"
     );
     assert!(failed);
     let (_, failed) = run(&[&old, &shown, "--fail-on", "never"]).expect("it runs");
@@ -124,17 +130,20 @@ fn decides_recorded_requests_with_both() {
         })
         .to_string()
     };
-    let rows = [row("old", 0, &request), row("new", u64::MAX / 4, &request), row("odd", 1, "{}")];
+    // Refused three times: first at 1 ms, last in the year 2200.
+    let repeated =
+        row("repeated", 1, &request).replacen('{', &format!("{{\"repeats\":2,\"last_at_ms\":{YEAR_2200_MS},"), 1);
+    let rows = [row("old", 0, &request), row("new", YEAR_2200_MS, &request), repeated, row("odd", 1, "{}")];
     fs::write(&export, rows.join("\n")).expect("it writes");
     let (shown, export_shown) = (dir.display().to_string(), export.display().to_string());
     let old = default_bundle();
     let arguments = [old.as_str(), &shown, "--replay", &export_shown];
     let (text, failed) = run(&arguments).expect("it runs");
     for line in [
-        "\n  decision new: permit by `deploy-from-main` -> deny by no policy\n",
-        "\n  decision old: permit by `deploy-from-main` -> deny by no policy\n",
+        "\n  5 decisions of `github:repo:octo-org/octo-repo:ref:refs/heads/main` for `https://deploy.example`, last at \
+         2200-01-01T00:00:00Z: permit by `deploy-from-main` -> deny by no policy\n",
         "\nnote: skipped 1 recorded request that cannot be parsed\n",
-        "\n33 requests decided by both: ",
+        "\n34 requests decided by both: ",
     ] {
         assert!(text.contains(line), "{text}");
     }
@@ -142,11 +151,93 @@ fn decides_recorded_requests_with_both() {
     let recent = [&arguments[..], &["--since", "24h", "--format", "json"]].concat();
     let (text, _) = run(&recent).expect("it runs");
     let json: serde_json::Value = serde_json::from_str(&text).expect("it is JSON");
-    assert_eq!(json["decided"], 32);
+    assert_eq!(json["decided"], 33);
+    let ids = json["narrowing"].as_array().expect("changes").iter().filter(|change| change["kind"] == "decision");
+    assert_eq!(ids.map(|change| change["name"].clone()).collect::<Vec<_>>(), ["new", "repeated"]);
     let (message, hint, code) = said(run(&[&arguments[..], &["--since", "soon"]].concat()));
     assert_eq!(message, "`soon` is not a duration");
     assert_eq!(hint.as_deref(), Some("use a duration such as 30m, 24h or 7d"));
     assert_eq!(code, 2);
     fs::remove_file(export).expect("it can be removed");
+    fs::remove_dir_all(dir).expect("it can be removed");
+}
+
+#[cfg(feature = "host")]
+#[test]
+fn counts_repeats_of_database_by_last_time() {
+    let dir = scratch("diff-database");
+    edit(&dir.join("rules/deploy.cedar"), "\"push\" &&", "\"release\" &&");
+    let state = dir.with_extension("state");
+    fs::create_dir_all(&state).expect("it can be made");
+    let columns = "seq INTEGER PRIMARY KEY, decision_id TEXT, decided_at_ms INTEGER, outcome TEXT, slug TEXT, \
+                   bundle_digest TEXT, determining_rules TEXT, cedar_request TEXT";
+    let (shown, state_shown) = (dir.display().to_string(), state.display().to_string());
+    let request = super::decisions::cedar_request();
+    let decided = |more: &str, values: &str| {
+        let path = state.join("sqlite.db");
+        let _ = fs::remove_file(&path);
+        let database = rusqlite::Connection::open(path).expect("it opens");
+        database.execute_batch(&format!("CREATE TABLE audit ({columns}{more})")).expect("it is made");
+        let insert = format!("INSERT INTO audit VALUES (1, 'd', 1, 'refused', 'policy.denied', '0', '[]', ?1{values})");
+        database.execute(&insert, [&request]).expect("it is written");
+        let arguments = [&default_bundle(), shown.as_str(), "--replay", &state_shown, "--since", "24h"];
+        run(&arguments).expect("it runs").0
+    };
+    let counted = ", repeats INTEGER NOT NULL DEFAULT 0, last_at_ms INTEGER";
+    let text = decided(counted, &format!(", 2, {YEAR_2200_MS}"));
+    assert!(text.contains("\n  3 decisions of `github:repo:octo-org/octo-repo"), "{text}");
+    assert!(text.contains("\n32 requests decided by both: "), "{text}");
+    for (more, values) in [(counted, ", 2, 2"), (counted, ", 0, NULL"), ("", "")] {
+        let text = decided(more, values);
+        assert!(text.contains("\n31 requests decided by both: "), "{more}{values}: {text}");
+    }
+    fs::remove_dir_all(state).expect("it can be removed");
+    fs::remove_dir_all(dir).expect("it can be removed");
+}
+
+#[test]
+fn warns_of_changed_key_source() {
+    let dir = scratch("diff-keys");
+    let issuer = dir.join("issuers/github.toml");
+    let text = fs::read_to_string(&issuer).expect("it reads");
+    fs::write(&issuer, format!("{text}\nkeys = {{ jwks_uri = \"https://attacker.example/jwks\" }}\n"))
+        .expect("it writes");
+    let shown = dir.display().to_string();
+    let (text, failed) = run(&[&default_bundle(), &shown, "--fail-on", "widening"]).expect("it runs");
+    assert_eq!(
+        text,
+        "warning: the keys of issuer `github` would be from https://attacker.example/jwks instead of discovery: \
+         whoever has the new keys could sign for its workloads\n\
+         31 requests decided by both: 0 widening, 0 either way, 0 narrowing; 0 issuer URLs and 1 key source changed\n"
+    );
+    assert!(failed);
+    let (text, _) = run(&[&default_bundle(), &shown, "--format", "json"]).expect("it runs");
+    let json: serde_json::Value = serde_json::from_str(&text).expect("it is JSON");
+    let expected =
+        serde_json::json!([{ "issuer": "github", "old": "discovery", "new": "https://attacker.example/jwks" }]);
+    assert_eq!((&json["key_sources"], &json["issuer_urls"]), (&expected, &serde_json::json!([])));
+    fs::remove_dir_all(dir).expect("it can be removed");
+}
+
+#[test]
+fn markdown_has_tables_and_escapes() {
+    let dir = scratch("diff-markdown");
+    edit(&dir.join("audiences/api.toml"), "\"read\", \"write\"", "\"read\", \"write\", \"<a|b>[x](y)\"");
+    edit(&dir.join("rules/deploy.cedar"), "  principal.ref == \"refs/heads/main\" &&\n", "");
+    let shown = dir.display().to_string();
+    let (text, failed) = run(&[&default_bundle(), &shown, "--format", "markdown"]).expect("it runs");
+    assert_eq!(
+        text,
+        "### Widening\n\n| what | before | after |\n|---|---|---|\n\
+         | case <code>tests/deploy-from-main/deny/a push to another branch.toml</code> | <code>deny by no policy</code> | \
+         <code>permit by \\`deploy-from-main\\`</code> |\n\
+         | case <code>tests/deploy-from-main/deny/a tag of the same name.toml</code> | <code>deny by no policy</code> | \
+         <code>permit by \\`deploy-from-main\\`</code> |\n\
+         | rule <code>deploy-from-main</code> | <code>principal.ref == \"refs/heads/main\"</code> | <code>without</code> |\n\
+         | audience <code>https://api.example scopes</code> | <code>{\"read\", \"write\"}</code> | \
+         <code>{\"&lt;a\\|b>\\[x\\](y)\", \"read\", \"write\"}</code> |\n\n\
+         31 requests decided by both: 4 widening, 0 either way, 0 narrowing; no issuer URL or key source changed.\n"
+    );
+    assert!(failed);
     fs::remove_dir_all(dir).expect("it can be removed");
 }

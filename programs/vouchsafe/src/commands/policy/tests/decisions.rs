@@ -191,10 +191,43 @@ fn shows_smallest_permitted_change() {
     // Another audience permits it.
     let topic = CLAIMS.replace("refs/heads/main\", \"repository\"", "refs/heads/topic\", \"repository\"");
     assert_eq!(of(&topic, &deploy).as_deref(), Some("for audience https://api.example, by `dev-api`"));
-    assert_eq!(
-        of(&topic, &scoped(&["deploy:read"])).as_deref(),
-        Some("for audience https://api.example, without scopes, by `dev-api`")
-    );
+    // With other scopes, it would be another request.
+    assert_eq!(of(&topic, &scoped(&["deploy:read"])), None);
+    let (text, _) =
+        run_explain(&topic, &[&scoped(&["deploy:read"])[..], &["--development"]].concat()).expect("it runs");
+    let near = "\ndecision: deny: no policy permits\n\
+                no similar request would be permitted: tried other scopes, lifetimes, times, addresses and audiences\n";
+    assert!(text.contains(near), "{text}");
+}
+
+/// The values of a case are those of its file and of the issuer's default claims.
+#[test]
+fn explains_test_case_by_name_or_path() {
+    let dir = default_bundle();
+    let case = "tests/deploy-from-main/deny/a push to another branch.toml";
+    let explain_case = |dir: &str, file: &str, more: &[&str]| {
+        let fixed = ["explain", dir, "--case", file];
+        explain::explain(&ExplainCommand::try_parse_from([&fixed[..], more].concat()).expect("right").args)
+    };
+    let (text, issued) = explain_case(&dir, case, &[]).expect("it runs");
+    assert!(text.starts_with("note: the case expects deny by no policy, and is met\nprincipal: "), "{text}");
+    assert!(text.contains("\n  FAILS principal.ref == \"refs/heads/main\"\n"), "{text}");
+    assert!(!issued);
+    let path = Path::new(&dir).join(case).display().to_string();
+    assert_eq!(explain_case(&dir, &path, &[]).expect("it runs"), (text, issued));
+    let (text, issued) =
+        explain_case(&dir, "tests/api-read/allow/any branch may read.toml", &["--format", "json"]).expect("it runs");
+    let json: serde_json::Value = serde_json::from_str(&text).expect("it is JSON");
+    assert_eq!(json["notes"], serde_json::json!(["the case expects permit by `api-read`, and is met"]));
+    assert!(issued);
+    for other in ["rules/api.cedar", "tests/github.toml", "tests/none/allow/a.toml", "/etc/hostname"] {
+        let (message, hint, code) = said(explain_case(&dir, other, &[]));
+        assert_eq!((message, code), (format!("`{other}` is not a test case of `{dir}`"), 2));
+        let cases = "cases are the files `tests/RULE/allow/NAME.toml` and `tests/RULE/deny/NAME.toml`";
+        assert_eq!(hint.as_deref(), Some(cases));
+    }
+    let with = |more: &[&str]| ExplainCommand::try_parse_from([&["explain", "--case", case], more].concat()).is_err();
+    assert!(with(&["--audience", "https://api.example"]) && with(&["--claims", "a"]) && with(&["--at", "1"]));
 }
 
 #[test]

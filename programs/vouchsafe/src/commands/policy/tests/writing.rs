@@ -33,7 +33,15 @@ fn run_fmt(args: &[&str]) -> Result<(String, bool), Failure> {
 fn run_new(args: &[&str], answers: Option<&str>) -> Result<String, Failure> {
     let command = NewCommand::try_parse_from([&["new"], args].concat()).expect("right");
     let mut input = answers.unwrap_or_default().as_bytes();
-    new::make(&command.args, answers.is_some(), &mut input)
+    new::make(&command.args, answers.is_some(), &mut input, &mut std::io::sink())
+}
+
+/// The prompts on a terminal, with `answers`, and the outcome.
+fn prompts(args: &[&str], answers: &str) -> (String, Result<String, Failure>) {
+    let command = NewCommand::try_parse_from([&["new"], args].concat()).expect("right");
+    let mut prompts = Vec::new();
+    let outcome = new::make(&command.args, true, &mut answers.as_bytes(), &mut prompts);
+    (String::from_utf8(prompts).expect("text"), outcome)
 }
 
 #[test]
@@ -63,7 +71,6 @@ fn new_writes_policy_with_cases() {
     let arguments = [
         "rule",
         "release-deploys",
-        "--dir",
         &shown,
         "--issuer-name",
         "github",
@@ -82,11 +89,13 @@ fn new_writes_policy_with_cases() {
     let lines: Vec<&str> = text.lines().collect();
     assert_eq!(lines.len(), 7, "{text}");
     assert_eq!(lines[0], dir.join("rules/release-deploys.cedar").display().to_string());
-    assert_eq!(lines[6], "next: add more cases, and run them with `vouchsafe policy test`");
+    assert_eq!(lines[6], format!("next: add more cases, and run them with `vouchsafe policy test {shown}`"));
     let (checked, passed) = super::run_check(&[&shown, "--deny-warnings"]).expect("it runs");
     assert!(passed, "{checked}");
     let (message, _, code) = said(run_new(&arguments, None));
     assert_eq!((message.as_str(), code), ("`rules/release-deploys.cedar` already exists", 1));
+    let replaced = run_new(&[&arguments[..], &["--claim", "workflow=release", "--replace"]].concat(), None);
+    assert_eq!(replaced.expect("it runs").lines().count(), 8);
     fs::remove_dir_all(dir).expect("it can be removed");
 }
 
@@ -99,7 +108,7 @@ fn new_copies_pinned_keys() {
     let keys_shown = keys.display().to_string();
     let issuer = |name: &str, end: &[&str]| {
         let url = format!("https://{name}.example");
-        let fixed = ["issuer", name, "--dir", &shown, "--provider", "oidc", "--url", &url, "--pinned", &keys_shown];
+        let fixed = ["issuer", name, &shown, "--provider", "oidc", "--url", &url, "--pinned", &keys_shown];
         run_new(&[&fixed[..], end].concat(), None)
     };
     issuer("sealed", &["--expires", "2027-06-01"]).expect("it is written");
@@ -139,7 +148,6 @@ fn new_reports_broken_cases() {
     let arguments = [
         "rule",
         "again",
-        "--dir",
         &shown,
         "--issuer-name",
         "github",
@@ -164,36 +172,95 @@ fn new_reports_broken_cases() {
 fn new_prompts_only_on_terminal() {
     let dir = scratch("new-asks");
     let shown = dir.display().to_string();
-    let arguments = ["audience", "files", "--dir", &shown];
-    let (message, hint, code) = said(run_new(&arguments, None));
-    assert_eq!(message, "missing the `aud` of issued tokens");
-    assert_eq!((hint.as_deref(), code), (Some("add `--id`"), 2));
+    let arguments = ["audience", "files", &shown];
+    assert_eq!(said(run_new(&arguments, None)), ("`--id URL` is missing".to_owned(), None, 2));
     run_new(&arguments, Some("https://files.example\nread\nwrite\n\n")).expect("it runs");
     let text = fs::read_to_string(dir.join("audiences/files.toml")).expect("it reads");
     assert_eq!(text, "id = \"https://files.example\"\nscopes = [\"read\", \"write\"]\n");
-    let rule = ["rule", "files", "--dir", &shown];
+    let rule = ["rule", "files", &shown];
     let answers = "github\nhttps://files.example\nread\n\nrepository_id=1\n\n";
     run_new(&rule, Some(answers)).expect("it runs");
     assert!(dir.join("rules/files.cedar").is_file());
-    // An empty answer counts as none.
-    let rule = ["rule", "more", "--dir", &shown];
-    let (message, ..) = said(run_new(&rule, Some("github\nhttps://files.example\nread\n\n\n")));
-    assert_eq!(message, "missing claims that the workloads must have, as NAME=VALUE");
-    let issuer = ["issuer", "gitlab", "--dir", &shown];
+    let rule = ["rule", "more", &shown];
+    let (message, hint, code) = said(run_new(&rule, Some("github\nhttps://files.example\nread\n\n")));
+    assert_eq!((message.as_str(), code), ("`--claim NAME=VALUE` is missing", 2));
+    let hint = hint.expect("the claims");
+    assert!(hint.starts_with("A claim that the workloads must have, as NAME=VALUE: actor, "), "{hint}");
+    let issuer = ["issuer", "gitlab", &shown];
     let text = run_new(&issuer, Some("gitlab\nhttps://gitlab.example\n")).expect("it runs");
     assert!(text.contains("allowed_outbound_hosts"), "{text}");
     assert!(dir.join("tests/gitlab.toml").is_file());
     fs::remove_dir_all(dir).expect("it can be removed");
 }
 
+/// A wrong answer costs one more prompt, not all answers.
 #[test]
-fn new_refuses_claims_without_values() {
-    let dir = default_bundle();
-    let arguments = ["rule", "a", "--dir", &dir, "--issuer-name", "github", "--audience", "b", "--claim", "ref"];
-    let (message, hint, code) = said(run_new(&arguments, None));
-    assert_eq!(message, "`ref` is not a claim with a value");
-    assert_eq!(hint.as_deref(), Some("write NAME=VALUE, such as ref=refs/heads/main"));
-    assert_eq!(code, 2);
+fn new_lists_choices_and_asks_again() {
+    let dir = scratch("new-again");
+    let shown = dir.display().to_string();
+    let answers = "gihub\ngithub\nhttps://deploy.exmaple\nhttps://deploy.example\ndeploy:wirte\ndeploy:write\n\n\
+                   repository_id\nrepositry_id=7\nrepository_id=7\n\n";
+    let (prompts, outcome) = prompts(&["rule", "deploys", &shown], answers);
+    outcome.expect("it is written");
+    for line in [
+        "The issuer of the workloads (dev, github): error: the bundle has no issuer `gihub`; it has `dev`, `github`\n",
+        "The audience of the tokens (https://api.example, https://deploy.example): error: the bundle has no audience \
+         `https://deploy.exmaple`; it has `https://api.example`, `https://deploy.example`\n",
+        "A scope that the workloads may request (deploy:read, deploy:write), or empty to finish: error: audience \
+         `https://deploy.example` does not offer scope `deploy:wirte`; it offers `deploy:read`, `deploy:write`\n",
+        "one more, or empty to finish: A claim that the workloads must have, as NAME=VALUE (actor, ",
+        "error: `repository_id` is not a claim with its value, such as `ref=refs/heads/main`\n",
+        "error: GitHub::Workflow has no claim `repositry_id`; it has `actor`, ",
+    ] {
+        assert!(prompts.contains(line), "{line}\n{prompts}");
+    }
+    let rule = fs::read_to_string(dir.join("rules/deploys.cedar")).expect("it reads");
+    assert!(rule.contains("principal.repository_id == \"7\" && [\"deploy:write\"].containsAll"), "{rule}");
+    let answers = "nope\ngitlab\nhttp://gitlab.com\nhttps://gitlab.com\nnamespace_id\nnamespace_id=7\n";
+    let (prompts, outcome) = self::prompts(&["issuer", "gitlab", &shown], answers);
+    outcome.expect("it is written");
+    for line in [
+        "error: unknown provider `nope`; known providers: `aws`",
+        "error: `issuer` ",
+        "A claim that only your tokens have",
+    ] {
+        assert!(prompts.contains(line), "{line}\n{prompts}");
+    }
+    let issuer = fs::read_to_string(dir.join("issuers/gitlab.toml")).expect("it reads");
+    assert!(issuer.contains("require = { \"namespace_id\" = \"7\" }"), "{issuer}");
+    fs::remove_dir_all(dir).expect("it can be removed");
+}
+
+#[test]
+fn new_refuses_wrong_flags() {
+    let dir = scratch("new-flags");
+    let shown = dir.display().to_string();
+    let fixed = ["rule", "a", &shown, "--issuer-name", "github", "--audience", "https://deploy.example"];
+    let of = |more: &[&str]| said(run_new(&[&fixed[..], more].concat(), None));
+    let claim = ["--claim", "ref=a"];
+    for (more, expected) in [
+        (&["--claim", "ref"][..], "`ref` is not a claim with its value, such as `ref=refs/heads/main`"),
+        (
+            &["--scope", "deploy:wirte"],
+            "audience `https://deploy.example` does not offer scope `deploy:wirte`; it offers `deploy:read`, `deploy:write`",
+        ),
+        (&["--ip", "0.0.0.0/0"], "`0.0.0.0/0` is not a network such as `192.0.2.0/24`, or contains every address"),
+        (&["--office-hours", "berlin:9"], "`berlin:9` is not working hours such as `berlin` or `berlin:9-17`"),
+        (&["--office-hours", "berlin"], "`bundle.toml` names no time zone `berlin`; it names none"),
+    ] {
+        let arguments = if more[0] == "--claim" { more.to_vec() } else { [&claim[..], more].concat() };
+        let (message, _, code) = of(&arguments);
+        assert_eq!((message.as_str(), code), (expected, 2));
+    }
+    let bundle = dir.join("bundle.toml");
+    let text = fs::read_to_string(&bundle).expect("it reads");
+    fs::write(&bundle, text + "[zones]\nberlin = \"Europe/Berlin\"\n").expect("it writes");
+    let more = ["--claim", "repository_id=9", "--environment", "production", "--ip", "192.0.2.0/24"];
+    let text = run_new(&[&fixed[..], &more, &["--office-hours", "berlin"]].concat(), None).expect("it is written");
+    assert!(text.contains("tests/a/deny/without environment.toml\n"), "{text}");
+    let (checked, passed) = super::run_check(&[&shown]).expect("it runs");
+    assert!(passed, "{checked}");
+    fs::remove_dir_all(dir).expect("it can be removed");
 }
 
 #[test]
@@ -204,7 +271,7 @@ fn graph_draws_default_bundle() {
         graph::draw(&command.args).expect("it draws")
     };
     let mermaid = draw(&[]);
-    assert!(mermaid.starts_with("flowchart LR\n"), "{mermaid}");
-    assert!(mermaid.contains("  k1 -- \"api-read<br/>api-write-from-main\" --> a0\n"), "{mermaid}");
+    assert!(mermaid.starts_with("---\ntitle: \"default 1, sha256 "), "{mermaid}");
+    assert!(mermaid.contains("\n  p0[\"permit api-read if …\"]\n  k1 --- p0\n  p0 --> a0\n"), "{mermaid}");
     assert!(draw(&["--format", "svg"]).starts_with("<svg "));
 }
