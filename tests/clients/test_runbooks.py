@@ -2,16 +2,20 @@
 
 import contextlib
 import os
+import pathlib
 import re
+import shutil
 import subprocess
+import tempfile
 import time
+import types
 import unittest
 
 import requests
 
 import broker
 import pages
-from test_hsm import GATEWAY, MODULE, HsmSetup, url
+from test_hsm import GATEWAY, MODULE, Hsm, HsmSetup, url
 
 WAIT_SECONDS = 60
 
@@ -42,7 +46,7 @@ class Operator:
         for old, new in {**self.changes, **changes}.items():
             text = text.replace(old, new)
         done = subprocess.run(
-            ["bash", "-euo", "pipefail", "-c", text], cwd=self.folder, env=self.environment, text=True, timeout=120,
+            ["bash", "-euo", "pipefail", "-c", f"umask 077\n{text}"], cwd=self.folder, env=self.environment, text=True, timeout=120,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False,
         )  # fmt: skip
         assert done.returncode == 0, f"{text}\n{done.stdout}"
@@ -179,11 +183,13 @@ class WithHsm(unittest.TestCase):
 
     def test_outage_of_worker_and_token_is_documented(self):
         setup, operator = self.setup, self.setup.operator("runbooks/hsm-outage.md", "Diagnose")
-        self.assertIn('"hsm":"up"', operator.next("curl"))
-        self.assertIn("vouchsafe:root", operator.next("hsm-gateway status"))
+        printed = operator.next("hsm-gateway status")
+        self.assertIn('"hsm":"up"', printed)
+        self.assertIn("vouchsafe:root", printed)
         setup.kill_worker(1)
         setup.gateway_said("worker 1 ended (signal 9)")
         self.assertTrue(operator.documents("`worker 1 ended (signal 9)`"))
+        setup.gateway_said("worker 2 is process ")
         tokens, away = setup.hsm.folder / "tokens", setup.hsm.folder / "away"
         tokens.rename(away)
         tokens.mkdir()
@@ -212,6 +218,30 @@ class WithHsm(unittest.TestCase):
         setup.restart_gateway()
         eventually("a recovery", lambda: setup.ready().get("hsm") == "up")
         eventually("a token", lambda: exchange(setup, HSM).status_code == 200)
+
+
+class Ceremony(unittest.TestCase):
+    def test_key_ceremony_makes_and_rehearses_a_backup(self):
+        folder = pathlib.Path(tempfile.mkdtemp(prefix="vouchsafe-ceremony-"))
+        self.addCleanup(shutil.rmtree, folder)
+        (folder / "tokens").mkdir()
+        (folder / "softhsm2.conf").write_text(f"directories.tokendir = {folder}/tokens\n")
+        environment = {**os.environ, "SOFTHSM2_CONF": str(folder / "softhsm2.conf")}
+        operator = Operator("hsm/key-ceremony.md", "Steps", folder, environment, {"/usr/lib/softhsm/libsofthsm2.so": MODULE})
+        # The machine: a file system in memory.
+        self.assertIn("mount -t tmpfs", operator.blocks.pop(0))
+        operator.next("softhsm2-util --init-token")
+        operator.blocks.insert(0, "hsm-gateway credential --out gateway-token")
+        sha256 = operator.next("credential").strip()
+        here = types.SimpleNamespace(port=broker.free_port())
+        configuration = Hsm.config(here, "https://broker.example", sha256).replace('"clients"', '"vouchsafe"')
+        (folder / "gateway.toml").write_text(configuration)
+        operator.next("--with-backup 2-of-3")
+        checked = operator.next("hsm-gateway doctor")
+        self.assertNotIn("WRONG", checked)
+        self.assertIn("stays in the token, imported", checked)
+        self.assertIn("the same root", operator.next("hsm-gateway restore"))
+        self.assertEqual(operator.blocks, [])
 
 
 class WithoutHsm(unittest.TestCase):
