@@ -259,34 +259,35 @@ class Unit(unittest.TestCase):
     def test_starts_a_broker_as_the_unit_does(self):
         """With the files that the page installs, and other places."""
         (install,) = [block for block in pages.blocks("operations/deploy.md") if block.heading == "As a service"]
-        root = re.search(r"^\(umask.*$", install.text, re.MULTILINE)[0]
         environment = re.search(r"^cat > /etc/vouchsafe/environment.*?^EOF$", install.text, re.MULTILINE | re.DOTALL)[0]
         with tempfile.TemporaryDirectory(prefix="vouchsafe-unit-") as folder:
             folder = pathlib.Path(folder)
-            places = {"/etc": folder, "/var/lib": folder / "lib", "/var/cache": folder / "cache", "%d": folder / "vouchsafe"}
-            (folder / "vouchsafe").mkdir()
+            places = {"/etc": folder, "/var/lib": folder / "lib", "/var/cache": folder / "cache"}
+            here = folder / "vouchsafe"
+            here.mkdir()
             manifest = (broker.REPO / "spin.toml").read_text().replace('source = "target/', f'source = "{broker.REPO}/target/')
-            (folder / "vouchsafe/spin.toml").write_text(manifest)
-            shutil.copytree(broker.REPO / "policies", folder / "vouchsafe/policies")
-            shutil.copy(broker.REPO / "deploy/spin-runtime.toml", folder / "vouchsafe")
-            script = f"{root}\n{environment}".replace("/etc/vouchsafe", str(folder / "vouchsafe"))
-            subprocess.run(["bash", "-euc", script], check=True, timeout=60)
-            lines = (folder / "vouchsafe/environment").read_text().splitlines()
-            variables = dict(line.split("=", 1) for line in lines)
+            (here / "spin.toml").write_text(manifest)
+            shutil.copytree(broker.REPO / "policies", here / "policies")
+            shutil.copy(broker.REPO / "deploy/spin-runtime.toml", here)
+            secret = {**broker.Setup().variables(), "issuer": "https://broker.example"}
+            (here / ".env").write_text("".join(f"SPIN_VARIABLE_{name.upper()}={value}\n" for name, value in secret.items()))
+            (here / ".env").chmod(0o600)
+            subprocess.run(["bash", "-euc", environment.replace("/etc/vouchsafe", str(here))], check=True, timeout=60)
+            variables = dict(line.split("=", 1) for line in (here / "environment").read_text().splitlines())
             command = re.search(r"^ExecStart=(.*?[^\\])$", self.unit, re.MULTILINE | re.DOTALL)[1].replace("\\\n", " ")
             for old, new in places.items():
-                command = re.sub(rf"(?<=[ @]){re.escape(old)}(?=/)", str(new), command)
+                command = re.sub(rf"(?<= ){re.escape(old)}(?=/)", str(new), command)
             for port in ("3000", "9090"):
                 command = command.replace(f":{port}", f":{broker.free_port()}")
             arguments = command.split()
             self.assertEqual(arguments.pop(0), "/usr/local/bin/vouchsafe")
-            process = broker.Process(arguments, folder / "log", folder, environment={**os.environ, **variables})
+            process = broker.Process(arguments, folder / "log", here, environment={**os.environ, **variables})
             try:
                 ready = requests.get(f"{process.url}/readyz", timeout=30)
             finally:
                 process.stop()
             self.assertEqual(ready.status_code, 200, ready.text)
-            self.assertEqual(json.loads(ready.text)["issuer"], variables["SPIN_VARIABLE_ISSUER"])
+            self.assertEqual(ready.json()["issuer"], "https://broker.example")
             self.assertTrue((folder / "lib/vouchsafe/sqlite.db").exists())
 
 
