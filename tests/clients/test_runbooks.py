@@ -220,6 +220,57 @@ class WithHsm(unittest.TestCase):
         eventually("a token", lambda: exchange(setup, HSM).status_code == 200)
 
 
+class TwoGateways(OperatedHsm):
+    """A second gateway of the same PKCS#11 token, which brokers ask if the first one refuses."""
+
+    def prepare(self, policies, issuer):
+        super().prepare(policies, issuer)
+        self.second_port = broker.free_port()
+        self.second_config = self.hsm.folder / "gateway-2.toml"
+        text = (self.hsm.folder / "gateway.toml").read_text().replace('"state"', '"state-2"')
+        self.second_config.write_text(text.replace(f":{self.hsm.port}", f":{self.second_port}"))
+        manifest = self.folder / "spin.toml"
+        manifest.write_text(manifest.read_text().replace(self.gateway_url, f'{self.gateway_url}", "{self.second_url()}'))
+        self.start_second()
+
+    def second_url(self):
+        return f"http://127.0.0.1:{self.second_port}"
+
+    def start_second(self):
+        arguments = ["serve", "--config", "gateway-2.toml"]
+        log = self.folder / "hsm-gateway-2.log"
+        self.second = broker.Process(arguments, log, self.hsm.folder, GATEWAY, self.hsm.environment)
+        self.processes.insert(0, self.second)
+
+    def variables(self):
+        return {**super().variables(), "gateway_urls": f"{self.gateway_url} {self.second_url()}"}
+
+
+class WithTwoGateways(unittest.TestCase):
+    def test_emergency_rotation_goes_on_issuing(self):
+        with TwoGateways() as setup:
+            operator = setup.operator("runbooks/emergency-rotation.md", "Steps")
+            setup.replace_credential(operator.next("hsm-gateway credential --out"))
+            setup.restart_gateway()
+            issue(setup, HSM)
+            # Before the last gateway restarts.
+            setup.token_file = "gateway-token-2"
+            setup.restart_broker()
+            issue(setup, HSM)
+            (digest,) = re.findall('(?<=\nsha256 = ")[0-9a-f]+', (setup.hsm.folder / "gateway.toml").read_text())
+            text = re.sub('(?<=\nsha256 = ")[0-9a-f]+', digest, setup.second_config.read_text())
+            setup.second_config.write_text(text)
+            setup.processes.remove(setup.second)
+            setup.second.stop()
+            setup.start_second()
+            issue(setup, HSM)
+            old = issue(setup, DELEGATED)
+            operator.next("hsm-gateway rotate --emergency")
+            eventually("a broker that follows", lambda: not verifies(setup, old, DELEGATED))
+            generations = [requests.get(f"{it}/readyz", timeout=10).json()["generation"] for it in (setup.gateway_url, setup.second_url())]
+            self.assertEqual(generations, [2, 2])
+
+
 class Ceremony(unittest.TestCase):
     def test_key_ceremony_makes_and_rehearses_a_backup(self):
         folder = pathlib.Path(tempfile.mkdtemp(prefix="vouchsafe-ceremony-"))
