@@ -53,7 +53,7 @@ class Process:
 
     def __init__(self, arguments, log, cwd, program=VOUCHSAFE, environment=None):
         self.log = log
-        with open(log, "wb") as stderr:
+        with open(log, "ab") as stderr:
             self.child = subprocess.Popen(
                 [program, *arguments], stdout=subprocess.PIPE, stderr=stderr, stdin=subprocess.DEVNULL, cwd=cwd,
                 text=True, env=environment,
@@ -107,15 +107,22 @@ class Setup:
         self.rename(REPO / self.manifest, manifest)
         text = manifest.read_text()
         manifest.write_text(text.replace('source = "target/', f'source = "{REPO}/target/'))
-        port = free_port()
-        issuer = f"http://127.0.0.1:{port}"
-        self.prepare(policies, issuer)
-        variables = {"issuer": issuer, "development": "true", **self.variables()}
+        self.broker = f"http://127.0.0.1:{free_port()}"
+        self.prepare(policies, self.broker)
+        self.start_broker()
+
+    def start_broker(self, *arguments):
+        """Starts the broker, or another process of it."""
+        variables = {"issuer": self.broker, "development": "true", **self.variables()}
         options = [part for name, value in variables.items() for part in ("--variable", f"{name}={value}")]
-        self.broker = self.run(
-            *("serve", "--manifest", str(manifest), "--listen", f"127.0.0.1:{port}", "--policies", str(policies)),
-            *("--state-dir", str(self.folder / "state"), *options),
+        self.run(
+            *("serve", "--manifest", "spin.toml", "--listen", self.broker.removeprefix("http://"), "--policies", "policies"),
+            *("--state-dir", "state", *options, *arguments),
         )
+
+    def restart_broker(self, *arguments):
+        self.processes.pop().stop()
+        self.start_broker(*arguments)
 
     def rename(self, source, target):
         """Replaces the bundle's dev issuer with this one."""

@@ -96,8 +96,7 @@ class HsmSetup(broker.Setup):
     def prepare(self, policies, issuer):
         self.hsm = Hsm(self.folder / "hsm", issuer)
         self.gateway_url = f"http://127.0.0.1:{self.hsm.port}"
-        log = self.folder / "hsm-gateway.log"
-        self.processes.append(broker.Process(["serve"], log, self.hsm.folder, GATEWAY, self.hsm.environment))
+        self.gateway = self.start_gateway()
         manifest = self.folder / "spin.toml"
         text = manifest.read_text()
         assert "http://127.0.0.1:8480" in text
@@ -111,6 +110,11 @@ class HsmSetup(broker.Setup):
                 f' resource == Audience::"{url(name)}") when {{ principal.repository_id == "123456" && context.scopes.isEmpty() }};\n'
             )
         (policies / "rules/hsm.cedar").write_text("\n".join(rules))
+
+    def start_gateway(self):
+        log = self.folder / "hsm-gateway.log"
+        self.processes.append(broker.Process(["serve"], log, self.hsm.folder, GATEWAY, self.hsm.environment))
+        return self.processes[-1]
 
     def variables(self):
         return {

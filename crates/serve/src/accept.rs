@@ -38,6 +38,7 @@ where
 {
     let (closing, closed) = watch::channel(false);
     let gate = Gate::new(listener, limits.connections_max);
+    let drain = || Drain(closed.clone());
     let mut connections = JoinSet::new();
     let mut stop = std::pin::pin!(stop);
     loop {
@@ -49,16 +50,7 @@ where
             else => break,
         };
         match accepted {
-            Ok((stream, client)) => {
-                // Only for latency: the connection works without it.
-                drop(stream.set_nodelay(true));
-                if let Some(task) = connect(stream, client, Drain(closed.clone())) {
-                    connections.spawn(async move {
-                        task.await;
-                        drop(permit);
-                    });
-                }
-            }
+            Ok((stream, client)) => start(&mut connections, permit, stream, |it| connect(it, client, drain())),
             Err(error) => {
                 log!("{name}: accept: {error}");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -66,11 +58,32 @@ where
         }
         while connections.try_join_next().is_some() {}
     }
-    drop(gate);
+    for (permit, stream, client) in gate.close() {
+        start(&mut connections, permit, stream, |it| connect(it, client, drain()));
+    }
     closing.send_replace(true);
     let all = async { while connections.join_next().await.is_some() {} };
     drop(tokio::time::timeout(limits.drain_max, all).await);
     connections.len()
+}
+
+/// Runs the task of a connection, if `connect` makes one.
+fn start<F>(
+    connections: &mut JoinSet<()>,
+    permit: OwnedSemaphorePermit,
+    stream: TcpStream,
+    connect: impl FnOnce(TcpStream) -> Option<F>,
+) where
+    F: Future<Output = ()> + Send + 'static,
+{
+    // Only for latency: the connection works without it.
+    drop(stream.set_nodelay(true));
+    if let Some(task) = connect(stream) {
+        connections.spawn(async move {
+            task.await;
+            drop(permit);
+        });
+    }
 }
 
 /// A listener that accepts no more connections than it has permits for.
@@ -92,12 +105,31 @@ impl Gate {
         let permit = Arc::clone(&self.permits).acquire_owned().await?;
         Ok((permit, self.listener.accept().await))
     }
+
+    /// Closes the listener. Returns the connections that waited in the kernel's queue, as far as there are permits: it
+    /// would reset them, although their clients may have sent a request.
+    fn close(self) -> Vec<(OwnedSemaphorePermit, TcpStream, SocketAddr)> {
+        let mut waiting = Vec::new();
+        let Ok(listener) = self.listener.into_std() else {
+            return waiting;
+        };
+        while let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned()
+            && let Ok((stream, client)) = listener.accept()
+        {
+            if stream.set_nonblocking(true).is_ok()
+                && let Ok(stream) = TcpStream::from_std(stream)
+            {
+                waiting.push((permit, stream, client));
+            }
+        }
+        waiting
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tokio::io::AsyncReadExt as _;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     use tokio::sync::oneshot;
 
     const LIMITS: Limits = Limits { connections_max: 1, header_bytes_max: 16 * 1024, drain_max: Duration::ZERO };
@@ -131,6 +163,25 @@ mod tests {
         stop.send(()).expect("the server runs");
         assert_eq!(server.await.expect("no panic"), 1, "connections still open");
         assert!(first.recv().await.is_none(), "the second was not accepted");
+    }
+
+    #[tokio::test]
+    async fn serves_connections_that_wait_when_it_stops() {
+        let (listener, address) = listen().await;
+        let mut clients = Vec::new();
+        for _ in 0..3 {
+            clients.push(TcpStream::connect(address).await.expect("waits in the kernel"));
+        }
+        let greet =
+            |mut stream: TcpStream, _, _| Some(async move { stream.write_all(b"served").await.expect("writes") });
+        let limits = Limits { connections_max: 3, drain_max: Duration::from_secs(60), ..LIMITS };
+        let open = serve("test", listener, limits, std::future::ready(()), greet).await;
+        assert_eq!(open, 0);
+        for mut client in clients {
+            let mut text = String::new();
+            client.read_to_string(&mut text).await.expect("no reset");
+            assert_eq!(text, "served");
+        }
     }
 
     #[tokio::test]

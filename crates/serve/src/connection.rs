@@ -12,7 +12,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio_io_timeout::TimeoutStream;
 
 /// Longest time that a client may take to send a request's head, and to stay idle between requests.
@@ -20,6 +20,8 @@ const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 /// Longest time that a client may leave an answer unread: without this limit, clients that never read would hold
 /// every connection.
 const WRITE_STALL_MAX: Duration = Duration::from_secs(10);
+/// How long a new connection may take to send its first request when the server stops.
+const FIRST_REQUEST_MAX: Duration = Duration::from_secs(1);
 
 /// Tells a connection that the server is stopping.
 #[derive(Clone)]
@@ -45,19 +47,26 @@ pub async fn serve_connection<S, F, B>(
     B: Body + 'static,
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
+    let asked = Notify::new();
     let service = service_fn(|request| {
+        asked.notify_one();
         let response = answer(request);
         async move { Ok::<_, Infallible>(response.await) }
     });
     let connection = builder(limits.header_bytes_max).serve_connection(bounded(stream), service);
     let mut connection = std::pin::pin!(connection);
     tokio::select! {
-        _ = connection.as_mut() => {}
-        () = drain.started() => {
-            connection.as_mut().graceful_shutdown();
-            drop(connection.await);
-        }
+        _ = connection.as_mut() => return,
+        () = drain.started() => {}
     }
+    // hyper would close a connection that has just been made, while its client sends a request.
+    tokio::select! {
+        _ = connection.as_mut() => return,
+        () = asked.notified() => {}
+        () = tokio::time::sleep(FIRST_REQUEST_MAX) => {}
+    }
+    connection.as_mut().graceful_shutdown();
+    drop(connection.await);
 }
 
 /// HTTP/1.1 with the limits on a request's head.
@@ -72,4 +81,31 @@ pub(crate) fn bounded<S: AsyncRead + AsyncWrite>(stream: S) -> TokioIo<Pin<Box<T
     let mut stream = TimeoutStream::new(stream);
     stream.set_write_timeout(Some(WRITE_STALL_MAX));
     TokioIo::new(Box::pin(stream))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    const LIMITS: Limits = Limits { connections_max: 1, header_bytes_max: 16 * 1024, drain_max: Duration::ZERO };
+
+    /// What a server that is stopping answers to `sent` on a new connection.
+    async fn answer(sent: &str) -> String {
+        let (mut client, server) = tokio::io::duplex(1024);
+        let (_closing, closed) = watch::channel(true);
+        client.write_all(sent.as_bytes()).await.expect("the buffer has room");
+        let answer = |_| std::future::ready(Response::new(String::new()));
+        serve_connection(server, LIMITS, Drain(closed), answer).await;
+        let mut text = String::new();
+        client.read_to_string(&mut text).await.expect("text");
+        text
+    }
+
+    #[tokio::test]
+    async fn answers_first_request_when_server_stops() {
+        let text = answer("GET / HTTP/1.1\r\nhost: a\r\n\r\n").await;
+        assert!(text.starts_with("HTTP/1.1 200 OK\r\nconnection: close\r\n"), "{text}");
+        assert_eq!(answer("").await, "", "a silent client");
+    }
 }

@@ -4,7 +4,7 @@ use super::log_operation::log_operation;
 use super::{ConfigFile, create_keys, open, require_empty};
 use crate::backup::Backup;
 use crate::backup::import::import;
-use crate::backup::shares::{self, SHARE_BYTES_MAX, Threshold};
+use crate::backup::shares::{self, ShareFile, Threshold};
 use crate::config::Config;
 use crate::log::Line;
 use crate::pkcs11::protocol::Call;
@@ -14,7 +14,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
-use vouchsafe_cli::{Failure, clock, files};
+use vouchsafe_cli::{Failure, clock};
 use vouchsafe_gateway::ROOT_LABEL;
 
 /// Create the keys of an empty PKCS#11 token
@@ -90,7 +90,7 @@ fn generate_backup(config: &Config, threshold: Threshold, folder: &Path) -> Resu
     for (number, line) in (1..).zip(shares::split(&secret, threshold)) {
         let path = folder.join(format!("share-{number}-of-{}", threshold.total()));
         write_share(&path, &line)?;
-        read_back.push(files::read_text(&path, SHARE_BYTES_MAX)?);
+        read_back.push(ShareFile::read(&path)?);
         println!("wrote {}", path.display());
     }
     // Otherwise a crash could lose the shares of a token in use.

@@ -4,12 +4,12 @@ use super::log_operation::log_operation;
 use super::{ConfigFile, open, require_empty};
 use crate::backup::Backup;
 use crate::backup::import::{import, require_configured};
-use crate::backup::shares::{self, SHARE_BYTES_MAX};
+use crate::backup::shares::{self, ShareFile};
 use crate::log::Line;
 use crate::state_dir;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use vouchsafe_cli::{Failure, files};
+use vouchsafe_cli::Failure;
 
 /// Restore all keys into an empty PKCS#11 token, from shares of `init --with-backup`
 ///
@@ -36,9 +36,10 @@ pub struct Args {
 
 pub fn run(args: Args) -> Result<ExitCode, Failure> {
     let config = args.config.read()?;
-    let lines = args.shares.iter().map(|path| files::read_text(path, SHARE_BYTES_MAX));
-    let lines = lines.collect::<Result<Vec<_>, _>>()?;
-    let secret = shares::combine(&lines).map_err(Failure::refused)?;
+    let files = args.shares.iter().map(|path| ShareFile::read(path)).collect::<Result<Vec<_>, _>>()?;
+    let secret = shares::combine(&files).map_err(|why| {
+        Failure::refused(why).hint("compare the SHA-256 of the files with the record of the ceremony")
+    })?;
     let mut backup = Backup::parse(&secret)?;
     for name in &args.without {
         if !backup.keys.iter().any(|key| key.name == *name) {

@@ -14,7 +14,7 @@ use vouchsafe_gateway::Refusal;
 /// Makes the standby generation the current one. Verifiers already have its keys, so new tokens verify at once. Tokens
 /// of the previous generation fail as soon as a verifier fetches the key set again. Running gateways of this PKCS#11
 /// token follow within 1 s, brokers within 5 s. This can't be undone. It does not help if the root leaked: that needs a
-/// new root. Refused for seven minutes after the last rotation, because verifiers may not know the next generation yet.
+/// new root. Can't be repeated within seven minutes: verifiers need that long to learn the next generation.
 #[derive(clap::Args)]
 #[command(
     after_help = "Examples:\n  hsm-gateway rotate --emergency --config gateway.toml\n\nExit codes: 0 rotated, 1 refused, or the PKCS#11 token cannot be changed, 2 the command line or the configuration is wrong, or the PIN was refused."

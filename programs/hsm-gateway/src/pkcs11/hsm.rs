@@ -6,6 +6,7 @@
 mod conversation;
 mod fresh_worker;
 mod login;
+mod worker_process;
 
 use crate::config::Module;
 use crate::metrics::Metrics;
@@ -25,6 +26,7 @@ use tokio::net::UnixStream;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::time::timeout;
 use vouchsafe_signer::SEED_BYTES;
+use worker_process::Worker;
 use zeroize::Zeroizing;
 
 /// Longest time for a worker to load its module and log in.
@@ -42,35 +44,6 @@ const EXITING_MAX: u64 = 8;
 pub const CREATE_MAX: Duration = Duration::from_secs(120);
 /// Consecutive failures of the module after which its worker is replaced.
 const FAILURES_MAX: u64 = 3;
-
-/// A worker with an open token.
-struct Worker {
-    process: Option<Child>,
-    /// Number of killed processes that have not exited yet.
-    exiting: Arc<AtomicU64>,
-    calls: mpsc::UnboundedSender<PendingCall>,
-    /// Identifies the worker, so that a late outcome does not kill its successor.
-    number: u64,
-}
-
-impl Drop for Worker {
-    fn drop(&mut self) {
-        let Some(mut process) = self.process.take() else {
-            return;
-        };
-        // It may have exited already.
-        drop(process.kill());
-        // Waited for on another thread: a process that hangs in the kernel exits when the kernel lets it.
-        self.exiting.fetch_add(1, Relaxed);
-        let exiting = Arc::clone(&self.exiting);
-        let wait = move || {
-            drop(process.wait());
-            exiting.fetch_sub(1, Relaxed);
-        };
-        // If no thread can be started, the process stays a zombie and is still counted.
-        drop(std::thread::Builder::new().spawn(wait));
-    }
-}
 
 /// The HSM as the gateway uses it: one worker at a time, replaced when it fails.
 pub struct Hsm {
@@ -267,12 +240,17 @@ impl Hsm {
 
     /// Kills worker `number`, if it is still the current one.
     fn kill_worker(&self, number: u64, why: &str) {
-        let mut worker = self.worker();
-        if worker.as_ref().is_some_and(|it| it.number == number) {
+        if let Some(worker) = self.take_worker(number) {
             eprintln!("hsm-gateway: worker {number} killed: {why}");
-            *worker = None;
-            self.worker_lost.notify_one();
+            drop(worker);
         }
+    }
+
+    /// Takes worker `number` out of use, if it is still the current one; another one is then started.
+    fn take_worker(&self, number: u64) -> Option<Worker> {
+        let worker = self.worker().take_if(|it| it.number == number)?;
+        self.worker_lost.notify_one();
+        Some(worker)
     }
 
     /// Starts a worker whenever there is none.
@@ -323,7 +301,9 @@ impl Hsm {
         let hsm = Arc::clone(self);
         tokio::spawn(async move {
             converse(socket, receiver).await;
-            hsm.kill_worker(number, "process exited");
+            if let Some(worker) = hsm.take_worker(number) {
+                eprintln!("hsm-gateway: worker {number} {}", worker.end().await);
+            }
         });
         Ok(())
     }

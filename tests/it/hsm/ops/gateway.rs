@@ -267,7 +267,7 @@ fn restores_all_keys_from_backup_shares() {
     gateway.kill();
 
     let found = lost.with_token(&Pkcs11Token::new());
-    let (first, third) = (shares.path(1), shares.path(3));
+    let third = shares.path(3);
     let restore = ["restore", "--generation", "1", &first, &third];
     let (code, text) = found.run(&["restore", &first, &third]);
     assert_eq!(code, 2, "the generation is for the operator to say: {text}");
@@ -309,7 +309,7 @@ fn names_unusable_shares_and_changes_nothing() {
     let other = GatewaySetup::new(&Pkcs11Token::new());
     let others = Shares::of(&other);
     let damaged = format!("{}/damaged", shares.folder);
-    let text = std::fs::read_to_string(shares.path(2)).expect("a share");
+    let text = std::fs::read_to_string(shares.path(3)).expect("a share");
     let (start, end) = text.trim().split_at(text.len() - 20);
     let last = if end.starts_with('A') { "B" } else { "A" };
     let text = format!("{start}{last}{}", &end[1..]);
@@ -317,23 +317,24 @@ fn names_unusable_shares_and_changes_nothing() {
     let old = format!("{}/old", shares.folder);
     std::fs::write(&old, "vouchsafe-root-share-v1 2-of-3 00 AA\n").expect("a file");
     let empty = setup.with_token(&Pkcs11Token::new());
+    // The second file is share 3: its place on the command line is not its number.
+    let first = shares.path(1);
     for (second, expected) in [
-        (None, "not enough shares: 1 of 2 required (2-of-3)"),
-        (Some(shares.path(1)), "share 2 is a duplicate"),
-        (Some(others.path(2)), "share 2 belongs to another backup"),
-        (Some(damaged), "share 2 is damaged"),
-        (Some(old), "share 2 has the first format"),
+        (None, format!("not enough shares: 1 of 2 required (2-of-3): `{first}` (share 1)")),
+        (Some(&first), format!("`{first}` (share 1) is a duplicate of `{first}` (share 1)")),
+        (Some(&others.path(3)), format!("`{}` (share 3) belongs to another backup than `{first}`", others.path(3))),
+        (Some(&damaged), format!("`{damaged}` (share 3) is damaged")),
+        (Some(&old), format!("`{old}` has the first format")),
     ] {
-        let first = shares.path(1);
         let mut arguments = vec!["restore", "--generation", "1", &first];
-        arguments.extend(second.as_deref());
+        arguments.extend(second.map(String::as_str));
         let (code, text) = empty.run(&arguments);
-        assert!(code == 1 && text.contains(expected), "{expected}: {text}");
+        assert!(code == 1 && text.contains(&expected), "{expected}: {text}");
     }
     let (code, text) = empty.run(&["status"]);
     assert!(code == 0 && text.contains("no keys of the gateway"), "{text}");
     // A key that has been replaced since must not sign again.
-    let (first, third) = (shares.path(1), shares.path(3));
+    let third = shares.path(3);
     let restore = |name: &str| {
         let without = ["restore", "--generation", "1", "--without", name];
         empty.run(&[&without[..], &[&first, &third]].concat())

@@ -120,6 +120,8 @@ fn print_key(key: &KeyListing, now: u64) {
 
 fn print_version(version: &VersionListing, now: u64) {
     let when = |moment: Option<u64>| moment.map_or("-".to_owned(), |it| relative(now, it));
+    // Times of operations increase strictly, so that of the last one can be ahead of the clock.
+    let past = |moment: Option<u64>| when(moment.map(|it| it.min(now)));
     let state = match version.share {
         Some(share) => format!("{} {share}%", version.state),
         None => version.state.clone(),
@@ -132,9 +134,9 @@ fn print_version(version: &VersionListing, now: u64) {
     let mut line = format!(
         "  {:<8} {state:<12} {:<14} {:<14} {:<14} {leaves:<16} {}",
         version.version,
-        when(version.since),
-        when(version.first_use),
-        when(version.last_use),
+        past(version.since),
+        past(version.first_use),
+        past(version.last_use),
         describe_outcomes(version.figures.into()),
     );
     if let Some(moment) = version.may_sign_at.filter(|it| *it > now) {

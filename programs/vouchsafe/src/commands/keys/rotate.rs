@@ -19,8 +19,8 @@ const CORRECT_ANSWERS: u32 = 5;
 ///
 /// The standby generation, whose keys verifiers already have, becomes the current one. Tokens of the previous
 /// generation fail as soon as a verifier fetches the key set again. This can't be undone. Each broker is watched until
-/// it publishes the new generation and no old one. Refused for seven minutes after the last rotation, because verifiers
-/// may not know the next generation yet.
+/// it publishes the new generation and no old one. Can't be repeated within seven minutes: verifiers need that long to
+/// learn the next generation.
 #[derive(clap::Args)]
 #[command(after_help = "\
 Every gateway that can be reached rotates; a broker that cannot be reached counts as not following. To retry
