@@ -197,7 +197,8 @@ mod tests {
     #[test]
     fn remembers_last_reason_until_taken() {
         let log = log();
-        let line = |slug: &str, more: &str| format!("{{\"route\":\"readyz\",\"status\":503,\"slug\":\"{slug}\"{more}}}\n");
+        let line =
+            |slug: &str, more: &str| format!("{{\"route\":\"readyz\",\"status\":503,\"slug\":\"{slug}\"{more}}}\n");
         log.read(line("store.unavailable", "").as_bytes());
         assert_eq!(log.take_unready().as_deref(), Some("store.unavailable"));
         log.read(line("policy.unavailable", ",\"detail\":\"rules/a.cedar:1:2: no\"").as_bytes());

@@ -2,8 +2,8 @@
 
 use crate::error::HostError;
 use http::Uri;
-use hyper_util::client::proxy::matcher::Matcher;
 pub use hyper_util::client::proxy::matcher::Intercept;
+use hyper_util::client::proxy::matcher::Matcher;
 use std::net::IpAddr;
 
 /// Both spellings of each variable; the first one that has a value counts.
@@ -20,7 +20,8 @@ impl Proxy {
     /// Reads the environment. A value that names no HTTP proxy is an error: without one, requests would go out another
     /// way than the operator wants.
     pub fn from_environment() -> Result<Self, HostError> {
-        let first = |names: [&str; 2]| names.into_iter().find_map(|name| std::env::var(name).ok().filter(|it| !it.is_empty()));
+        let first =
+            |names: [&str; 2]| names.into_iter().find_map(|name| std::env::var(name).ok().filter(|it| !it.is_empty()));
         let Some(proxy) = first(PROXY) else { return Ok(Self::default()) };
         Self::new(&proxy, &first(DIRECT).unwrap_or_default()).ok_or_else(|| {
             // The value may have a password.
@@ -65,7 +66,8 @@ mod tests {
 
     #[test]
     fn only_https_beyond_loopback_uses_the_proxy() {
-        let proxy = Proxy::new("http://user:secret@proxy.example:3128", "a.example,.b.example,192.0.2.0/24").expect("a proxy");
+        let proxy =
+            Proxy::new("http://user:secret@proxy.example:3128", "a.example,.b.example,192.0.2.0/24").expect("a proxy");
         let through = Some("http://proxy.example:3128/".to_owned());
         for (url, expected) in [
             ("https://c.example/", &through),

@@ -16,15 +16,15 @@ pub async fn reload(app: &App, loader: &Arc<Loader>, authority: &str) {
     let before = app.digest().unwrap_or_default();
     let outcome = match try_reload(app, loader, authority).await {
         Ok(after) if after == before => {
-            log!("serve: the bundle is unchanged: {before}");
+            log!("serve: reload: the bundle is unchanged: {before}");
             Reload::Unchanged
         }
         Ok(after) => {
-            log!("serve: the bundle was replaced: {before} -> {after}");
+            log!("serve: reload: the bundle was replaced: {before} -> {after}");
             Reload::Loaded
         }
         Err(error) => {
-            log!("serve: the new bundle was rejected, {before} stays in use: {}", error.message);
+            log!("serve: reload: the new bundle was rejected, {before} stays in use: {}", error.message);
             Reload::Rejected
         }
     };

@@ -59,7 +59,8 @@ fn client_config(setting: &ClientTls) -> Result<ClientConfig, HostError> {
     match (&setting.client_cert_file, &setting.client_private_key_file) {
         (None, None) => Ok(builder.with_no_client_auth()),
         (Some(certificate), Some(key)) => {
-            let wrong = |error: &dyn Display| in_setting("client_private_key_file", &format!("{}: {error}", key.display()));
+            let wrong =
+                |error: &dyn Display| in_setting("client_private_key_file", &format!("{}: {error}", key.display()));
             let private = PrivateKeyDer::from_pem_file(key).map_err(|error| wrong(&error))?;
             let chain = read_certificates(certificate).map_err(|error| in_setting("client_cert_file", &error))?;
             builder.with_client_auth_cert(chain, private).map_err(|error| wrong(&error))

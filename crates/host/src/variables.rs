@@ -63,7 +63,8 @@ impl Collected {
             self.faults.push("--variable requires NAME=VALUE or NAME=@FILE".to_owned());
             return;
         };
-        let read = value.strip_prefix('@').map_or_else(|| Ok(value.to_owned()), |path| read_value(name, Path::new(path)));
+        let read =
+            value.strip_prefix('@').map_or_else(|| Ok(value.to_owned()), |path| read_value(name, Path::new(path)));
         match read {
             Ok(value) => {
                 self.values.insert(name.to_owned(), value);
@@ -155,9 +156,7 @@ fn read_value(name: &str, path: &Path) -> Result<String, String> {
 
 fn read_dotenv(path: &Path) -> Result<BTreeMap<String, String>, String> {
     match std::fs::read_to_string(path) {
-        Ok(text) => {
-            parse_dotenv(&text).map_err(|line| format!("{}:{line}: expected NAME=VALUE", path.display()))
-        }
+        Ok(text) => parse_dotenv(&text).map_err(|line| format!("{}:{line}: expected NAME=VALUE", path.display())),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(BTreeMap::new()),
         Err(error) => Err(format!("{}: {error}", path.display())),
     }
@@ -214,14 +213,18 @@ mod tests {
         let manifest = manifest();
         for (flags, expected) in [
             (&[][..], vec!["required variable `issuer` has no value", "required variable `signer_root` has no value"]),
-            (&["isuer=x"], vec![
-                "variable `isuer` is not in the manifest: did you mean `issuer`?",
-                "required variable `signer_root` has no value",
-            ]),
+            (
+                &["isuer=x"],
+                vec![
+                    "variable `isuer` is not in the manifest: did you mean `issuer`?",
+                    "required variable `signer_root` has no value",
+                ],
+            ),
             (&["issuer=x", "other=y", "signer_root=z"], vec!["variable `other` is not in the manifest"]),
-            (&["issuer=x", "signer_root=@/no/such/file"], vec![
-                "variable `signer_root` from /no/such/file: No such file or directory (os error 2)",
-            ]),
+            (
+                &["issuer=x", "signer_root=@/no/such/file"],
+                vec!["variable `signer_root` from /no/such/file: No such file or directory (os error 2)"],
+            ),
         ] {
             let mut collected = Collected::default();
             flags.iter().for_each(|flag| collected.add_flag(flag));

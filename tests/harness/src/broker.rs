@@ -24,7 +24,7 @@ const NOTICES: [&str; 6] = [
     STARTED,
     "serve: GET ",
     "serve: POST ",
-    "serve: the bundle was replaced: ",
+    "serve: reload: ",
     "serve: outbound https uses the proxy ",
     "serve: the database was last in use at ",
 ];
@@ -187,10 +187,16 @@ impl Setup {
 
     /// Listens at its issuer URL, so that clients can fetch its metadata.
     #[must_use]
-    pub fn at_its_issuer_url(mut self) -> Self {
+    pub fn at_its_issuer_url(self) -> Self {
+        let (setup, address) = self.at_known_address();
+        setup.variable("issuer", &format!("http://{address}"))
+    }
+
+    /// Listens at an address that is known before it starts; returns that too.
+    pub fn at_known_address(mut self) -> (Self, String) {
         self.listen = format!("127.0.0.1:{}", port());
-        let url = format!("http://{}", self.listen);
-        self.variable("issuer", &url)
+        let address = self.listen.clone();
+        (self, address)
     }
 
     #[must_use]
@@ -205,6 +211,12 @@ impl Setup {
     pub fn environment(mut self, name: &str, value: &str) -> Self {
         self.environment.push((name.to_owned(), value.to_owned()));
         self
+    }
+
+    /// Serves metrics; returns their address too.
+    pub fn with_metrics(self) -> (Self, String) {
+        let address = format!("127.0.0.1:{}", port());
+        (self.argument("--metrics-listen").argument(&address), address)
     }
 
     /// Writes Spin's runtime config and passes it.
@@ -435,7 +447,7 @@ impl Broker {
     /// Has it read its bundle again, and returns the line that says what became of it.
     pub fn reload(&self) -> String {
         signal(self.process(), "-HUP");
-        self.line_with(" bundle ")
+        self.line_with("serve: reload: ")
     }
 
     /// Sends SIGKILL and waits until it has ended.

@@ -60,7 +60,9 @@ fn serve(mut client: TcpStream, mode: Mode, heads: &Mutex<Vec<String>>) -> std::
     let port = head.split(' ').nth(1).and_then(|target| target.rsplit_once(':')?.1.parse::<u16>().ok());
     let is_connect = head.starts_with("CONNECT ");
     heads.lock().expect("unpoisoned").push(head.clone());
-    let shown = |value: &str| head.lines().any(|line| line.to_ascii_lowercase().starts_with("proxy-authorization:") && line.ends_with(value));
+    let shown = |value: &str| {
+        head.lines().any(|line| line.to_ascii_lowercase().starts_with("proxy-authorization:") && line.ends_with(value))
+    };
     let status = match mode {
         Mode::Silent => {
             while client.read(&mut [0; 64])? > 0 {}

@@ -64,7 +64,9 @@ impl Cause {
     /// What an operator can do about it.
     fn hint(self) -> Option<&'static str> {
         Some(match self {
-            Self::CertificateExpired | Self::CertificateNotYetValid => "compare the certificate with this machine's clock",
+            Self::CertificateExpired | Self::CertificateNotYetValid => {
+                "compare the certificate with this machine's clock"
+            }
             Self::HostNotAllowed => "add it to allowed_outbound_hosts of the manifest",
             Self::NetworkBlocked => "change block_networks in the runtime config file",
             Self::Proxy => "check HTTPS_PROXY and NO_PROXY",
@@ -202,9 +204,10 @@ fn of_certificate(host: &str, fault: &CertificateError) -> Failure {
             (Cause::CertificateExpired, format!("the server's certificate expired at {}", date(not_after)))
         }
         CertificateError::Expired => (Cause::CertificateExpired, "the server's certificate has expired".to_owned()),
-        CertificateError::NotValidYetContext { not_before, .. } => {
-            (Cause::CertificateNotYetValid, format!("the server's certificate is not valid before {}", date(not_before)))
-        }
+        CertificateError::NotValidYetContext { not_before, .. } => (
+            Cause::CertificateNotYetValid,
+            format!("the server's certificate is not valid before {}", date(not_before)),
+        ),
         CertificateError::NotValidYet => {
             (Cause::CertificateNotYetValid, "the server's certificate is not valid yet".to_owned())
         }
