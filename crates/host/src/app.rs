@@ -22,7 +22,7 @@ use wasmtime_wasi_http::WasiBody;
 use wasmtime_wasi_http::handler::{ExpirationError, InstantiationError, ProxyHandler};
 
 /// Maximum size of a request body. The broker's own limit is lower and applies first.
-pub const BODY_BYTES_MAX: usize = 128 * 1024;
+const BODY_BYTES_MAX: usize = 128 * 1024;
 /// Longest time that a client may take to send its body.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 

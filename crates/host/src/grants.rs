@@ -8,7 +8,7 @@ use crate::continuity;
 use crate::directories::private_directory;
 use crate::error::HostError;
 use crate::metrics::Metrics;
-use crate::outbound::Network;
+use crate::outbound::{LogLines, Network};
 use crate::proxy::Proxy;
 use crate::space::StoreFiles;
 use crate::sqlite::Databases;
@@ -40,6 +40,7 @@ pub fn grants(application: &Application) -> Result<Grants, HostError> {
         proxy: Proxy::from_environment()?,
         tls: Tls::new(&runtime.client_tls, manifest.root_id())?,
         metrics: Arc::new(Metrics::default()),
+        lines: LogLines::default(),
     };
     if let Some(proxy) = network.proxy.shown() {
         log!("serve: outbound https uses the proxy {proxy}, except for loopback and NO_PROXY");

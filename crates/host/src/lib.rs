@@ -20,6 +20,7 @@ mod application;
 mod application_log;
 mod bindings;
 mod bundle;
+mod cause;
 mod clock;
 mod compose;
 mod concurrency;

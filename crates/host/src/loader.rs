@@ -1,6 +1,5 @@
 //! The application with one bundle, and everything that is needed to load it again with another one.
 
-use crate::app::BODY_BYTES_MAX;
 use crate::application::Application;
 use crate::application_log::ApplicationLog;
 use crate::compose;
@@ -28,6 +27,8 @@ use wasmtime_wasi_http::p3::bindings::ServicePre;
 
 /// Requested before the first request of a client.
 const READY: &str = "/readyz";
+/// Maximum size of the answer.
+const READY_BYTES_MAX: usize = 128 * 1024;
 /// Time after which a slow start is explained.
 const QUIET: Duration = Duration::from_millis(500);
 
@@ -110,7 +111,7 @@ impl Loaded {
         let request = request.map(|_| Empty::new().map_err(|never| match never {}).boxed_unsync());
         let response = self.handler.handle((), request).await.map_err(|error| format!("{error:#}"))?;
         let status = response.status();
-        let body = Limited::new(response.into_body(), BODY_BYTES_MAX).collect().await;
+        let body = Limited::new(response.into_body(), READY_BYTES_MAX).collect().await;
         Ok((status, body.map_err(|error| error.to_string())?.to_bytes()))
     }
 }

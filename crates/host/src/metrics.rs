@@ -1,6 +1,6 @@
 //! Metrics of the host.
 
-use crate::outbound::{Cause, LogLines};
+use crate::cause::Cause;
 use crate::space::StoreFiles;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering::Relaxed};
@@ -64,7 +64,6 @@ pub struct Metrics {
     requests: Mutex<BTreeMap<(&'static str, u16), u64>>,
     latency: Mutex<BTreeMap<&'static str, Latency>>,
     outbound: Mutex<BTreeMap<(String, Option<Cause>), u64>>,
-    pub outbound_lines: LogLines,
     exchanges: Mutex<BTreeMap<Exchange, u64>>,
     reloads: Mutex<BTreeMap<Reload, u64>>,
     /// Digest of the bundle in use.

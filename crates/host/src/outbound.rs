@@ -8,14 +8,12 @@ mod attempt;
 mod body;
 mod connect;
 mod failure;
+mod log_lines;
+mod network;
 
-pub use attempt::LogLines;
-pub use failure::Cause;
+pub use log_lines::LogLines;
+pub use network::Network;
 
-use crate::metrics::Metrics;
-use crate::networks::Networks;
-use crate::proxy::Proxy;
-use crate::tls::Tls;
 use attempt::Attempt;
 use body::{AbortOnDrop, TimedBody};
 use failure::Failure;
@@ -26,20 +24,10 @@ use hyper_util::rt::TokioIo;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::timeout;
-use vouchsafe_manifest::HostPattern;
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks};
 
 /// Maximum and default of the timeouts that a guest can set for each step.
 const STEP_TIMEOUT_MAX: Duration = Duration::from_secs(30);
-
-/// What guests may reach, and how.
-pub struct Network {
-    pub allowed: Vec<HostPattern>,
-    pub blocked: Networks,
-    pub proxy: Proxy,
-    pub tls: Tls,
-    pub metrics: Arc<Metrics>,
-}
 
 /// Outbound HTTP of one guest.
 pub struct Outbound(pub Arc<Network>);
@@ -77,21 +65,8 @@ impl Timeouts {
     }
 }
 
-impl Network {
-    fn allows(&self, scheme: &str, host: &str, port: u16) -> bool {
-        self.allowed.iter().any(|pattern| pattern.allows(scheme, host, port))
-    }
-
-    /// The host's name in metrics: only names in the manifest, so that guests can't create unlimited series.
-    fn label(&self, uri: &Uri) -> String {
-        let host = uri.host().unwrap_or_default().to_ascii_lowercase();
-        let known = self.allowed.iter().any(|pattern| pattern.exact_host() == Some(host.as_str()));
-        if known { host } else { "other".to_owned() }
-    }
-}
-
-async fn send(network: &Network, request: Request<WasiBody>, timeouts: Timeouts) -> Sent {
-    let mut attempt = Attempt::start(Arc::clone(&network.metrics), &request, network.label(request.uri()));
+async fn send(network: &Arc<Network>, request: Request<WasiBody>, timeouts: Timeouts) -> Sent {
+    let mut attempt = Attempt::start(network, &request);
     let between_bytes = timeouts.between_bytes;
     let (response, connection, guard) = match answer(network, request, timeouts).await {
         Ok(answer) => answer,

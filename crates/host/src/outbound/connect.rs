@@ -1,7 +1,7 @@
 //! Connections of outbound requests: directly, or through a proxy; with TLS end to end.
 
-use super::Network;
 use super::failure::Failure;
+use super::network::Network;
 use crate::proxy::Intercept;
 use bytes::Bytes;
 use http::header::{HOST, PROXY_AUTHORIZATION};
@@ -9,7 +9,7 @@ use http::{Request, Uri};
 use http_body_util::Empty;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
@@ -42,12 +42,6 @@ pub async fn open(network: &Network, uri: &Uri, host: &str, port: u16) -> Result
 /// The host without the brackets of an IPv6 address.
 fn bare(host: &str) -> &str {
     host.trim_start_matches('[').trim_end_matches(']')
-}
-
-impl Network {
-    fn check(&self, address: IpAddr) -> Result<(), Failure> {
-        self.blocked.find(address).map_or(Ok(()), |network| Err(Failure::network_blocked(address, &network)))
-    }
 }
 
 async fn resolve(network: &Network, host: &str, port: u16) -> Result<Vec<SocketAddr>, Failure> {

@@ -1,18 +1,25 @@
 use super::failure::Failure;
 use super::*;
+use crate::cause::Cause;
+use crate::metrics::Metrics;
+use crate::networks::Networks;
+use crate::proxy::Proxy;
+use crate::tls::Tls;
 use http_body_util::Empty;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
+use vouchsafe_manifest::HostPattern;
 
-fn network(allowed: &str, blocked: &[&str]) -> Network {
+fn network(allowed: &str, blocked: &[&str]) -> Arc<Network> {
     let blocked: Vec<String> = blocked.iter().map(|&text| text.to_owned()).collect();
-    Network {
+    Arc::new(Network {
         allowed: vec![HostPattern::parse(allowed).expect(allowed)],
         blocked: Networks::parse(&blocked).expect("networks"),
         proxy: Proxy::default(),
         tls: Tls::new(&[], "guest").expect("roots"),
         metrics: Arc::new(Metrics::default()),
-    }
+        lines: LogLines::default(),
+    })
 }
 
 /// Answers one connection with `reply`, then sends nothing more; returns its port.
@@ -34,7 +41,7 @@ fn request(url: &str) -> Request<WasiBody> {
     Request::get(url).body(Empty::new().map_err(|never| match never {}).boxed_unsync()).expect(url)
 }
 
-async fn get(network: &Network, url: &str, timeouts: Timeouts) -> Result<String, Error> {
+async fn get(network: &Arc<Network>, url: &str, timeouts: Timeouts) -> Result<String, Error> {
     let (response, _finished) = send(network, request(url), timeouts).await?;
     let bytes = response.into_body().collect().await?.to_bytes();
     Ok(String::from_utf8_lossy(&bytes).into_owned())
