@@ -79,8 +79,10 @@ mod hsm {
 mod http {
     mod documents;
     mod malformed;
+    mod metrics;
     mod readiness;
     mod request_log;
+    mod start;
 }
 
 /// Fetching and caching the key sets of issuers.
@@ -88,8 +90,10 @@ mod issuers {
     mod credentials;
     mod key_cache;
     mod key_lifetime;
+    mod proxy;
     mod tls;
     pub mod unavailable;
+    mod unreachable;
 }
 
 /// Epoch keys and what the signer signs with them.
@@ -104,6 +108,7 @@ mod policy {
     mod decisions;
     mod loading;
     pub mod providers;
+    mod reload;
 }
 
 /// Completeness of lists in documentation and source.

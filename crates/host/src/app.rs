@@ -5,15 +5,16 @@
 use crate::concurrency::{ConcurrencyLimit, Overloaded};
 use crate::headers;
 use crate::instances::Instances;
+use crate::loader::Loaded;
 use crate::metrics::Metrics;
 use bytes::Bytes;
 use http::header::{ALLOW, CONTENT_LENGTH, RETRY_AFTER};
 use http::{HeaderValue, Request, Response, StatusCode};
-use http_body_util::{BodyExt as _, Empty, Full, Limited};
+use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Incoming;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 use vouchsafe_serve::linger::{self, Lingering};
 use vouchsafe_serve::{json_reply, log};
@@ -21,14 +22,14 @@ use wasmtime_wasi_http::WasiBody;
 use wasmtime_wasi_http::handler::{ExpirationError, InstantiationError, ProxyHandler};
 
 /// Maximum size of a request body. The broker's own limit is lower and applies first.
-pub const BODY_BYTES_MAX: usize = 128 * 1024;
+const BODY_BYTES_MAX: usize = 128 * 1024;
 /// Longest time that a client may take to send its body.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The running application.
 pub struct App {
     pub metrics: Arc<Metrics>,
-    handler: ProxyHandler<Instances>,
+    loaded: RwLock<Loaded>,
     limit: ConcurrencyLimit,
 }
 
@@ -45,9 +46,24 @@ enum Refusal {
 }
 
 impl App {
-    pub fn new(instances: Instances) -> Self {
-        let metrics = Arc::clone(&instances.metrics);
-        Self { metrics, handler: ProxyHandler::new(instances), limit: ConcurrencyLimit::new() }
+    pub fn new(loaded: Loaded, metrics: Arc<Metrics>) -> Self {
+        metrics.set_bundle(loaded.digest.clone());
+        Self { metrics, loaded: RwLock::new(loaded), limit: ConcurrencyLimit::new() }
+    }
+
+    /// Sends all further requests to `loaded`.
+    pub fn replace(&self, loaded: Loaded) {
+        self.metrics.set_bundle(loaded.digest.clone());
+        *self.loaded.write().unwrap_or_else(PoisonError::into_inner) = loaded;
+    }
+
+    /// Digest of the bundle in use.
+    pub fn digest(&self) -> Option<String> {
+        self.loaded.read().unwrap_or_else(PoisonError::into_inner).digest.clone()
+    }
+
+    fn handler(&self) -> ProxyHandler<Instances> {
+        self.loaded.read().unwrap_or_else(PoisonError::into_inner).handler.clone()
     }
 
     /// Answers one request.
@@ -87,7 +103,7 @@ impl App {
         let request = request.map(|bytes| Full::new(bytes).map_err(|never| match never {}).boxed_unsync());
         // A task of its own: the guest keeps running when its client disconnects, so the request must keep its permit.
         // Otherwise, clients that disconnect at once could start an unlimited number of instances.
-        let handler = self.handler.clone();
+        let handler = self.handler();
         let answer = tokio::spawn(async move {
             let answer = handler.handle((), request).await;
             drop(permit);
@@ -109,19 +125,6 @@ impl App {
             return Refusal::Overloaded;
         }
         Refusal::GuestFailed
-    }
-
-    /// Sends the application a GET request for `path`, without a connection.
-    pub async fn get(&self, path: &str, authority: &str) -> Result<(StatusCode, Bytes), String> {
-        let request = Request::get(format!("http://{authority}{path}"))
-            .header(http::header::HOST, authority)
-            .body(Bytes::new())
-            .map_err(|error| error.to_string())?;
-        let request = request.map(|_| Empty::new().map_err(|never| match never {}).boxed_unsync());
-        let response = self.handler.handle((), request).await.map_err(|error| format!("{error:#}"))?;
-        let status = response.status();
-        let body = Limited::new(response.into_body(), BODY_BYTES_MAX).collect().await;
-        Ok((status, body.map_err(|error| error.to_string())?.to_bytes()))
     }
 
     fn refuse(&self, refusal: Refusal) -> Response<WasiBody> {

@@ -6,11 +6,13 @@ use crate::error::HostError;
 use crate::instances::Lifetime;
 use crate::networks;
 use crate::variables;
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
-use vouchsafe_manifest::{Manifest, Resolved};
+use std::time::{Duration, SystemTime};
+use vouchsafe_manifest::{Manifest, ManifestError, Resolved};
 
+const VARIABLES_HINT: &str = "set variables with --variable NAME=VALUE, --variable NAME=@FILE, SPIN_VARIABLE_NAME or .env; docs/operations/reference.md lists them, and `scripts/dev-env` writes a .env for local work";
 /// Read from the current directory.
 const DOTENV: &str = ".env";
 
@@ -29,6 +31,12 @@ pub struct Options {
     /// Where the guests' clock starts, in Unix seconds.
     pub danger_now: Option<u64>,
     pub lifetime: Lifetime,
+    /// How long to wait until the application is ready.
+    pub wait_ready: Duration,
+    /// What is wrong with the values of the manifest's variables.
+    pub check_variables: fn(&Manifest, &BTreeMap<String, String>) -> Vec<String>,
+    /// Called whenever a bundle was read.
+    pub warn: fn(&Application),
 }
 
 /// An application with its manifest and the values of its variables.
@@ -56,10 +64,23 @@ impl Application {
         Ok(Self { options, manifest, resolved, runtime })
     }
 
-    /// Warnings about files that hold a secret variable and are readable by other users, one text per file.
+    /// Warnings about names that look like misspelled variables, and about files that hold a secret and are readable
+    /// by other users.
     #[must_use]
     pub fn warnings(&self) -> Vec<String> {
-        variables::warnings(&self.manifest, &self.options.variables, Path::new(DOTENV))
+        let dotenv = Path::new(DOTENV);
+        let mut warnings = variables::misspelled(&self.manifest, dotenv);
+        warnings.extend(variables::warnings(&self.manifest, &self.options.variables, dotenv));
+        let keys = self.runtime.client_tls.iter().filter_map(|tls| tls.client_private_key_file.as_deref());
+        warnings.extend(keys.filter_map(|path| variables::readable_warning(path, "a private key")));
+        warnings
+    }
+
+    /// The directory of the database and of the copies of bundles.
+    #[must_use]
+    pub fn state_dir(&self) -> PathBuf {
+        let configured = self.options.state_dir.as_ref().or(self.runtime.state_dir.as_ref());
+        configured.cloned().unwrap_or_else(|| PathBuf::from(".state"))
     }
 
     /// The directory of the manifest, to which its paths are relative.
@@ -82,11 +103,17 @@ fn read_manifest(path: &Path) -> Result<Manifest, HostError> {
 }
 
 fn resolve(manifest: &Manifest, options: &Options) -> Result<Resolved, HostError> {
-    let values = variables::collect(manifest, &options.variables, Path::new(DOTENV))?;
-    let resolved = manifest.resolve(&values).map_err(|error| {
-        HostError::configuration(error.to_string())
-            .hint("set variables with --variable NAME=VALUE, SPIN_VARIABLE_NAME or .env; `scripts/dev-env` writes a .env for local work")
-    })?;
+    let collected = variables::collect(manifest, &options.variables, Path::new(DOTENV));
+    let resolved = manifest.resolve(&collected.values);
+    let errors: &[ManifestError] = resolved.as_ref().err().map_or(&[], Vec::as_slice);
+    let mut faults = collected.faults.clone();
+    faults.extend(errors.iter().filter_map(|error| collected.explain(manifest, error)));
+    faults.extend((options.check_variables)(manifest, &manifest.values(&collected.values)));
+    // Without a resolved manifest, there is a fault.
+    let resolved = match resolved {
+        Ok(resolved) if faults.is_empty() => resolved,
+        _ => return Err(HostError::configuration(faults.join("\nerror: ")).hint(VARIABLES_HINT)),
+    };
     let development = resolved.application_variables.get("development").map(String::as_str) == Some("true");
     if options.danger_now.is_some() && !development {
         return Err(HostError::configuration(

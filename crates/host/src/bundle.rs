@@ -1,8 +1,9 @@
-//! A copy of the bundle, made once at start, which a running host uses for all decisions.
+//! A copy of the bundle, made at start and for each reload, which instances use for all decisions.
 //!
 //! Each new instance reads the mounted folder. Without a copy, new instances would see edits that old ones don't, and
 //! perhaps half-written files.
 
+use crate::application_log::Names;
 use crate::directories::private_directory;
 use crate::error::HostError;
 use std::fs;
@@ -15,8 +16,16 @@ use vouchsafe_serve::log;
 /// Path at which guests read the `bearer_file` of an issuer.
 pub const CREDENTIALS: &str = "/credentials";
 
-/// Copies the bundle in `source` to `<state_dir>/bundles/<digest>` and returns that folder.
-pub fn copy(source: &Path, state_dir: &Path, credentials_mounted: bool) -> Result<PathBuf, HostError> {
+/// A bundle that no longer changes.
+#[derive(Debug)]
+pub struct BundleCopy {
+    pub folder: PathBuf,
+    pub digest: String,
+    pub names: Names,
+}
+
+/// Copies the bundle in `source` to `<state_dir>/bundles/<digest>`.
+pub fn copy(source: &Path, state_dir: &Path, credentials_mounted: bool) -> Result<BundleCopy, HostError> {
     let files = read(source)?;
     if let (false, [first, ..]) = (credentials_mounted, with_credentials(&files).as_slice()) {
         let message = format!("{first}: `bearer_file` is read from {CREDENTIALS}, but nothing is mounted there");
@@ -31,11 +40,12 @@ pub fn copy(source: &Path, state_dir: &Path, credentials_mounted: bool) -> Resul
     let bundles = state_dir.join("bundles");
     private_directory(state_dir)?;
     private_directory(&bundles)?;
-    let target = bundles.join(files.digest());
-    if !is_copy(&target, &files) {
-        write(&target, &files).map_err(|error| HostError::startup(format!("{}: {error}", target.display())))?;
+    let digest = files.digest();
+    let folder = bundles.join(&digest);
+    if !is_copy(&folder, &files) {
+        write(&folder, &files).map_err(|error| HostError::startup(format!("{}: {error}", folder.display())))?;
     }
-    Ok(target)
+    Ok(BundleCopy { folder, digest, names: Names::of(&files) })
 }
 
 fn read(source: &Path) -> Result<BundleFiles, HostError> {
@@ -84,19 +94,20 @@ mod tests {
         let (source, state) = (root.join("policies"), root.join("state"));
         fs::create_dir_all(source.join("rules")).expect("a folder");
         fs::write(source.join("rules/a.cedar"), "// one").expect("a file");
-        let first = copy(&source, &state, false).expect("a copy");
-        assert_eq!(copy(&source, &state, false).expect("again"), first);
+        let copy_folder = || copy(&source, &state, false).expect("a copy").folder;
+        let first = copy_folder();
+        assert_eq!(copy_folder(), first);
 
         fs::write(source.join("rules/a.cedar"), "// two").expect("a file");
         let content = |folder: &Path| fs::read_to_string(folder.join("rules/a.cedar")).expect("a file");
         assert_eq!(content(&first), "// one");
-        let second = copy(&source, &state, false).expect("a copy");
+        let second = copy_folder();
         assert_ne!(second, first);
         assert_eq!(content(&second), "// two");
 
         // A damaged copy is replaced.
         fs::write(second.join("rules/a.cedar"), "// three").expect("a file");
-        assert_eq!(content(&copy(&source, &state, false).expect("a copy")), "// two");
+        assert_eq!(content(&copy_folder()), "// two");
 
         fs::create_dir_all(source.join("issuers")).expect("a folder");
         let text = "keys = { discovery = true, bearer_file = \"token\" }";

@@ -1,48 +1,65 @@
 //! What the manifest and the runtime config grant the application.
 
 use crate::application::Application;
-use crate::bundle::{self, CREDENTIALS};
+use crate::application_log::ApplicationLog;
+use crate::bundle::{self, BundleCopy, CREDENTIALS};
 use crate::clock::Clock;
 use crate::continuity;
 use crate::directories::private_directory;
 use crate::error::HostError;
 use crate::metrics::Metrics;
-use crate::outbound::Network;
+use crate::outbound::{LogLines, Network};
+use crate::proxy::Proxy;
 use crate::space::StoreFiles;
 use crate::sqlite::Databases;
 use crate::state::Grants;
 use crate::tls::Tls;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use vouchsafe_manifest::{Component, FileMount};
+use vouchsafe_serve::log;
 
 /// Path at which guests see the bundle, and which `--policies` replaces.
 const POLICIES: &str = "/policies";
 
-/// Opens the databases, copies the bundle, and collects what guests may use.
-pub fn grants(application: &Application, state_dir: &Path) -> Result<Grants, HostError> {
+/// The directories that guests see.
+pub struct Mounts {
+    /// Directories on this machine and the paths at which guests see them.
+    pub files: Vec<(PathBuf, String)>,
+    /// Present if one of them is a bundle.
+    pub bundle: Option<BundleCopy>,
+}
+
+/// Opens the databases and collects what guests may use, except for the files.
+pub fn grants(application: &Application) -> Result<Grants, HostError> {
     let Application { options, manifest, resolved, runtime } = application;
     let root = manifest.root().map_err(|error| HostError::configuration(error.to_string()))?;
     let network = Network {
         allowed: resolved.allowed_outbound_hosts.clone(),
         blocked: runtime.blocked_networks()?,
+        proxy: Proxy::from_environment()?,
         tls: Tls::new(&runtime.client_tls, manifest.root_id())?,
         metrics: Arc::new(Metrics::default()),
+        lines: LogLines::default(),
     };
-    if !root.sqlite_databases.is_empty() {
-        private_directory(state_dir)?;
+    if let Some(proxy) = network.proxy.shown() {
+        log!("serve: outbound https uses the proxy {proxy}, except for loopback and NO_PROXY");
     }
-    let paths = runtime.database_paths(&root.sqlite_databases, state_dir)?;
+    let state_dir = application.state_dir();
+    if !root.sqlite_databases.is_empty() {
+        private_directory(&state_dir)?;
+    }
+    let paths = runtime.database_paths(&root.sqlite_databases, &state_dir)?;
     let databases = Databases::open(&paths)
         .map_err(|error| HostError::startup(format!("cannot open the database in {}: {error}", state_dir.display())))?;
-    let policies = options.policies.as_deref();
     let grants = Grants {
         variables: Arc::new(resolved.variables.clone()),
         environment: resolved.environment.clone(),
-        files: mounts(root, policies, application.base(), state_dir)?,
+        files: Vec::new(),
         databases: Arc::new(databases),
         network: Arc::new(network),
         clock: Clock::new(options.danger_now),
+        log: Arc::new(ApplicationLog::default()),
     };
     keep_store_alive(root, &grants)?;
     Ok(grants)
@@ -62,35 +79,35 @@ fn keep_store_alive(root: &Component, grants: &Grants) -> Result<(), HostError> 
     }
 }
 
-fn mounts(
-    root: &Component,
-    policies: Option<&Path>,
-    base: &Path,
-    state_dir: &Path,
-) -> Result<Vec<(PathBuf, String)>, HostError> {
+/// Finds the directories of the manifest, and copies the bundle as it is now.
+pub fn mounts(application: &Application) -> Result<Mounts, HostError> {
+    let Application { options, manifest, .. } = application;
     let has_mount = |destination: &str| {
-        let mut mounts = root.files.iter();
+        let mut mounts = manifest.files().iter();
         mounts.any(|mount| mount.destination == destination)
     };
-    if policies.is_some() && !has_mount(POLICIES) {
+    if options.policies.is_some() && !has_mount(POLICIES) {
         return Err(HostError::configuration(format!(
             "--policies replaces the files at {POLICIES}, but the manifest mounts none there"
         )));
     }
-    let mount = |mount: &FileMount| {
-        let source = match policies {
-            Some(directory) if mount.destination == POLICIES => directory.to_path_buf(),
-            _ => base.join(&mount.source),
+    let mut mounts = Mounts { files: Vec::new(), bundle: None };
+    for FileMount { source, destination } in manifest.files() {
+        let mut source = match &options.policies {
+            Some(directory) if destination == POLICIES => directory.clone(),
+            _ => application.base().join(source),
         };
         if !source.is_dir() {
             let message = format!("{} is not a directory", source.display());
             return Err(HostError::configuration(message));
         }
-        let source = match mount.destination.as_str() {
-            POLICIES => bundle::copy(&source, state_dir, has_mount(CREDENTIALS))?,
-            _ => source,
-        };
-        Ok((source, mount.destination.clone()))
-    };
-    root.files.iter().map(mount).collect()
+        if destination == POLICIES {
+            let copy = bundle::copy(&source, &application.state_dir(), has_mount(CREDENTIALS))?;
+            source = copy.folder.clone();
+            mounts.bundle = Some(copy);
+        }
+        mounts.files.push((source, destination.clone()));
+    }
+    (options.warn)(application);
+    Ok(mounts)
 }

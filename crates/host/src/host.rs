@@ -2,62 +2,71 @@
 
 use crate::app::App;
 use crate::application::Application;
-use crate::compose;
-use crate::directories;
-use crate::engine;
 use crate::error::HostError;
 use crate::grants;
-use crate::instances::Instances;
-use crate::link::link;
+use crate::loader::{Loaded, Loader};
+use crate::reload::reload;
 use crate::server;
-use std::io::IsTerminal as _;
+use std::io::{ErrorKind, IsTerminal as _};
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::mpsc::RecvTimeoutError;
-use std::time::Duration;
-use tokio::net::TcpListener;
+use std::time::{Duration, Instant};
+use tokio::net::{TcpListener, TcpSocket};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use vouchsafe_serve::log;
-use wasmtime::component::Component;
-use wasmtime_wasi_http::p3::bindings::ServicePre;
 
-/// Requested once before the first connection is accepted.
-const READY: &str = "/readyz";
-/// Time after which a slow start is explained.
-const QUIET: Duration = Duration::from_millis(500);
+/// Connections that wait in the kernel.
+const BACKLOG: u32 = 1024;
+/// Pause between two attempts to become ready.
+const READY_PAUSE: Duration = Duration::from_secs(1);
+
+type Stop = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// A host that is ready to serve.
 pub struct Host {
     app: Arc<App>,
+    loader: Arc<Loader>,
     listener: TcpListener,
     address: SocketAddr,
-    stop: Pin<Box<dyn Future<Output = ()> + Send>>,
+    stop: Stop,
+    hangup: Signal,
     ready: Vec<u8>,
 }
 
 impl Application {
-    /// Loads the application, listens, and returns once the application answers that it is ready.
-    pub async fn start(self) -> Result<Host, HostError> {
-        let app = Arc::new(load(&self)?);
-        let (listener, address) = bind(self.options.listen, "--listen").await?;
-        if let Some(metrics) = self.options.metrics_listen {
-            let (listener, address) = bind(metrics, "--metrics-listen").await?;
+    /// Loads the application, waits until it answers that it is ready, and listens. `None` if a signal stopped it
+    /// before.
+    pub async fn start(self) -> Result<Option<Host>, HostError> {
+        let mounts = grants::mounts(&self)?;
+        let loader = Arc::new(Loader::new(self)?);
+        let options = &loader.application.options;
+        // ORDER: the port is taken at once, but clients can connect only when the application is ready.
+        let (socket, address) = bind(options.listen)?;
+        if let Some(metrics) = options.metrics_listen {
+            let bound = vouchsafe_serve::bind(metrics).await;
+            let (listener, address) = bound.map_err(|error| cannot_listen(metrics, "--metrics-listen", &error))?;
             log!("serve: metrics at http://{address}/metrics");
-            tokio::spawn(server::serve_metrics(Arc::clone(&app), listener));
+            tokio::spawn(server::serve_metrics(Arc::clone(&loader.metrics), listener));
         }
         // ORDER: signals are caught before the address is announced, so that a reader of it can stop the host.
-        let stop = vouchsafe_serve::stop_signal()
-            .map_err(|error| HostError::startup(format!("cannot handle signals: {error}")))?;
-        let ready = match check_ready(&app, address).await {
-            Ok(ready) => ready,
-            Err(error) => {
-                app.metrics.draining.store(true, Relaxed);
-                return Err(error);
+        let failed = |error| HostError::startup(format!("cannot handle signals: {error}"));
+        let mut stop: Stop = Box::pin(vouchsafe_serve::stop_signal().map_err(failed)?);
+        let hangup = signal(SignalKind::hangup()).map_err(failed)?;
+        let loaded = loader.load(mounts);
+        let ready = tokio::select! {
+            ready = until_ready(&loaded, address, options.wait_ready) => ready,
+            () = &mut stop => {
+                loader.metrics.draining.store(true, Relaxed);
+                return Ok(None);
             }
         };
-        Ok(Host { app, listener, address, stop: Box::pin(stop), ready })
+        let ready = ready.inspect_err(|_| loader.metrics.draining.store(true, Relaxed))?;
+        let listener = socket.listen(BACKLOG).map_err(|error| cannot_listen(address, "--listen", &error))?;
+        let app = Arc::new(App::new(loaded, Arc::clone(&loader.metrics)));
+        announce(&app, address);
+        Ok(Some(Host { app, loader, listener, address, stop, hangup, ready }))
     }
 }
 
@@ -74,63 +83,103 @@ impl Host {
         &self.ready
     }
 
-    /// Serves until SIGTERM or SIGINT, then drains.
+    /// Serves until SIGTERM or SIGINT, then drains. Loads the bundle again on each SIGHUP.
     pub async fn serve(self) {
-        server::serve(self.app, self.listener, self.stop).await;
-    }
-}
-
-fn load(application: &Application) -> Result<App, HostError> {
-    let Application { options, manifest, runtime, .. } = application;
-    let state_dir = options.state_dir.clone().or(runtime.state_dir.clone()).unwrap_or_else(|| PathBuf::from(".state"));
-    let grants = grants::grants(application, &state_dir)?;
-    let composite = compose::compose(manifest, application.base())?;
-    let cache = options.cache_dir.clone().unwrap_or_else(|| directories::cache_directory(&state_dir));
-    let engine = engine::new(&cache)?;
-    let failed = |error: wasmtime::Error| HostError::configuration(format!("cannot load the application: {error:#}"));
-    let linker = link(&engine, manifest, &composite.imports)?;
-    let component = report_progress(|| Component::from_binary(&engine, &composite.bytes));
-    let component = component.map_err(failed)?;
-    let pre = linker.instantiate_pre(&component).and_then(ServicePre::new).map_err(failed)?;
-    engine::start_epochs(&engine).map_err(|error| HostError::startup(error.to_string()))?;
-    let metrics = Arc::clone(&grants.network.metrics);
-    Ok(App::new(Instances { engine, pre, grants, lifetime: options.lifetime, metrics }))
-}
-
-/// Tells a user at a terminal why the first start takes a while. With compiled code in the cache, compiling takes less
-/// than [`QUIET`].
-fn report_progress<T>(compile: impl FnOnce() -> T) -> T {
-    if !std::io::stderr().is_terminal() {
-        return compile();
-    }
-    let (done, wait) = std::sync::mpsc::channel::<()>();
-    std::thread::scope(|scope| {
-        scope.spawn(move || {
-            if wait.recv_timeout(QUIET) == Err(RecvTimeoutError::Timeout) {
-                log!("serve: compiling the components; later starts use the cache");
+        let Self { app, loader, listener, address, stop, hangup, .. } = self;
+        let reloads = reload_on(hangup, Arc::clone(&app), loader, address.to_string());
+        let stop = async {
+            tokio::select! {
+                () = stop => {}
+                () = reloads => {}
             }
-        });
-        let compiled = compile();
-        drop(done);
-        compiled
-    })
+        };
+        server::serve(app, listener, stop).await;
+    }
 }
 
-async fn bind(address: SocketAddr, flag: &str) -> Result<(TcpListener, SocketAddr), HostError> {
-    vouchsafe_serve::bind(address).await.map_err(|error| {
-        HostError::startup(format!("cannot listen on {address}: {error}"))
-            .hint(format!("another process may be using the port; set another one with {flag}"))
-    })
+/// Reloads on each signal, until the signal means that the terminal was closed.
+async fn reload_on(mut hangup: Signal, app: Arc<App>, loader: Arc<Loader>, authority: String) {
+    let at_terminal = std::io::stderr().is_terminal();
+    while hangup.recv().await.is_some() {
+        if at_terminal && !std::io::stderr().is_terminal() {
+            return;
+        }
+        reload(&app, &loader, &authority).await;
+    }
 }
 
-/// Sends one request before any client does. It creates the first instance, which opens the store and loads the
-/// bundle, so that an application that isn't ready is never served.
-async fn check_ready(app: &App, address: SocketAddr) -> Result<Vec<u8>, HostError> {
-    let answer = app.get(READY, &address.to_string()).await;
-    let why = match answer {
-        Ok((status, body)) if status.is_success() => return Ok(body.into()),
-        Ok((status, body)) => format!("{READY} answered {status}: {}", String::from_utf8_lossy(&body).trim()),
-        Err(error) => format!("{READY} failed: {error}"),
+/// Checks readiness until it succeeds or `wait` has passed, and logs what it waits for.
+async fn until_ready(loaded: &Loaded, address: SocketAddr, wait: Duration) -> Result<Vec<u8>, HostError> {
+    let start = Instant::now();
+    let mut logged = String::new();
+    loop {
+        let error = match loaded.check_ready(&address.to_string()).await {
+            Ok(ready) => return Ok(ready),
+            Err(error) => error,
+        };
+        let left = wait.saturating_sub(start.elapsed());
+        if left.is_zero() {
+            return Err(error);
+        }
+        if error.message != logged {
+            log!("serve: {}; trying again for up to {} s", error.message, left.as_secs().saturating_add(1));
+            logged = error.message;
+        }
+        tokio::time::sleep(READY_PAUSE.min(left)).await;
+    }
+}
+
+/// Tells operators which of several brokers, versions and bundles this log is of.
+fn announce(app: &App, address: SocketAddr) {
+    let version = env!("CARGO_PKG_VERSION");
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let (host, process) = (host.trim(), std::process::id());
+    let bundle = app.digest().map(|digest| format!(", bundle {digest}")).unwrap_or_default();
+    log!("serve: started version {version}, instance {host}/{process}, address {address}{bundle}");
+}
+
+/// Takes the address without listening on it.
+fn bind(address: SocketAddr) -> Result<(TcpSocket, SocketAddr), HostError> {
+    let bind = || {
+        let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+        // As listeners of the standard library: a restart must not wait for old connections.
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        let bound = socket.local_addr()?;
+        Ok((socket, bound))
     };
-    Err(HostError::startup(format!("the application is not ready: {why}")).hint("the log lines above say why"))
+    bind().map_err(|error| cannot_listen(address, "--listen", &error))
+}
+
+fn cannot_listen(address: SocketAddr, flag: &str, error: &std::io::Error) -> HostError {
+    let hint = match error.kind() {
+        ErrorKind::AddrInUse => format!("another process uses this port; stop it, or set another one with {flag}"),
+        ErrorKind::AddrNotAvailable => {
+            format!("no network interface of this machine has this address; set another one with {flag}")
+        }
+        ErrorKind::PermissionDenied => {
+            format!("ports below 1024 require a privilege (CAP_NET_BIND_SERVICE); set another one with {flag}")
+        }
+        _ => format!("set another address with {flag}"),
+    };
+    HostError::startup(format!("cannot listen on {address}: {error}")).hint(hint)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hint_fits_the_reason() {
+        let address: SocketAddr = "192.0.2.1:80".parse().expect("an address");
+        for (kind, expected) in [
+            (ErrorKind::AddrInUse, "another process uses this port"),
+            (ErrorKind::AddrNotAvailable, "no network interface of this machine has this address"),
+            (ErrorKind::PermissionDenied, "ports below 1024 require a privilege"),
+            (ErrorKind::OutOfMemory, "set another address with --listen"),
+        ] {
+            let hint = cannot_listen(address, "--listen", &kind.into()).hint.unwrap_or_default();
+            assert!(hint.starts_with(expected), "{hint}");
+        }
+    }
 }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
+use tokio::sync::watch;
 use tokio::time::Sleep;
 use vouchsafe_serve::log;
 use wasmtime::component::GuestTaskId;
@@ -21,6 +22,10 @@ use wasmtime_wasi_http::handler::{
 const POST_RETURN: Duration = Duration::from_secs(10);
 /// How much longer than the request timeout an instance that does not react to it may live.
 const UNRESPONSIVE: Duration = Duration::from_secs(1);
+
+/// How long an instance may stay idle after its bundle was replaced. A request that was just assigned to it still finds
+/// it.
+const RETIRED_IDLE: Duration = Duration::from_secs(1);
 
 /// Limits on the lifetime of instances.
 #[derive(Debug, Clone, Copy)]
@@ -39,6 +44,8 @@ pub struct Instances {
     pub grants: Grants,
     pub lifetime: Lifetime,
     pub metrics: Arc<Metrics>,
+    /// Closed when the bundle is replaced.
+    pub in_use: watch::Receiver<()>,
 }
 
 impl HandlerState for Instances {
@@ -60,10 +67,19 @@ impl HandlerState for Instances {
             store,
             proxy,
             view: GuestState::http,
-            expiration: Expiration { lifetime: self.lifetime, cpu: Arc::clone(&cpu), sleep: None },
+            expiration: Expiration {
+                lifetime: self.lifetime,
+                cpu: Arc::clone(&cpu),
+                sleep: None,
+                in_use: Some(Box::pin(until_closed(self.in_use.clone()))),
+            },
             state: Worker { lifetime: self.lifetime, metrics: Arc::clone(&self.metrics), cpu },
         })
     }
+}
+
+async fn until_closed(mut in_use: watch::Receiver<()>) {
+    while in_use.changed().await.is_ok() {}
 }
 
 /// Ends an instance that is idle or does not end by itself.
@@ -71,13 +87,19 @@ pub struct Expiration {
     lifetime: Lifetime,
     cpu: Arc<CpuWatch>,
     sleep: Option<Pin<Box<Sleep>>>,
+    /// Ends when the bundle is replaced; `None` afterwards.
+    in_use: Option<Pin<Box<dyn Future<Output = ()> + Send + Sync>>>,
 }
 
 impl WorkerExpiration for Expiration {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>, status: WorkerStatus, start: Instant) -> Poll<()> {
         // Called whenever the instance's event loop has nothing to run.
         self.cpu.record_pause();
+        if self.in_use.as_mut().is_some_and(|in_use| in_use.as_mut().poll(cx).is_ready()) {
+            self.in_use = None;
+        }
         let allowed = match status {
+            WorkerStatus::Idle if self.in_use.is_none() => RETIRED_IDLE,
             WorkerStatus::Idle => self.lifetime.idle_max,
             WorkerStatus::Requests => self.lifetime.request_timeout.saturating_add(UNRESPONSIVE),
             WorkerStatus::PostReturn => POST_RETURN,

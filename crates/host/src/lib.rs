@@ -3,7 +3,7 @@
 //! It composes the components as Spin does (`compose`), grants what the manifest grants and nothing else
 //! (`state`), reuses instances (`instances`) and serves HTTP/1.1 (`server`). It adds what Spin lacks:
 //! deadlines for requests, headers, bodies and CPU time, a drain, checks of the addresses that guests connect to
-//! (`outbound`), and metrics.
+//! (`outbound`), a proxy for outbound https (`proxy`), reloads of the bundle (`reload`), and metrics.
 //!
 //! It serves plain HTTP, behind a reverse proxy, and has no other trigger. It does not read the command line, and prints
 //! only log lines.
@@ -17,8 +17,10 @@
 
 mod app;
 mod application;
+mod application_log;
 mod bindings;
 mod bundle;
+mod cause;
 mod clock;
 mod compose;
 mod concurrency;
@@ -34,10 +36,13 @@ mod headers;
 mod host;
 mod instances;
 mod link;
+mod loader;
 mod metrics;
 mod networks;
 mod outbound;
 mod output;
+mod proxy;
+mod reload;
 mod server;
 mod space;
 mod spin;
@@ -50,3 +55,4 @@ pub use application::{Application, Options};
 pub use error::{ErrorKind, HostError};
 pub use host::Host;
 pub use instances::Lifetime;
+pub use variables::readable_warning;

@@ -1,5 +1,6 @@
 //! Metrics of the host.
 
+use crate::cause::Cause;
 use crate::space::StoreFiles;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering::Relaxed};
@@ -21,24 +22,33 @@ const BUCKETS_US: [u64; 14] = [
     500, 1_000, 2_000, 3_000, 5_000, 7_500, 10_000, 25_000, 50_000, 100_000, 250_000, 1_000_000, 5_000_000, 30_000_000,
 ];
 
-/// Outcome of an outbound request.
+/// Maximum number of series of `vouchsafe_exchanges_total`. Further exchanges share one, with the slug `other`.
+const EXCHANGE_SERIES_MAX: usize = 10_000;
+
+/// What became of an attempt to reload the bundle.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Outcome {
-    Answered,
-    Denied,
-    Failed,
-    TimedOut,
+pub enum Reload {
+    Loaded,
+    Rejected,
+    Unchanged,
 }
 
-impl Outcome {
+impl Reload {
     fn name(self) -> &'static str {
         match self {
-            Self::Answered => "answered",
-            Self::Denied => "denied",
-            Self::Failed => "failed",
-            Self::TimedOut => "timed_out",
+            Self::Loaded => "loaded",
+            Self::Rejected => "rejected",
+            Self::Unchanged => "unchanged",
         }
     }
+}
+
+/// The labels of one series of exchanges. Issuer and audience are from the bundle, `other`, or empty.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Exchange {
+    pub slug: String,
+    pub issuer: String,
+    pub audience: String,
 }
 
 #[derive(Default)]
@@ -48,12 +58,16 @@ struct Latency {
     sum_us: u64,
 }
 
-/// All metrics. The labels of requests and outbound requests come from fixed sets.
+/// All metrics. Labels come from fixed sets, from the manifest, or from the bundle.
 #[derive(Default)]
 pub struct Metrics {
     requests: Mutex<BTreeMap<(&'static str, u16), u64>>,
     latency: Mutex<BTreeMap<&'static str, Latency>>,
-    outbound: Mutex<BTreeMap<(String, Outcome), u64>>,
+    outbound: Mutex<BTreeMap<(String, Option<Cause>), u64>>,
+    exchanges: Mutex<BTreeMap<Exchange, u64>>,
+    reloads: Mutex<BTreeMap<Reload, u64>>,
+    /// Digest of the bundle in use.
+    bundle: Mutex<Option<String>>,
     pub instances_live: AtomicI64,
     pub instances_new: AtomicU64,
     pub traps: AtomicU64,
@@ -72,7 +86,7 @@ impl Metrics {
     /// Counts an answered request.
     pub fn record_request(&self, path: &str, status: u16, took: Duration) {
         let route = ROUTES.iter().find(|route| **route == path).copied().unwrap_or("other");
-        increase(&self.requests, (route, status));
+        increase(&self.requests, (route, status), 1);
         let took_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
         let mut latencies = lock(&self.latency);
         let latency = latencies.entry(route).or_default();
@@ -83,41 +97,84 @@ impl Metrics {
         }
     }
 
-    /// Counts an outbound request.
-    pub fn record_outbound(&self, host: &str, outcome: Outcome) {
-        increase(&self.outbound, (host.to_owned(), outcome));
+    /// Counts an outbound request, with the cause of its failure.
+    pub fn record_outbound(&self, host: &str, cause: Option<Cause>) {
+        increase(&self.outbound, (host.to_owned(), cause), 1);
+    }
+
+    /// Counts exchanges.
+    pub fn record_exchanges(&self, exchange: Exchange, count: u64) {
+        let is_new = {
+            let known = lock(&self.exchanges);
+            known.len() >= EXCHANGE_SERIES_MAX && !known.contains_key(&exchange)
+        };
+        let other = || Exchange { slug: "other".to_owned(), issuer: String::new(), audience: String::new() };
+        increase(&self.exchanges, if is_new { other() } else { exchange }, count);
+    }
+
+    /// Counts an attempt to reload the bundle.
+    pub fn record_reload(&self, reload: Reload) {
+        increase(&self.reloads, reload, 1);
+    }
+
+    /// Sets the digest of the bundle in use.
+    pub fn set_bundle(&self, digest: Option<String>) {
+        *lock(&self.bundle) = digest;
     }
 
     /// Writes all metrics in the Prometheus text format.
     pub fn render(&self) -> String {
         let mut text = MetricsText::default();
-        text.family("vouchsafe_requests_total", "counter");
+        self.write_info(&mut text);
+        text.family("vouchsafe_requests_total", "counter", "Answered requests.");
         for ((route, status), count) in &*lock(&self.requests) {
             let labels = [("route", *route), ("status", &status.to_string())];
             text.sample("vouchsafe_requests_total", &labels, count);
         }
         self.write_latency(&mut text);
-        text.family("vouchsafe_outbound_total", "counter");
-        for ((host, outcome), count) in &*lock(&self.outbound) {
-            let labels = [("host", host.as_str()), ("outcome", outcome.name())];
+        self.write_exchanges(&mut text);
+        text.family("vouchsafe_outbound_total", "counter", "Outbound requests, by cause if they failed.");
+        for ((host, cause), count) in &*lock(&self.outbound) {
+            let outcome = cause.map_or("answered", Cause::outcome);
+            let labels = [("host", host.as_str()), ("outcome", outcome), ("cause", cause.map_or("", Cause::name))];
             text.sample("vouchsafe_outbound_total", &labels, count);
         }
-        for (name, value) in
-            [("vouchsafe_instances_live", &self.instances_live), ("vouchsafe_connections_live", &self.connections)]
-        {
-            text.gauge(name, value.load(Relaxed));
-        }
-        for (name, value) in [
-            ("vouchsafe_instances_new_total", &self.instances_new),
-            ("vouchsafe_traps_total", &self.traps),
-            ("vouchsafe_timeouts_total", &self.timeouts),
-            ("vouchsafe_overloads_total", &self.overloads),
-            ("vouchsafe_drained_total", &self.drained),
+        text.gauge("vouchsafe_instances_live", "Current instances.", self.instances_live.load(Relaxed));
+        text.gauge("vouchsafe_connections_live", "Current client connections.", self.connections.load(Relaxed));
+        for (name, help, value) in [
+            ("vouchsafe_instances_new_total", "Instances started.", &self.instances_new),
+            ("vouchsafe_traps_total", "Instances that crashed.", &self.traps),
+            ("vouchsafe_timeouts_total", "Requests ended by the request timeout.", &self.timeouts),
+            ("vouchsafe_overloads_total", "Requests that found no free place.", &self.overloads),
+            ("vouchsafe_drained_total", "Requests answered after the drain began.", &self.drained),
         ] {
-            text.counter(name, value.load(Relaxed));
+            text.counter(name, help, value.load(Relaxed));
         }
         self.write_store(&mut text);
         text.finish()
+    }
+
+    fn write_info(&self, text: &mut MetricsText) {
+        text.family("vouchsafe_build_info", "gauge", "The version of this program, as a label.");
+        text.sample("vouchsafe_build_info", &[("version", env!("CARGO_PKG_VERSION"))], 1);
+        if let Some(digest) = &*lock(&self.bundle) {
+            text.family("vouchsafe_bundle_info", "gauge", "The bundle in use, as a label.");
+            text.sample("vouchsafe_bundle_info", &[("digest", digest)], 1);
+        }
+        text.family("vouchsafe_bundle_reloads_total", "counter", "Attempts to reload the bundle.");
+        let reloads = lock(&self.reloads);
+        for reload in [Reload::Loaded, Reload::Rejected, Reload::Unchanged] {
+            let count = reloads.get(&reload).unwrap_or(&0);
+            text.sample("vouchsafe_bundle_reloads_total", &[("outcome", reload.name())], count);
+        }
+    }
+
+    fn write_exchanges(&self, text: &mut MetricsText) {
+        text.family("vouchsafe_exchanges_total", "counter", "Token exchanges by outcome, issuer and audience.");
+        for (Exchange { slug, issuer, audience }, count) in &*lock(&self.exchanges) {
+            let labels = [("slug", slug.as_str()), ("issuer", issuer), ("audience", audience)];
+            text.sample("vouchsafe_exchanges_total", &labels, count);
+        }
     }
 
     /// Measured when the metrics are read, so that they show the disk as it is.
@@ -125,18 +182,16 @@ impl Metrics {
         let Some(files) = self.store.get() else {
             return;
         };
-        let mut size = |name: &str, help: &str, bytes: u64| {
-            text.help(name, help);
-            text.gauge(name, bytes);
-        };
-        size("vouchsafe_store_bytes", "Size of the store's database and its write-ahead log.", files.bytes());
+        let help = "Size of the store's database and its write-ahead log.";
+        text.gauge("vouchsafe_store_bytes", help, files.bytes());
         if let Some(bytes) = files.free_bytes() {
-            size("vouchsafe_store_free_bytes", "Free bytes of the file system that the store's database is on.", bytes);
+            let help = "Free bytes of the file system that the store's database is on.";
+            text.gauge("vouchsafe_store_free_bytes", help, bytes);
         }
     }
 
     fn write_latency(&self, text: &mut MetricsText) {
-        text.family("vouchsafe_request_duration_seconds", "histogram");
+        text.family("vouchsafe_request_duration_seconds", "histogram", "Time to answer a request.");
         for (route, latency) in &*lock(&self.latency) {
             let route = ("route", *route);
             let mut bucket = |bound: &str, count: u64| {
@@ -160,55 +215,11 @@ fn lock<T>(counters: &Mutex<T>) -> MutexGuard<'_, T> {
     counters.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn increase<K: Ord>(counters: &Mutex<BTreeMap<K, u64>>, key: K) {
+fn increase<K: Ord>(counters: &Mutex<BTreeMap<K, u64>>, key: K, by: u64) {
     let mut counters = lock(counters);
     let count = counters.entry(key).or_default();
-    *count = count.saturating_add(1);
+    *count = count.saturating_add(by);
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn unknown_paths_share_one_series() {
-        let metrics = Metrics::default();
-        metrics.record_request("/token", 200, Duration::from_millis(2));
-        metrics.record_request("/wp-admin", 404, Duration::from_millis(1));
-        metrics.record_request("/x\"y", 404, Duration::from_millis(1));
-        metrics.record_outbound("a.example", Outcome::TimedOut);
-        let text = metrics.render();
-        for line in [
-            "vouchsafe_requests_total{route=\"other\",status=\"404\"} 2",
-            "vouchsafe_requests_total{route=\"/token\",status=\"200\"} 1",
-            "vouchsafe_request_duration_seconds_bucket{route=\"/token\",le=\"0.001\"} 0",
-            "vouchsafe_request_duration_seconds_bucket{route=\"/token\",le=\"0.002\"} 1",
-            "vouchsafe_request_duration_seconds_count{route=\"/token\"} 1",
-            "vouchsafe_outbound_total{host=\"a.example\",outcome=\"timed_out\"} 1",
-        ] {
-            assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
-        }
-        assert!(!text.contains("wp-admin"));
-        assert!(!text.contains("vouchsafe_store"), "there is no store");
-    }
-
-    #[test]
-    fn shows_size_and_free_space_of_store() {
-        let path = std::env::temp_dir().join(format!("vouchsafe-size-{}.db", std::process::id()));
-        std::fs::write(&path, [0; 4096]).expect("written");
-        let metrics = Metrics::default();
-        let files = Arc::new(StoreFiles::of(path.clone()));
-        assert!(metrics.store.set(files).is_ok());
-        let text = metrics.render();
-        for lines in [
-            "# TYPE vouchsafe_store_bytes gauge\nvouchsafe_store_bytes 4096\n",
-            "# TYPE vouchsafe_store_free_bytes gauge\nvouchsafe_store_free_bytes ",
-        ] {
-            assert!(text.contains(lines), "{lines} is not in\n{text}");
-        }
-        for name in ["vouchsafe_store_bytes", "vouchsafe_store_free_bytes"] {
-            assert!(text.contains(&format!("# HELP {name} ")), "{name}");
-        }
-        std::fs::remove_file(path).expect("removed");
-    }
-}
+mod tests;

@@ -26,10 +26,13 @@ impl Networks {
         Ok(networks)
     }
 
-    /// Whether `address` is blocked. An IPv4 address embedded in an IPv6 address counts as the IPv4 address.
-    pub fn contains(&self, address: IpAddr) -> bool {
+    /// The entry that blocks `address`. An IPv4 address embedded in an IPv6 address counts as the IPv4 address.
+    pub fn find(&self, address: IpAddr) -> Option<String> {
         let address = unwrap_ipv4(address);
-        (self.private && is_private(address)) || self.ranges.iter().any(|range| range.contains(&address))
+        if self.private && is_private(address) {
+            return Some("private".to_owned());
+        }
+        self.ranges.iter().find(|range| range.contains(&address)).map(ToString::to_string)
     }
 }
 
@@ -94,7 +97,7 @@ mod tests {
 
     fn blocks(networks: &[&str], address: &str) -> bool {
         let texts: Vec<String> = networks.iter().map(|&text| text.to_owned()).collect();
-        Networks::parse(&texts).expect("networks").contains(address.parse().expect(address))
+        Networks::parse(&texts).expect("networks").find(address.parse().expect(address)).is_some()
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Guests' standard output and error, forwarded to the host's standard error in whole lines.
 
+use crate::application_log::ApplicationLog;
 use std::io::Write as _;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,20 +12,29 @@ use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 const LINE_BYTES_MAX: usize = 64 * 1024;
 
 /// Output of one instance. Lines of concurrent instances never mix.
-#[derive(Clone, Default)]
-pub struct Output(Arc<Mutex<Vec<u8>>>);
+#[derive(Clone)]
+pub struct Output {
+    pending: Arc<Mutex<Vec<u8>>>,
+    log: Arc<ApplicationLog>,
+}
 
 impl Output {
+    pub fn new(log: &Arc<ApplicationLog>) -> Self {
+        Self { pending: Arc::default(), log: Arc::clone(log) }
+    }
+
     fn append(&self, bytes: &[u8]) {
-        let mut pending = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
         pending.extend_from_slice(bytes);
         let complete = match pending.iter().rposition(|byte| *byte == b'\n') {
             Some(end) => end.saturating_add(1),
             None if pending.len() > LINE_BYTES_MAX => pending.len(),
             None => return,
         };
+        let lines = pending.get(..complete).unwrap_or_default();
         // If standard error is closed, guests carry on without it.
-        drop(std::io::stderr().lock().write_all(pending.get(..complete).unwrap_or_default()));
+        drop(std::io::stderr().lock().write_all(lines));
+        self.log.read(lines);
         pending.drain(..complete);
     }
 }

@@ -1,6 +1,7 @@
 //! The listeners: one for the application, one for its metrics.
 
 use crate::app::App;
+use crate::metrics::Metrics;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -34,8 +35,8 @@ async fn connection(app: Arc<App>, stream: TcpStream, client: SocketAddr, drain:
     app.metrics.connections.fetch_sub(1, Relaxed);
 }
 
-/// Serves the metrics of `app` at `/metrics` for as long as the process lives.
-pub async fn serve_metrics(app: Arc<App>, listener: TcpListener) {
-    let render = move || app.metrics.render();
+/// Serves `metrics` at `/metrics` for as long as the process lives.
+pub async fn serve_metrics(metrics: Arc<Metrics>, listener: TcpListener) {
+    let render = move || metrics.render();
     vouchsafe_serve::serve_metrics(listener, LIMITS.header_bytes_max, render).await;
 }

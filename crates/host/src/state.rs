@@ -1,5 +1,6 @@
 //! The state of one instance: its WASI context, outbound HTTP and limits.
 
+use crate::application_log::ApplicationLog;
 use crate::clock::Clock;
 use crate::cpu::CpuWatch;
 use crate::engine::MEMORY_BYTES_MAX;
@@ -14,7 +15,8 @@ use wasmtime::{Engine, Store, StoreLimits, StoreLimitsBuilder};
 use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
-/// What the application is granted, the same for every instance.
+/// What the application is granted, the same for every instance that uses one bundle.
+#[derive(Clone)]
 pub struct Grants {
     pub variables: Arc<BTreeMap<String, String>>,
     pub environment: BTreeMap<String, String>,
@@ -23,6 +25,7 @@ pub struct Grants {
     pub databases: Arc<Databases>,
     pub network: Arc<Network>,
     pub clock: Clock,
+    pub log: Arc<ApplicationLog>,
 }
 
 /// The data of one instance's store.
@@ -40,7 +43,7 @@ impl Grants {
     /// Creates the store of one instance.
     pub fn store(&self, engine: &Engine, cpu: &Arc<CpuWatch>) -> wasmtime::Result<Store<GuestState>> {
         let mut wasi = WasiCtx::builder();
-        wasi.stdout(Output::default()).stderr(Output::default()).wall_clock(self.clock);
+        wasi.stdout(Output::new(&self.log)).stderr(Output::new(&self.log)).wall_clock(self.clock);
         // Guests read a few small files when an instance starts. Moving each read to another thread would take far
         // longer than the read.
         wasi.allow_blocking_current_thread(true);

@@ -6,9 +6,9 @@ use rustls::pki_types::PrivateKeyDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::fmt::Display;
 use std::sync::Arc;
-use vouchsafe_serve::tls::{CertificateError, add_roots, read_certificates};
+use vouchsafe_serve::tls::{add_roots, read_certificates};
 
 /// TLS settings by host. For hosts that are not listed, the public roots are trusted.
 pub struct Tls {
@@ -53,14 +53,17 @@ fn client_config(setting: &ClientTls) -> Result<ClientConfig, HostError> {
     let with_public = setting.ca_use_webpki_roots.unwrap_or(setting.ca_roots_file.is_none());
     let mut roots = if with_public { public_roots() } else { RootCertStore::empty() };
     if let Some(path) = &setting.ca_roots_file {
-        add_roots(&mut roots, path)?;
+        add_roots(&mut roots, path).map_err(|error| in_setting("ca_roots_file", &error))?;
     }
     let builder = builder()?.with_root_certificates(roots);
     match (&setting.client_cert_file, &setting.client_private_key_file) {
         (None, None) => Ok(builder.with_no_client_auth()),
         (Some(certificate), Some(key)) => {
-            let private = PrivateKeyDer::from_pem_file(key).map_err(|error| wrong(key, &error))?;
-            builder.with_client_auth_cert(read_certificates(certificate)?, private).map_err(|error| wrong(key, &error))
+            let wrong =
+                |error: &dyn Display| in_setting("client_private_key_file", &format!("{}: {error}", key.display()));
+            let private = PrivateKeyDer::from_pem_file(key).map_err(|error| wrong(&error))?;
+            let chain = read_certificates(certificate).map_err(|error| in_setting("client_cert_file", &error))?;
+            builder.with_client_auth_cert(chain, private).map_err(|error| wrong(&error))
         }
         _ => Err(HostError::configuration(
             "client_tls: client_cert_file and client_private_key_file must be set together",
@@ -68,14 +71,9 @@ fn client_config(setting: &ClientTls) -> Result<ClientConfig, HostError> {
     }
 }
 
-impl From<CertificateError> for HostError {
-    fn from(error: CertificateError) -> Self {
-        Self::configuration(error.to_string())
-    }
-}
-
-fn wrong(path: &Path, error: &dyn std::fmt::Display) -> HostError {
-    HostError::configuration(format!("{}: {error}", path.display()))
+fn in_setting(setting: &str, error: &dyn Display) -> HostError {
+    HostError::configuration(format!("client_tls: {setting}: {error}"))
+        .hint("a relative path starts at the directory of the runtime config file")
 }
 
 #[cfg(test)]

@@ -2,39 +2,112 @@
 //!
 //! Values may be secrets, so no message contains one.
 
-use crate::error::HostError;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
-use vouchsafe_manifest::{Manifest, environment_name};
+use std::path::{Path, PathBuf};
+use vouchsafe_manifest::{Manifest, ManifestError, environment_name};
+use vouchsafe_policy::suggest;
 
 /// Maximum size of a file in `NAME=@FILE`.
 const VALUE_BYTES_MAX: u64 = 64 * 1024;
 /// Mode bits that let users other than the owner read.
 const READ_BY_OTHERS: u32 = 0o044;
+/// Start of the environment variables that set variables.
+const PREFIX: &str = "SPIN_VARIABLE_";
 
-/// Collects values for the manifest's variables from all sources but its defaults.
-pub fn collect(manifest: &Manifest, flags: &[String], dotenv: &Path) -> Result<BTreeMap<String, String>, HostError> {
-    let mut values = BTreeMap::new();
-    let file = read_dotenv(dotenv)?;
+/// Values from all sources but the manifest's defaults, and what is wrong with the sources.
+#[derive(Default)]
+pub struct Collected {
+    pub values: BTreeMap<String, String>,
+    pub faults: Vec<String>,
+    /// Variables whose value can't be read.
+    unreadable: BTreeSet<String>,
+}
+
+/// Collects values for the manifest's variables.
+pub fn collect(manifest: &Manifest, flags: &[String], dotenv: &Path) -> Collected {
+    let mut collected = Collected::default();
+    let file = read_dotenv(dotenv).unwrap_or_else(|fault| {
+        collected.faults.push(fault);
+        BTreeMap::new()
+    });
     for name in manifest.variables().keys() {
         let key = environment_name(name);
         let value = match std::env::var(&key) {
             Ok(value) => Some(value),
             Err(std::env::VarError::NotPresent) => file.get(&key).cloned(),
             Err(std::env::VarError::NotUnicode(_)) => {
-                return Err(HostError::configuration(format!("{key} is not valid UTF-8")));
+                collected.refuse(name, format!("{key} is not valid UTF-8"));
+                None
             }
         };
         if let Some(value) = value {
-            values.insert(name.clone(), value);
+            collected.values.insert(name.clone(), value);
         }
     }
     for flag in flags {
-        let (name, value) = parse_flag(flag)?;
-        values.insert(name, value);
+        collected.add_flag(flag);
     }
-    Ok(values)
+    collected
+}
+
+impl Collected {
+    fn refuse(&mut self, name: &str, fault: String) {
+        self.unreadable.insert(name.to_owned());
+        self.faults.push(fault);
+    }
+
+    fn add_flag(&mut self, flag: &str) {
+        let Some((name, value)) = flag.split_once('=') else {
+            // Not repeated: it may be a secret.
+            self.faults.push("--variable requires NAME=VALUE or NAME=@FILE".to_owned());
+            return;
+        };
+        let read =
+            value.strip_prefix('@').map_or_else(|| Ok(value.to_owned()), |path| read_value(name, Path::new(path)));
+        match read {
+            Ok(value) => {
+                self.values.insert(name.to_owned(), value);
+            }
+            Err(fault) => self.refuse(name, fault),
+        }
+    }
+
+    /// What to say about an error of the manifest's variables; `None` if another message explains it.
+    pub fn explain(&self, manifest: &Manifest, error: &ManifestError) -> Option<String> {
+        let known = || manifest.variables().keys().map(String::as_str);
+        match error {
+            ManifestError::UnknownVariable { name } => Some(match suggest(name, known()) {
+                Some(meant) => format!("{error}: did you mean `{meant}`?"),
+                None => error.to_string(),
+            }),
+            ManifestError::VariableMissing { name } => {
+                let misspelled = self.values.keys().any(|other| {
+                    !manifest.variables().contains_key(other) && suggest(other, known()).as_ref() == Some(name)
+                });
+                (!misspelled && !self.unreadable.contains(name)).then(|| error.to_string())
+            }
+            _ => Some(error.to_string()),
+        }
+    }
+}
+
+/// Warnings about names in the environment and in `.env` that look like misspelled variables. Other unknown names may
+/// belong to another application.
+pub fn misspelled(manifest: &Manifest, dotenv: &Path) -> Vec<String> {
+    let in_dotenv = read_dotenv(dotenv).unwrap_or_default();
+    let in_environment = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+    let names: BTreeSet<String> = in_environment.chain(in_dotenv.into_keys()).collect();
+    let warning = |name: &String| {
+        let variable = name.strip_prefix(PREFIX)?.to_ascii_lowercase();
+        let known = manifest.variables();
+        if known.contains_key(&variable) {
+            return None;
+        }
+        let meant = environment_name(&suggest(&variable, known.keys().map(String::as_str))?);
+        Some(format!("warning: {name} sets no variable of the manifest\nhint: did you mean {meant}?"))
+    };
+    names.iter().filter_map(warning).collect()
 }
 
 /// Warnings about files that hold a secret variable and are readable by other users, one text per file.
@@ -53,33 +126,25 @@ pub fn warnings(manifest: &Manifest, flags: &[String], dotenv: &Path) -> Vec<Str
         .filter(|name| in_dotenv.contains_key(&environment_name(name)))
         .map(|name| (name.clone(), dotenv.to_owned()));
     let files = flags.iter().filter_map(of_flag).chain(of_dotenv);
-    let warning = |(name, path): (String, std::path::PathBuf)| {
-        let mode = path.metadata().ok()?.permissions().mode() & 0o7777;
-        let shown = path.display();
-        (mode & READ_BY_OTHERS != 0).then(|| {
-            format!(
-                "warning: {shown} holds the secret variable `{name}` and is readable by other users (mode {mode:04o})\n\
-                 hint: chmod 600 {shown}"
-            )
-        })
-    };
+    let warning = |(name, path): (String, PathBuf)| readable_warning(&path, &format!("the secret variable `{name}`"));
     files.filter_map(warning).collect()
 }
 
-fn parse_flag(flag: &str) -> Result<(String, String), HostError> {
-    let (name, value) = flag.split_once('=').ok_or_else(|| {
-        HostError::configuration("--variable requires NAME=VALUE or NAME=@FILE")
-            .hint("put `=` between the variable's name and its value")
-    })?;
-    let value = match value.strip_prefix('@') {
-        Some(path) => read_value(name, Path::new(path))?,
-        None => value.to_owned(),
-    };
-    Ok((name.to_owned(), value))
+/// A warning if users other than the owner can read the file, which holds `what`.
+#[must_use]
+pub fn readable_warning(path: &Path, what: &str) -> Option<String> {
+    let mode = path.metadata().ok()?.permissions().mode() & 0o7777;
+    let shown = path.display();
+    (mode & READ_BY_OTHERS != 0).then(|| {
+        format!(
+            "warning: {shown} holds {what} and is readable by other users (mode {mode:04o})\n\
+             hint: chmod 600 {shown}"
+        )
+    })
 }
 
-fn read_value(name: &str, path: &Path) -> Result<String, HostError> {
-    let fail = |why: String| HostError::configuration(format!("variable `{name}` from {}: {why}", path.display()));
+fn read_value(name: &str, path: &Path) -> Result<String, String> {
+    let fail = |why: String| format!("variable `{name}` from {}: {why}", path.display());
     let size = std::fs::metadata(path).map_err(|error| fail(error.to_string()))?.len();
     if size > VALUE_BYTES_MAX {
         return Err(fail(format!("the file has {size} bytes, more than the maximum of {VALUE_BYTES_MAX}")));
@@ -89,12 +154,11 @@ fn read_value(name: &str, path: &Path) -> Result<String, HostError> {
     Ok(text.strip_suffix('\n').map_or(text.as_str(), |t| t.strip_suffix('\r').unwrap_or(t)).to_owned())
 }
 
-fn read_dotenv(path: &Path) -> Result<BTreeMap<String, String>, HostError> {
+fn read_dotenv(path: &Path) -> Result<BTreeMap<String, String>, String> {
     match std::fs::read_to_string(path) {
-        Ok(text) => parse_dotenv(&text)
-            .map_err(|line| HostError::configuration(format!("{}:{line}: expected NAME=VALUE", path.display()))),
+        Ok(text) => parse_dotenv(&text).map_err(|line| format!("{}:{line}: expected NAME=VALUE", path.display())),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(BTreeMap::new()),
-        Err(error) => Err(HostError::configuration(format!("{}: {error}", path.display()))),
+        Err(error) => Err(format!("{}: {error}", path.display())),
     }
 }
 
@@ -132,8 +196,54 @@ mod tests {
 
     #[test]
     fn does_not_repeat_flag_without_equals_sign() {
-        let failure = parse_flag("hunter2").expect_err("refused");
-        assert!(!failure.message.contains("hunter2"), "{}", failure.message);
+        let mut collected = Collected::default();
+        collected.add_flag("hunter2");
+        assert_eq!(collected.faults, ["--variable requires NAME=VALUE or NAME=@FILE"]);
+    }
+
+    fn manifest() -> Manifest {
+        let text = "spin_manifest_version = 2\n[application]\nname = \"t\"\n[variables]\n\
+            signer_root = { required = true, secret = true }\nissuer = { required = true }\n\
+            [[trigger.http]]\nroute = \"/...\"\ncomponent = \"c\"\n[component.c]\nsource = \"c.wasm\"\n";
+        Manifest::parse(text).expect("a manifest")
+    }
+
+    #[test]
+    fn explains_each_fault_once() {
+        let manifest = manifest();
+        for (flags, expected) in [
+            (&[][..], vec!["required variable `issuer` has no value", "required variable `signer_root` has no value"]),
+            (
+                &["isuer=x"],
+                vec![
+                    "variable `isuer` is not in the manifest: did you mean `issuer`?",
+                    "required variable `signer_root` has no value",
+                ],
+            ),
+            (&["issuer=x", "other=y", "signer_root=z"], vec!["variable `other` is not in the manifest"]),
+            (
+                &["issuer=x", "signer_root=@/no/such/file"],
+                vec!["variable `signer_root` from /no/such/file: No such file or directory (os error 2)"],
+            ),
+        ] {
+            let mut collected = Collected::default();
+            flags.iter().for_each(|flag| collected.add_flag(flag));
+            let errors = manifest.resolve(&collected.values).map(|_| ()).expect_err("refused");
+            let explained = errors.iter().filter_map(|error| collected.explain(&manifest, error));
+            let found: Vec<_> = collected.faults.iter().cloned().chain(explained).collect();
+            assert_eq!(found, expected, "{flags:?}");
+        }
+    }
+
+    #[test]
+    fn warns_about_misspelled_names_in_dotenv() {
+        let dotenv = std::env::temp_dir().join(format!("misspelled-{}", std::process::id()));
+        let text = "SPIN_VARIABLE_ISSUER=a\nSPIN_VARIABLE_SGNER_ROOT=b\nSPIN_VARIABLE_DATABASE_URL=c\nISUER=d\n";
+        std::fs::write(&dotenv, text).expect("written");
+        let expected = "warning: SPIN_VARIABLE_SGNER_ROOT sets no variable of the manifest\n\
+                        hint: did you mean SPIN_VARIABLE_SIGNER_ROOT?";
+        assert_eq!(misspelled(&manifest(), &dotenv), [expected]);
+        std::fs::remove_file(dotenv).expect("removed");
     }
 
     #[test]

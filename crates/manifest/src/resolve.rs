@@ -2,7 +2,7 @@
 
 use crate::error::ManifestError;
 use crate::hosts::HostPattern;
-use crate::manifest::Manifest;
+use crate::manifest::{Manifest, Variable};
 use crate::template::Template;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -35,17 +35,27 @@ pub fn environment_name(name: &str) -> String {
 
 impl Manifest {
     /// Fills in the values `provided`, then the manifest's defaults. A required variable without a value is an error
-    /// here; Spin reports it when a guest first reads the variable.
-    pub fn resolve(&self, provided: &BTreeMap<String, String>) -> Result<Resolved, ManifestError> {
-        if let Some(name) = provided.keys().find(|name| !self.variables.contains_key(*name)) {
-            return Err(ManifestError::UnknownVariable { name: name.clone() });
-        }
-        let mut values = BTreeMap::new();
-        for (name, variable) in &self.variables {
+    /// here; Spin reports it when a guest first reads the variable. Every unknown and missing variable is reported.
+    pub fn resolve(&self, provided: &BTreeMap<String, String>) -> Result<Resolved, Vec<ManifestError>> {
+        let unknown = provided.keys().filter(|name| !self.variables.contains_key(*name));
+        let mut errors: Vec<_> = unknown.map(|name| ManifestError::UnknownVariable { name: name.clone() }).collect();
+        let values = self.values(provided);
+        let missing = self.variables.keys().filter(|name| !values.contains_key(*name));
+        errors.extend(missing.map(|name| ManifestError::VariableMissing { name: name.clone() }));
+        if errors.is_empty() { self.expand(values).map_err(|error| vec![error]) } else { Err(errors) }
+    }
+
+    /// The values of the manifest's variables: those `provided`, else the defaults.
+    #[must_use]
+    pub fn values(&self, provided: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+        let value = |(name, variable): (&String, &Variable)| {
             let value = provided.get(name).or(variable.default.as_ref());
-            let value = value.ok_or_else(|| ManifestError::VariableMissing { name: name.clone() })?;
-            values.insert(name.clone(), value.clone());
-        }
+            Some((name.clone(), value?.clone()))
+        };
+        self.variables.iter().filter_map(value).collect()
+    }
+
+    fn expand(&self, values: BTreeMap<String, String>) -> Result<Resolved, ManifestError> {
         let root = self.root()?;
         let mut variables = BTreeMap::new();
         for (name, template) in &root.variables {

@@ -181,13 +181,18 @@ fn values_take_precedence_over_defaults() {
 }
 
 #[test]
-fn refuses_missing_and_unknown_values() {
+fn reports_every_missing_and_unknown_value() {
     let manifest = Manifest::parse(SMALL).expect("parses");
-    let missing = manifest.resolve(&BTreeMap::new()).map(|_| ()).expect_err("missing");
-    assert_eq!(missing, ManifestError::VariableMissing { name: "issuer".into() });
-    let provided = BTreeMap::from([("isuer".to_owned(), "x".to_owned())]);
-    let unknown = manifest.resolve(&provided).map(|_| ()).expect_err("unknown");
-    assert_eq!(unknown, ManifestError::UnknownVariable { name: "isuer".into() });
+    let missing = ManifestError::VariableMissing { name: "issuer".into() };
+    let unknown = |name: &str| ManifestError::UnknownVariable { name: name.into() };
+    for (provided, expected) in [
+        (&[][..], vec![missing.clone()]),
+        (&["a", "isuer"], vec![unknown("a"), unknown("isuer"), missing]),
+        (&["a", "issuer"], vec![unknown("a")]),
+    ] {
+        let provided = provided.iter().map(|name| ((*name).to_owned(), "x".to_owned())).collect();
+        assert_eq!(manifest.resolve(&provided).map(|_| ()).expect_err("refused"), expected);
+    }
 }
 
 #[test]

@@ -65,31 +65,26 @@ fn reply(path: &str, render: impl Fn() -> String) -> Response<Full<Bytes>> {
 
 /// Text in the Prometheus format, one metric after another.
 ///
-/// Values of labels are written as they are: they must come from fixed sets.
+/// Every metric has a help text. Values of labels must come from bounded sets.
 #[derive(Debug, Default)]
 pub struct MetricsText(String);
 
 impl MetricsText {
     /// Writes a counter without labels.
-    pub fn counter(&mut self, name: &str, value: u64) {
-        self.family(name, "counter");
+    pub fn counter(&mut self, name: &str, help: &str, value: u64) {
+        self.family(name, "counter", help);
         self.sample(name, &[], value);
     }
 
     /// Writes a gauge without labels.
-    pub fn gauge(&mut self, name: &str, value: impl Display) {
-        self.family(name, "gauge");
+    pub fn gauge(&mut self, name: &str, help: &str, value: impl Display) {
+        self.family(name, "gauge", help);
         self.sample(name, &[], value);
     }
 
-    /// Writes the help text of a metric, which comes before everything else about it.
-    pub fn help(&mut self, name: &str, help: &str) {
-        self.write(format_args!("# HELP {name} {help}\n"));
-    }
-
     /// Begins a metric of this kind, whose samples follow.
-    pub fn family(&mut self, name: &str, kind: &str) {
-        self.write(format_args!("# TYPE {name} {kind}\n"));
+    pub fn family(&mut self, name: &str, kind: &str, help: &str) {
+        self.write(format_args!("# HELP {name} {help}\n# TYPE {name} {kind}\n"));
     }
 
     /// Writes one sample with its labels.
@@ -97,6 +92,7 @@ impl MetricsText {
         self.write(format_args!("{name}"));
         for (index, (label, text)) in labels.iter().enumerate() {
             let before = if index == 0 { '{' } else { ',' };
+            let text = text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
             self.write(format_args!("{before}{label}=\"{text}\""));
         }
         let after = if labels.is_empty() { "" } else { "}" };
@@ -122,14 +118,13 @@ mod tests {
     #[test]
     fn writes_families_and_samples() {
         let mut text = MetricsText::default();
-        text.counter("a_total", 2);
-        text.help("b_bytes", "Size of b.");
-        text.gauge("b_bytes", -1);
-        text.family("c_total", "counter");
-        text.sample("c_total", &[("route", "/x"), ("status", "200")], 3);
-        let expected = "# TYPE a_total counter\na_total 2\n\
+        text.counter("a_total", "Number of a.", 2);
+        text.gauge("b_bytes", "Size of b.", -1);
+        text.family("c_total", "counter", "Number of c.");
+        text.sample("c_total", &[("route", "/x\"\\\n"), ("status", "200")], 3);
+        let expected = "# HELP a_total Number of a.\n# TYPE a_total counter\na_total 2\n\
             # HELP b_bytes Size of b.\n# TYPE b_bytes gauge\nb_bytes -1\n\
-            # TYPE c_total counter\nc_total{route=\"/x\",status=\"200\"} 3\n";
+            # HELP c_total Number of c.\n# TYPE c_total counter\nc_total{route=\"/x\\\"\\\\\\n\",status=\"200\"} 3\n";
         assert_eq!(text.finish(), expected);
     }
 }

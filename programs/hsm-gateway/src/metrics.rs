@@ -25,26 +25,30 @@ impl Metrics {
         *count = count.saturating_add(1);
     }
 
-    /// Writes all counters and the `gauges`, given as names with values, in the Prometheus text format.
-    pub fn render(&self, gauges: &[(&str, u64)]) -> String {
+    /// Writes all counters and the `gauges`, given as names with help texts and values, in the Prometheus text format.
+    pub fn render(&self, gauges: &[(&str, &str, u64)]) -> String {
         let mut text = MetricsText::default();
-        for (name, counter) in [
-            ("hsm_gateway_hsm_operations_total", &self.hsm_operations),
-            ("hsm_gateway_worker_starts_total", &self.worker_starts),
-            ("hsm_gateway_seeds_total", &self.seeds),
-            ("hsm_gateway_signatures_total", &self.signatures),
-            ("hsm_gateway_signatures_withheld_total", &self.signatures_withheld),
-            ("hsm_gateway_log_lines_total", &self.log_lines),
-            ("hsm_gateway_log_syncs_total", &self.log_syncs),
+        for (name, help, counter) in [
+            ("hsm_gateway_hsm_operations_total", "Calls to the worker.", &self.hsm_operations),
+            ("hsm_gateway_worker_starts_total", "Workers that logged in.", &self.worker_starts),
+            ("hsm_gateway_seeds_total", "Released seeds.", &self.seeds),
+            ("hsm_gateway_signatures_total", "Released signatures.", &self.signatures),
+            (
+                "hsm_gateway_signatures_withheld_total",
+                "Signatures from the HSM that did not verify.",
+                &self.signatures_withheld,
+            ),
+            ("hsm_gateway_log_lines_total", "Lines of the log.", &self.log_lines),
+            ("hsm_gateway_log_syncs_total", "Syncs of the log to the disk.", &self.log_syncs),
         ] {
-            text.counter(name, counter.load(Relaxed));
+            text.counter(name, help, counter.load(Relaxed));
         }
-        text.family("hsm_gateway_refusals_total", "counter");
+        text.family("hsm_gateway_refusals_total", "counter", "Refusals by slug.");
         for (slug, count) in &*self.refusals.lock().unwrap_or_else(PoisonError::into_inner) {
             text.sample("hsm_gateway_refusals_total", &[("slug", slug)], count);
         }
-        for (name, value) in gauges {
-            text.gauge(name, value);
+        for (name, help, value) in gauges {
+            text.gauge(name, help, value);
         }
         text.finish()
     }
@@ -60,7 +64,7 @@ mod tests {
         metrics.seeds.fetch_add(2, Relaxed);
         metrics.count_refusal("seed.window");
         metrics.count_refusal("seed.window");
-        let text = metrics.render(&[("hsm_gateway_up", 1)]);
+        let text = metrics.render(&[("hsm_gateway_up", "Help.", 1)]);
         for line in
             ["hsm_gateway_seeds_total 2", "hsm_gateway_refusals_total{slug=\"seed.window\"} 2", "hsm_gateway_up 1"]
         {

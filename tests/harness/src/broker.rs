@@ -1,6 +1,7 @@
 //! Starts the real `vouchsafe serve`, reads its log and stops it.
 
 use crate::bundle::{self, BROKER, EPOCH_SECONDS, IssuerFile, SIGNER_AUDIENCES};
+use crate::hsm::signal;
 use crate::http::{self, Request, Response};
 use crate::issuer::Issuer;
 use crate::ports::port;
@@ -15,8 +16,18 @@ use std::time::Duration;
 
 /// How long a log line may take after its response.
 const LINE_MAX: Duration = Duration::from_secs(20);
-/// Start of the host's notice about a database that was last used long ago, as if a clock was moved.
-const OUT_OF_USE: &str = "serve: the database was last in use at ";
+/// Start of the line with version, instance and address that every broker writes.
+const STARTED: &str = "serve: started ";
+/// Starts of the host's notices that say nothing of its health: about outbound requests that failed, a replaced bundle,
+/// a proxy, and a database that was last used long ago, as if a clock was moved.
+const NOTICES: [&str; 6] = [
+    STARTED,
+    "serve: GET ",
+    "serve: POST ",
+    "serve: reload: ",
+    "serve: outbound https uses the proxy ",
+    "serve: the database was last in use at ",
+];
 /// base64url of 32 bytes that protect nothing.
 const ROOT: &str = "dGVzdHMtdGVzdHMtdGVzdHMtdGVzdHMtdGVzdHMtdGU";
 
@@ -84,6 +95,7 @@ pub struct Setup {
     manifest: PathBuf,
     listen: String,
     pub variables: Vec<(String, String)>,
+    environment: Vec<(String, String)>,
     pub arguments: Vec<String>,
     /// The command that starts the broker, whose command line follows as arguments.
     wrapper: Vec<String>,
@@ -153,6 +165,7 @@ impl Setup {
             manifest: path,
             listen: "127.0.0.1:0".to_owned(),
             variables: Vec::new(),
+            environment: Vec::new(),
             arguments: Vec::new(),
             wrapper: Vec::new(),
             program: None,
@@ -174,10 +187,16 @@ impl Setup {
 
     /// Listens at its issuer URL, so that clients can fetch its metadata.
     #[must_use]
-    pub fn at_its_issuer_url(mut self) -> Self {
+    pub fn at_its_issuer_url(self) -> Self {
+        let (setup, address) = self.at_known_address();
+        setup.variable("issuer", &format!("http://{address}"))
+    }
+
+    /// Listens at an address that is known before it starts; returns that too.
+    pub fn at_known_address(mut self) -> (Self, String) {
         self.listen = format!("127.0.0.1:{}", port());
-        let url = format!("http://{}", self.listen);
-        self.variable("issuer", &url)
+        let address = self.listen.clone();
+        (self, address)
     }
 
     #[must_use]
@@ -185,6 +204,27 @@ impl Setup {
         self.variables.retain(|(known, _)| known != name);
         self.variables.push((name.to_owned(), value.to_owned()));
         self
+    }
+
+    /// Sets an environment variable.
+    #[must_use]
+    pub fn environment(mut self, name: &str, value: &str) -> Self {
+        self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Serves metrics; returns their address too.
+    pub fn with_metrics(self) -> (Self, String) {
+        let address = format!("127.0.0.1:{}", port());
+        (self.argument("--metrics-listen").argument(&address), address)
+    }
+
+    /// Writes Spin's runtime config and passes it.
+    #[must_use]
+    pub fn runtime_config(self, text: &str) -> Self {
+        let file = self.folder.join("runtime.toml");
+        std::fs::write(&file, text).expect("a file");
+        self.argument("--runtime-config-file").argument(file.display().to_string())
     }
 
     #[must_use]
@@ -223,10 +263,12 @@ impl Setup {
         let mut command = Command::new(words.next().expect("a program"));
         command.args(words);
         for (name, _) in std::env::vars_os() {
-            if name.to_string_lossy().starts_with("SPIN_VARIABLE_") {
+            let text = name.to_string_lossy().to_ascii_uppercase();
+            if text.starts_with("SPIN_VARIABLE_") || text.ends_with("_PROXY") {
                 command.env_remove(name);
             }
         }
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         command.args(["serve", "--listen", &self.listen, "--manifest"]).arg(&self.manifest);
         command.arg("--state-dir").arg(self.folder.join("state"));
         for (name, value) in &self.variables {
@@ -284,8 +326,8 @@ impl Log {
         let keep = Arc::clone(&strange);
         std::thread::spawn(move || {
             for line in BufReader::new(stderr).lines().map_while(Result::ok) {
-                let of_the_manifest = AT_START.iter().any(|start| line.starts_with(start));
-                if !line.starts_with('{') && !line.starts_with(OUT_OF_USE) && !of_the_manifest {
+                let is_known = AT_START.iter().chain(&NOTICES).any(|start| line.starts_with(start));
+                if !line.starts_with('{') && !is_known {
                     keep.lock().expect("unpoisoned").push(line.clone());
                 }
                 if sender.send(line).is_err() {
@@ -322,7 +364,18 @@ impl Log {
             match serde_json::from_str::<Value>(&line) {
                 Ok(line) if line["route"] == route => return printed,
                 Ok(_) => {}
+                Err(_) if line.starts_with(STARTED) => {}
                 Err(_) => printed.push(line),
+            }
+        }
+    }
+
+    fn containing(&self, text: &str) -> String {
+        let lines = self.lines.lock().expect("unpoisoned");
+        loop {
+            let line = lines.recv_timeout(LINE_MAX).unwrap_or_else(|_| panic!("no line contains `{text}`"));
+            if line.contains(text) {
+                return line;
             }
         }
     }
@@ -384,6 +437,17 @@ impl Broker {
     /// The lines before the next log line of `route` that are not log lines.
     pub fn printed_before(&self, route: &str) -> Vec<String> {
         self.log.printed_before(route)
+    }
+
+    /// The next line that contains `text`.
+    pub fn line_with(&self, text: &str) -> String {
+        self.log.containing(text)
+    }
+
+    /// Has it read its bundle again, and returns the line that says what became of it.
+    pub fn reload(&self) -> String {
+        signal(self.process(), "-HUP");
+        self.line_with("serve: reload: ")
     }
 
     /// Sends SIGKILL and waits until it has ended.

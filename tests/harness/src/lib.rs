@@ -2,7 +2,7 @@
 //!
 //! Talks HTTP only, and reads what an operator could read: log lines and the database. Depends on none of the project's
 //! own crates, so that a fault in one can't hide itself here. Entry points: [`broker::Setup`] for a broker,
-//! [`issuer::Issuer`] for an issuer, [`exchange::Form`] for requests, [`hsm::GatewaySetup`] for a gateway.
+//! [`issuer::Issuer`] for an issuer, [`proxy::Proxy`] for a proxy, [`exchange::Form`] for requests, [`hsm::GatewaySetup`] for a gateway.
 //!
 //! Invariants: no verdict depends on the speed of the machine; a process ends with the value that owns it.
 
@@ -25,6 +25,7 @@ pub mod issuer;
 pub mod jwt;
 pub mod keys;
 pub mod ports;
+pub mod proxy;
 pub mod scene;
 pub mod strict_verifier;
 pub mod tls;

@@ -10,14 +10,19 @@ use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
 
-/// A running provider at `https://localhost:PORT/tls`. Its thread runs until the process ends.
+/// A running provider at `https://localhost:PORT/tls`, or under another name. Its thread runs until the process ends.
 pub struct TlsIssuer {
-    port: u16,
+    origin: String,
 }
 
 impl TlsIssuer {
     /// Serves with a certificate file of [`certificates`] and the key `issuers.key`.
     pub fn start(certificate: &str) -> Self {
+        Self::named("localhost", certificate)
+    }
+
+    /// As [`Self::start`], as the host `name`, which only a proxy may be able to resolve.
+    pub fn named(name: &str, certificate: &str) -> Self {
         let file = |name: &str| certificates().join(name);
         let chain: Vec<_> =
             CertificateDer::pem_file_iter(file(certificate)).and_then(Iterator::collect).expect("certificates");
@@ -32,18 +37,20 @@ impl TlsIssuer {
         let config = Arc::new(config);
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let port = listener.local_addr().expect("an address").port();
+        let origin = format!("https://{name}:{port}");
+        let url = format!("{origin}/tls");
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 // A client that rejects the certificate ends the connection.
-                drop(answer(stream, &config, port));
+                drop(answer(stream, &config, &url));
             }
         });
-        Self { port }
+        Self { origin }
     }
 
     /// Scheme and authority, as in a manifest's `allowed_outbound_hosts`.
     pub fn origin(&self) -> String {
-        format!("https://localhost:{}", self.port)
+        self.origin.clone()
     }
 
     pub fn url(&self) -> String {
@@ -51,7 +58,7 @@ impl TlsIssuer {
     }
 }
 
-fn answer(stream: TcpStream, config: &Arc<ServerConfig>, port: u16) -> std::io::Result<()> {
+fn answer(stream: TcpStream, config: &Arc<ServerConfig>, url: &str) -> std::io::Result<()> {
     let connection = ServerConnection::new(Arc::clone(config)).map_err(std::io::Error::other)?;
     let mut stream = StreamOwned::new(connection, stream);
     let mut head = Vec::new();
@@ -62,8 +69,7 @@ fn answer(stream: TcpStream, config: &Arc<ServerConfig>, port: u16) -> std::io::
     let body = if String::from_utf8_lossy(&head).contains("/tls/jwks ") {
         json!({ "keys": keys() })
     } else {
-        let base = format!("https://localhost:{port}/tls");
-        json!({ "issuer": base, "jwks_uri": format!("{base}/jwks") })
+        json!({ "issuer": url, "jwks_uri": format!("{url}/jwks") })
     };
     let body = body.to_string();
     write!(

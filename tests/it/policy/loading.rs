@@ -10,5 +10,7 @@ fn does_not_start_with_broken_bundle() {
     let setup = Setup::trusting(&issuer);
     std::fs::write(setup.folder.join("policies/rules/broken.cedar"), "permit (principal, action").expect("a file");
     let Err(reason) = setup.try_start() else { panic!("the broker started") };
-    assert!(reason.contains("not ready") && reason.contains("broken.cedar"), "{reason}");
+    let error = reason.lines().find(|line| line.starts_with("error: ")).expect("an error");
+    assert!(error.starts_with("error: the application is not ready: policy.unavailable: "), "{reason}");
+    assert!(error.contains("broken.cedar"), "{reason}");
 }

@@ -51,19 +51,31 @@ impl Gateway {
         }
     }
 
-    /// Current values for `/metrics`.
-    pub fn gauges(&self) -> [(&'static str, u64); 7] {
+    /// Current values for `/metrics`: name, help text and value.
+    pub fn gauges(&self) -> [(&'static str, &'static str, u64); 7] {
         let readiness = self.readiness();
         let step = readiness.step_seconds.map_or(0, i64::unsigned_abs);
         let waiting = u64::try_from(self.hsm.waiting()).unwrap_or(u64::MAX);
         [
-            ("hsm_gateway_clock_set_by_seconds", step),
-            ("hsm_gateway_generation", readiness.generation),
-            ("hsm_gateway_hsm_up", u64::from(readiness.hsm_is_up)),
-            ("hsm_gateway_hsm_waiting", waiting),
-            ("hsm_gateway_log_fails", u64::from(readiness.log_fails)),
-            ("hsm_gateway_pin_refused", u64::from(self.hsm.pin_is_refused())),
-            ("hsm_gateway_seed_seconds_left", readiness.seconds_left),
+            ("hsm_gateway_clock_set_by_seconds", "By how much the clock was set, while it is not trusted.", step),
+            ("hsm_gateway_generation", "Current generation of epoch keys.", readiness.generation),
+            (
+                "hsm_gateway_hsm_up",
+                "1 if a worker has the gateway's own PKCS#11 token open.",
+                u64::from(readiness.hsm_is_up),
+            ),
+            ("hsm_gateway_hsm_waiting", "Requests that the module handles or that wait for it.", waiting),
+            ("hsm_gateway_log_fails", "1 if the log can't be written.", u64::from(readiness.log_fails)),
+            (
+                "hsm_gateway_pin_refused",
+                "1 if no worker starts until somebody checks the PIN.",
+                u64::from(self.hsm.pin_is_refused()),
+            ),
+            (
+                "hsm_gateway_seed_seconds_left",
+                "For how long delegated tokens can be signed without the HSM.",
+                readiness.seconds_left,
+            ),
         ]
     }
 }

@@ -1,5 +1,6 @@
 //! `vouchsafe serve`: runs the standalone host.
 
+mod variables;
 mod warnings;
 
 use std::net::SocketAddr;
@@ -13,11 +14,11 @@ use vouchsafe_host::{Application, ErrorKind, HostError, Lifetime, Options};
 ///
 /// Reads the same spin.toml as Spin, composes the same components and grants what the manifest grants.
 /// Prints `listening on http://ADDRESS` when it is ready, and log lines to standard error. On SIGTERM
-/// or SIGINT, it finishes the requests in flight and exits. It speaks plain HTTP: put a reverse proxy
-/// with TLS in front of it.
+/// or SIGINT, it finishes the requests in flight and exits. On SIGHUP, it reads the bundle again and
+/// uses it if it is valid. It speaks plain HTTP: put a reverse proxy with TLS in front of it.
 #[derive(clap::Args)]
 #[command(
-    after_help = "Examples:\n  scripts/dev-env && vouchsafe serve\n  vouchsafe serve --policies /etc/vouchsafe/policies \\\n    --variable issuer=https://broker.example --variable signer_root=@/run/secrets/root\n\nVariables: --variable, then SPIN_VARIABLE_<NAME>, then .env, then the manifest's defaults.\nExit codes: 0 stopped by a signal, 1 not ready or address in use, 2 the command line or a file is wrong."
+    after_help = "Examples:\n  scripts/dev-env && vouchsafe serve\n  vouchsafe serve --policies /etc/vouchsafe/policies \\\n    --variable issuer=https://broker.example --variable signer_root=@/run/secrets/root\n\nVariables: --variable, then SPIN_VARIABLE_<NAME>, then .env, then the manifest's defaults.\nProxy: HTTPS_PROXY and NO_PROXY apply to outbound https.\nExit codes: 0 stopped by a signal, 1 not ready or address in use, 2 the command line, a variable or a file is wrong."
 )]
 pub struct Args {
     /// The application manifest
@@ -44,6 +45,9 @@ pub struct Args {
     /// Address to serve Prometheus metrics on, at /metrics
     #[arg(long, value_name = "ADDRESS")]
     metrics_listen: Option<SocketAddr>,
+    /// Keep trying for this long until the broker is ready, such as 60s or 5m
+    #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = duration)]
+    wait_ready: Duration,
     /// Start the components' clock at this time, in Unix seconds; development mode only
     #[arg(long, value_name = "UNIX")]
     danger_now: Option<u64>,
@@ -70,23 +74,31 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
 
 async fn serve(options: Options) -> Result<(), Failure> {
     let application = Application::read(options).map_err(failure)?;
-    let options = &application.options;
-    let lacking = warnings::warnings(
-        &options.manifest,
-        &application.manifest,
-        options.policies.as_deref(),
-        &application.resolved,
-    );
-    for warning in lacking.iter().chain(&application.warnings()) {
+    for warning in application.warnings() {
         eprintln!("{warning}");
     }
-    let host = application.start().await.map_err(failure)?;
+    let Some(host) = application.start().await.map_err(failure)? else {
+        return Ok(());
+    };
     for warning in warnings::of_ready(host.ready()) {
         eprintln!("warning: {warning}");
     }
     println!("listening on http://{}", host.address());
     host.serve().await;
     Ok(())
+}
+
+/// Prints warnings about the bundle that was just read.
+fn warn(application: &Application) {
+    let Application { options, manifest, resolved, .. } = application;
+    for warning in warnings::warnings(&options.manifest, manifest, options.policies.as_deref(), resolved) {
+        eprintln!("{warning}");
+    }
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    let seconds = vouchsafe_policy::parse_duration_seconds(text);
+    seconds.map(Duration::from_secs).ok_or_else(|| "must be a duration such as 60s or 5m".to_owned())
 }
 
 fn failure(error: HostError) -> Failure {
@@ -125,6 +137,9 @@ impl Args {
             variables: self.variables,
             danger_now: self.danger_now,
             lifetime,
+            wait_ready: self.wait_ready,
+            check_variables: variables::faults,
+            warn,
         })
     }
 }

@@ -216,6 +216,41 @@ fn limits_metrics_connections() {
 }
 
 #[test]
+fn reports_every_wrong_variable_at_once() {
+    let path = manifest(&folder(), &guest("trap"), "");
+    let text = std::fs::read_to_string(&path).expect("a manifest");
+    let declared = "[variables]\nissuer = { required = true }\nsigner_root = { required = true }\n\
+                    signer_epoch = { default = \"3600\" }\ntrusted_proxies = { default = \"\" }\n";
+    std::fs::write(&path, format!("{text}{declared}")).expect("written");
+    let arguments = ["issuer=http://broker.example", "signer_epoch=30", "trusted_proxies=x", "sgner_root=y", "other"];
+    let flags: Vec<_> = arguments.iter().flat_map(|argument| ["--variable", argument]).collect();
+    let (code, text) = refused(&path, &flags);
+    assert_eq!(code, Some(2), "{text}");
+    let mut errors: Vec<_> = text.lines().filter_map(|line| line.strip_prefix("error: ")).collect();
+    errors.sort_unstable();
+    assert_eq!(
+        errors,
+        [
+            "--variable requires NAME=VALUE or NAME=@FILE",
+            "variable `issuer` is not an https URL without query, fragment and user name",
+            "variable `sgner_root` is not in the manifest: did you mean `signer_root`?",
+            "variable `signer_epoch` is not between 300 and 604800",
+            "variable `trusted_proxies`: expected IP addresses or networks such as `10.0.0.0/8`",
+        ]
+    );
+    assert_eq!(text.matches("hint: ").count(), 1, "{text}");
+}
+
+#[test]
+fn sighup_without_bundle_changes_nothing() {
+    let server = trap_guest(&[]);
+    server.hang_up();
+    assert_eq!(server.get("/").status, 200);
+    server.terminate();
+    assert_eq!(server.wait(), Some(0));
+}
+
+#[test]
 fn refuses_to_start_with_a_reason() {
     let directory = folder();
     let plain = manifest(&directory, &guest("trap"), "");

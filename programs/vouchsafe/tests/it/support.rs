@@ -142,6 +142,12 @@ impl Server {
         assert!(killed.success());
     }
 
+    /// Sends SIGHUP.
+    pub fn hang_up(&self) {
+        let killed = Command::new("kill").args(["-HUP", &self.child.id().to_string()]).status().expect("kill");
+        assert!(killed.success());
+    }
+
     /// Waits for the host to exit; returns its exit code.
     pub fn wait(mut self) -> Option<i32> {
         self.child.wait().expect("it ends").code()

@@ -4,6 +4,7 @@
 use crate::client::text::sanitize;
 use crate::commands::policy::hosts;
 use std::path::Path;
+use vouchsafe_host::readable_warning;
 use vouchsafe_manifest::{Manifest, Resolved};
 use vouchsafe_policy::{Bundle, Environment, folder};
 
@@ -42,12 +43,13 @@ pub fn warnings(path: &Path, manifest: &Manifest, policies: Option<&Path>, resol
         warnings.extend(bundle.issuers().filter_map(|issuer| {
             let file = folder.join(issuer.credential_file.as_ref()?);
             let (name, shown) = (&issuer.name, file.display());
-            (!file.exists()).then(|| {
-                format!(
-                    "warning: issuer `{name}` reads `bearer_file` from `{shown}`, which does not exist\n\
-                     hint: create it; until then, the keys of this issuer can't be fetched"
-                )
-            })
+            if file.exists() {
+                return readable_warning(&file, &format!("the credential of issuer `{name}`"));
+            }
+            Some(format!(
+                "warning: issuer `{name}` reads `bearer_file` from `{shown}`, which does not exist\n\
+                 hint: create it; until then, the keys of this issuer can't be fetched"
+            ))
         }));
     }
     warnings
@@ -70,6 +72,7 @@ pub fn of_ready(body: &[u8]) -> Vec<String> {
 mod tests {
     use super::{of_ready, warnings};
     use std::collections::BTreeMap;
+    use std::os::unix::fs::PermissionsExt as _;
     use std::path::Path;
     use vouchsafe_manifest::Manifest;
 
@@ -156,7 +159,18 @@ mod tests {
             )]
         );
         std::fs::write(&file, "secret").expect("written");
+        let set = |mode| std::fs::set_permissions(&file, std::fs::Permissions::from_mode(mode)).expect("set");
+        set(0o600);
         assert_eq!(of(&bundle, none, &mounted), [""; 0]);
+        set(0o644);
+        let shown = file.display();
+        assert_eq!(
+            of(&bundle, none, &mounted),
+            [format!(
+                "warning: {shown} holds the credential of issuer `github` and is readable by other users (mode 0644)\n\
+                 hint: chmod 600 {shown}"
+            )]
+        );
         std::fs::remove_dir_all(&folder).expect("removed");
     }
 

@@ -1,0 +1,209 @@
+//! The application's log lines, from which the host counts exchanges and learns why the application isn't ready.
+//!
+//! Guests may print anything: a line that is not as expected is passed on and otherwise ignored.
+
+use crate::metrics::{Exchange, Metrics};
+use serde::Deserialize;
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
+use vouchsafe_policy::BundleFiles;
+
+/// Longest slug that becomes a label.
+const SLUG_BYTES_MAX: usize = 64;
+
+/// The names of a bundle's issuers and the ids of its audiences: the only values of these labels.
+#[derive(Debug, Default)]
+pub struct Names {
+    issuers: BTreeSet<String>,
+    audiences: BTreeSet<String>,
+}
+
+impl Names {
+    /// Reads the names of issuer files, and the ids in audience files. Whether the bundle is valid is not known yet.
+    pub fn of(files: &BundleFiles) -> Self {
+        #[derive(Deserialize)]
+        struct Audience {
+            id: String,
+        }
+        let mut names = Self::default();
+        for (path, content) in files.iter().filter(|(path, _)| path.ends_with(".toml")) {
+            match path.split_once('/') {
+                Some(("issuers", file)) => {
+                    names.issuers.extend(file.strip_suffix(".toml").map(str::to_owned));
+                }
+                Some(("audiences", _)) => {
+                    let audience = std::str::from_utf8(content).ok().and_then(|text| toml::from_str(text).ok());
+                    names.audiences.extend(audience.map(|Audience { id }| id));
+                }
+                _ => {}
+            }
+        }
+        names
+    }
+}
+
+/// Reads the log lines of all instances that use one bundle.
+#[derive(Default)]
+pub struct ApplicationLog {
+    names: Names,
+    metrics: Arc<Metrics>,
+    unready: Mutex<Option<String>>,
+}
+
+/// The members of a line that the host understands.
+#[derive(Deserialize)]
+struct Line<'a> {
+    #[serde(borrow, default)]
+    route: Cow<'a, str>,
+    #[serde(borrow, default)]
+    slug: Cow<'a, str>,
+    #[serde(borrow, default)]
+    issuer: Cow<'a, str>,
+    #[serde(borrow, default)]
+    audience: Cow<'a, str>,
+    #[serde(borrow, default)]
+    detail: Cow<'a, str>,
+    #[serde(default)]
+    status: u16,
+    #[serde(borrow)]
+    omitted: Option<Omitted<'a>>,
+}
+
+/// The number of lines that were not written.
+#[derive(Deserialize)]
+struct Omitted<'a> {
+    #[serde(borrow)]
+    route: Cow<'a, str>,
+    #[serde(borrow)]
+    slug: Cow<'a, str>,
+    lines: u64,
+}
+
+impl ApplicationLog {
+    pub fn new(names: Names, metrics: Arc<Metrics>) -> Self {
+        Self { names, metrics, unready: Mutex::default() }
+    }
+
+    /// Reads complete lines.
+    pub fn read(&self, lines: &[u8]) {
+        for line in lines.split(|byte| *byte == b'\n').filter(|line| line.starts_with(b"{")) {
+            if let Ok(line) = serde_json::from_slice(line) {
+                self.note(&line);
+            }
+        }
+    }
+
+    fn note(&self, line: &Line<'_>) {
+        if let Some(Omitted { route, slug, lines }) = &line.omitted {
+            if route == "token" && is_slug(slug) {
+                self.count(slug, "", "", *lines);
+            }
+        } else if line.route == "token" && is_slug(&line.slug) {
+            self.count(&line.slug, &line.issuer, &line.audience, 1);
+        } else if line.route == "readyz" && line.status != 200 {
+            let separator = if line.detail.is_empty() { "" } else { ": " };
+            let why = format!("{}{separator}{}", line.slug, line.detail);
+            // It becomes part of a line of the host.
+            let why = why.replace(char::is_control, " ");
+            *self.unready.lock().unwrap_or_else(PoisonError::into_inner) = Some(why);
+        }
+    }
+
+    fn count(&self, slug: &str, issuer: &str, audience: &str, count: u64) {
+        let label = |known: &BTreeSet<String>, name: &str| match name {
+            "" => String::new(),
+            name if known.contains(name) => name.to_owned(),
+            _ => "other".to_owned(),
+        };
+        let issuer = label(&self.names.issuers, issuer);
+        let audience = label(&self.names.audiences, audience);
+        self.metrics.record_exchanges(Exchange { slug: slug.to_owned(), issuer, audience }, count);
+    }
+
+    /// Why the application last was not ready, by its own account.
+    pub fn take_unready(&self) -> Option<String> {
+        self.unready.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+fn is_slug(text: &str) -> bool {
+    let is_known = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"._-".contains(&byte);
+    (1..=SLUG_BYTES_MAX).contains(&text.len()) && text.bytes().all(is_known)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn log() -> ApplicationLog {
+        let mut bundle = BundleFiles::default();
+        for (path, text) in [
+            ("issuers/github.toml", ""),
+            ("audiences/api.toml", "id = \"https://api.example\"\nscopes = [\"read\"]\n"),
+            ("audiences/broken.toml", "id = "),
+            ("rules/a.cedar", ""),
+        ] {
+            bundle.add(path, text.into()).expect(path);
+        }
+        ApplicationLog::new(Names::of(&bundle), Arc::default())
+    }
+
+    /// The samples of `vouchsafe_exchanges_total` after `lines`.
+    fn counted(lines: &str) -> Vec<String> {
+        let log = log();
+        log.read(lines.as_bytes());
+        let text = log.metrics.render();
+        text.lines().filter_map(|line| line.strip_prefix("vouchsafe_exchanges_total")).map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn counts_exchanges_by_names_of_the_bundle() {
+        let lines = r#"{"route":"token","slug":"issued","issuer":"github","audience":"https://api.example"}
+{"route":"token","slug":"issued","issuer":"github","audience":"https://api.example"}
+{"route":"token","slug":"policy.denied","issuer":"github","audience":"https://unknown.example"}
+{"route":"token","slug":"token.malformed"}
+{"omitted":{"route":"token","slug":"token.malformed","lines":421,"minute":1}}
+"#;
+        assert_eq!(
+            counted(lines),
+            [
+                r#"{slug="issued",issuer="github",audience="https://api.example"} 2"#,
+                r#"{slug="policy.denied",issuer="github",audience="other"} 1"#,
+                r#"{slug="token.malformed",issuer="",audience=""} 422"#,
+            ]
+        );
+    }
+
+    #[test]
+    fn ignores_lines_of_another_form() {
+        let long = format!(r#"{{"route":"token","slug":"{}"}}"#, "a".repeat(SLUG_BYTES_MAX + 1));
+        for line in [
+            "",
+            "text",
+            "{",
+            "[]",
+            r#"{"route":"token"}"#,
+            r#"{"route":"token","slug":7}"#,
+            r#"{"route":"token","slug":"a\"} 1\nb{c=\""}"#,
+            r#"{"route":"jwks","slug":"ok"}"#,
+            r#"{"omitted":{"route":"jwks","slug":"ok","lines":3}}"#,
+            &long,
+        ] {
+            assert_eq!(counted(line), [""; 0], "{line}");
+        }
+    }
+
+    #[test]
+    fn remembers_last_reason_until_taken() {
+        let log = log();
+        let line =
+            |slug: &str, more: &str| format!("{{\"route\":\"readyz\",\"status\":503,\"slug\":\"{slug}\"{more}}}\n");
+        log.read(line("store.unavailable", "").as_bytes());
+        assert_eq!(log.take_unready().as_deref(), Some("store.unavailable"));
+        log.read(line("policy.unavailable", ",\"detail\":\"rules/a.cedar:1:2: no\"").as_bytes());
+        log.read(b"{\"route\":\"readyz\",\"status\":200,\"slug\":\"ok\"}\n");
+        assert_eq!(log.take_unready().as_deref(), Some("policy.unavailable: rules/a.cedar:1:2: no"));
+        assert_eq!(log.take_unready(), None);
+    }
+}

@@ -1,0 +1,136 @@
+//! The application with one bundle, and everything that is needed to load it again with another one.
+
+use crate::application::Application;
+use crate::application_log::ApplicationLog;
+use crate::compose;
+use crate::directories;
+use crate::engine;
+use crate::error::HostError;
+use crate::grants::{self, Mounts};
+use crate::instances::Instances;
+use crate::link::link;
+use crate::metrics::Metrics;
+use crate::state::{Grants, GuestState};
+use bytes::Bytes;
+use http::{Request, StatusCode};
+use http_body_util::{BodyExt as _, Empty, Limited};
+use std::io::IsTerminal as _;
+use std::sync::Arc;
+use std::sync::mpsc::RecvTimeoutError;
+use std::time::Duration;
+use tokio::sync::watch;
+use vouchsafe_serve::log;
+use wasmtime::Engine;
+use wasmtime::component::Component;
+use wasmtime_wasi_http::handler::ProxyHandler;
+use wasmtime_wasi_http::p3::bindings::ServicePre;
+
+/// Requested before the first request of a client.
+const READY: &str = "/readyz";
+/// Maximum size of the answer.
+const READY_BYTES_MAX: usize = 128 * 1024;
+/// Time after which a slow start is explained.
+const QUIET: Duration = Duration::from_millis(500);
+
+/// The compiled application and its grants, without a bundle.
+pub struct Loader {
+    pub application: Application,
+    pub metrics: Arc<Metrics>,
+    engine: Engine,
+    pre: ServicePre<GuestState>,
+    grants: Grants,
+}
+
+/// The application with one bundle. Requests in flight keep its instances alive; idle instances end soon after this is
+/// dropped.
+pub struct Loaded {
+    pub handler: ProxyHandler<Instances>,
+    /// Digest of the bundle, if one is mounted.
+    pub digest: Option<String>,
+    log: Arc<ApplicationLog>,
+    _in_use: watch::Sender<()>,
+}
+
+impl Loader {
+    /// Composes and compiles the application, and opens its databases.
+    pub fn new(application: Application) -> Result<Self, HostError> {
+        let grants = grants::grants(&application)?;
+        let Application { options, manifest, .. } = &application;
+        let composite = compose::compose(manifest, application.base())?;
+        let cache = options.cache_dir.clone();
+        let engine = engine::new(&cache.unwrap_or_else(|| directories::cache_directory(&application.state_dir())))?;
+        let failed =
+            |error: wasmtime::Error| HostError::configuration(format!("cannot load the application: {error:#}"));
+        let linker = link(&engine, manifest, &composite.imports)?;
+        let component = report_progress(|| Component::from_binary(&engine, &composite.bytes));
+        let component = component.map_err(failed)?;
+        let pre = linker.instantiate_pre(&component).and_then(ServicePre::new).map_err(failed)?;
+        engine::start_epochs(&engine).map_err(|error| HostError::startup(error.to_string()))?;
+        let metrics = Arc::clone(&grants.network.metrics);
+        Ok(Self { application, metrics, engine, pre, grants })
+    }
+
+    /// Makes the application with the bundle in `mounts`. Nothing runs before the first request.
+    pub fn load(&self, mounts: Mounts) -> Loaded {
+        let (digest, names) = mounts.bundle.map(|bundle| (bundle.digest, bundle.names)).unzip();
+        let log = Arc::new(ApplicationLog::new(names.unwrap_or_default(), Arc::clone(&self.metrics)));
+        let (in_use, until_dropped) = watch::channel(());
+        let handler = ProxyHandler::new(Instances {
+            engine: self.engine.clone(),
+            pre: self.pre.clone(),
+            grants: Grants { files: mounts.files, log: Arc::clone(&log), ..self.grants.clone() },
+            lifetime: self.application.options.lifetime,
+            metrics: Arc::clone(&self.metrics),
+            in_use: until_dropped,
+        });
+        Loaded { handler, digest, log, _in_use: in_use }
+    }
+}
+
+impl Loaded {
+    /// Sends one request before any client does, and returns the body of the answer. It creates the first instance,
+    /// which opens the store and loads the bundle, so that an application that isn't ready is never served.
+    pub async fn check_ready(&self, authority: &str) -> Result<Vec<u8>, HostError> {
+        let why = match self.get(READY, authority).await {
+            Ok((status, body)) if status.is_success() => return Ok(body.into()),
+            Ok((status, body)) => self
+                .log
+                .take_unready()
+                .unwrap_or_else(|| format!("{READY} answered {status}: {}", String::from_utf8_lossy(&body).trim())),
+            Err(error) => format!("{READY} failed: {error}"),
+        };
+        Err(HostError::startup(format!("the application is not ready: {why}")).hint("the log lines above may say more"))
+    }
+
+    /// Sends the application a GET request for `path`, without a connection.
+    async fn get(&self, path: &str, authority: &str) -> Result<(StatusCode, Bytes), String> {
+        let request = Request::get(format!("http://{authority}{path}"))
+            .header(http::header::HOST, authority)
+            .body(Bytes::new())
+            .map_err(|error| error.to_string())?;
+        let request = request.map(|_| Empty::new().map_err(|never| match never {}).boxed_unsync());
+        let response = self.handler.handle((), request).await.map_err(|error| format!("{error:#}"))?;
+        let status = response.status();
+        let body = Limited::new(response.into_body(), READY_BYTES_MAX).collect().await;
+        Ok((status, body.map_err(|error| error.to_string())?.to_bytes()))
+    }
+}
+
+/// Tells a user at a terminal why the first start takes a while. With compiled code in the cache, compiling takes less
+/// than [`QUIET`].
+fn report_progress<T>(compile: impl FnOnce() -> T) -> T {
+    if !std::io::stderr().is_terminal() {
+        return compile();
+    }
+    let (done, wait) = std::sync::mpsc::channel::<()>();
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
+            if wait.recv_timeout(QUIET) == Err(RecvTimeoutError::Timeout) {
+                log!("serve: compiling the components; later starts use the cache");
+            }
+        });
+        let compiled = compile();
+        drop(done);
+        compiled
+    })
+}

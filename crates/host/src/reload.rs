@@ -1,0 +1,51 @@
+//! Replaces the bundle of a running host.
+//!
+//! ORDER: the application answers that it is ready with the new bundle before any client's request goes to it. Requests
+//! in flight finish with the bundle that they began with.
+
+use crate::app::App;
+use crate::error::HostError;
+use crate::grants;
+use crate::loader::Loader;
+use crate::metrics::Reload;
+use std::sync::Arc;
+use vouchsafe_serve::log;
+
+/// Loads the bundle again, and uses it if the application is ready with it. Otherwise the current one stays in use.
+pub async fn reload(app: &App, loader: &Arc<Loader>, authority: &str) {
+    let before = app.digest().unwrap_or_default();
+    let outcome = match try_reload(app, loader, authority).await {
+        Ok(after) if after == before => {
+            log!("serve: reload: the bundle is unchanged: {before}");
+            Reload::Unchanged
+        }
+        Ok(after) => {
+            log!("serve: reload: the bundle was replaced: {before} -> {after}");
+            Reload::Loaded
+        }
+        Err(error) => {
+            log!("serve: reload: the new bundle was rejected, {before} stays in use: {}", error.message);
+            Reload::Rejected
+        }
+    };
+    app.metrics.record_reload(outcome);
+}
+
+/// Returns the digest of the bundle that is now in use.
+async fn try_reload(app: &App, loader: &Arc<Loader>, authority: &str) -> Result<String, HostError> {
+    let reader = Arc::clone(loader);
+    // Reads, writes and checks files.
+    let mounts = tokio::task::spawn_blocking(move || grants::mounts(&reader.application)).await;
+    let mounts = mounts.map_err(|error| HostError::startup(error.to_string()))??;
+    let Some(bundle) = &mounts.bundle else {
+        return Err(HostError::configuration("the manifest mounts no bundle"));
+    };
+    let digest = bundle.digest.clone();
+    if app.digest().as_ref() == Some(&digest) {
+        return Ok(digest);
+    }
+    let loaded = loader.load(mounts);
+    loaded.check_ready(authority).await?;
+    app.replace(loaded);
+    Ok(digest)
+}
