@@ -200,6 +200,11 @@ impl Bundle {
         self.zones.names().map(owned).collect()
     }
 
+    /// The local time in each of the bundle's zones at `now`, as policies see it in JSON; none if there are no zones.
+    pub fn local_times(&self, now: u64) -> Option<serde_json::Value> {
+        self.zones.json(now)
+    }
+
     pub(crate) fn group_entities(&self) -> &Groups {
         &self.groups
     }
