@@ -66,6 +66,7 @@ pub fn permit(decided: DecidedExchange) -> Result<PermittedExchange, Refusal> {
         Effect::Permit => {}
         Effect::Deny => return Err(Denial::PolicyDenied.into()),
     }
+    check_scopes(&verified.request.scopes, &audience)?;
     let lifetime_seconds = lifetime(&verified, &audience)?;
     Ok(PermittedExchange { verified, audience, lifetime_seconds })
 }
@@ -75,12 +76,19 @@ fn requested_seconds(verified: &VerifiedExchange, audience: &Audience) -> u64 {
     requested.unwrap_or(audience.default_lifetime_seconds)
 }
 
+/// Compares the requested scopes with what the audience offers and requires.
+fn check_scopes(scopes: &[String], audience: &Audience) -> Result<(), Denial> {
+    if scopes.iter().any(|scope| !audience.scopes.contains(scope)) {
+        return Err(Denial::ScopeNotOffered);
+    }
+    match audience.scopes_required && scopes.is_empty() {
+        true => Err(Denial::ScopeMissing),
+        false => Ok(()),
+    }
+}
+
 /// The lifetime of the token to issue, in seconds.
 fn lifetime(verified: &VerifiedExchange, audience: &Audience) -> Result<u64, Refusal> {
-    let mut scopes = verified.request.scopes.iter();
-    if scopes.any(|scope| !audience.scopes.contains(scope)) {
-        return Err(Denial::ScopeNotOffered.into());
-    }
     let requested = requested_seconds(verified, audience);
     if requested > audience.max_lifetime_seconds {
         return Err(RequestFault::LifetimeOverCeiling.into());

@@ -84,6 +84,8 @@ pub enum Denial {
     AudienceUnknown,
     #[error("policy denies the request")]
     PolicyDenied,
+    #[error("the audience requires a scope, and none is requested")]
+    ScopeMissing,
     #[error("the audience does not offer a requested scope")]
     ScopeNotOffered,
     #[error("the signer's own ceilings forbid the request")]
@@ -163,6 +165,7 @@ impl Denial {
             Self::TierUnavailable => "audience.tier_unavailable",
             Self::AudienceUnknown => "audience.unknown",
             Self::PolicyDenied => "policy.denied",
+            Self::ScopeMissing => "scope.missing",
             Self::ScopeNotOffered => "scope.not_offered",
             Self::SignerRefused => "signer.refused",
         }

@@ -125,6 +125,9 @@ fn denial_error(denial: Denial) -> WireError {
         Denial::AudienceUnknown | Denial::PolicyDenied | Denial::SignerRefused => {
             WireError::new(400, "invalid_target", TARGET_REFUSED)
         }
+        Denial::ScopeMissing => {
+            WireError::new(400, "invalid_scope", "this audience requires a scope: request at least one")
+        }
         Denial::ScopeNotOffered => {
             WireError::new(400, "invalid_scope", "this audience does not offer a requested scope")
         }

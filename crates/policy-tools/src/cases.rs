@@ -8,6 +8,7 @@ pub(crate) mod undecidable;
 
 use crate::claims::principal_of_claims;
 use crate::error::CheckError;
+use crate::limits::lacks_scope;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use std::collections::BTreeMap;
@@ -59,7 +60,18 @@ pub struct CaseToken {
 impl Case {
     /// Decides the case; [`Case::is_met_by`] compares the result.
     pub fn decide(&self, bundle: &Bundle) -> Result<Decision, DecideError> {
-        bundle.decide(&self.principal, &self.request, self.now)
+        self.decide_for(&self.principal, bundle)
+    }
+
+    /// Decides the case for the principal of its verified token. The broker refuses a request without scopes if the
+    /// audience requires one, so that a permit by policies counts as a denial by none.
+    pub(crate) fn decide_for(&self, principal: &Principal, bundle: &Bundle) -> Result<Decision, DecideError> {
+        let mut decision = bundle.decide(principal, &self.request, self.now)?;
+        if decision.effect == Effect::Permit && lacks_scope(bundle, &self.request) {
+            decision.effect = Effect::Deny;
+            decision.determining_rules.clear();
+        }
+        Ok(decision)
     }
 
     pub fn is_met_by(&self, decision: &Decision) -> bool {

@@ -3,6 +3,7 @@
 //! Only what the caller chooses is changed: scopes, lifetime and audience, never the principal. Each candidate is
 //! decided, not guessed from the policies' text.
 
+use crate::limits::refusals;
 use serde_json::Value;
 use std::collections::BTreeSet;
 use vouchsafe_policy::{Audience, Bundle, Effect, Principal, TokenRequest};
@@ -99,9 +100,7 @@ impl Search<'_> {
     /// The policies that permit `request`, if its audience allows it too.
     fn permits(&mut self, request: &TokenRequest) -> Option<Vec<String>> {
         let audience = self.bundle.audience(&request.audience)?;
-        let lifetime = request.requested_lifetime_seconds;
-        let offered = |scope: &String| audience.scopes.contains(scope);
-        if !(1..=audience.max_lifetime_seconds).contains(&lifetime) || !request.scopes.iter().all(offered) {
+        if !refusals(audience, request).is_empty() {
             return None;
         }
         self.left = self.left.checked_sub(1)?;

@@ -10,6 +10,7 @@ mod settings;
 
 use crate::cases::{self, Case};
 use crate::error::SuiteError;
+use crate::limits::refusals;
 use crate::outcome::outcome;
 use crate::recorded::RecordedRequest;
 pub use change::{Change, Direction, Subject, Takeover};
@@ -207,13 +208,8 @@ fn granted(bundle: &Bundle, asked: &RecordedRequest) -> (bool, String) {
     let Some(audience) = bundle.audience(&request.audience) else {
         return (false, words);
     };
-    if request.requested_lifetime_seconds > audience.max_lifetime_seconds {
-        let max = audience.max_lifetime_seconds;
-        return (false, format!("refused: over the ceiling of {max} s"));
-    }
-    let offered = |scope: &&String| !audience.scopes.contains(scope);
-    match request.scopes.iter().find(offered) {
-        Some(scope) => (false, format!("refused: scope `{scope}` is not offered")),
+    match refusals(audience, request).first() {
+        Some(refusal) => (false, format!("refused: {refusal}")),
         None => (true, words),
     }
 }

@@ -121,7 +121,7 @@ fn judge(case: &Case, bundle: &Bundle) -> Verdict {
 }
 
 fn judge_decision(case: &Case, principal: &Principal, bundle: &Bundle) -> Verdict {
-    let decision = match bundle.decide(principal, &case.request, case.now) {
+    let decision = match case.decide_for(principal, bundle) {
         Ok(decision) => decision,
         Err(error) => return Verdict::Undecidable(error.to_string()),
     };

@@ -47,6 +47,8 @@ pub struct Audience {
     pub max_lifetime_seconds: u64,
     /// Every scope that can be requested.
     pub scopes: Vec<String>,
+    /// Whether a request without scopes is refused.
+    pub scopes_required: bool,
     /// Names of verified claims that are copied into the token.
     pub claims: Vec<String>,
     pub replay: ReplayMode,

@@ -19,14 +19,16 @@ pub const HSM_EDDSA: &str = "https://hsm-eddsa.example";
 pub const HSM_ES256: &str = "https://hsm-es256.example";
 /// The longest lifetime that the signer allows; may outlive the subject token.
 pub const LONG: &str = "https://long.example";
+/// Refuses requests without scopes; offers `read` and `write`.
+pub const SCOPED: &str = "https://scoped.example";
 /// Not in the signer's list of audiences.
 pub const BEYOND: &str = "https://beyond.example";
 /// The signer's list of audiences: all except [`BEYOND`].
-pub const SIGNER_AUDIENCES: &str = "https://api.example https://bounded.example https://deploy.example https://eddsa.example https://hsm.example https://hsm-eddsa.example https://hsm-es256.example https://long.example";
+pub const SIGNER_AUDIENCES: &str = "https://api.example https://bounded.example https://deploy.example https://eddsa.example https://hsm.example https://hsm-eddsa.example https://hsm-es256.example https://long.example https://scoped.example";
 /// Length of an epoch in these tests; tokens for [`LONG`] live 60 s less.
 pub const EPOCH_SECONDS: u64 = 1200;
 
-const AUDIENCES: [(&str, &str, &str); 9] = [
+const AUDIENCES: [(&str, &str, &str); 10] = [
     ("api", API, "scopes = [\"read\", \"write\"]\n"),
     ("beyond", BEYOND, ""),
     ("bounded", BOUNDED, "replay = \"bounded(5)\"\n"),
@@ -40,6 +42,7 @@ const AUDIENCES: [(&str, &str, &str); 9] = [
         "tier = \"hsm\"\nalgorithm = \"ES256\"\nclaims = [\"ref\", \"repository\"]\nscopes = [\"read\", \"write\"]\n",
     ),
     ("long", LONG, "default_lifetime = \"19m\"\nmax_lifetime = \"19m\"\noutlive_subject = true\n"),
+    ("scoped", SCOPED, "scopes = [\"read\", \"write\"]\nscopes_required = true\n"),
 ];
 
 /// An issuer file: its name, its URL, and further lines.

@@ -1,6 +1,6 @@
 //! Requests that are wrong regardless of their token, and valid ones next to them.
 
-use vouchsafe_harness::bundle::{API, BEYOND, DEPLOY, HSM};
+use vouchsafe_harness::bundle::{API, BEYOND, DEPLOY, HSM, SCOPED};
 use vouchsafe_harness::cases::Fixture;
 use vouchsafe_harness::exchange::{FORM, Form, GRANT, TYPE_ACCESS, TYPE_ID, TYPE_JWT, Want, bad, check, refused};
 use vouchsafe_harness::http::Request;
@@ -251,6 +251,19 @@ fn scopes() -> Vec<RequestCase> {
     ] {
         cases.push(set("scope", scope, SCOPE));
     }
+    let scoped = |scope: &'static str, want| {
+        form(format!("scope {scope:?} where one is required"), want, move |form| {
+            form.set("audience", SCOPED).set("scope", scope)
+        })
+    };
+    let missing = refused(400, "invalid_scope", "scope.missing");
+    cases.extend([
+        form("no scope where one is required", missing, |form| form.set("audience", SCOPED)),
+        scoped("", missing),
+        scoped("read", Want::Issued),
+        scoped("read write", Want::Issued),
+        scoped("admin", offered),
+    ]);
     cases
 }
 
@@ -319,7 +332,8 @@ fn answers_denied_and_unknown_audience_alike() {
         (response.status, body)
     };
     let unknown = ask("https://unknown.example", "admin");
-    for audience in [API, DEPLOY, HSM, BEYOND] {
+    for audience in [API, DEPLOY, HSM, BEYOND, SCOPED] {
         assert_eq!(ask(audience, "admin"), unknown, "{audience}");
+        assert_eq!(ask(audience, ""), unknown, "{audience} without scopes");
     }
 }

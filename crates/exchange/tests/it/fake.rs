@@ -145,6 +145,7 @@ pub fn audience() -> Audience {
         default_lifetime_seconds: 300,
         max_lifetime_seconds: 900,
         scopes: vec!["read".into(), "write".into()],
+        scopes_required: false,
         claims: vec!["repository".into(), "missing".into()],
         replay: ReplayMode::Allow,
         outlive_subject: false,

@@ -241,6 +241,26 @@ fn reports_exceeded_limit_to_permitted_callers() {
 }
 
 #[test]
+fn requires_scope_after_policy() {
+    for (required, more, expected) in [
+        (true, "", denied(Denial::ScopeMissing)),
+        (true, "&scope=", denied(Denial::ScopeMissing)),
+        (true, "&scope=read", Ok(())),
+        (true, "&scope=bogus", denied(Denial::ScopeNotOffered)),
+        (false, "", Ok(())),
+    ] {
+        let fake = Fake::new();
+        fake.audience.replace(Some(Audience { scopes_required: required, ..audience() }));
+        check(&fake, more, expected);
+    }
+    // Without a permit, the audience's requirement stays hidden.
+    let fake = Fake::new();
+    fake.audience.replace(Some(Audience { scopes_required: true, ..audience() }));
+    fake.permitted.set(false);
+    check(&fake, "", denied(Denial::PolicyDenied));
+}
+
+#[test]
 fn limits_lifetime_to_subject_token() {
     for (left, more, outlive, expected) in [
         (3600, "", false, Ok(300)),

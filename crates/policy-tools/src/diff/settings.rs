@@ -127,6 +127,7 @@ fn audience(compared: &mut Compared<'_>, was: &Audience, is: &Audience) {
         default_lifetime_seconds: _,
         max_lifetime_seconds: _,
         scopes: _,
+        scopes_required: _,
         claims: _,
         replay: _,
         outlive_subject: _,
@@ -136,6 +137,8 @@ fn audience(compared: &mut Compared<'_>, was: &Audience, is: &Audience) {
     compared.number("default_lifetime", was.default_lifetime_seconds, is.default_lifetime_seconds);
     compared.number("max_lifetime", was.max_lifetime_seconds, is.max_lifetime_seconds);
     compared.list("scopes", &was.scopes, &is.scopes);
+    // Without the requirement, tokens without a scope are issued too.
+    compared.number("tokens without scopes", !was.scopes_required, !is.scopes_required);
     compared.list("claims", &was.claims, &is.claims);
     compared.number("replay uses", uses(was.replay), uses(is.replay));
     compared.number("outlive_subject", was.outlive_subject, is.outlive_subject);

@@ -117,6 +117,10 @@ fn settings_have_direction() {
         assert_eq!(said(&[], new), [format!("Widening Audience https://api.example {name}")]);
         assert_eq!(said(new, &[]), [format!("Narrowing Audience https://api.example {name}")]);
     }
+    let required = audience("scopes_required = true");
+    let required: Changes<'_> = &[("audiences/api.toml", Some(&required))];
+    assert_eq!(said(&[], required)[0], "Narrowing Audience https://api.example tokens without scopes");
+    assert!(said(required, &[]).contains(&"Widening Audience https://api.example tokens without scopes".to_owned()));
     let replay = audience("replay = \"single-use\"");
     let bounded = audience("replay = \"bounded(2)\"");
     let single: Changes<'_> = &[("audiences/api.toml", Some(&replay))];

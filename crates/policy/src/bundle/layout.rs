@@ -6,6 +6,9 @@ use crate::limits::{AUDIENCES_MAX, GROUPS_MAX, ISSUERS_MAX};
 use crate::settings::key_source;
 use std::collections::BTreeSet;
 
+/// Files for people, next to `bundle.toml`. They are part of the digest like all others, but nothing reads them.
+const FOR_PEOPLE: [&str; 2] = ["CODEOWNERS", "README.md"];
+
 /// The paths of a bundle's files by kind, each kind in path order.
 #[derive(Default)]
 pub(crate) struct Layout<'a> {
@@ -30,7 +33,7 @@ impl<'a> Layout<'a> {
             .collect();
         for (path, _) in files.iter() {
             match path.split_once('/') {
-                None if matches!(path, MANIFEST_FILE | SCHEMA_FILE) => {}
+                None if matches!(path, MANIFEST_FILE | SCHEMA_FILE) || FOR_PEOPLE.contains(&path) => {}
                 Some(("issuers", _)) if pinned.contains(path) => {}
                 Some(("issuers", file)) => {
                     let name = plain_stem(path, file, ".toml", diagnostics);

@@ -58,6 +58,7 @@ impl BundleError {
             Self::PolicyProfileUnknown { .. } => "rule-profile-unknown",
             Self::PolicyWithoutId => "rule-without-id",
             Self::ScopeInvalid(_) => "scope-invalid",
+            Self::ScopesRequiredButNone => "scopes-required-but-none",
             Self::SubjectClaimUnknown { .. } => "subject-claim-unknown",
             Self::SubjectTemplateInvalid => "subject-template-invalid",
             Self::SymbolicLink => "symbolic-link",

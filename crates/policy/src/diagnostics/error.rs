@@ -116,6 +116,8 @@ pub enum BundleError {
     PolicyIdInvalid(String),
     #[error("scope `{0}` is not an RFC 6749 §3.3 scope token of at most 256 bytes")]
     ScopeInvalid(String),
+    #[error("`scopes_required` requires at least one entry in `scopes`")]
+    ScopesRequiredButNone,
     #[error("`{{{claim}}}` in `subject` is not a text claim; {entity_type} has {known}")]
     SubjectClaimUnknown { claim: String, entity_type: String, known: String },
     #[error("`subject` must be a template of text and `{{claim}}` placeholders")]

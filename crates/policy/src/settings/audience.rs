@@ -22,6 +22,7 @@ pub struct AudienceFile {
     default_lifetime: Option<Spanned<String>>,
     max_lifetime: Option<Spanned<String>>,
     scopes: Option<Spanned<Vec<String>>>,
+    scopes_required: Option<Spanned<bool>>,
     claims: Option<Spanned<Vec<String>>>,
     replay: Option<Spanned<String>>,
     #[serde(default)]
@@ -43,6 +44,7 @@ pub(crate) fn read(path: &str, files: &BundleFiles, environment: &Environment) -
         default_lifetime_seconds,
         max_lifetime_seconds,
         scopes: scopes(&mut file, entries.scopes.as_ref()),
+        scopes_required: scopes_required(&mut file, &entries),
         claims: claims(&mut file, entries.claims.as_ref()),
         replay: replay::mode(&mut file, entries.replay.as_ref(), ReplayMode::Allow),
         outlive_subject: entries.outlive_subject,
@@ -97,6 +99,18 @@ fn scopes(file: &mut TomlFile<'_>, entry: Option<&Spanned<Vec<String>>>) -> Vec<
         }
     }
     entry.get_ref().clone()
+}
+
+/// Whether requests need a scope. An audience without scopes can't require one: nobody would get a token.
+fn scopes_required(file: &mut TomlFile<'_>, entries: &AudienceFile) -> bool {
+    let Some(entry) = &entries.scopes_required else {
+        return false;
+    };
+    let required = *entry.get_ref();
+    if required && entries.scopes.as_ref().is_none_or(|scopes| scopes.get_ref().is_empty()) {
+        file.refuse(entry.span(), BundleError::ScopesRequiredButNone);
+    }
+    required
 }
 
 /// RFC 6749 §3.3: printable ASCII except space, `"` and `\`.

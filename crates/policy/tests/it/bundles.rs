@@ -221,11 +221,25 @@ fn fills_in_defaults_of_audience() {
         default_lifetime_seconds: 300,
         max_lifetime_seconds: 900,
         scopes: vec![],
+        scopes_required: false,
         claims: vec![],
         replay: ReplayMode::Allow,
         outlive_subject: false,
     };
     assert_eq!(audience(""), Ok(expected));
+}
+
+#[test]
+fn requires_scopes_only_where_some_exist() {
+    let required = |lines: &str| audience(lines).map(|audience| audience.scopes_required);
+    assert_eq!(required("scopes = [\"read\"]\nscopes_required = true"), Ok(true));
+    assert_eq!(required("scopes = [\"read\"]\nscopes_required = false"), Ok(false));
+    assert_eq!(required("scopes_required = false"), Ok(false));
+    let none = |place: &str| {
+        Err(vec![format!("audiences/api.toml:{place}: `scopes_required` requires at least one entry in `scopes`")])
+    };
+    assert_eq!(required("scopes_required = true"), none("2:19"));
+    assert_eq!(required("scopes = []\nscopes_required = true"), none("3:19"));
 }
 
 #[test]
@@ -319,8 +333,8 @@ fn refuses_unknown_files_keys_and_values() {
         "audiences/api.toml",
         &format!("{API}lifetime = \"5m\"\n"),
         &["audiences/api.toml:3:1: unknown field `lifetime`, expected one of `id`, `tier`, \
-         `algorithm`, `default_lifetime`, `max_lifetime`, `scopes`, `claims`, `replay`, \
-         `outlive_subject`"],
+         `algorithm`, `default_lifetime`, `max_lifetime`, `scopes`, `scopes_required`, `claims`, \
+         `replay`, `outlive_subject`"],
     );
     assert_eq!(found_all(&[("bundle.toml", None)]), ["bundle.toml: the file is missing"]);
     assert_eq!(found_all(&[("schema.cedarschema", None)]), ["schema.cedarschema: the file is missing"]);

@@ -290,15 +290,7 @@ fn refusals(
     if expired {
         notes.push("the broker would refuse the token: it has expired".to_owned());
     }
-    for scope in request.scopes.iter().filter(|scope| !audience.scopes.contains(scope)) {
-        notes.push(format!("the broker would refuse scope `{scope}`: the audience does not offer it"));
-    }
-    let (asked, max) = (request.requested_lifetime_seconds, audience.max_lifetime_seconds);
-    if asked > max {
-        notes.push(format!("the broker would refuse {asked} s: the audience allows at most {max} s"));
-    }
-    if asked == 0 {
-        notes.push("the broker would refuse 0 s: the lifetime must be at least 1 s".to_owned());
-    }
+    let limits = vouchsafe_policy_tools::refusals(audience, request).into_iter();
+    notes.extend(limits.map(|refusal| format!("the broker would refuse {refusal}")));
     notes
 }

@@ -104,12 +104,12 @@ fn writes_junit_and_cedar_files() {
 #[test]
 fn invalid_bundle_fails_in_both_formats() {
     let dir = scratch("test-invalid");
-    fs::write(dir.join("README.md"), "").expect("it writes");
+    fs::write(dir.join("notes.md"), "").expect("it writes");
     let shown = dir.display().to_string();
     let outcome = run(&[&shown]).expect("it runs");
-    assert_eq!(outcome, ("error: README.md: does not belong in a bundle\n".to_owned(), false));
+    assert_eq!(outcome, ("error: notes.md: does not belong in a bundle\n".to_owned(), false));
     let (text, passed) = run(&[&shown, "--format", "json"]).expect("it runs");
-    assert_eq!(text, "{\"errors\":[\"README.md: does not belong in a bundle\"]}\n");
+    assert_eq!(text, "{\"errors\":[\"notes.md: does not belong in a bundle\"]}\n");
     assert!(!passed);
     fs::remove_dir_all(dir).expect("it can be removed");
     let (message, _, code) = said(run(&["/nonexistent"]));
