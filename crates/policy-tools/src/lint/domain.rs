@@ -156,11 +156,17 @@ pub(super) fn foreign(scene: &Scene<'_>, name: &str, own: &Facts, forbids: &Fact
     };
     // `github.com/octo-org/octo-repo` starts with a host, and a SPIFFE ID with a scheme and a trust domain.
     let parts = match name {
-        "vcs_origin" => 2,
+        "vcs_origin" | "path" => 2,
         "spiffe_id" => 4,
         _ => 1,
     };
-    let open = |pattern: &&Pattern| pattern.has_wildcard() && pattern.start().matches('/').count() < parts;
+    let is_open = |pattern: &Pattern| match name {
+        "email" => !pattern.end().contains('@'),
+        // Nobody knows what the claims of such an issuer consist of.
+        _ if scene.issuer.provider.declares_claims() => pattern.start().is_empty(),
+        _ => pattern.start().matches('/').count() < parts,
+    };
+    let open = |pattern: &&Pattern| pattern.has_wildcard() && is_open(pattern);
     let patterns: Vec<&Pattern> = own.patterns(&variable).filter(open).collect();
     let short = if text.bytes().all(|byte| byte.is_ascii_digit()) { "666" } else { "evil" };
     let whole = |candidate: &String| candidate.contains('/') || !text.contains('/');

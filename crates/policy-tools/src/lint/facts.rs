@@ -4,6 +4,7 @@ use super::expression::{Expression, Known, Operator, and};
 use super::value::{Pattern, Value, Variable};
 use crate::conditions::Conditions;
 use cedar_policy::{PolicySet, PrincipalConstraint};
+use serde_json::Value as Json;
 use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 use vouchsafe_policy::authoring::WORKLOAD_GROUP;
@@ -31,11 +32,9 @@ pub(super) struct Facts {
 }
 
 impl<'b> Rule<'b> {
-    pub fn of(policy: &'b NamedPolicy, bundle: &Bundle) -> Option<Self> {
-        let json = policy.cedar.to_json().ok()?;
-        let Conditions { when, unless } = Conditions::of(&json);
-        let read = |bodies: Vec<_>| bodies.into_iter().map(Expression::of).collect::<Vec<_>>();
-        let (when, unless) = (read(when), read(unless));
+    pub fn of(policy: &'b NamedPolicy, conditions: &Conditions<'_>, bundle: &Bundle) -> Self {
+        let read = |bodies: &[&Json]| bodies.iter().map(|body| Expression::of(body)).collect::<Vec<_>>();
+        let (when, unless) = (read(&conditions.when), read(&conditions.unless));
         let mut facts = Facts::default();
         for body in when.iter().chain(&unless) {
             facts.add(body);
@@ -46,11 +45,7 @@ impl<'b> Rule<'b> {
             facts.entities.insert((uid.type_name().to_string(), uid.id().unescaped().to_owned()));
         }
         facts.add_groups(bundle);
-        Some(Self { policy, when, unless, facts, set: OnceCell::new() })
-    }
-
-    pub fn conditions(&self) -> impl Iterator<Item = &Expression> {
-        self.when.iter().chain(&self.unless)
+        Self { policy, when, unless, facts, set: OnceCell::new() }
     }
 
     /// Whether all conditions hold.

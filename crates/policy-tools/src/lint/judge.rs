@@ -4,6 +4,7 @@ use super::expression::Known;
 use super::facts::{Facts, Rule};
 use super::scene::State;
 use super::value::{Value, Variable};
+use crate::conditions::Conditions;
 use cedar_policy::{
     Authorizer, Context, Decision, Entities, Entity, EntityUid, PolicySet, Request, RestrictedExpression,
 };
@@ -11,7 +12,7 @@ use serde_json::{Value as Json, json};
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 use vouchsafe_policy::authoring::{AUDIENCE_GROUP, WORKLOAD_GROUP};
-use vouchsafe_policy::{Bundle, ClaimType, policy_set, to_rfc3339};
+use vouchsafe_policy::{Bundle, ClaimType, NamedPolicy, policy_set, to_rfc3339};
 
 /// The `forbid`s of a bundle.
 pub(super) struct Forbids<'b> {
@@ -24,7 +25,11 @@ pub(super) struct Forbids<'b> {
 impl<'b> Forbids<'b> {
     pub fn of(bundle: &'b Bundle) -> Self {
         let forbids = bundle.policies().iter().filter(|policy| policy.is_forbid());
-        let rules: Vec<Rule<'b>> = forbids.clone().filter_map(|policy| Rule::of(policy, bundle)).collect();
+        let rule = |policy: &'b NamedPolicy| {
+            let json = policy.cedar.to_json().ok()?;
+            Some(Rule::of(policy, &Conditions::of(&json), bundle))
+        };
+        let rules: Vec<Rule<'b>> = forbids.clone().filter_map(rule).collect();
         let mut facts = Facts::default();
         for rule in &rules {
             facts.extend(&rule.facts);

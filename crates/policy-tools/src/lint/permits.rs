@@ -18,13 +18,11 @@ use vouchsafe_policy::{Bundle, NamedPolicy};
 /// How many claims a warning shows beside those that describe a stranger.
 const SHOWN_MAX: usize = 3;
 
-/// All warnings about a policy.
-pub(super) fn warnings(policy: &NamedPolicy, bundle: &Bundle, clock: &Clock, forbids: &Forbids<'_>) -> Vec<Warning> {
-    let Some(rule) = Rule::of(policy, bundle).filter(|_| !policy.is_forbid()) else {
-        return Vec::new();
-    };
+/// All warnings about a `permit`.
+pub(super) fn warnings(rule: &Rule<'_>, bundle: &Bundle, clock: &Clock, forbids: &Forbids<'_>) -> Vec<Warning> {
+    let policy = rule.policy;
     let scenes = Scene::of_scope(policy, bundle, clock);
-    let searches = || scenes.iter().map(|scene| Search { scene, rule: &rule, forbids });
+    let searches = || scenes.iter().map(|scene| Search { scene, rule, forbids });
     let mut warnings = Vec::new();
     let mut events = Events::default();
     let mut check = |search: &Search<'_>| -> Result<(), TooComplex> {
@@ -48,7 +46,6 @@ pub(super) fn warnings(policy: &NamedPolicy, bundle: &Bundle, clock: &Clock, for
         Err(TooComplex) => complex = true,
     }
     warnings.extend(events.warnings(policy));
-    warnings.extend(scopes::not_offered(policy, bundle));
     warnings.extend(complex.then(|| Warning::TooComplex(policy.id.clone())));
     let mut topics = BTreeSet::new();
     warnings.retain(|warning| topics.insert(warning.topic()));

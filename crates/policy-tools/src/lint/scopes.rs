@@ -57,14 +57,14 @@ fn requires_scopes(audience: &Audience) -> bool {
 }
 
 /// Warnings about scopes in a policy that its audience does not offer.
-pub(super) fn not_offered(policy: &NamedPolicy, bundle: &Bundle) -> Vec<Warning> {
-    let (ResourceConstraint::Eq(uid), Ok(json)) = (policy.cedar.resource_constraint(), policy.cedar.to_json()) else {
+pub(super) fn not_offered(policy: &NamedPolicy, conditions: &Conditions<'_>, bundle: &Bundle) -> Vec<Warning> {
+    let ResourceConstraint::Eq(uid) = policy.cedar.resource_constraint() else {
         return Vec::new();
     };
     let Some(audience) = bundle.audience(uid.id().unescaped()) else {
         return Vec::new();
     };
-    let listed = Conditions::of(&json).scopes_listed().into_iter();
+    let listed = conditions.scopes_listed().into_iter();
     let unknown = listed.filter(|scope| !audience.scopes.iter().any(|offered| offered == scope));
     let warning = |scope: &str| Warning::ScopeUnknown {
         policy: policy.id.clone(),

@@ -100,10 +100,8 @@ const GITLAB_SOURCES: &[&str] = &[
 ];
 
 /// A warning for each text or pattern that no value of its claim equals or fits.
-pub(super) fn unknown(policy: &NamedPolicy, bundle: &Bundle) -> Vec<Warning> {
-    let Some(rule) = Rule::of(policy, bundle) else {
-        return Vec::new();
-    };
+pub(super) fn unknown(rule: &Rule<'_>, bundle: &Bundle) -> Vec<Warning> {
+    let policy = rule.policy;
     let providers: BTreeSet<&str> = issuers(policy, bundle).map(|issuer| issuer.provider.name).collect();
     let mut claims: BTreeSet<&str> = BTreeSet::new();
     claims.extend(LISTED.iter().filter(|listed| providers.contains(listed.0)).map(|listed| listed.1));
