@@ -37,9 +37,7 @@ impl Events {
             return Ok(());
         }
         let (claim, event) = proposal.trigger();
-        let is_compared = |claim: &str| {
-            search.rule.reads(&Variable::claim(claim)) || search.scene.is_pinned(claim)
-        };
+        let is_compared = |claim: &str| search.rule.reads(&Variable::claim(claim)) || search.scene.is_pinned(claim);
         let is_github = proposal.provider == "github";
         if proposal.telling.iter().any(|claim| is_compared(claim)) {
             self.by_trigger.entry(claim).or_default().insert(event);
@@ -75,8 +73,7 @@ impl Events {
 
 fn adversary(search: &Search<'_>, proposal: &Proposal) -> Option<Adversary> {
     let mut claims = proposal.claims.iter();
-    let adversary =
-        claims.try_fold(Adversary::default(), |run, (claim, value)| search.fixed(run, claim, value))?;
+    let adversary = claims.try_fold(Adversary::default(), |run, (claim, value)| search.fixed(run, claim, value))?;
     if !proposal.on_branch {
         return Some(adversary);
     }
@@ -85,7 +82,9 @@ fn adversary(search: &Search<'_>, proposal: &Proposal) -> Option<Adversary> {
         let other = |text: &str| text.starts_with("refs/pull/") || text.starts_with("refs/tags/");
         value.as_text().is_some_and(|text| !other(text))
     };
-    let refs = search.values(&variable).into_iter().filter(of_branch).collect();
+    let pinned = search.scene.pins().get("ref").into_iter().flatten();
+    let refs = search.values(&variable).into_iter().chain(pinned.map(|text| Value::text(text)));
+    let refs = refs.filter(of_branch).collect();
     Some(adversary.with(variable, refs))
 }
 
@@ -93,11 +92,9 @@ fn adversary(search: &Search<'_>, proposal: &Proposal) -> Option<Adversary> {
 /// the fork in `vcs_origin`. Buildkite's do not, but say that a push started the build.
 fn build_of_fork(search: &Search<'_>) -> Result<Option<Warning>, TooComplex> {
     let (build, unit, fix) = match search.scene.issuer.provider.name {
-        "circleci" => (
-            search.foreign(["vcs_origin"]),
-            "project",
-            "require `vcs_origin` to equal your repository with `==`",
-        ),
+        "circleci" => {
+            (search.foreign(["vcs_origin"]), "project", "require `vcs_origin` to equal your repository with `==`")
+        }
         "buildkite" => (
             search.fixed(Adversary::default(), "build_source", "webhook"),
             "pipeline",

@@ -11,7 +11,10 @@ use vouchsafe_policy::parse_unix_seconds;
 #[derive(Debug, Clone)]
 pub(super) enum Expression {
     Literal(Value),
-    Entity { kind: String, id: String },
+    Entity {
+        kind: String,
+        id: String,
+    },
     Principal,
     Resource,
     Read(Variable),
@@ -24,7 +27,11 @@ pub(super) enum Expression {
     Binary(Operator, Box<[Self; 2]>),
     IsEmpty(Box<Self>),
     Like(Box<Self>, Pattern),
-    Is { of: Box<Self>, kind: String, within: Option<Box<Self>> },
+    Is {
+        of: Box<Self>,
+        kind: String,
+        within: Option<Box<Self>>,
+    },
     /// Anything else, with its operands.
     Other(Vec<Self>),
 }

@@ -71,9 +71,7 @@ impl Facts {
             Expression::Read(variable) | Expression::Has(variable) => {
                 self.reads.insert(clock_of(variable));
             }
-            Expression::Entity { kind, id } => {
-                self.entities.insert((kind.clone(), id.clone()));
-            }
+            Expression::Entity { kind, id } => self.add_entity(kind, id),
             Expression::Like(of, pattern) => {
                 for variable in compared(of).0 {
                     self.patterns.entry(variable).or_default().insert(pattern.clone());
@@ -90,6 +88,16 @@ impl Facts {
             }
             _ => {}
         });
+    }
+
+    fn add_entity(&mut self, kind: &str, id: &str) {
+        self.entities.insert((kind.to_owned(), id.to_owned()));
+        // An entity of a principal's type.
+        if kind.contains("::") {
+            let sub = Variable::claim("sub");
+            self.reads.insert(sub.clone());
+            self.literals.entry(sub).or_default().insert(Value::text(id));
+        }
     }
 
     /// Adds the claims of the groups in the conditions, with the values of their entries.
@@ -178,9 +186,7 @@ pub(super) fn clock_of(variable: &Variable) -> Variable {
 /// The values right below and above.
 fn neighbours(value: &Value) -> Vec<Value> {
     match value {
-        Value::Integer(number) => {
-            [number.saturating_sub(1), number.saturating_add(1)].map(Value::Integer).to_vec()
-        }
+        Value::Integer(number) => [number.saturating_sub(1), number.saturating_add(1)].map(Value::Integer).to_vec(),
         Value::Time(second) => [second.saturating_sub(1), second.saturating_add(1)].map(Value::Time).to_vec(),
         _ => Vec::new(),
     }

@@ -46,6 +46,10 @@ pub(super) fn is_permitted(permit: &Rule<'_>, forbids: &Forbids<'_>, state: &Sta
     if !pinned.all(|(value, values)| values.contains(value)) || permit.holds(state) == Some(false) {
         return false;
     }
+    is_permitted_by_cedar(permit, forbids, state)
+}
+
+fn is_permitted_by_cedar(permit: &Rule<'_>, forbids: &Forbids<'_>, state: &State<'_>) -> bool {
     let (Some(set), Some((request, entities))) = (permit.set(), request(state)) else {
         return false;
     };
@@ -147,4 +151,103 @@ fn context(state: &State<'_>) -> Option<Json> {
         members.insert("local".to_owned(), local);
     }
     Some(context)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lint::clock::Clock;
+    use crate::lint::scene::Scene;
+    use crate::lint::value::Network;
+    use vouchsafe_policy::{BundleFiles, Environment};
+
+    fn bundle(condition: &str) -> Bundle {
+        let rule = format!(
+            "@id(\"a\") permit (principal is GitHub::Workflow in Issuer::\"github\", action, resource == \
+             Audience::\"https://a.example\") when {{ {condition} }};"
+        );
+        let mut files = BundleFiles::default();
+        for (path, content) in [
+            ("bundle.toml", "name = 'a'\nversion = '1'\n[zones]\nberlin = 'Europe/Berlin'"),
+            ("schema.cedarschema", include_str!("../../../../policies/schema.cedarschema")),
+            ("issuers/github.toml", "issuer = 'https://idp.example'\nprovider = 'github'"),
+            ("audiences/a.toml", "id = 'https://a.example'\nscopes = ['read']"),
+            ("entities/team.toml", "[[workloads]]\nissuer = 'github'\nclaims = { repository_id = '1' }"),
+            ("rules/a.cedar", rule.as_str()),
+        ] {
+            files.add(path, content.into()).expect("within the limits");
+        }
+        let issuer = "https://broker.example".to_owned();
+        let environment = Environment { issuer, development: false, epoch_seconds: 3600 };
+        Bundle::load(&files, &environment).unwrap_or_else(|invalid| panic!("{condition}: {invalid}"))
+    }
+
+    /// Requests that differ in what the conditions of the test below read.
+    fn states<'s>(scene: &'s Scene<'s>) -> Vec<State<'s>> {
+        let base = State::of(scene);
+        let base = base.with(&Variable::Resource, Value::text("https://a.example"));
+        let network = |text: &str| Value::Network(Network::parse(text).expect("an address"));
+        let choices = [
+            (Variable::claim("sub"), vec![Value::text("x"), Value::text("y")]),
+            (Variable::claim("repository_id"), vec![Value::text("1"), Value::text("15")]),
+            (Variable::claim("event_name"), vec![Value::text("push"), Value::text("pull_request")]),
+            (Variable::claim("environment"), vec![Value::Absent, Value::text("prod:a/b"), Value::text("")]),
+            (Variable::context("scopes"), vec![Value::texts([]), Value::texts(["read"]), Value::texts(["a", "read"])]),
+            (Variable::context("client_ip"), vec![Value::Absent, network("10.1.2.3"), network("2001:db8::1")]),
+            (Variable::context("requested_lifetime_seconds"), vec![Value::Integer(300), Value::Integer(900)]),
+            (Variable::context("now"), scene.clock.moments().step_by(37).map(Value::Time).collect()),
+        ];
+        choices.into_iter().fold(vec![base], |states, (variable, values)| {
+            let each =
+                |state: State<'s>| values.clone().into_iter().map(|value| state.with(&variable, value)).collect();
+            states.into_iter().flat_map(|state| -> Vec<State<'s>> { each(state) }).collect()
+        })
+    }
+
+    /// Leaving out what the quick evaluation denies loses nothing, because Cedar agrees wherever it has a result.
+    #[test]
+    fn quick_evaluation_agrees_with_cedar() {
+        let push = "principal.event_name == \"push\"";
+        for condition in [
+            "principal.repository_id != \"1\"".to_owned(),
+            "principal.repository_id like \"1*\" && !(principal.repository_id like \"*5\")".to_owned(),
+            format!("if {push} then principal.repository_id == \"1\" else context.scopes.isEmpty()"),
+            format!("{push} || (principal has environment && principal.environment like \"*:*/b\")"),
+            format!("!({push} && principal has environment)"),
+            "[\"1\", \"2\"].contains(principal.repository_id)".to_owned(),
+            "[principal.repository_id, \"x\"].containsAll([\"1\"])".to_owned(),
+            "[\"a\", principal.event_name].containsAny([\"push\"])".to_owned(),
+            "[\"read\"].containsAll(context.scopes)".to_owned(),
+            "context.scopes.containsAll([\"read\"]) && context.scopes != [\"read\"]".to_owned(),
+            "context.scopes.containsAny([\"a\", \"b\"])".to_owned(),
+            "context has client_ip && context.client_ip.isInRange(ip(\"10.0.0.0/8\"))".to_owned(),
+            "context has client_ip && context.client_ip.isInRange(ip(\"::/0\"))".to_owned(),
+            "context has client_ip && context.client_ip == ip(\"10.1.2.3\")".to_owned(),
+            "context.local.berlin.hour >= 9 && context.local.berlin.hour < 17".to_owned(),
+            "[\"saturday\", \"sunday\"].contains(context.local.berlin.weekday)".to_owned(),
+            "context.now > datetime(\"2027-01-07\")".to_owned(),
+            "context.requested_lifetime_seconds <= 300".to_owned(),
+            "principal == GitHub::Workflow::\"x\"".to_owned(),
+            "principal in [GitHub::Workflow::\"x\", WorkloadGroup::\"team\"]".to_owned(),
+            "principal is GitHub::Workflow in WorkloadGroup::\"team\"".to_owned(),
+            "resource == Audience::\"https://a.example\" && principal in Issuer::\"github\"".to_owned(),
+            "principal.event_name == principal.repository_id || principal has job_workflow_ref".to_owned(),
+        ] {
+            let bundle = bundle(&condition);
+            let (clock, forbids) = (Clock::of(&bundle), Forbids::of(&bundle));
+            let policy = bundle.policies().first().expect("a policy");
+            let json = policy.cedar.to_json().expect("it is written");
+            let rule = Rule::of(policy, &Conditions::of(&json), &bundle);
+            let scenes = Scene::of_scope(policy, &bundle, &clock);
+            let (mut yes, mut no) = (0, 0);
+            // Every seventh is enough, and quick.
+            for state in states(&scenes[0]).into_iter().step_by(7) {
+                let permitted = is_permitted_by_cedar(&rule, &forbids, &state);
+                *(if permitted { &mut yes } else { &mut no }) += 1;
+                let quick = rule.holds(&state).unwrap_or_else(|| panic!("{condition} is undecided"));
+                assert_eq!(quick, permitted, "{condition}");
+            }
+            assert!(yes > 0 && no > 0, "{condition}: {yes} {no}");
+        }
+    }
 }

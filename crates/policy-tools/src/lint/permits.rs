@@ -198,11 +198,7 @@ pub(super) fn described(search: &Search<'_>, state: &State<'_>) -> String {
 }
 
 /// Whether every permitted request, of as many as are tried, is permitted with any other value of `variable` too.
-pub(super) fn is_irrelevant(
-    search: &Search<'_>,
-    variable: &Variable,
-    requests_max: usize,
-) -> Result<bool, TooComplex> {
+pub(super) fn is_irrelevant(search: &Search<'_>, variable: &Variable, requests_max: usize) -> Result<bool, TooComplex> {
     let values = search.values(variable);
     let (mut seen, mut irrelevant) = (0_usize, true);
     search.each(&Adversary::default(), &mut |state| {

@@ -134,7 +134,8 @@ fn audiences(policy: &NamedPolicy, bundle: &Bundle) -> Vec<String> {
     match policy.cedar.resource_constraint() {
         ResourceConstraint::Eq(uid) => vec![id(&uid)],
         ResourceConstraint::In(uid) | ResourceConstraint::IsIn(_, uid) => {
-            let group = bundle.groups().find(|group| uid.type_name().to_string() == AUDIENCE_GROUP && group.name == id(&uid));
+            let group =
+                bundle.groups().find(|group| uid.type_name().to_string() == AUDIENCE_GROUP && group.name == id(&uid));
             group.map_or_else(|| vec![id(&uid)], |group| group.audiences.iter().take(AUDIENCES_MAX).cloned().collect())
         }
         ResourceConstraint::Any | ResourceConstraint::Is(_) => {

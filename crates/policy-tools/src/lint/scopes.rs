@@ -35,8 +35,7 @@ pub(super) fn warnings(search: &Search<'_>) -> Result<Vec<Warning>, TooComplex> 
         return Ok(Vec::new());
     }
     let optional = |id: &&String| search.scene.bundle.audience(id).is_some_and(|audience| !requires_scopes(audience));
-    let audiences: Vec<Value> =
-        search.scene.audiences.iter().filter(optional).map(|id| Value::text(id)).collect();
+    let audiences: Vec<Value> = search.scene.audiences.iter().filter(optional).map(|id| Value::text(id)).collect();
     if audiences.is_empty() {
         return Ok(Vec::new());
     }

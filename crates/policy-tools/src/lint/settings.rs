@@ -28,8 +28,7 @@ const KEY_HOSTS: [(&str, &str); 3] =
     [("azure", "login.microsoftonline.com"), ("azure", "login.windows.net"), ("google", "www.googleapis.com")];
 
 /// Providers whose issuers run on the platform, which publishes where their keys are.
-const ON_PLATFORM: [&str; 8] =
-    ["aws", "azure", "buildkite", "circleci", "github", "gitlab", "google", "terraform"];
+const ON_PLATFORM: [&str; 8] = ["aws", "azure", "buildkite", "circleci", "github", "gitlab", "google", "terraform"];
 
 /// All warnings about settings; `dead` are the policies that never match.
 pub(super) fn warnings(

@@ -122,13 +122,7 @@ pub enum Warning {
     #[error("policy `{0}` has too many combinations of conditions to be evaluated for strangers")]
     TooComplex(String),
     #[error("policy `{policy}` compares `{claim}` with `{value}`, which is none of its values")]
-    ValueUnknown {
-        policy: String,
-        claim: String,
-        value: String,
-        known: String,
-        suggestion: Option<String>,
-    },
+    ValueUnknown { policy: String, claim: String, value: String, known: String, suggestion: Option<String> },
     #[error("policy `{policy}` accepts `{claim}` at any ref: a workflow file of any branch would match")]
     WorkflowAtAnyRef { policy: String, claim: String, pattern: String },
 }
@@ -305,8 +299,9 @@ impl Warning {
             Self::TimeUnbounded(_) => {
                 begins("context.local".to_owned()).or_else(|| expression("context.now".to_owned()))
             }
-            Self::ValueUnknown { claim, value, .. } => expression(format!("{value:?}"))
-                .or_else(|| expression(format!("principal.{claim} like {value:?}"))),
+            Self::ValueUnknown { claim, value, .. } => {
+                expression(format!("{value:?}")).or_else(|| expression(format!("principal.{claim} like {value:?}")))
+            }
             Self::AttemptUnchecked { claim, .. } | Self::ChosenByCaller { claim, .. } => {
                 expression(format!("principal.{claim}"))
             }

@@ -1,6 +1,6 @@
 //! Policies open to strangers: tenants of shared issuers, and runs of proposed code.
 
-use super::lints::said;
+use super::lints::{brief, said};
 use super::support::*;
 use vouchsafe_policy_tools::lint;
 
@@ -19,7 +19,7 @@ fn warned(codes: &[&str], changes: &[(&str, Option<&str>)]) -> Vec<String> {
     assert!(report.bundle.is_some(), "{report}");
     let warnings = report.warnings.iter();
     let of_codes = warnings.filter(|it| codes.contains(&it.kind.code()));
-    of_codes.map(said).collect()
+    of_codes.map(said).map(brief).collect()
 }
 
 /// The policy `api` of `support` with this principal scope and these conditions.
