@@ -180,77 +180,77 @@ impl Warning {
 
     /// What to do about it.
     pub fn fix(&self) -> Option<String> {
-        let fix = match self {
-            Self::AddressUnbounded { .. } => {
-                "require `context has client_ip && context.client_ip.isInRange(ip(\"…\"))` with your network".to_owned()
-            }
-            Self::AnyNamespace { .. } => "also compare `namespace` with `==`".to_owned(),
+        match self {
             Self::AnyTenant { claims, .. } | Self::GroupAnyTenant { claims, .. } => {
-                format!("require one of `{claims}` to equal yours with `==` in every branch of the condition")
+                Some(format!("require one of `{claims}` to equal yours with `==` in every branch of the condition"))
             }
-            Self::AttemptUnchecked { .. } => "also compare `run_attempt == \"1\"`".to_owned(),
-            Self::AudienceIsBroker => "name the service that verifies the tokens".to_owned(),
-            Self::AudienceIsPattern(_) => "write the whole id of one service".to_owned(),
-            Self::AudienceOfOthers(_) => "request tokens for the broker's URL, and remove the key".to_owned(),
-            Self::AudienceUnreachable(_) => "add a `permit` for it, or remove the file".to_owned(),
-            Self::BuildOfFork { fix, .. } => (*fix).to_owned(),
-            Self::Cedar { help, .. } => return help.clone(),
-            Self::ChosenByCaller { .. } => "compare a claim that the platform sets".to_owned(),
-            Self::BranchOfStrangers(_) => {
-                "also compare `ref_protected == \"true\"`, `ref_path` or `pipeline_source`".to_owned()
-            }
+            Self::BuildOfFork { fix, .. } => Some((*fix).to_owned()),
+            Self::Cedar { help, .. } => help.clone(),
             Self::EventOfStrangers { claim, .. } => {
-                format!("accept only runs of reviewed code, such as `{claim} == \"push\"`, or forbid the others")
-            }
-            Self::EventUnchecked { .. } | Self::EventsUnbounded { .. } => {
-                "compare `event_name == \"push\"`, or forbid these events".to_owned()
-            }
-            Self::IssuerUnbounded { .. } => "write `in Issuer::\"…\"` in its scope".to_owned(),
-            Self::KeysElsewhere(_) => "remove `keys`: the platform publishes where its keys are".to_owned(),
-            Self::LifetimeLong(_) => {
-                "shorten it: a job can request another token, and a stolen token is valid as long".to_owned()
-            }
-            Self::LikeCrossesSeparator { .. } => {
-                "compare with `==`, or put `*` at the end of the pattern, after a separator".to_owned()
+                Some(format!("accept only runs of reviewed code, such as `{claim} == \"push\"`, or forbid the others"))
             }
             Self::GroupNameWithoutId { id, .. } | Self::NameWithoutId { id, .. } => {
-                format!("also compare `{id}`")
+                Some(format!("also compare `{id}`"))
             }
-            Self::NoWorkload { .. } => "compare a claim that identifies your workload with `==`".to_owned(),
-            Self::OutlivesSubject => {
-                "remove `outlive_subject`, unless the service needs tokens for longer than jobs run".to_owned()
-            }
-            Self::PinnedKeysExpired(_) | Self::PinnedKeysExpireSoon { .. } => "fetch and pin new keys".to_owned(),
-            Self::ReplayAllowed(_) => "remove it: `single-use` is the default".to_owned(),
-            Self::ResourceUnbounded(_) => {
-                "write `resource == Audience::\"…\"`, or `resource in AudienceGroup::\"…\"`".to_owned()
-            }
-            Self::PolicyNeverMatches { .. } => "correct the condition, or remove the policy".to_owned(),
-            Self::PolicyOfCaseUnknown(_) => "rename the folder, or remove it".to_owned(),
-            Self::PolicyOverruled { .. } => "narrow the `forbid`, or remove the policy".to_owned(),
-            Self::PolicyWithoutTest(policy) => format!("add one in `tests/{policy}/`"),
-            Self::ScopesOptional { .. } => {
-                "set `scopes_required = true` in the audience's file, or add `!context.scopes.isEmpty()`".to_owned()
-            }
-            Self::ScopeUnknown { .. } => "correct the scope, or add it to the audience's file".to_owned(),
-            Self::ScopesUnbounded(_) => "add `[…].containsAll(context.scopes)` to its `when`".to_owned(),
-            Self::StaleKeysLong(_) | Self::TokenAgeLong(_) => "shorten it".to_owned(),
-            Self::SubjectAmbiguous(_) => {
-                "put ids first, separate placeholders with text, and put at most one free-text claim, last".to_owned()
-            }
+            Self::PolicyWithoutTest(policy) => Some(format!("add one in `tests/{policy}/`")),
             Self::SubjectShared(placeholders) => {
-                format!("put `{placeholders}` into the template, or remove `subject`")
+                Some(format!("put `{placeholders}` into the template, or remove `subject`"))
             }
             Self::TemplateUnused(template) => {
-                format!("add a `[[link]]` with `template = \"{template}\"`, or remove it")
+                Some(format!("add a `[[link]]` with `template = \"{template}\"`, or remove it"))
             }
-            Self::TimeUnbounded(_) => "correct the limits, or remove the condition".to_owned(),
-            Self::TooComplex(_) => "split it into several policies".to_owned(),
-            Self::ValueUnknown { suggestion: Some(name), .. } => format!("did you mean `{name}`?"),
-            Self::ValueUnknown { known, .. } => format!("compare it with one of `{known}`"),
-            Self::WorkflowAtAnyRef { .. } => {
-                "write the whole pattern, such as `…/deploy.yml@refs/heads/main`".to_owned()
+            Self::ValueUnknown { suggestion: Some(name), .. } => Some(format!("did you mean `{name}`?")),
+            Self::ValueUnknown { known, .. } => Some(format!("compare it with one of `{known}`")),
+            _ => self.plain_fix().map(str::to_owned),
+        }
+    }
+
+    /// The fix, if it is the same for all warnings of this kind.
+    fn plain_fix(&self) -> Option<&'static str> {
+        let fix = match self {
+            Self::AddressUnbounded { .. } => {
+                "require `context has client_ip && context.client_ip.isInRange(ip(\"…\"))` with your network"
             }
+            Self::AnyNamespace { .. } => "also compare `namespace` with `==`",
+            Self::AttemptUnchecked { .. } => "also compare `run_attempt == \"1\"`",
+            Self::AudienceIsBroker => "name the service that verifies the tokens",
+            Self::AudienceIsPattern(_) => "write the whole id of one service",
+            Self::AudienceOfOthers(_) => "request tokens for the broker's URL, and remove the key",
+            Self::AudienceUnreachable(_) => "add a `permit` for it, or remove the file",
+            Self::ChosenByCaller { .. } => "compare a claim that the platform sets",
+            Self::BranchOfStrangers(_) => "also compare `ref_protected == \"true\"`, `ref_path` or `pipeline_source`",
+            Self::EventUnchecked { .. } | Self::EventsUnbounded { .. } => {
+                "compare `event_name == \"push\"`, or forbid these events"
+            }
+            Self::IssuerUnbounded { .. } => "write `in Issuer::\"…\"` in its scope",
+            Self::KeysElsewhere(_) => "remove `keys`: the platform publishes where its keys are",
+            Self::LifetimeLong(_) => "shorten it: a job can request another token, and a stolen token is valid as long",
+            Self::LikeCrossesSeparator { .. } => {
+                "compare with `==`, or put `*` at the end of the pattern, after a separator"
+            }
+            Self::NoWorkload { .. } => "compare a claim that identifies your workload with `==`",
+            Self::OutlivesSubject => {
+                "remove `outlive_subject`, unless the service needs tokens for longer than jobs run"
+            }
+            Self::PinnedKeysExpired(_) | Self::PinnedKeysExpireSoon { .. } => "fetch and pin new keys",
+            Self::ReplayAllowed(_) => "remove it: `single-use` is the default",
+            Self::ResourceUnbounded(_) => "write `resource == Audience::\"…\"`, or `resource in AudienceGroup::\"…\"`",
+            Self::PolicyNeverMatches { .. } => "correct the condition, or remove the policy",
+            Self::PolicyOfCaseUnknown(_) => "rename the folder, or remove it",
+            Self::PolicyOverruled { .. } => "narrow the `forbid`, or remove the policy",
+            Self::ScopesOptional { .. } => {
+                "set `scopes_required = true` in the audience's file, or add `!context.scopes.isEmpty()`"
+            }
+            Self::ScopeUnknown { .. } => "correct the scope, or add it to the audience's file",
+            Self::ScopesUnbounded(_) => "add `[…].containsAll(context.scopes)` to its `when`",
+            Self::StaleKeysLong(_) | Self::TokenAgeLong(_) => "shorten it",
+            Self::SubjectAmbiguous(_) => {
+                "put ids first, separate placeholders with text, and put at most one free-text claim, last"
+            }
+            Self::TimeUnbounded(_) => "correct the limits, or remove the condition",
+            Self::TooComplex(_) => "split it into several policies",
+            Self::WorkflowAtAnyRef { .. } => "write the whole pattern, such as `…/deploy.yml@refs/heads/main`",
+            _ => return None,
         };
         Some(fix)
     }
@@ -318,6 +318,7 @@ impl Warning {
             }
             Self::NameWithoutId { name, .. } => expression(format!("principal.{name}")),
             Self::ScopeUnknown { scope, .. } => expression(format!("{scope:?}")),
+            Self::ScopesUnbounded(_) => begins("context.scopes.".to_owned()),
             _ => None,
         }
     }
