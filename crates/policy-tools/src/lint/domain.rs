@@ -13,6 +13,9 @@ use vouchsafe_policy::ClaimType;
 /// How many values that a policy compares with are tried, and how many of those of `forbid`s.
 const LITERALS_MAX: usize = 32;
 
+/// 2025-01-01T00:00:00Z. No request is made before, so a policy that begins before is always in force.
+const PAST: u64 = 1_735_689_600;
+
 /// What replaces the wildcards of a pattern.
 const FILLS: [&str; 4] = ["evil", "", "heads/evil", "pull/1/merge"];
 
@@ -53,7 +56,7 @@ fn of_context(scene: &Scene<'_>, name: &str, literals: Vec<Value>) -> Vec<Value>
             all.map(Value::Network).chain([Value::Absent]).collect()
         }
         "now" => {
-            let literals = literals.into_iter().filter(|value| matches!(value, Value::Time(_)));
+            let literals = literals.into_iter().filter(|value| matches!(value, Value::Time(PAST..)));
             literals.chain(scene.clock.moments().map(Value::Time)).collect()
         }
         "proof_of_possession" => vec![Value::Boolean(false), Value::Boolean(true)],

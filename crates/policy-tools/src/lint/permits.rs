@@ -197,17 +197,23 @@ pub(super) fn described(search: &Search<'_>, state: &State<'_>) -> String {
     }
 }
 
+/// How many requests are compared that differ in more than one variable.
+const REQUESTS_MAX: usize = 32;
+
 /// Whether every permitted request, of as many as are tried, is permitted with any other value of `variable` too.
-pub(super) fn is_irrelevant(search: &Search<'_>, variable: &Variable, requests_max: usize) -> Result<bool, TooComplex> {
+pub(super) fn is_irrelevant(search: &Search<'_>, variable: &Variable) -> Result<bool, TooComplex> {
     let values = search.values(variable);
-    let (mut seen, mut irrelevant) = (0_usize, true);
+    let (mut seen, mut irrelevant) = (BTreeSet::new(), true);
     search.each(&Adversary::default(), &mut |state| {
-        seen = seen.saturating_add(1);
-        irrelevant = values.iter().all(|value| search.permits(&state.with(variable, value.clone())));
-        match irrelevant && seen < requests_max {
+        let mut others = state.clone();
+        others.unset(variable);
+        if seen.insert(others.into_values()) {
+            irrelevant = values.iter().all(|value| search.permits_with(state, variable, value));
+        }
+        match irrelevant && seen.len() < REQUESTS_MAX {
             true => ControlFlow::Continue(()),
             false => ControlFlow::Break(()),
         }
     })?;
-    Ok(seen > 0 && irrelevant)
+    Ok(!seen.is_empty() && irrelevant)
 }

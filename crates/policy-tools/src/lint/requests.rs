@@ -9,9 +9,6 @@ use super::warning::Warning;
 /// Ranges with fewer bits than these, of IPv4 and IPv6, are nobody's own.
 const BITS_MIN: (u32, u32) = (8, 16);
 
-/// How many permitted requests are tried at other times and from other addresses.
-const REQUESTS_MAX: usize = 8;
-
 pub(super) fn warnings(search: &Search<'_>) -> Result<Vec<Warning>, TooComplex> {
     let policy = || search.rule.policy.id.clone();
     let mut warnings = Vec::new();
@@ -22,7 +19,7 @@ pub(super) fn warnings(search: &Search<'_>) -> Result<Vec<Warning>, TooComplex> 
         warnings.push(Warning::AddressUnbounded { policy: policy(), from });
     }
     let now = Variable::context("now");
-    if search.rule.reads(&now) && is_irrelevant(search, &now, REQUESTS_MAX)? {
+    if search.rule.reads(&now) && is_irrelevant(search, &now)? {
         warnings.push(Warning::TimeUnbounded(policy()));
     }
     Ok(warnings)
@@ -50,6 +47,6 @@ fn unlimited_address(search: &Search<'_>, address: &Variable) -> Result<Option<S
     if let Some(state) = search.decided_by(address, &adversary)? {
         return Ok(Some(shown(state.get(address))));
     }
-    let anywhere = is_irrelevant(search, address, REQUESTS_MAX)?;
+    let anywhere = is_irrelevant(search, address)?;
     Ok(anywhere.then(|| "from any address".to_owned()))
 }

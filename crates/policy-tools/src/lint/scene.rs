@@ -168,11 +168,9 @@ impl<'s> State<'s> {
         self.values.remove(variable);
     }
 
-    pub fn claims(&self) -> impl Iterator<Item = (&str, &Value)> {
-        self.values.iter().filter_map(|(variable, value)| match variable {
-            Variable::Claim(name) => Some((name.as_str(), value)),
-            Variable::Context(_) | Variable::Resource => None,
-        })
+    /// The known values.
+    pub fn into_values(self) -> BTreeMap<Variable, Value> {
+        self.values
     }
 
     pub fn context(&self, name: &str) -> Option<&Value> {

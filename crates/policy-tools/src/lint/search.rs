@@ -71,9 +71,12 @@ impl<'s> Search<'s> {
         let mut found = None;
         self.each(adversary, &mut |state| {
             let current = state.get(variable);
-            let others = values.iter().filter(|value| Some(*value) != current && **value != Value::Absent);
-            let denied = |value: &Value| !self.permits(&state.with(variable, value.clone()));
-            if others.clone().any(denied) {
+            // A policy that asks for an optional claim need not trust its value.
+            let is_claim = matches!(variable, Variable::Claim(_));
+            let others =
+                values.iter().filter(|value| Some(*value) != current && !(is_claim && **value == Value::Absent));
+            let mut denied = others.filter(|value| !self.permits_with(state, variable, value));
+            if denied.next().is_some() {
                 found = Some(state.clone());
                 return ControlFlow::Break(());
             }
@@ -84,6 +87,17 @@ impl<'s> Search<'s> {
 
     pub fn permits(&self, state: &State<'_>) -> bool {
         is_permitted(self.rule, self.forbids, state)
+    }
+
+    /// Whether a permitted request is also permitted with another value. Asks Cedar only if that is uncertain.
+    pub fn permits_with(&self, state: &State<'_>, variable: &Variable, value: &Value) -> bool {
+        let other = state.with(variable, value.clone());
+        let is_of_rule = !self.forbids.facts.reads.contains(variable) && matches!(variable, Variable::Context(_));
+        match self.rule.holds(&other) {
+            Some(true) if is_of_rule => true,
+            Some(false) => false,
+            Some(true) | None => self.permits(&other),
+        }
     }
 
     /// The values of a variable to try.

@@ -295,7 +295,9 @@ impl Warning {
             | Self::BuildOfFork { .. }
             | Self::EventsUnbounded { .. }
             | Self::NoWorkload { .. } => span::entity(policy, names_principals),
-            Self::AddressUnbounded { .. } => begins("context.client_ip".to_owned()),
+            Self::AddressUnbounded { .. } => {
+                begins("context has client_ip".to_owned()).or_else(|| begins("context.client_ip".to_owned()))
+            }
             Self::TimeUnbounded(_) => {
                 begins("context.local".to_owned()).or_else(|| expression("context.now".to_owned()))
             }

@@ -319,7 +319,7 @@ fn finds_scopes_that_nobody_asked_for() {
         "[\"read\", \"deploy:write\"].containsAll(context.scopes)",
         "context.scopes.isEmpty()",
     ] {
-        assert_eq!(of(fine), [], "{fine}");
+        assert!(of(fine).is_empty(), "{fine}");
     }
     for open in
         ["!context.scopes.contains(\"admin\")", "context.scopes.containsAny([\"read\", \"deploy:write\"])", "true"]
@@ -338,7 +338,7 @@ fn finds_unbounded_resources_and_issuers() {
         assert_eq!(found, [("resource-unbounded", expected.to_owned())], "{resource}");
     }
     let named = format!("{condition} && resource == Audience::\"https://api.example\"");
-    assert_eq!(of_rule(&GITHUB, GITHUB.scope, "resource", &named), []);
+    assert!(of_rule(&GITHUB, GITHUB.scope, "resource", &named).is_empty());
     let rule = format!("@id(\"api\") permit (principal is GitHub::Workflow, action, {API}) when {{ {condition} }};");
     let files = files(&[
         ("schema.cedarschema", Some(SCHEMA)),
