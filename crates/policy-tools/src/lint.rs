@@ -93,6 +93,7 @@ pub fn check(files: &BundleFiles, environment: &Environment) -> Report {
         errors.extend(presence::unknown_names(files, policy, &conditions, &bundle));
         errors.extend(addresses::forbid_that_needs_one(files, policy, &json));
     }
+    warnings.extend(of_other_profiles(files, environment, &bundle));
     let unused = bundle.unused_templates().iter();
     let unused = unused.map(|template| template.diagnostic(files, Warning::TemplateUnused(template.id.clone())));
     warnings.extend(unused);
@@ -102,6 +103,26 @@ pub fn check(files: &BundleFiles, environment: &Environment) -> Report {
     }
     warnings.sort_by(|one, next| (&one.file, one.position).cmp(&(&next.file, next.position)));
     Report { errors, warnings, bundle: Some(bundle) }
+}
+
+/// Warnings about policies that are in force only at brokers with another profile.
+fn of_other_profiles(files: &BundleFiles, environment: &Environment, bundle: &Bundle) -> Vec<Diagnostic<Warning>> {
+    let mut seen: BTreeSet<String> = bundle.policies().iter().map(|policy| policy.id.clone()).collect();
+    let mut warnings = Vec::new();
+    for url in bundle.profile_names().filter_map(|name| bundle.profile(name)) {
+        let environment = Environment { issuer: url.to_owned(), ..environment.clone() };
+        // A bundle that does not load there is an error of the cases that name the profile.
+        let Ok(other) = Bundle::load(files, &environment) else {
+            continue;
+        };
+        let checks = Checks::of(&other);
+        for policy in other.policies().iter().filter(|policy| seen.insert(policy.id.clone())) {
+            let json = policy.cedar.to_json().unwrap_or_default();
+            let (found, _) = checks.warnings(policy, &Conditions::of(&json));
+            warnings.extend(found.into_iter().map(|warning| of_policy(files, policy, warning)));
+        }
+    }
+    warnings
 }
 
 /// What the checks of all policies share.

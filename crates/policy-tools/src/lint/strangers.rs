@@ -130,7 +130,7 @@ static STRANGERS: [Stranger; 10] = [
             ("sub", "666"),
             ("unique_id", "666"),
         ],
-        of_tenant: &[],
+        of_tenant: &["project_id", "project_number"],
     },
     Stranger {
         provider: "kubernetes",

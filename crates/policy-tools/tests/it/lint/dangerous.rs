@@ -193,6 +193,7 @@ fn finds_other_workloads_of_private_issuers() {
             "principal.path like \"/*\"",
         ],
     );
+    warns(&GOOGLE, code, "unique id `666`", &["principal has email_verified && principal.email_verified"]);
     warns(&AWS, code, "role/evil`", &["principal.aws_account == \"123456789012\""]);
     warns(&AWS, code, "role/evil`", &["principal.principal_arn != \"arn:aws:iam::123456789012:role/batch\""]);
     let tenant = "principal.tid == \"0e3e2e88-8caf-41ca-b4da-e3b33b6c52ec\"";

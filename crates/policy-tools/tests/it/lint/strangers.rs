@@ -335,3 +335,13 @@ fn warns_of_names_chosen_by_runs() {
     let of_oidc = "is Oidc::Aws in Issuer::\"aws\"";
     assert_eq!(of(oidc, of_oidc, "principal.workflow == \"release\""), [""; 0]);
 }
+
+/// A broker with another profile has policies that are not in force here.
+#[test]
+fn warns_of_strangers_in_every_profile() {
+    let bundle = "name = \"a\"\nversion = \"1\"\n[profiles]\nstaging = \"https://broker.staging.example\"\n";
+    let rule =
+        rule(OF_GITHUB, "principal.event_name == \"push\"").replace("\npermit", "\n@profile(\"staging\")\npermit");
+    let changes = [("bundle.toml", Some(bundle)), ("rules/api.cedar", Some(rule.as_str()))];
+    assert_eq!(warned(&["any-tenant"], &changes), [EVERYBODY]);
+}
