@@ -1,6 +1,5 @@
 //! Policies that give tokens to runs of unreviewed code, including code from forks.
 
-use super::permits::described;
 use super::search::{Adversary, Search, TooComplex};
 use super::strangers::{PROPOSALS, Proposal};
 use super::value::{Value, Variable};
@@ -107,5 +106,5 @@ fn build_of_fork(search: &Search<'_>) -> Result<Option<Warning>, TooComplex> {
     };
     let policy = || search.rule.policy.id.clone();
     let warning = |stranger: String| Warning::BuildOfFork { policy: policy(), unit, fix, stranger };
-    Ok(search.permitted(&build)?.map(|state| warning(described(search, &state))))
+    Ok(search.permitted(&build)?.map(|state| warning(search.described(&state))))
 }

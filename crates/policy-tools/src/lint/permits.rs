@@ -12,11 +12,7 @@ use super::warning::Warning;
 use super::{patterns, requests, scopes};
 use cedar_policy::{PrincipalConstraint, ResourceConstraint};
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::ControlFlow;
 use vouchsafe_policy::{Bundle, NamedPolicy};
-
-/// How many claims a warning shows beside those that describe a stranger.
-const SHOWN_MAX: usize = 3;
 
 /// All warnings about a `permit`.
 pub(super) fn warnings(rule: &Rule<'_>, bundle: &Bundle, clock: &Clock, forbids: &Forbids<'_>) -> Vec<Warning> {
@@ -95,7 +91,7 @@ fn any_tenant(search: &Search<'_>) -> Result<Option<Warning>, TooComplex> {
         policy: search.rule.policy.id.clone(),
         issuer: issuer.name.clone(),
         claims: issuer.provider.tenant_claims.join("`, `"),
-        stranger: described(search, &state),
+        stranger: search.described(&state),
     };
     Ok(search.permitted(&adversary)?.map(warning))
 }
@@ -111,7 +107,7 @@ fn no_workload(search: &Search<'_>) -> Result<Option<Warning>, TooComplex> {
     let warning = |state: State<'_>| Warning::NoWorkload {
         policy: search.rule.policy.id.clone(),
         issuer: issuer.name.clone(),
-        stranger: described(search, &state),
+        stranger: search.described(&state),
     };
     Ok(search.permitted(&adversary)?.map(warning))
 }
@@ -125,7 +121,7 @@ fn any_namespace(search: &Search<'_>) -> Result<Option<Warning>, TooComplex> {
         return Ok(None);
     };
     let policy = || search.rule.policy.id.clone();
-    let warning = |state: State<'_>| Warning::AnyNamespace { policy: policy(), stranger: described(search, &state) };
+    let warning = |state: State<'_>| Warning::AnyNamespace { policy: policy(), stranger: search.described(&state) };
     Ok(search.permitted(&adversary)?.map(warning))
 }
 
@@ -138,7 +134,7 @@ fn names_without_ids(search: &Search<'_>) -> Result<Vec<Warning>, TooComplex> {
             continue;
         };
         if let (Some(state), Some(id)) = (search.decided_by(&variable, &adversary)?, ids.first()) {
-            let (policy, stranger) = (search.rule.policy.id.clone(), described(search, &state));
+            let (policy, stranger) = (search.rule.policy.id.clone(), search.described(&state));
             warnings.push(Warning::NameWithoutId { policy, name, id, stranger });
         }
     }
@@ -174,46 +170,4 @@ fn any_issuer<'s>(
         policy: policy.id.clone(),
         issuers: Vec::from_iter(issuers).join("`, `"),
     }))
-}
-
-/// The maker of a permitted request, as warnings show it.
-pub(super) fn described(search: &Search<'_>, state: &State<'_>) -> String {
-    let stranger = stranger_of(search.scene.issuer.provider.name);
-    let value = |claim: &str| state.get(&Variable::claim(claim)).and_then(Value::as_text);
-    let mut text = stranger.described.to_owned();
-    let known = stranger.claims.iter().filter(|(claim, _)| stranger.described.contains(&format!("{{{claim}}}")));
-    for (claim, fresh) in known.clone() {
-        text = text.replace(&format!("{{{claim}}}"), value(claim).unwrap_or(fresh));
-    }
-    let is_told = |claim: &str| known.clone().any(|(told, _)| *told == claim);
-    let others = search.rule.facts.reads.iter().filter_map(|variable| match variable {
-        Variable::Claim(name) if !is_told(name) => Some((name, value(name)?)),
-        _ => None,
-    });
-    let others: Vec<String> = others.take(SHOWN_MAX).map(|(name, value)| format!("`{name}` `{value}`")).collect();
-    match others.is_empty() {
-        true => text,
-        false => format!("{text}, with {}", others.join(" and ")),
-    }
-}
-
-/// How many requests are compared that differ in more than one variable.
-const REQUESTS_MAX: usize = 32;
-
-/// Whether every permitted request, of as many as are tried, is permitted with any other value of `variable` too.
-pub(super) fn is_irrelevant(search: &Search<'_>, variable: &Variable) -> Result<bool, TooComplex> {
-    let values = search.values(variable);
-    let (mut seen, mut irrelevant) = (BTreeSet::new(), true);
-    search.each(&Adversary::default(), &mut |state| {
-        let mut others = state.clone();
-        others.unset(variable);
-        if seen.insert(others.into_values()) {
-            irrelevant = values.iter().all(|value| search.permits_with(state, variable, value));
-        }
-        match irrelevant && seen.len() < REQUESTS_MAX {
-            true => ControlFlow::Continue(()),
-            false => ControlFlow::Break(()),
-        }
-    })?;
-    Ok(!seen.is_empty() && irrelevant)
 }

@@ -1,7 +1,6 @@
 //! Policies whose conditions on the client's address or the time keep nobody out.
 
 use super::domain::ADDRESSES;
-use super::permits::is_irrelevant;
 use super::search::{Adversary, Search, TooComplex};
 use super::value::{Network, Value, Variable};
 use super::warning::Warning;
@@ -19,7 +18,7 @@ pub(super) fn warnings(search: &Search<'_>) -> Result<Vec<Warning>, TooComplex> 
         warnings.push(Warning::AddressUnbounded { policy: policy(), from });
     }
     let now = Variable::context("now");
-    if search.rule.reads(&now) && is_irrelevant(search, &now)? {
+    if search.rule.reads(&now) && search.ignores(&now)? {
         warnings.push(Warning::TimeUnbounded(policy()));
     }
     Ok(warnings)
@@ -47,6 +46,6 @@ fn unlimited_address(search: &Search<'_>, address: &Variable) -> Result<Option<S
     if let Some(state) = search.decided_by(address, &adversary)? {
         return Ok(Some(shown(state.get(address))));
     }
-    let anywhere = is_irrelevant(search, address)?;
+    let anywhere = search.ignores(address)?;
     Ok(anywhere.then(|| "from any address".to_owned()))
 }

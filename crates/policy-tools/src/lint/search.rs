@@ -7,6 +7,7 @@ use super::domain;
 use super::facts::Rule;
 use super::judge::{Forbids, is_permitted};
 use super::scene::{Scene, State};
+use super::strangers::stranger_of;
 use super::value::{Value, Variable};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
@@ -14,6 +15,12 @@ use vouchsafe_policy::ClaimType;
 
 /// How many values a search tries at most. An ordinary policy needs some dozens.
 const STEPS_MAX: usize = 2_000;
+
+/// How many requests are compared that differ in more than one variable.
+const REQUESTS_MAX: usize = 32;
+
+/// How many claims a warning shows beside those that describe a stranger.
+const SHOWN_MAX: usize = 3;
 
 /// Variables that only have these values, because somebody else makes the request.
 #[derive(Debug, Clone, Default)]
@@ -73,10 +80,9 @@ impl<'s> Search<'s> {
             let current = state.get(variable);
             // A policy that asks for an optional claim need not trust its value.
             let is_claim = matches!(variable, Variable::Claim(_));
-            let others =
+            let mut others =
                 values.iter().filter(|value| Some(*value) != current && !(is_claim && **value == Value::Absent));
-            let mut denied = others.filter(|value| !self.permits_with(state, variable, value));
-            if denied.next().is_some() {
+            if others.any(|value| !self.permits_with(state, variable, value)) {
                 found = Some(state.clone());
                 return ControlFlow::Break(());
             }
@@ -85,12 +91,54 @@ impl<'s> Search<'s> {
         Ok(found)
     }
 
-    pub fn permits(&self, state: &State<'_>) -> bool {
+    /// Whether every permitted request, of as many as are tried, is permitted with any other value of `variable` too.
+    pub fn ignores(&self, variable: &Variable) -> Result<bool, TooComplex> {
+        let values = self.values(variable);
+        let (mut seen, mut ignored) = (BTreeSet::new(), true);
+        self.each(&Adversary::default(), &mut |state| {
+            let mut others = state.clone();
+            others.unset(variable);
+            if seen.insert(others.into_values()) {
+                ignored = values.iter().all(|value| self.permits_with(state, variable, value));
+            }
+            match ignored && seen.len() < REQUESTS_MAX {
+                true => ControlFlow::Continue(()),
+                false => ControlFlow::Break(()),
+            }
+        })?;
+        Ok(!seen.is_empty() && ignored)
+    }
+
+    /// The maker of a permitted request, as warnings show it.
+    pub fn described(&self, state: &State<'_>) -> String {
+        let stranger = stranger_of(self.scene.issuer.provider.name);
+        let value = |claim: &str| state.get(&Variable::claim(claim)).and_then(Value::as_text);
+        let mut text = stranger.described.to_owned();
+        let mut told = BTreeSet::new();
+        for (claim, fresh) in stranger.claims {
+            let place = format!("{{{claim}}}");
+            if text.contains(&place) {
+                text = text.replace(&place, value(claim).unwrap_or(fresh));
+                told.insert(*claim);
+            }
+        }
+        let others = self.rule.facts.reads.iter().filter_map(|variable| match variable {
+            Variable::Claim(name) if !told.contains(name.as_str()) => Some((name, value(name)?)),
+            _ => None,
+        });
+        let others: Vec<String> = others.take(SHOWN_MAX).map(|(name, value)| format!("`{name}` `{value}`")).collect();
+        match others.is_empty() {
+            true => text,
+            false => format!("{text}, with {}", others.join(" and ")),
+        }
+    }
+
+    fn permits(&self, state: &State<'_>) -> bool {
         is_permitted(self.rule, self.forbids, state)
     }
 
     /// Whether a permitted request is also permitted with another value. Asks Cedar only if that is uncertain.
-    pub fn permits_with(&self, state: &State<'_>, variable: &Variable, value: &Value) -> bool {
+    fn permits_with(&self, state: &State<'_>, variable: &Variable, value: &Value) -> bool {
         let other = state.with(variable, value.clone());
         let is_of_rule = !self.forbids.facts.reads.contains(variable) && matches!(variable, Variable::Context(_));
         match self.rule.holds(&other) {
