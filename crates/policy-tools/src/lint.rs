@@ -1,23 +1,38 @@
 //! Lints: errors and warnings of `vouchsafe policy check` about bundles that load.
 
 mod addresses;
-mod candidate;
-mod forks;
+mod clock;
+mod domain;
+mod events;
+mod expression;
+mod facts;
+mod judge;
 mod patterns;
 mod permits;
 mod presence;
 mod reach;
-mod scope;
+mod requests;
+mod scene;
+mod scopes;
+mod search;
 mod settings;
+mod strangers;
+mod value;
+mod values;
 mod warning;
 
 use crate::cases::undecidable::undecidable;
 use crate::cases::{self, Case};
+use crate::conditions::Conditions;
 use crate::error::{CheckError, SuiteError};
 use crate::outcome::outcome;
 use crate::profiles::Profiles;
 use cedar_policy::{ValidationMode, ValidationWarning, Validator};
+use clock::Clock;
+use facts::Rule;
+use judge::Forbids;
 use miette::Diagnostic as _;
+use reach::Overruling;
 use std::collections::BTreeSet;
 use std::fmt;
 use vouchsafe_policy::authoring::span::diagnostic_in;
@@ -68,34 +83,80 @@ pub fn check(files: &BundleFiles, environment: &Environment) -> Report {
     };
     let (mut warnings, impossible) = validator_warnings(files, &bundle);
     let mut dead: Vec<&str> = impossible.iter().map(String::as_str).collect();
-    let forbids = candidate::Forbids::of(&bundle);
+    let checks = Checks::of(&bundle);
     for policy in bundle.policies() {
-        let mut found = permits::warnings(policy, &bundle, &forbids);
-        let never = reach::never_matches(policy, &bundle);
-        let overruled = || match policy.is_forbid() {
-            true => None,
-            false => reach::overruled(policy, &bundle),
-        };
-        if let Some(warning) = never.or_else(overruled) {
-            dead.push(&policy.id);
-            found.push(warning);
-        }
-        let found = found.into_iter();
-        warnings.extend(found.map(|warning| of_policy(files, policy, warning)));
+        let json = policy.cedar.to_json().unwrap_or_default();
+        let conditions = Conditions::of(&json);
+        let (found, is_dead) = checks.warnings(policy, &conditions);
+        dead.extend(is_dead.then_some(policy.id.as_str()));
+        warnings.extend(found.into_iter().map(|warning| of_policy(files, policy, warning)));
+        errors.extend(presence::unknown_names(files, policy, &conditions, &bundle));
+        errors.extend(addresses::forbid_that_needs_one(files, policy, &json));
     }
-    let policies = bundle.policies().iter();
-    errors.extend(policies.flat_map(|policy| presence::unknown_names(files, policy, &bundle)));
-    let policies = bundle.policies().iter();
-    errors.extend(policies.filter_map(|policy| addresses::forbid_that_needs_one(files, policy)));
+    warnings.extend(of_other_profiles(files, environment, &bundle));
     let unused = bundle.unused_templates().iter();
     let unused = unused.map(|template| template.diagnostic(files, Warning::TemplateUnused(template.id.clone())));
     warnings.extend(unused);
-    warnings.extend(settings::warnings(files, &bundle, &dead));
+    warnings.extend(settings::warnings(files, &bundle, environment, &dead));
     if errors.is_empty() {
         warnings.extend(untested(files, &bundle, &cases));
     }
     warnings.sort_by(|one, next| (&one.file, one.position).cmp(&(&next.file, next.position)));
     Report { errors, warnings, bundle: Some(bundle) }
+}
+
+/// Warnings about policies that are in force only at brokers with another profile.
+fn of_other_profiles(files: &BundleFiles, environment: &Environment, bundle: &Bundle) -> Vec<Diagnostic<Warning>> {
+    let mut seen: BTreeSet<String> = bundle.policies().iter().map(|policy| policy.id.clone()).collect();
+    let mut warnings = Vec::new();
+    for url in bundle.profile_names().filter_map(|name| bundle.profile(name)) {
+        let environment = Environment { issuer: url.to_owned(), ..environment.clone() };
+        // A bundle that does not load there is an error of the cases that name the profile.
+        let Ok(other) = Bundle::load(files, &environment) else {
+            continue;
+        };
+        let checks = Checks::of(&other);
+        for policy in other.policies().iter().filter(|policy| seen.insert(policy.id.clone())) {
+            let json = policy.cedar.to_json().unwrap_or_default();
+            let (found, _) = checks.warnings(policy, &Conditions::of(&json));
+            warnings.extend(found.into_iter().map(|warning| of_policy(files, policy, warning)));
+        }
+    }
+    warnings
+}
+
+/// What the checks of all policies share.
+struct Checks<'b> {
+    bundle: &'b Bundle,
+    clock: Clock,
+    forbids: Forbids<'b>,
+    overruling: Overruling<'b>,
+}
+
+impl<'b> Checks<'b> {
+    fn of(bundle: &'b Bundle) -> Self {
+        let (clock, forbids) = (Clock::of(bundle), Forbids::of(bundle));
+        Self { bundle, clock, forbids, overruling: Overruling::of(bundle) }
+    }
+
+    /// The warnings about a policy, and whether it never takes effect.
+    fn warnings(&self, policy: &NamedPolicy, conditions: &Conditions<'_>) -> (Vec<Warning>, bool) {
+        let bundle = self.bundle;
+        let rule = Rule::of(policy, conditions, bundle);
+        let mut found = values::unknown(&rule, bundle);
+        if !policy.is_forbid() {
+            found.extend(permits::warnings(&rule, bundle, &self.clock, &self.forbids));
+            found.extend(scopes::not_offered(policy, conditions, bundle));
+        }
+        let overruled = || match policy.is_forbid() {
+            true => None,
+            false => reach::overruled(policy, conditions, &self.overruling, bundle),
+        };
+        let never = reach::never_matches(policy, conditions, bundle).or_else(overruled);
+        let is_dead = never.is_some();
+        found.extend(never);
+        (found, is_dead)
+    }
 }
 
 /// Like [`check`], for a folder with `unread` files. Reports those first, then the errors of the other `files` that are

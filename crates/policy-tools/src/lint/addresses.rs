@@ -12,11 +12,14 @@ use vouchsafe_policy::{BundleFiles, Diagnostic, NamedPolicy};
 const ASKED: &str = "context has client_ip";
 
 /// An error at the first `context has client_ip` that must be true for a `forbid` to match in some way.
-pub(super) fn forbid_that_needs_one(files: &BundleFiles, policy: &NamedPolicy) -> Option<Diagnostic<CheckError>> {
+pub(super) fn forbid_that_needs_one(
+    files: &BundleFiles,
+    policy: &NamedPolicy,
+    est: &Value,
+) -> Option<Diagnostic<CheckError>> {
     if !policy.is_forbid() {
         return None;
     }
-    let est = policy.cedar.to_json().unwrap_or_default();
     let conditions = est.get("conditions").and_then(Value::as_array);
     let mut search = Search::default();
     for condition in conditions.into_iter().flatten() {

@@ -1,153 +1,173 @@
-//! Warnings about a single `permit`.
+//! Warnings about a single `permit`: what a stranger would get by it.
 
-use super::candidate::{Candidate, Forbids};
+use super::clock::Clock;
+use super::events::Events;
+use super::facts::Rule;
+use super::judge::Forbids;
+use super::scene::{Scene, State};
+use super::search::{Adversary, Search, TooComplex};
+use super::strangers::stranger_of;
+use super::value::{Value, Variable};
 use super::warning::Warning;
-use super::{forks, patterns};
-use crate::conditions::Conditions;
+use super::{patterns, requests, scopes};
 use cedar_policy::{PrincipalConstraint, ResourceConstraint};
-use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
-use vouchsafe_policy::authoring::is_issuer;
-use vouchsafe_policy::{Bundle, Issuer, NamedPolicy};
-use vouchsafe_providers::PROVIDERS;
+use vouchsafe_policy::{Bundle, NamedPolicy};
 
-/// All warnings about a policy.
-pub(super) fn warnings(policy: &NamedPolicy, bundle: &Bundle, forbids: &Forbids<'_>) -> Vec<Warning> {
+/// All warnings about a `permit`.
+pub(super) fn warnings(rule: &Rule<'_>, bundle: &Bundle, clock: &Clock, forbids: &Forbids<'_>) -> Vec<Warning> {
+    let policy = rule.policy;
+    let scenes = Scene::of_scope(policy, bundle, clock);
+    let searches = || scenes.iter().map(|scene| Search { scene, rule, forbids });
     let mut warnings = Vec::new();
-    let Ok(est) = policy.cedar.to_json() else {
-        return warnings;
+    let mut events = Events::default();
+    let mut check = |search: &Search<'_>| -> Result<(), TooComplex> {
+        // Tokens of development issuers are made by hand.
+        if !search.scene.issuer.development {
+            warnings.extend(identities(search)?);
+            events.add(search)?;
+            warnings.extend(patterns::warnings(search)?);
+            warnings.extend(any_audience(search)?);
+        }
+        warnings.extend(requests::warnings(search)?);
+        warnings.extend(scopes::warnings(search)?);
+        Ok(())
     };
-    let conditions = Conditions::of(&est);
-    if policy.is_forbid() {
-        return warnings;
+    let mut complex = false;
+    for search in searches() {
+        complex |= check(&search).is_err();
     }
-    let read = conditions.attributes_of_principal();
-    let unconditional = conditions.when.is_empty() && conditions.unless.is_empty();
-    if unconditional && !names_principal(policy) {
-        warnings.push(Warning::PermitUnconditional(policy.id.clone()));
+    match any_issuer(policy, searches()) {
+        Ok(warning) => warnings.extend(warning),
+        Err(TooComplex) => complex = true,
     }
-    let candidates = Candidate::of_scope(policy, bundle);
-    warnings.extend(any_tenant(policy, &est, &candidates, forbids));
-    warnings.extend(names_without_ids(policy, &read, &candidates));
-    warnings.extend(chosen_by_caller(policy, &read, &candidates));
-    warnings.extend(attempts(policy, &read, &candidates));
-    warnings.extend(forks::warnings(policy, &est, &read, &candidates, forbids));
-    warnings.extend(forks::branch_by_name(policy, &read, &candidates));
-    let builds = forks::builds_of_forks(policy, &est, &read, &candidates, forbids);
-    warnings.extend(builds);
-    for body in &conditions.when {
-        warnings.extend(patterns::workflows_at_any_ref(policy, body));
-    }
-    let mut guarded = BTreeSet::new();
-    for body in &conditions.when {
-        patterns::guarded_claims(body, &mut guarded);
-    }
-    for body in &conditions.when {
-        warnings.extend(patterns::crossing_separators(policy, body, &guarded));
-    }
-    warnings.extend(scopes(policy, bundle, &conditions));
+    warnings.extend(events.warnings(policy));
+    warnings.extend(complex.then(|| Warning::TooComplex(policy.id.clone())));
+    let mut topics = BTreeSet::new();
+    warnings.retain(|warning| topics.insert(warning.topic()));
     warnings
 }
 
-/// Whether the scope names particular workloads.
-fn names_principal(policy: &NamedPolicy) -> bool {
-    match policy.cedar.principal_constraint() {
-        PrincipalConstraint::Eq(_) => true,
-        PrincipalConstraint::In(uid) | PrincipalConstraint::IsIn(_, uid) => !is_issuer(&uid),
-        PrincipalConstraint::Any | PrincipalConstraint::Is(_) => false,
-    }
-}
-
-fn scopes(policy: &NamedPolicy, bundle: &Bundle, conditions: &Conditions<'_>) -> Vec<Warning> {
+/// Warnings about whose tokens are accepted.
+fn identities(search: &Search<'_>) -> Result<Vec<Warning>, TooComplex> {
     let mut warnings = Vec::new();
-    if conditions.have_reversed_bound() {
-        warnings.push(Warning::ScopesReversed(policy.id.clone()));
-    } else if takes_scopes(policy, bundle) && !conditions.bound_scopes() {
-        warnings.push(Warning::ScopesUnbounded(policy.id.clone()));
+    match any_tenant(search)? {
+        Some(warning) => warnings.push(warning),
+        None => match no_workload(search)? {
+            Some(warning) => warnings.push(warning),
+            None => warnings.extend(any_namespace(search)?),
+        },
     }
-    let ResourceConstraint::Eq(uid) = policy.cedar.resource_constraint() else {
-        return warnings;
-    };
-    let Some(audience) = bundle.audience(uid.id().unescaped()) else {
-        return warnings;
-    };
-    for scope in conditions.scopes_listed() {
-        if !audience.scopes.iter().any(|offered| offered == scope) {
-            warnings.push(Warning::ScopeUnknown {
-                policy: policy.id.clone(),
-                scope: scope.to_owned(),
-                audience: audience.id.clone(),
-            });
+    warnings.extend(names_without_ids(search)?);
+    let policy = || search.rule.policy.id.clone();
+    for claim in search.scene.issuer.provider.chosen_by_caller {
+        if search.decided_by(&Variable::claim(claim), &Adversary::default())?.is_some() {
+            warnings.push(Warning::ChosenByCaller { policy: policy(), claim });
         }
     }
-    warnings
-}
-
-/// Warnings about comparing who started a workflow run without checking that it is the first attempt.
-fn attempts(policy: &NamedPolicy, read: &BTreeSet<&str>, candidates: &[Candidate<'_>]) -> Vec<Warning> {
-    let warning = |claim: &'static str| {
-        let is_unchecked = |candidate: &Candidate<'_>| {
-            let is_read = |claim: &str| candidate.is_compared(claim, read);
-            candidate.issuer.provider.name == "github" && is_read(claim) && !is_read("run_attempt")
-        };
-        let policy = policy.id.clone();
-        let unchecked = candidates.iter().any(is_unchecked);
-        unchecked.then_some(Warning::AttemptUnchecked { policy, claim })
-    };
-    ["actor", "actor_id"].into_iter().filter_map(warning).collect()
-}
-
-/// Warnings about issuers of many tenants if the `permit` can match tenants that the bundle does not name.
-fn any_tenant(policy: &NamedPolicy, est: &Value, candidates: &[Candidate<'_>], forbids: &Forbids<'_>) -> Vec<Warning> {
-    let mut issuers = BTreeMap::new();
-    for stranger in candidates.iter().cloned().filter_map(Candidate::stranger) {
-        if stranger.is_let_through(policy, est, forbids) {
-            issuers.insert(&stranger.issuer.name, stranger.issuer);
+    if search.scene.issuer.provider.name == "github"
+        && let Some(later) = search.fixed(Adversary::default(), "run_attempt", "2")
+    {
+        for claim in ["actor", "actor_id"] {
+            if search.decided_by(&Variable::claim(claim), &later)?.is_some() {
+                warnings.push(Warning::AttemptUnchecked { policy: policy(), claim });
+            }
         }
     }
-    let warning = |issuer: &Issuer| Warning::AnyTenant {
-        policy: policy.id.clone(),
+    Ok(warnings)
+}
+
+/// A workload of a tenant that the bundle does not name, where everyone can have tokens of the issuer.
+fn any_tenant(search: &Search<'_>) -> Result<Option<Warning>, TooComplex> {
+    let (issuer, stranger) = (search.scene.issuer, stranger_of(search.scene.issuer.provider.name));
+    if !issuer.provider.open_issuers.contains(&issuer.issuer.as_str()) {
+        return Ok(None);
+    }
+    let claims = stranger.claims.iter().map(|(name, _)| *name);
+    let Some(adversary) = search.foreign(claims) else {
+        return Ok(None);
+    };
+    let warning = |state: State<'_>| Warning::AnyTenant {
+        policy: search.rule.policy.id.clone(),
         issuer: issuer.name.clone(),
         claims: issuer.provider.tenant_claims.join("`, `"),
+        stranger: search.described(&state),
     };
-    issuers.into_values().map(warning).collect()
+    Ok(search.permitted(&adversary)?.map(warning))
 }
 
-/// Warnings about names in a `permit` without one of their ids in the policy or its scope. Looks only at which claims
-/// are read, not how.
-fn names_without_ids(policy: &NamedPolicy, read: &BTreeSet<&str>, candidates: &[Candidate<'_>]) -> Vec<Warning> {
-    let names: BTreeMap<_, _> = PROVIDERS.iter().flat_map(|provider| provider.names_with_ids.iter().copied()).collect();
-    let has_id = |ids: &[&str]| {
-        let of = |candidate: &Candidate<'_>| ids.iter().any(|id| candidate.is_compared(id, read));
-        let in_scope = !candidates.is_empty() && candidates.iter().all(of);
-        in_scope || ids.iter().any(|id| read.contains(id))
+/// Another workload of the same issuer and tenant.
+fn no_workload(search: &Search<'_>) -> Result<Option<Warning>, TooComplex> {
+    let (issuer, stranger) = (search.scene.issuer, stranger_of(search.scene.issuer.provider.name));
+    let declared = issuer.claims.iter().map(|claim| claim.name.as_ref());
+    let own = stranger.claims.iter().map(|(name, _)| *name).filter(|name| !stranger.of_tenant.contains(name));
+    let Some(adversary) = search.foreign(own.chain(declared)) else {
+        return Ok(None);
     };
-    let without = names.into_iter().filter(|(name, ids)| read.contains(name) && !has_id(ids));
-    without
-        .filter_map(|(name, ids)| Some(Warning::NameWithoutId { policy: policy.id.clone(), name, id: ids.first()? }))
-        .collect()
+    let warning = |state: State<'_>| Warning::NoWorkload {
+        policy: search.rule.policy.id.clone(),
+        issuer: issuer.name.clone(),
+        stranger: search.described(&state),
+    };
+    Ok(search.permitted(&adversary)?.map(warning))
 }
 
-fn chosen_by_caller(policy: &NamedPolicy, read: &BTreeSet<&str>, candidates: &[Candidate<'_>]) -> Vec<Warning> {
-    let mut chosen = BTreeSet::new();
-    for candidate in candidates {
-        let claims = candidate.issuer.provider.chosen_by_caller.iter();
-        chosen.extend(claims.filter(|claim| candidate.is_compared(claim, read)));
+/// A service account of the same name in another namespace.
+fn any_namespace(search: &Search<'_>) -> Result<Option<Warning>, TooComplex> {
+    if search.scene.issuer.provider.name != "kubernetes" {
+        return Ok(None);
     }
-    let warning = |claim: &'static str| Warning::ChosenByCaller { policy: policy.id.clone(), claim };
-    chosen.into_iter().map(warning).collect()
+    let Some(adversary) = search.foreign(["namespace", "pod_uid", "secret_uid", "service_account_uid", "sub"]) else {
+        return Ok(None);
+    };
+    let policy = || search.rule.policy.id.clone();
+    let warning = |state: State<'_>| Warning::AnyNamespace { policy: policy(), stranger: search.described(&state) };
+    Ok(search.permitted(&adversary)?.map(warning))
 }
 
-/// Whether a request that the policy permits can have scopes at all: the broker refuses scopes that the audience does
-/// not offer.
-fn takes_scopes(policy: &NamedPolicy, bundle: &Bundle) -> bool {
-    match policy.cedar.resource_constraint() {
-        ResourceConstraint::Eq(uid) => {
-            bundle.audience(uid.id().unescaped()).is_none_or(|audience| !audience.scopes.is_empty())
+/// Whoever takes over a name gets it without its ids.
+fn names_without_ids(search: &Search<'_>) -> Result<Vec<Warning>, TooComplex> {
+    let mut warnings = Vec::new();
+    for (name, ids) in search.scene.issuer.provider.names_with_ids {
+        let variable = Variable::claim(name);
+        let Some(adversary) = search.foreign(ids.iter().copied()).filter(|_| search.rule.reads(&variable)) else {
+            continue;
+        };
+        if let (Some(state), Some(id)) = (search.decided_by(&variable, &adversary)?, ids.first()) {
+            let (policy, stranger) = (search.rule.policy.id.clone(), search.described(&state));
+            warnings.push(Warning::NameWithoutId { policy, name, id, stranger });
         }
-        ResourceConstraint::Any
-        | ResourceConstraint::In(_)
-        | ResourceConstraint::Is(_)
-        | ResourceConstraint::IsIn(_, _) => true,
     }
+    Ok(warnings)
+}
+
+/// An audience that nobody has added yet.
+fn any_audience(search: &Search<'_>) -> Result<Option<Warning>, TooComplex> {
+    let policy = search.rule.policy;
+    if !matches!(policy.cedar.resource_constraint(), ResourceConstraint::Any | ResourceConstraint::Is(_)) {
+        return Ok(None);
+    }
+    let later = Adversary::default().with(Variable::Resource, vec![Value::text("https://evil.example")]);
+    Ok(search.permitted(&later)?.map(|_| Warning::ResourceUnbounded(policy.id.clone())))
+}
+
+/// Principals of one type and several issuers, whose ids mean something else at each.
+fn any_issuer<'s>(
+    policy: &NamedPolicy,
+    searches: impl Iterator<Item = Search<'s>>,
+) -> Result<Option<Warning>, TooComplex> {
+    if matches!(policy.cedar.principal_constraint(), PrincipalConstraint::In(_) | PrincipalConstraint::IsIn(_, _)) {
+        return Ok(None);
+    }
+    let mut permitted: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for search in searches.filter(|search| !search.scene.issuer.development) {
+        if search.permitted(&Adversary::default())?.is_some() {
+            permitted.entry(&search.scene.entity_type).or_default().insert(&search.scene.issuer.name);
+        }
+    }
+    let several = permitted.into_values().find(|issuers| issuers.len() > 1);
+    Ok(several.map(|issuers| Warning::IssuerUnbounded {
+        policy: policy.id.clone(),
+        issuers: Vec::from_iter(issuers).join("`, `"),
+    }))
 }

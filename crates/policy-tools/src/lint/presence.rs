@@ -14,9 +14,12 @@ use vouchsafe_policy::{Bundle, BundleFiles, Diagnostic, NamedPolicy};
 const CONTEXT: [&str; 6] = ["client_ip", "local", "now", "proof_of_possession", "requested_lifetime_seconds", "scopes"];
 
 /// An error for each `has` test of a name that no request that matches the scope can have.
-pub(super) fn unknown_names(files: &BundleFiles, policy: &NamedPolicy, bundle: &Bundle) -> Vec<Diagnostic<CheckError>> {
-    let est = policy.cedar.to_json().unwrap_or_default();
-    let conditions = Conditions::of(&est);
+pub(super) fn unknown_names(
+    files: &BundleFiles,
+    policy: &NamedPolicy,
+    conditions: &Conditions<'_>,
+    bundle: &Bundle,
+) -> Vec<Diagnostic<CheckError>> {
     let mut asked = BTreeSet::new();
     for body in conditions.when.iter().chain(&conditions.unless) {
         asked_for(body, &mut asked);

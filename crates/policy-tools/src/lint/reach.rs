@@ -1,16 +1,15 @@
 //! Policies and audiences that no request can reach.
 
-use super::scope::covers_resource;
 use super::warning::Warning;
 use crate::conditions::{Conditions, compared};
-use cedar_policy::{EntityUid, PrincipalConstraint};
+use cedar_policy::{EntityUid, PrincipalConstraint, ResourceConstraint};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use vouchsafe_policy::authoring::{can_match, is_issuer};
 use vouchsafe_policy::{Bundle, Issuer, NamedPolicy};
 
 /// A warning if the scope and the compared strings show that no request can match.
-pub(super) fn never_matches(policy: &NamedPolicy, bundle: &Bundle) -> Option<Warning> {
+pub(super) fn never_matches(policy: &NamedPolicy, conditions: &Conditions<'_>, bundle: &Bundle) -> Option<Warning> {
     let never = |reason: String| {
         let policy = policy.id.clone();
         Some(Warning::PolicyNeverMatches { policy, reason })
@@ -23,12 +22,11 @@ pub(super) fn never_matches(policy: &NamedPolicy, bundle: &Bundle) -> Option<War
             return never(format!("principals of issuer `{name}` are `{expected}`, not `{found}`"));
         }
     }
-    let est = policy.cedar.to_json().unwrap_or_default();
     let mut allowed: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for claim in issuer.into_iter().flat_map(|issuer| &issuer.require) {
         allowed.insert(format!("principal.{}", claim.name), claim.values.clone());
     }
-    for (attribute, texts) in Conditions::of(&est).conjuncts().into_iter().filter_map(compared) {
+    for (attribute, texts) in conditions.conjuncts().into_iter().filter_map(compared) {
         let Some(before) = allowed.get(&attribute) else {
             let texts = texts.into_iter().map(str::to_owned).collect();
             allowed.insert(attribute, texts);
@@ -55,22 +53,43 @@ fn issuer_in_scope<'b>(policy: &NamedPolicy, bundle: &'b Bundle) -> Option<&'b I
     issuers.find(|issuer| is_issuer(&uid) && uid.id().unescaped() == issuer.name)
 }
 
+/// The `forbid`s of a bundle without `unless`, each in Cedar's JSON format.
+pub(super) struct Overruling<'b>(Vec<(&'b NamedPolicy, Value)>);
+
+impl<'b> Overruling<'b> {
+    pub fn of(bundle: &'b Bundle) -> Self {
+        let forbids = bundle.policies().iter().filter(|policy| policy.is_forbid());
+        let with_json = forbids.filter_map(|policy| Some((policy, policy.cedar.to_json().ok()?)));
+        Self(with_json.filter(|(_, json)| Conditions::of(json).unless.is_empty()).collect())
+    }
+}
+
 /// A warning if a `forbid` matches whenever the `permit` does.
-pub(super) fn overruled(policy: &NamedPolicy, bundle: &Bundle) -> Option<Warning> {
-    let est = policy.cedar.to_json().unwrap_or_default();
-    let conjuncts = Conditions::of(&est).conjuncts();
-    let overrules = |other: &&NamedPolicy| {
-        let forbid = other.cedar.to_json().unwrap_or_default();
-        let conditions = Conditions::of(&forbid);
-        let implied = |one: &Value| conjuncts.contains(&one);
-        other.is_forbid()
-            && conditions.unless.is_empty()
-            && conditions.conjuncts().into_iter().all(implied)
-            && covers_principal(other, policy, bundle)
-            && covers_resource(other, policy)
+pub(super) fn overruled(
+    policy: &NamedPolicy,
+    conditions: &Conditions<'_>,
+    overruling: &Overruling<'_>,
+    bundle: &Bundle,
+) -> Option<Warning> {
+    let conjuncts = conditions.conjuncts();
+    let implied = |one: &Value| conjuncts.contains(&one);
+    let overrules = |(forbid, json): &&(&NamedPolicy, Value)| {
+        covers_principal(forbid, policy, bundle)
+            && covers_resource(forbid, policy)
+            && Conditions::of(json).conjuncts().into_iter().all(implied)
     };
-    let by = bundle.policies().iter().find(overrules)?;
+    let (by, _) = overruling.0.iter().find(overrules)?;
     Some(Warning::PolicyOverruled { policy: policy.id.clone(), by: by.id.clone() })
+}
+
+/// Whether the resource scope of `wide` includes that of `narrow`; false if unknown.
+fn covers_resource(wide: &NamedPolicy, narrow: &NamedPolicy) -> bool {
+    let narrow = narrow.cedar.resource_constraint();
+    match wide.cedar.resource_constraint() {
+        // Every resource is an audience.
+        ResourceConstraint::Any | ResourceConstraint::Is(_) => true,
+        constraint => constraint == narrow,
+    }
 }
 
 /// Whether the principal scope of `wide` includes that of `narrow`; false if unknown.

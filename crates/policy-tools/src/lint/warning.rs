@@ -8,13 +8,26 @@ use vouchsafe_policy::authoring::{WORKLOAD_GROUP, is_issuer, span};
 /// A likely mistake in a bundle that loads. `Display` says what is wrong, [`Warning::fix`] what to do.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Warning {
-    #[error("policy `{policy}` permits any tenant of issuer `{issuer}`, which issues tokens to everyone")]
-    AnyTenant { policy: String, issuer: String, claims: String },
+    #[error("policy `{policy}` keeps no client address out: it permits a request {from}")]
+    AddressUnbounded { policy: String, from: String },
+    #[error("policy `{policy}` permits a service account of any namespace: {stranger} is permitted")]
+    AnyNamespace { policy: String, stranger: String },
+    #[error(
+        "policy `{policy}` permits any tenant of issuer `{issuer}`, which issues tokens to everyone: {stranger} is \
+         permitted"
+    )]
+    AnyTenant { policy: String, issuer: String, claims: String, stranger: String },
     #[error(
         "policy `{policy}` trusts `{claim}`, who started the first attempt: others can run it again and get the same \
          claim"
     )]
     AttemptUnchecked { policy: String, claim: &'static str },
+    #[error("the audience is the broker's own URL: a token for it could be exchanged again")]
+    AudienceIsBroker,
+    #[error("the audience is `{0}`, which is compared literally: `*` stands for nothing")]
+    AudienceIsPattern(String),
+    #[error("tokens for audience `{0}` are made for somebody else, who can exchange them here")]
+    AudienceOfOthers(String),
     #[error("nobody can get a token for audience `{0}`: no policy permits it")]
     AudienceUnreachable(String),
     #[error("{message}")]
@@ -26,9 +39,13 @@ pub enum Warning {
          project, with the name of the fork's branch"
     )]
     BranchOfStrangers(String),
-    #[error("policy `{policy}` accepts builds of forks: a fork's pull request has the ids of this {unit}")]
+    #[error(
+        "policy `{policy}` accepts builds of forks: a fork's pull request has the ids of this {unit}: {stranger} is \
+         permitted"
+    )]
     BuildOfFork {
         policy: String,
+        stranger: String,
         /// The platform's word for what is built.
         unit: &'static str,
         fix: &'static str,
@@ -51,14 +68,23 @@ pub enum Warning {
     GroupAnyTenant { group: String, issuer: String, claims: String },
     #[error("group `{group}` trusts `{name}`, a name that someone else can take over")]
     GroupNameWithoutId { group: String, name: &'static str, id: &'static str },
+    #[error("policy `{policy}` names no issuer: workloads of `{issuers}` are permitted alike, whatever their ids mean")]
+    IssuerUnbounded { policy: String, issuers: String },
+    #[error("the keys of this issuer come from `{0}`, which is not a host of its platform")]
+    KeysElsewhere(String),
     #[error("`max_lifetime` of {0} s is longer than an hour")]
     LifetimeLong(u64),
-    #[error("policy `{policy}` accepts `{claim}` like `{pattern}`, whose `*` also matches `/`, `:` and `@`")]
-    LikeCrossesSeparator { policy: String, claim: String, pattern: String },
-    #[error("policy `{policy}` trusts `{name}`, a name that someone else can take over")]
-    NameWithoutId { policy: String, name: &'static str, id: &'static str },
-    #[error("policy `{0}` permits without any condition")]
-    PermitUnconditional(String),
+    #[error(
+        "policy `{policy}` accepts `{claim}` like `{pattern}`, whose `*` also matches `/`, `:` and `@`: `{value}` is \
+         permitted"
+    )]
+    LikeCrossesSeparator { policy: String, claim: String, pattern: String, value: String },
+    #[error("policy `{policy}` trusts `{name}`, a name that someone else can take over: {stranger} is permitted")]
+    NameWithoutId { policy: String, name: &'static str, id: &'static str, stranger: String },
+    #[error("policy `{policy}` names no workload of issuer `{issuer}`: {stranger} is permitted")]
+    NoWorkload { policy: String, issuer: String, stranger: String },
+    #[error("tokens for this audience can outlive the subject token that they are issued for")]
+    OutlivesSubject,
     #[error("the pinned keys expired on {0}: every token of this issuer is refused")]
     PinnedKeysExpired(String),
     #[error("the pinned keys expire on {date}, in {days} days")]
@@ -73,18 +99,30 @@ pub enum Warning {
     PolicyOverruled { policy: String, by: String },
     #[error("policy `{0}` determines no test case")]
     PolicyWithoutTest(String),
+    #[error("policy `{0}` permits any audience, also one that is added later")]
+    ResourceUnbounded(String),
+    #[error("policy `{policy}` is for `{scopes}`, but also permits a token without any scope")]
+    ScopesOptional { policy: String, scopes: String },
     #[error("policy `{policy}` lists scope `{scope}`, which audience `{audience}` does not offer")]
     ScopeUnknown { policy: String, scope: String, audience: String },
-    #[error("policy `{0}` has `context.scopes.containsAll(…)`, which permits any additional scope")]
-    ScopesReversed(String),
     #[error("policy `{0}` does not limit the scopes")]
     ScopesUnbounded(String),
+    #[error("`stale_keys_max` of {0} s is longer than an hour: a key that the issuer removed is trusted as long")]
+    StaleKeysLong(u64),
     #[error("`subject` is ambiguous: the value of `{0}` can contain its neighbour's, so two workloads could share one")]
     SubjectAmbiguous(String),
     #[error("`subject` does not identify the workload: several workloads share one `sub`")]
     SubjectShared(String),
     #[error("template `{0}` is never linked")]
     TemplateUnused(String),
+    #[error("policy `{0}` tests the time, but permits at any time")]
+    TimeUnbounded(String),
+    #[error("`max_token_age` of {0} s is longer than an hour: a stolen token can be exchanged as long")]
+    TokenAgeLong(u64),
+    #[error("policy `{0}` has too many combinations of conditions to be evaluated for strangers")]
+    TooComplex(String),
+    #[error("policy `{policy}` compares `{claim}` with `{value}`, which is none of its values")]
+    ValueUnknown { policy: String, claim: String, value: String, known: String, suggestion: Option<String> },
     #[error("policy `{policy}` accepts `{claim}` at any ref: a workflow file of any branch would match")]
     WorkflowAtAnyRef { policy: String, claim: String, pattern: String },
 }
@@ -93,8 +131,13 @@ impl Warning {
     /// The stable code of this kind of warning.
     pub fn code(&self) -> &'static str {
         match self {
+            Self::AddressUnbounded { .. } => "address-unbounded",
+            Self::AnyNamespace { .. } => "any-namespace",
             Self::AnyTenant { .. } => "any-tenant",
             Self::AttemptUnchecked { .. } => "attempt-unchecked",
+            Self::AudienceIsBroker => "audience-is-broker",
+            Self::AudienceIsPattern(_) => "audience-is-pattern",
+            Self::AudienceOfOthers(_) => "audience-of-others",
             Self::AudienceUnreachable(_) => "audience-unreachable",
             Self::BranchOfStrangers(_) => "branch-of-strangers",
             Self::BuildOfFork { .. } => "build-of-fork",
@@ -105,92 +148,137 @@ impl Warning {
             Self::EventsUnbounded { .. } => "events-unbounded",
             Self::GroupAnyTenant { .. } => "group-any-tenant",
             Self::GroupNameWithoutId { .. } => "group-name-without-id",
+            Self::IssuerUnbounded { .. } => "issuer-unbounded",
+            Self::KeysElsewhere(_) => "keys-elsewhere",
             Self::LifetimeLong(_) => "lifetime-long",
             Self::LikeCrossesSeparator { .. } => "like-crosses-separator",
             Self::NameWithoutId { .. } => "name-without-id",
-            Self::PermitUnconditional(_) => "permit-unconditional",
+            Self::NoWorkload { .. } => "no-workload-named",
+            Self::OutlivesSubject => "outlives-subject",
             Self::PinnedKeysExpired(_) => "pinned-keys-expired",
             Self::PinnedKeysExpireSoon { .. } => "pinned-keys-expire-soon",
             Self::ReplayAllowed(_) => "replay-allowed",
+            Self::ResourceUnbounded(_) => "resource-unbounded",
             Self::PolicyNeverMatches { .. } => "rule-never-matches",
             Self::PolicyOfCaseUnknown(_) => "rule-of-case-unknown",
             Self::PolicyOverruled { .. } => "rule-overruled",
             Self::PolicyWithoutTest(_) => "rule-without-test",
+            Self::ScopesOptional { .. } => "scopes-optional",
             Self::ScopeUnknown { .. } => "scope-unknown",
-            Self::ScopesReversed(_) => "scopes-reversed",
             Self::ScopesUnbounded(_) => "scopes-unbounded",
+            Self::StaleKeysLong(_) => "stale-keys-long",
             Self::SubjectAmbiguous(_) => "subject-ambiguous",
             Self::SubjectShared(_) => "subject-shared",
             Self::TemplateUnused(_) => "template-unused",
+            Self::TimeUnbounded(_) => "time-unbounded",
+            Self::TokenAgeLong(_) => "token-age-long",
+            Self::TooComplex(_) => "rule-too-complex",
+            Self::ValueUnknown { .. } => "value-unknown",
             Self::WorkflowAtAnyRef { .. } => "workflow-at-any-ref",
         }
     }
 
     /// What to do about it.
     pub fn fix(&self) -> Option<String> {
-        let fix = match self {
+        match self {
             Self::AnyTenant { claims, .. } | Self::GroupAnyTenant { claims, .. } => {
-                format!("require one of `{claims}` to equal yours with `==` in every branch of the condition")
+                Some(format!("require one of `{claims}` to equal yours with `==` in every branch of the condition"))
             }
-            Self::AttemptUnchecked { .. } => "also compare `run_attempt == \"1\"`".to_owned(),
-            Self::AudienceUnreachable(_) => "add a `permit` for it, or remove the file".to_owned(),
-            Self::BuildOfFork { fix, .. } => (*fix).to_owned(),
-            Self::Cedar { help, .. } => return help.clone(),
-            Self::ChosenByCaller { .. } => "compare a claim that the platform sets".to_owned(),
-            Self::BranchOfStrangers(_) => {
-                "also compare `ref_protected == \"true\"`, `ref_path` or `pipeline_source`".to_owned()
-            }
+            Self::BuildOfFork { fix, .. } => Some((*fix).to_owned()),
+            Self::Cedar { help, .. } => help.clone(),
             Self::EventOfStrangers { claim, .. } => {
-                format!("accept only runs of reviewed code, such as `{claim} == \"push\"`, or forbid the others")
-            }
-            Self::EventUnchecked { .. } | Self::EventsUnbounded { .. } => {
-                "compare `event_name == \"push\"`, or forbid these events".to_owned()
-            }
-            Self::LifetimeLong(_) => {
-                "shorten it: a job can request another token, and a stolen token is valid as long".to_owned()
-            }
-            Self::LikeCrossesSeparator { .. } => {
-                "compare with `==`, or put `*` at the end of the pattern, after a separator".to_owned()
+                Some(format!("accept only runs of reviewed code, such as `{claim} == \"push\"`, or forbid the others"))
             }
             Self::GroupNameWithoutId { id, .. } | Self::NameWithoutId { id, .. } => {
-                format!("also compare `{id}`")
+                Some(format!("also compare `{id}`"))
             }
-            Self::PermitUnconditional(_) => "add a `when` that selects the workloads".to_owned(),
-            Self::PinnedKeysExpired(_) | Self::PinnedKeysExpireSoon { .. } => "fetch and pin new keys".to_owned(),
-            Self::ReplayAllowed(_) => "remove it: `single-use` is the default".to_owned(),
-            Self::PolicyNeverMatches { .. } => "correct the condition, or remove the policy".to_owned(),
-            Self::PolicyOfCaseUnknown(_) => "rename the folder, or remove it".to_owned(),
-            Self::PolicyOverruled { .. } => "narrow the `forbid`, or remove the policy".to_owned(),
-            Self::PolicyWithoutTest(policy) => format!("add one in `tests/{policy}/`"),
-            Self::ScopeUnknown { .. } => "correct the scope, or add it to the audience's file".to_owned(),
-            Self::ScopesReversed(_) => "write `[…].containsAll(context.scopes)`".to_owned(),
-            Self::ScopesUnbounded(_) => "add `[…].containsAll(context.scopes)` to its `when`".to_owned(),
-            Self::SubjectAmbiguous(_) => {
-                "put ids first, separate placeholders with text, and put at most one free-text claim, last".to_owned()
-            }
+            Self::PolicyWithoutTest(policy) => Some(format!("add one in `tests/{policy}/`")),
             Self::SubjectShared(placeholders) => {
-                format!("put `{placeholders}` into the template, or remove `subject`")
+                Some(format!("put `{placeholders}` into the template, or remove `subject`"))
             }
             Self::TemplateUnused(template) => {
-                format!("add a `[[link]]` with `template = \"{template}\"`, or remove it")
+                Some(format!("add a `[[link]]` with `template = \"{template}\"`, or remove it"))
             }
-            Self::WorkflowAtAnyRef { .. } => {
-                "write the whole pattern, such as `…/deploy.yml@refs/heads/main`".to_owned()
+            Self::ValueUnknown { suggestion: Some(name), .. } => Some(format!("did you mean `{name}`?")),
+            Self::ValueUnknown { known, .. } => Some(format!("compare it with one of `{known}`")),
+            _ => self.plain_fix().map(str::to_owned),
+        }
+    }
+
+    /// The fix, if it is the same for all warnings of this kind.
+    fn plain_fix(&self) -> Option<&'static str> {
+        let fix = match self {
+            Self::AddressUnbounded { .. } => {
+                "require `context has client_ip && context.client_ip.isInRange(ip(\"…\"))` with your network"
             }
+            Self::AnyNamespace { .. } => "also compare `namespace` with `==`",
+            Self::AttemptUnchecked { .. } => "also compare `run_attempt == \"1\"`",
+            Self::AudienceIsBroker => "name the service that verifies the tokens",
+            Self::AudienceIsPattern(_) => "write the whole id of one service",
+            Self::AudienceOfOthers(_) => "request tokens for the broker's URL, and remove the key",
+            Self::AudienceUnreachable(_) => "add a `permit` for it, or remove the file",
+            Self::ChosenByCaller { .. } => "compare a claim that the platform sets",
+            Self::BranchOfStrangers(_) => "also compare `ref_protected == \"true\"`, `ref_path` or `pipeline_source`",
+            Self::EventUnchecked { .. } | Self::EventsUnbounded { .. } => {
+                "compare `event_name == \"push\"`, or forbid these events"
+            }
+            Self::IssuerUnbounded { .. } => "write `in Issuer::\"…\"` in its scope",
+            Self::KeysElsewhere(_) => "remove `keys`: the platform publishes where its keys are",
+            Self::LifetimeLong(_) => "shorten it: a job can request another token, and a stolen token is valid as long",
+            Self::LikeCrossesSeparator { .. } => {
+                "compare with `==`, or put `*` at the end of the pattern, after a separator"
+            }
+            Self::NoWorkload { .. } => "compare a claim that identifies your workload with `==`",
+            Self::OutlivesSubject => {
+                "remove `outlive_subject`, unless the service needs tokens for longer than jobs run"
+            }
+            Self::PinnedKeysExpired(_) | Self::PinnedKeysExpireSoon { .. } => "fetch and pin new keys",
+            Self::ReplayAllowed(_) => "remove it: `single-use` is the default",
+            Self::ResourceUnbounded(_) => "write `resource == Audience::\"…\"`, or `resource in AudienceGroup::\"…\"`",
+            Self::PolicyNeverMatches { .. } => "correct the condition, or remove the policy",
+            Self::PolicyOfCaseUnknown(_) => "rename the folder, or remove it",
+            Self::PolicyOverruled { .. } => "narrow the `forbid`, or remove the policy",
+            Self::ScopesOptional { .. } => {
+                "set `scopes_required = true` in the audience's file, or add `!context.scopes.isEmpty()`"
+            }
+            Self::ScopeUnknown { .. } => "correct the scope, or add it to the audience's file",
+            Self::ScopesUnbounded(_) => "add `[…].containsAll(context.scopes)` to its `when`",
+            Self::StaleKeysLong(_) | Self::TokenAgeLong(_) => "shorten it",
+            Self::SubjectAmbiguous(_) => {
+                "put ids first, separate placeholders with text, and put at most one free-text claim, last"
+            }
+            Self::TimeUnbounded(_) => "correct the limits, or remove the condition",
+            Self::TooComplex(_) => "split it into several policies",
+            Self::WorkflowAtAnyRef { .. } => "write the whole pattern, such as `…/deploy.yml@refs/heads/main`",
+            _ => return None,
         };
         Some(fix)
+    }
+
+    /// What the warning is about; a second one about the same is left out, although it shows another stranger.
+    pub(super) fn topic(&self) -> (&'static str, String) {
+        let about = match self {
+            Self::AnyTenant { issuer, .. } | Self::NoWorkload { issuer, .. } => issuer.clone(),
+            Self::AddressUnbounded { .. } | Self::AnyNamespace { .. } | Self::BuildOfFork { .. } => String::new(),
+            Self::LikeCrossesSeparator { claim, pattern, .. } => format!("{claim} {pattern}"),
+            Self::NameWithoutId { name, .. } => (*name).to_owned(),
+            _ => self.to_string(),
+        };
+        (self.code(), about)
     }
 
     /// Whether something is missing that may be in an unreadable file.
     pub(super) fn is_about_missing(&self) -> bool {
         matches!(
             self,
-            Self::AnyTenant { .. }
+            Self::AnyNamespace { .. }
+                | Self::AnyTenant { .. }
                 | Self::AudienceUnreachable(_)
                 | Self::BuildOfFork { .. }
                 | Self::EventOfStrangers { .. }
                 | Self::EventUnchecked { .. }
                 | Self::EventsUnbounded { .. }
+                | Self::NoWorkload { .. }
                 | Self::PolicyOfCaseUnknown(_)
                 | Self::PolicyWithoutTest(_)
                 | Self::TemplateUnused(_)
@@ -202,8 +290,19 @@ impl Warning {
         let expression = |wanted: String| span::expression(policy, |text| text == wanted);
         let begins = |wanted: String| span::expression(policy, |text| text.starts_with(&wanted));
         match self {
-            Self::AnyTenant { .. } | Self::BuildOfFork { .. } | Self::EventsUnbounded { .. } => {
-                span::entity(policy, names_principals)
+            Self::AnyNamespace { .. }
+            | Self::AnyTenant { .. }
+            | Self::BuildOfFork { .. }
+            | Self::EventsUnbounded { .. }
+            | Self::NoWorkload { .. } => span::entity(policy, names_principals),
+            Self::AddressUnbounded { .. } => {
+                begins("context has client_ip".to_owned()).or_else(|| begins("context.client_ip".to_owned()))
+            }
+            Self::TimeUnbounded(_) => {
+                begins("context.local".to_owned()).or_else(|| expression("context.now".to_owned()))
+            }
+            Self::ValueUnknown { claim, value, .. } => {
+                expression(format!("{value:?}")).or_else(|| expression(format!("principal.{claim} like {value:?}")))
             }
             Self::AttemptUnchecked { claim, .. } | Self::ChosenByCaller { claim, .. } => {
                 expression(format!("principal.{claim}"))
@@ -215,17 +314,13 @@ impl Warning {
                     .or_else(|| expression("principal.ref".to_owned()))
             }
             Self::BranchOfStrangers(_) | Self::EventUnchecked { .. } => expression("principal.ref".to_owned()),
-            Self::LikeCrossesSeparator { claim, pattern, .. } => {
+            Self::LikeCrossesSeparator { claim, pattern, .. } | Self::WorkflowAtAnyRef { claim, pattern, .. } => {
                 let written = format!("principal.{claim} like {pattern:?}");
                 expression(written).or_else(|| begins(format!("principal.{claim} like ")))
             }
             Self::NameWithoutId { name, .. } => expression(format!("principal.{name}")),
             Self::ScopeUnknown { scope, .. } => expression(format!("{scope:?}")),
-            Self::ScopesReversed(_) => begins("context.scopes.containsAll(".to_owned()),
-            Self::WorkflowAtAnyRef { claim, pattern, .. } => {
-                let written = format!("principal.{claim} like {pattern:?}");
-                expression(written).or_else(|| begins(format!("principal.{claim} like ")))
-            }
+            Self::ScopesUnbounded(_) => begins("context.scopes.".to_owned()),
             _ => None,
         }
     }

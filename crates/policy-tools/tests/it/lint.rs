@@ -1,9 +1,12 @@
 //! Checks of small bundles: errors, warnings and explanations.
 
 mod addresses;
+mod dangerous;
 mod explanations;
 mod lints;
 mod messages;
+mod safe;
+mod settings;
 mod spans;
 mod strangers;
 mod support;

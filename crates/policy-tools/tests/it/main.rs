@@ -16,5 +16,6 @@ mod layout;
 mod lint;
 mod reports;
 mod scaffolds;
+mod speed_tmp;
 mod suites;
 mod support;

@@ -22,7 +22,7 @@ fn reversed() -> Vec<Item> {
     let rules = RULES.replace("[\"read\"].containsAll(context.scopes)", "context.scopes.containsAll([\"read\"])");
     // The policy's `unless` also lets runs of forks through, which is not the subject of this test.
     let mut items = items(&[("rules/api.cedar", Some(&rules))]);
-    items.retain(|item| item.code == "scopes-reversed");
+    items.retain(|item| item.code == "scopes-unbounded");
     items
 }
 
@@ -51,12 +51,12 @@ fn text_shows_line_carets_and_fix() {
     );
     assert_eq!(
         report::text(&reversed(), false),
-        "warning[scopes-reversed]: rules/api.cedar:6:44: policy `api` has `context.scopes.containsAll(…)`, which permits any additional scope\n\
+        "warning[scopes-unbounded]: rules/api.cedar:6:44: policy `api` does not limit the scopes\n\
          \x20 6 | ) when { principal.repository_id == \"1\" && context.scopes.containsAll([\"read\"]) }\n\
          \x20   |                                            ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^\n\
-         \x20 fix: write `[…].containsAll(context.scopes)`\n"
+         \x20 fix: add `[…].containsAll(context.scopes)` to its `when`\n"
     );
-    assert!(report::text(&reversed(), true).starts_with("\x1b[1;33mwarning\x1b[0m[scopes-reversed]: "));
+    assert!(report::text(&reversed(), true).starts_with("\x1b[1;33mwarning\x1b[0m[scopes-unbounded]: "));
 }
 
 #[test]
@@ -106,7 +106,7 @@ fn sarif_lists_each_kind_once() {
         .iter()
         .map(|rule| rule["id"].as_str().expect("text"))
         .collect();
-    assert_eq!(ids, ["cedar", "scopes-reversed"]);
+    assert_eq!(ids, ["cedar", "scopes-unbounded"]);
     assert_eq!(run["tool"]["driver"]["version"], "1.2.3");
     assert_eq!(run["results"].as_array().map(Vec::len), Some(3));
     let rule = &run["tool"]["driver"]["rules"][1];
@@ -120,9 +120,9 @@ fn sarif_lists_each_kind_once() {
     assert_eq!(
         result,
         json!({
-            "ruleId": "scopes-reversed",
+            "ruleId": "scopes-unbounded",
             "level": "warning",
-            "message": { "text": "policy `api` has `context.scopes.containsAll(…)`, which permits any additional scope. Fix: write `[…].containsAll(context.scopes)`" },
+            "message": { "text": "policy `api` does not limit the scopes. Fix: add `[…].containsAll(context.scopes)` to its `when`" },
             "locations": [{ "physicalLocation": {
                 "artifactLocation": { "uri": "policies/rules/api.cedar" },
                 "region": {

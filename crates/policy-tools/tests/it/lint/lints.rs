@@ -19,23 +19,36 @@ pub fn said(diagnostic: &Diagnostic<Warning>) -> String {
     }
 }
 
+/// A warning without the stranger that it shows; `dangerous` tests those.
+pub fn brief(warning: String) -> String {
+    let shown = [": a run of ", ": a job of "].into_iter().find_map(|start| {
+        let (before, rest) = warning.split_once(start)?;
+        let (_, after) = rest.split_once(" is permitted")?;
+        Some(format!("{before}{after}"))
+    });
+    shown.unwrap_or(warning)
+}
+
 fn warnings(changes: &[(&str, Option<&str>)]) -> Vec<String> {
     let report = lint::check(&files(changes), &environment());
     assert!(report.bundle.is_some(), "{report}");
-    report.warnings.iter().map(said).collect()
+    let warnings = report.warnings.iter().map(said);
+    // Many policies of this module are about something else than whose tokens they accept.
+    warnings.filter(|warning| !warning.contains("names no workload")).collect()
 }
 
 /// Warnings about a policy with this condition and a case.
 fn of_condition(condition: &str) -> Vec<String> {
     let rule = PERMIT.replace("when { [\"read\"].containsAll(context.scopes) }", condition);
-    let warnings = warnings(&[("rules/api.cedar", Some(&rule)), ("tests/api/allow/a.toml", Some(CASE))]);
-    let other = |warning: &String| !warning.contains("permits without any condition");
-    warnings.into_iter().filter(other).collect()
+    warnings(&[("rules/api.cedar", Some(&rule)), ("tests/api/allow/a.toml", Some(CASE))])
 }
 
 #[test]
 fn accepts_faultless_bundle() {
-    assert_eq!(warnings(&[("tests/api/allow/a.toml", Some(CASE))]), [""; 0]);
+    let rule = PERMIT.replace("when { ", "when { principal.repository_id == \"1\" && ");
+    let files = files(&[("rules/api.cedar", Some(&rule)), ("tests/api/allow/a.toml", Some(CASE))]);
+    let report = lint::check(&files, &environment());
+    assert!(report.errors.is_empty() && report.warnings.is_empty(), "{report}");
 }
 
 #[test]
@@ -52,9 +65,6 @@ fn warns_of_untested_policies_and_orphan_cases() {
 fn warns_of_unlimited_scopes() {
     let unbounded = ["rules/api.cedar: policy `api` does not limit the scopes: add \
                       `[…].containsAll(context.scopes)` to its `when`"];
-    let reversed = [
-        "rules/api.cedar: policy `api` has `context.scopes.containsAll(…)`, which permits any additional scope: write `[…].containsAll(context.scopes)`",
-    ];
     let bound = "[\"read\"].containsAll(context.scopes)";
     for condition in [
         format!("when {{ {bound} }}"),
@@ -66,6 +76,8 @@ fn warns_of_unlimited_scopes() {
         format!("unless {{ principal.repository_id == \"a\" || !{bound} }}"),
         format!("when {{ if principal.repository_id == \"a\" then {bound} else context.scopes.isEmpty() }}"),
         format!("when {{ if {bound} then true else false }}").replace("else false", "else {X}").replace("{X}", bound),
+        // Bounded from both sides.
+        format!("when {{ {bound} && context.scopes.containsAll([\"read\"]) }}"),
     ] {
         assert_eq!(of_condition(&condition), [""; 0], "{condition}");
     }
@@ -78,14 +90,11 @@ fn warns_of_unlimited_scopes() {
         format!("unless {{ principal.repository_id == \"a\" && !{bound} }}"),
         format!("when {{ if principal.repository_id == \"a\" then {bound} else true }}"),
         "when { context.scopes.contains(\"read\") }".to_owned(),
+        // The wrong way round.
+        "when { context.scopes.containsAll([\"read\"]) }".to_owned(),
+        "when { !context.scopes.contains(\"write\") }".to_owned(),
     ] {
         assert_eq!(of_condition(&condition), unbounded, "{condition}");
-    }
-    for condition in [
-        "when { context.scopes.containsAll([\"read\"]) }".to_owned(),
-        format!("when {{ {bound} && context.scopes.containsAll([\"read\"]) }}"),
-    ] {
-        assert_eq!(of_condition(&condition), reversed, "{condition}");
     }
 }
 
@@ -175,7 +184,7 @@ fn warns_of_names_without_ids() {
             &environment(),
         );
         assert!(report.bundle.is_some(), "{report}");
-        let warnings = report.warnings.iter().map(said);
+        let warnings = report.warnings.iter().map(said).map(brief);
         warnings.filter(|warning| !is_other(warning)).collect::<Vec<_>>()
     };
     let warning = |name: &str| {
@@ -219,7 +228,8 @@ fn allows_forbids_by_name() {
 
 /// Whether a warning is irrelevant to a test.
 fn is_other(warning: &str) -> bool {
-    let others = ["determines no test case", "does not read `event_name`", "whose `*` also matches"];
+    let others =
+        ["determines no test case", "does not read `event_name`", "names no workload", "whose `*` also matches"];
     others.iter().any(|other| warning.contains(other))
 }
 
@@ -241,7 +251,7 @@ fn of_github(condition: &str, more: &[(&str, Option<&str>)]) -> Vec<String> {
     changes.extend_from_slice(more);
     let report = lint::check(&files(&changes), &environment());
     assert!(report.bundle.is_some(), "{report}");
-    let warnings = report.warnings.iter().map(said);
+    let warnings = report.warnings.iter().map(said).map(brief);
     warnings
         .filter(|warning| !is_other(warning))
         .map(|warning| warning.replace("rules/api.cedar: policy `api` ", ""))

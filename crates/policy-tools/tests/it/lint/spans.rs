@@ -58,7 +58,9 @@ fn warnings_point_at_their_expression() {
             "principal.workflow_ref like \"o/r/.github/workflows/a.yml@*\"",
         ),
         ("principal.repository_id == \"1\"", "events-unbounded", "Issuer::\"github\""),
-        ("context.scopes.containsAll([\"read\"])", "scopes-reversed", "context.scopes.containsAll([\"read\"])"),
+        ("principal.event_name == \"pusch\"", "value-unknown", "\"pusch\""),
+        ("context has client_ip", "address-unbounded", "context has client_ip"),
+        ("context.now > datetime(\"2000-01-01\")", "time-unbounded", "context.now"),
         ("[\"wirte\"].containsAll(context.scopes)", "scope-unknown", "\"wirte\""),
         ("principal.repository_id == \"1\"", "rule-without-test", "@id(\"api\")"),
     ] {

@@ -1,6 +1,6 @@
 //! Policies open to strangers: tenants of shared issuers, and runs of proposed code.
 
-use super::lints::said;
+use super::lints::{brief, said};
 use super::support::*;
 use vouchsafe_policy_tools::lint;
 
@@ -19,7 +19,7 @@ fn warned(codes: &[&str], changes: &[(&str, Option<&str>)]) -> Vec<String> {
     assert!(report.bundle.is_some(), "{report}");
     let warnings = report.warnings.iter();
     let of_codes = warnings.filter(|it| codes.contains(&it.kind.code()));
-    of_codes.map(said).collect()
+    of_codes.map(said).map(brief).collect()
 }
 
 /// The policy `api` of `support` with this principal scope and these conditions.
@@ -334,4 +334,14 @@ fn warns_of_names_chosen_by_runs() {
     let oidc = "issuer = \"https://idp.example\"\nprovider = \"oidc\"\n[claims]\nworkflow = { type = \"text\" }\n";
     let of_oidc = "is Oidc::Aws in Issuer::\"aws\"";
     assert_eq!(of(oidc, of_oidc, "principal.workflow == \"release\""), [""; 0]);
+}
+
+/// A broker with another profile has policies that are not in force here.
+#[test]
+fn warns_of_strangers_in_every_profile() {
+    let bundle = "name = \"a\"\nversion = \"1\"\n[profiles]\nstaging = \"https://broker.staging.example\"\n";
+    let rule =
+        rule(OF_GITHUB, "principal.event_name == \"push\"").replace("\npermit", "\n@profile(\"staging\")\npermit");
+    let changes = [("bundle.toml", Some(bundle)), ("rules/api.cedar", Some(rule.as_str()))];
+    assert_eq!(warned(&["any-tenant"], &changes), [EVERYBODY]);
 }
