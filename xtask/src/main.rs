@@ -14,6 +14,7 @@ mod lints;
 mod metadata;
 mod modules;
 mod profiles;
+mod sbom;
 mod wit_deps;
 
 use anyhow::{Context, Result};
@@ -42,6 +43,8 @@ enum Command {
     Modules,
     /// Check the profiles of installed programs and of components
     Profiles,
+    /// Print the bill of materials of a release archive
+    Sbom { archive: sbom::Archive },
     /// Compare wit/deps with the WIT of the locked spin-sdk
     WitDeps,
 }
@@ -53,6 +56,10 @@ fn main() -> Result<ExitCode> {
         Command::Lints => lints::check(&root)?,
         Command::Modules => modules::check(&root)?,
         Command::Profiles => profiles::check(&root)?,
+        Command::Sbom { archive } => {
+            println!("{:#}", sbom::of(&root, archive)?);
+            Vec::new()
+        }
         Command::WitDeps => wit_deps::check(&root)?,
     };
     for fault in &faults {

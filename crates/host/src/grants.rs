@@ -1,7 +1,7 @@
 //! What the manifest and the runtime config grant the application.
 
 use crate::application::Application;
-use crate::bundle::{self, CREDENTIALS};
+use crate::bundle::{self, CREDENTIALS, POLICIES};
 use crate::clock::Clock;
 use crate::continuity;
 use crate::directories::private_directory;
@@ -16,19 +16,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use vouchsafe_manifest::{Component, FileMount};
 
-/// Path at which guests see the bundle, and which `--policies` replaces.
-const POLICIES: &str = "/policies";
-
 /// Opens the databases, copies the bundle, and collects what guests may use.
 pub fn grants(application: &Application, state_dir: &Path) -> Result<Grants, HostError> {
     let Application { options, manifest, resolved, runtime } = application;
     let root = manifest.root().map_err(|error| HostError::configuration(error.to_string()))?;
-    let network = Network {
-        allowed: resolved.allowed_outbound_hosts.clone(),
-        blocked: runtime.blocked_networks()?,
-        tls: Tls::new(&runtime.client_tls, manifest.root_id())?,
-        metrics: Arc::new(Metrics::default()),
-    };
+    let network = network(application)?;
     if !root.sqlite_databases.is_empty() {
         private_directory(state_dir)?;
     }
@@ -46,6 +38,17 @@ pub fn grants(application: &Application, state_dir: &Path) -> Result<Grants, Hos
     };
     keep_store_alive(root, &grants)?;
     Ok(grants)
+}
+
+/// What the application may reach, and how.
+pub fn network(application: &Application) -> Result<Network, HostError> {
+    let Application { manifest, resolved, runtime, .. } = application;
+    Ok(Network {
+        allowed: resolved.allowed_outbound_hosts.clone(),
+        blocked: runtime.blocked_networks()?,
+        tls: Tls::new(&runtime.client_tls, manifest.root_id())?,
+        metrics: Arc::new(Metrics::default()),
+    })
 }
 
 /// Starts the background work of the store, if the application has one.

@@ -2,6 +2,7 @@
 
 use crate::app::App;
 use crate::application::Application;
+use crate::components::Components;
 use crate::compose;
 use crate::directories;
 use crate::engine;
@@ -12,7 +13,6 @@ use crate::link::link;
 use crate::server;
 use std::io::IsTerminal as _;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -81,10 +81,10 @@ impl Host {
 }
 
 fn load(application: &Application) -> Result<App, HostError> {
-    let Application { options, manifest, runtime, .. } = application;
-    let state_dir = options.state_dir.clone().or(runtime.state_dir.clone()).unwrap_or_else(|| PathBuf::from(".state"));
+    let Application { options, manifest, .. } = application;
+    let state_dir = application.state_dir();
     let grants = grants::grants(application, &state_dir)?;
-    let composite = compose::compose(manifest, application.base())?;
+    let composite = compose::compose(manifest, &Components::new(application.base(), options.components.as_deref()))?;
     let cache = options.cache_dir.clone().unwrap_or_else(|| directories::cache_directory(&state_dir));
     let engine = engine::new(&cache)?;
     let failed = |error: wasmtime::Error| HostError::configuration(format!("cannot load the application: {error:#}"));

@@ -19,7 +19,9 @@ mod app;
 mod application;
 mod bindings;
 mod bundle;
+mod client;
 mod clock;
+mod components;
 mod compose;
 mod concurrency;
 mod config;
@@ -47,6 +49,7 @@ mod tls;
 mod variables;
 
 pub use application::{Application, Options};
+pub use client::{Answer, Client, ClientError};
 pub use error::{ErrorKind, HostError};
 pub use host::Host;
 pub use instances::Lifetime;

@@ -65,10 +65,10 @@ fn outcome(sent: &Sent) -> Outcome {
     }
 }
 
-struct Timeouts {
-    connect: Duration,
-    first_byte: Duration,
-    between_bytes: Duration,
+pub struct Timeouts {
+    pub connect: Duration,
+    pub first_byte: Duration,
+    pub between_bytes: Duration,
 }
 
 impl Timeouts {
@@ -134,7 +134,8 @@ impl Network {
 trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
-async fn send(network: &Network, mut request: Request<WasiBody>, timeouts: Timeouts) -> Sent {
+/// Sends a request by the rules of `network`.
+pub async fn send(network: &Network, mut request: Request<WasiBody>, timeouts: Timeouts) -> Sent {
     let uri = request.uri();
     let tls = uri.scheme() == Some(&Scheme::HTTPS);
     let (scheme, default_port) = if tls { ("https", 443) } else { ("http", 80) };
