@@ -13,6 +13,7 @@ mod imports;
 mod lints;
 mod metadata;
 mod modules;
+mod notices;
 mod profiles;
 mod sbom;
 mod wit_deps;
@@ -41,6 +42,8 @@ enum Command {
     Lints,
     /// Check that the modules of each crate depend on one another without cycles
     Modules,
+    /// Print the license texts of the libraries in a release archive
+    Notices { archive: sbom::Archive },
     /// Check the profiles of installed programs and of components
     Profiles,
     /// Print the bill of materials of a release archive
@@ -55,6 +58,10 @@ fn main() -> Result<ExitCode> {
         Command::Imports { bless } => imports::check(&root, bless)?,
         Command::Lints => lints::check(&root)?,
         Command::Modules => modules::check(&root)?,
+        Command::Notices { archive } => {
+            println!("{}", notices::of(&root, archive)?);
+            Vec::new()
+        }
         Command::Profiles => profiles::check(&root)?,
         Command::Sbom { archive } => {
             println!("{:#}", sbom::of(&root, archive)?);

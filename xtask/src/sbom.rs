@@ -47,20 +47,17 @@ impl Archive {
 
 /// A crate that is compiled into an archive.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Crate {
-    name: String,
-    version: String,
-    license: String,
+pub struct Crate {
+    pub name: String,
+    pub version: String,
+    pub license: String,
 }
 
 /// The bill of materials of an archive. The same for the same `Cargo.lock`.
 pub fn of(root: &Path, archive: Archive) -> Result<Value> {
     let lock = std::fs::read_to_string(root.join("Cargo.lock"))?;
     let checksums = checksums(&lock)?;
-    let mut crates = BTreeSet::new();
-    for build in archive.builds() {
-        crates.extend(parse(&tree(root, build)?)?);
-    }
+    let crates = crates(root, archive)?;
     let version = env!("CARGO_PKG_VERSION");
     Ok(json!({
         "bomFormat": "CycloneDX",
@@ -75,6 +72,15 @@ pub fn of(root: &Path, archive: Archive) -> Result<Value> {
         } },
         "components": crates.iter().map(|one| component(one, &checksums)).collect::<Vec<_>>(),
     }))
+}
+
+/// Everything that is compiled into an archive.
+pub fn crates(root: &Path, archive: Archive) -> Result<BTreeSet<Crate>> {
+    let mut crates = BTreeSet::new();
+    for build in archive.builds() {
+        crates.extend(parse(&tree(root, build)?)?);
+    }
+    Ok(crates)
 }
 
 /// Everything that is linked into a build: no build scripts, no macros, no test dependencies.
@@ -167,8 +173,8 @@ mod tests {
     #[test]
     fn lists_what_each_archive_contains() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-        let [complete, client, gateway] =
-            [Archive::Vouchsafe, Archive::VouchsafeClient, Archive::VouchsafeHsmGateway].map(|it| of(&root, it).unwrap());
+        let [complete, client, gateway] = [Archive::Vouchsafe, Archive::VouchsafeClient, Archive::VouchsafeHsmGateway]
+            .map(|it| of(&root, it).unwrap());
         for (bill, name, expected) in [
             (&complete, "wasmtime", true),
             (&complete, "spin-sdk", true),

@@ -77,7 +77,9 @@ impl Client {
             ),
             Error::DestinationIpProhibited => (
                 format!("`{host}` resolves to an address that `block_networks` blocks"),
-                Some("if this server may be asked, name networks in `block_networks` that do not contain it".to_owned()),
+                Some(
+                    "if this server may be asked, name networks in `block_networks` that do not contain it".to_owned(),
+                ),
             ),
             Error::DestinationNotFound => {
                 (format!("`{host}` has no address"), Some("check the name, and this machine's DNS".to_owned()))

@@ -49,12 +49,7 @@ struct Composer {
 }
 
 impl Composer {
-    fn run(
-        &mut self,
-        manifest: &Manifest,
-        root: &Component,
-        components: &Components,
-    ) -> Result<Composite, HostError> {
+    fn run(&mut self, manifest: &Manifest, root: &Component, components: &Components) -> Result<Composite, HostError> {
         let root_id = manifest.root_id();
         let root_package = self.register(root_id, &components.path(&root.source))?;
         let root_node = self.graph.instantiate(root_package);

@@ -228,7 +228,8 @@ fn reports_each_gateway() {
         .variable("gateway_urls", &urls.join(" "))
         .variable("gateway_token", &gateway.credential)
         .variable("signer_hsm_algorithms", "ES256 EdDSA RS256");
-    let check = |url: &str, result: &str, why: &str, fix: &str| check(&setup, &format!("gateway {url}"), result, why, fix);
+    let check =
+        |url: &str, result: &str, why: &str, fix: &str| check(&setup, &format!("gateway {url}"), result, why, fix);
     check(&gateway.url(), "ok", "ready", "");
     let runbook = "see docs/runbooks/hsm-outage.md, and the gateway's log";
     check(&not_ready, "error", "not ready: the HSM is down", runbook);

@@ -32,10 +32,10 @@ impl Installed {
         pack.arg("--pack").args([&profile_folder(), &components, &folder.to_path_buf()]);
         let packed = run(pack.env("SOURCE_DATE_EPOCH", "1800000000"), b"");
         assert_eq!(packed.code, 0, "{}", packed.stderr);
-        let mut files = std::fs::read_dir(&*folder).expect("a folder").flatten();
+        let mut files = std::fs::read_dir(&**folder).expect("a folder").flatten();
         let archive = files.next().expect("an archive").path();
         assert!(files.next().is_none(), "one archive");
-        let unpacked = run(Command::new("tar").arg("-xzf").arg(&archive).current_dir(&*folder), b"");
+        let unpacked = run(Command::new("tar").arg("-xzf").arg(&archive).current_dir(&**folder), b"");
         assert_eq!(unpacked.code, 0, "{}", unpacked.stderr);
         let name = archive.file_name().and_then(|name| name.to_str()?.strip_suffix(".tar.gz")).expect("a name");
         let program = folder.join(name).join("bin/vouchsafe");
@@ -104,7 +104,8 @@ fn archive_serves_tokens_from_empty_home() {
     ];
     let made = installed.run(".", &flags.concat());
     assert_eq!((made.code, made.stderr.as_str()), (0, ""));
-    let checked = installed.run("broker", &["policy", "check", "policies", "--deny-warnings", "--manifest", "spin.toml"]);
+    let checked =
+        installed.run("broker", &["policy", "check", "policies", "--deny-warnings", "--manifest", "spin.toml"]);
     assert_eq!(checked.code, 0, "{}{}", checked.stdout, checked.stderr);
     let tested = installed.run("broker", &["policy", "test", "policies"]);
     assert_eq!(tested.code, 0, "{}{}", tested.stdout, tested.stderr);

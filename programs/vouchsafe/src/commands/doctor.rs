@@ -67,7 +67,7 @@ async fn examine(application: &Application) -> Vec<Finding> {
         findings.extend(settings::audiences(application, bundle));
     }
     findings.extend(network::check(application, bundle.as_ref()).await);
-    findings.extend(local::state_dir(application));
+    findings.push(local::state_dir(application));
     findings.extend(local::secrets(application));
     findings
 }

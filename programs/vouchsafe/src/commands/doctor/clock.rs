@@ -1,8 +1,8 @@
 //! The clock of this machine, compared with those of the servers that answered.
 
 use super::finding::Finding;
-use http::HeaderMap;
 use http::header::{AGE, DATE};
+use http::{HeaderMap, HeaderName};
 use std::time::{Duration, SystemTime};
 
 /// Largest difference that does not matter: tokens of issuers may be this far from now (`leeway`, by default).
@@ -20,7 +20,7 @@ impl Reading {
     /// Compares `now`, when the answer arrived, with the answer's `Date`. An answer from a cache is older by its `Age`
     /// (RFC 9111 §5.1).
     pub fn of(server: &str, headers: &HeaderMap, now: SystemTime) -> Option<Self> {
-        let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
+        let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
         let date = httpdate::parse_http_date(text(DATE)?).ok()?;
         let age = text(AGE).and_then(|age| age.parse().ok()).unwrap_or(0);
         let date = date.checked_add(Duration::from_secs(age))?;
@@ -43,9 +43,8 @@ pub fn judge(readings: &[Reading]) -> Finding {
         return Finding::ok("clock", format!("within {DIFFERENCE_SECONDS_MAX} s of `{server}`"));
     }
     let direction = if *is_ahead { "ahead of" } else { "behind" };
-    Finding::error("clock", format!("{seconds} s {direction} the clock of `{server}`")).fix(
-        "set the clock, and keep it set with NTP: valid tokens are refused as expired or not yet valid".to_owned(),
-    )
+    Finding::error("clock", format!("{seconds} s {direction} the clock of `{server}`"))
+        .fix("set the clock, and keep it set with NTP: valid tokens are refused as expired or not yet valid".to_owned())
 }
 
 #[cfg(test)]

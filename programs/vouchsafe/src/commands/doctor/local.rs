@@ -29,7 +29,7 @@ pub fn secrets(application: &Application) -> Vec<Finding> {
     let what = "secrets";
     let mut findings = Vec::new();
     for warning in application.warnings() {
-        let (why, fix) = warning.split_once("\nhint: ").unwrap_or((&warning, ""));
+        let (why, fix) = warning.split_once("\nhint: ").unwrap_or((warning.as_str(), ""));
         let why = why.strip_prefix("warning: ").unwrap_or(why);
         findings.push(Finding::error(what, why).fix(Some(fix.to_owned()).filter(|fix| !fix.is_empty())));
     }

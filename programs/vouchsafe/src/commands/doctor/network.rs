@@ -4,7 +4,7 @@ use super::clock::{self, Reading};
 use super::finding::Finding;
 use super::settings::variable;
 use http::header::{ACCEPT, AUTHORIZATION, CACHE_CONTROL, ETAG};
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::Value;
 use std::cell::RefCell;
 use std::time::{Duration, SystemTime};
@@ -73,8 +73,8 @@ impl DocumentSource for Servers {
             headers.insert(AUTHORIZATION, value.map_err(|_| FetchError::CredentialInvalid)?);
         }
         let answer = Servers::get(self, url.as_str(), headers, bytes_max).await;
-        let text = |answer: &Answer, name| {
-            let value = answer.headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+        let text = |answer: &Answer, name: HeaderName| {
+            let value = answer.headers.get(name).and_then(|value| value.to_str().ok());
             value.map(str::to_owned)
         };
         let (failure, answer) = match answer {
@@ -101,8 +101,7 @@ async fn check_issuer(application: &Application, servers: &Servers, issuer: &Iss
         Ok(trusted) => trusted,
         Err(error) => return Finding::error(what, error.to_string()),
     };
-    let closed: Vec<String> =
-        variable(application, "gateway_urls").split_whitespace().map(str::to_owned).collect();
+    let closed: Vec<String> = variable(application, "gateway_urls").split_whitespace().map(str::to_owned).collect();
     servers.failure.take();
     let now = UnixSeconds(since_epoch().as_secs());
     let fetched = fetch_keys(servers, &trusted, None, bearer.as_ref(), &closed, now).await;
@@ -143,10 +142,9 @@ fn hint(error: &FetchError, issuer: &Issuer) -> String {
         FetchError::PinnedKeysExpired => format!("get the issuer's current keys, and change `expires` in {file}"),
         FetchError::Status(401 | 403) => format!("set `bearer_file` in {file}, or renew what it contains"),
         FetchError::Status(_) | FetchError::UrlRefused(_) => format!("check the URLs in {file}"),
-        FetchError::DocumentInvalid(_)
-        | FetchError::TimedOut
-        | FetchError::TooLarge
-        | FetchError::Unreachable => "ask the operator of the issuer".to_owned(),
+        FetchError::DocumentInvalid(_) | FetchError::TimedOut | FetchError::TooLarge | FetchError::Unreachable => {
+            "ask the operator of the issuer".to_owned()
+        }
     }
 }
 

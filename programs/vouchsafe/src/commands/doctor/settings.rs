@@ -129,7 +129,9 @@ fn unsigned(application: &Application, audience: &Audience) -> Option<Finding> {
     let why = format!("the signer has no `{algorithm}` for tier `{tier}`, which `{id}` needs");
     let fix = match application.manifest.variables().contains_key(name) {
         true => format!("add it to the variable `{name}`, or change the audience"),
-        false => "use a manifest with the signer `signer-hsm`, such as spin.hsm.toml, or change the audience".to_owned(),
+        false => {
+            "use a manifest with the signer `signer-hsm`, such as spin.hsm.toml, or change the audience".to_owned()
+        }
     };
     Some(Finding::error("audiences", why).fix(fix))
 }

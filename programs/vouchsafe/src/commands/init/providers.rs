@@ -51,7 +51,7 @@ impl Question {
 
 use Kind::{Digits, Text};
 
-const STARTERS: [Starter; 9] = [
+static STARTERS: [Starter; 9] = [
     Starter {
         provider: "aws",
         url: None,
@@ -179,8 +179,7 @@ pub fn ask(args: &Args, asker: &mut Asker<'_>) -> Result<Workload, Failure> {
         Some(_) => "the exact `iss` of its tokens".to_owned(),
         None => format!("the exact `iss` of its tokens, such as {}", starter.example),
     };
-    let url =
-        asker.value(&what, "--provider-url", args.provider_url.as_deref(), starter.url, &super::check_url)?;
+    let url = asker.value(&what, "--provider-url", args.provider_url.as_deref(), starter.url, &super::check_url)?;
     let mut issuer = NewIssuer { name: name.clone(), url, provider: name, ..NewIssuer::default() };
     let mut claims = Vec::new();
     for question in starter.questions {
@@ -266,5 +265,9 @@ pub const SAMPLES: [(&str, &str, &[&str]); 9] = [
     ("google", "", &["email=build@p.iam.gserviceaccount.com", "unique_id=110987294251917851298"]),
     ("kubernetes", "https://oidc.cluster.example", &["namespace=build"]),
     ("oidc", "https://idp.example", &["sub=release"]),
-    ("terraform", "", &["terraform_organization_id=org-GRNbCjYNpBB6NEH9", "terraform_workspace_id=ws-mbsd5E3Ktt5Rg2Xm"]),
+    (
+        "terraform",
+        "",
+        &["terraform_organization_id=org-GRNbCjYNpBB6NEH9", "terraform_workspace_id=ws-mbsd5E3Ktt5Rg2Xm"],
+    ),
 ];

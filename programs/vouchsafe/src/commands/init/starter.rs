@@ -12,8 +12,7 @@ const EPOCH_SECONDS: u64 = 3600;
 
 /// The bundle's files by path. It loads, and every case is met.
 pub fn bundle(issuer: &str, workload: &Workload, audience: &str, scopes: &[String]) -> Result<NewFiles, Failure> {
-    let environment =
-        Environment { issuer: issuer.to_owned(), development: false, epoch_seconds: EPOCH_SECONDS };
+    let environment = Environment { issuer: issuer.to_owned(), development: false, epoch_seconds: EPOCH_SECONDS };
     let mut bundle = Growing::default();
     bundle.add(NewFiles::from([
         ("bundle.toml".to_owned(), BUNDLE_FILE.to_owned()),

@@ -30,7 +30,7 @@ impl Place {
     /// Runs `init` here; with answers, as on a terminal.
     fn init(&self, flags: &[&str], answers: Option<&str>) -> Result<String, Failure> {
         let dir = self.0.display().to_string();
-        let line = Line::try_parse_from([&["init", &dir], flags].concat()).expect("flags");
+        let line = Line::try_parse_from([&["init", dir.as_str()][..], flags].concat()).expect("flags");
         make(&line.args, answers.is_some(), &mut answers.unwrap_or_default().as_bytes())
     }
 }
@@ -52,14 +52,11 @@ fn every_provider_gets_clean_bundle() {
         if !url.is_empty() {
             flags.extend(["--provider-url", url]);
         }
-        flags.extend(claims.iter().flat_map(|claim| ["--claim", claim]));
+        flags.extend(claims.iter().flat_map(|claim| ["--claim", *claim]));
         place.init(&flags, None).unwrap_or_else(|failure| panic!("{provider}: {}", failure.message));
         let files = folder::read(&place.0.join("policies")).expect(provider);
-        let environment = Environment {
-            issuer: "https://broker.example".to_owned(),
-            development: false,
-            epoch_seconds: 3600,
-        };
+        let environment =
+            Environment { issuer: "https://broker.example".to_owned(), development: false, epoch_seconds: 3600 };
         let report = lint::check(&files, &environment);
         assert_eq!(report.to_string(), "", "{provider}");
         let suite = vouchsafe_policy_tools::run(&files, &environment).expect(provider);
@@ -69,7 +66,7 @@ fn every_provider_gets_clean_bundle() {
         let path = place.0.join("spin.toml");
         let items = crate::commands::policy::hosts::compare(&path, &bundle, false).expect(provider);
         let missing: Vec<_> = items.iter().filter(|item| item.code == "host-missing").collect();
-        assert_eq!(missing, [] as [&_; 0], "{provider}");
+        assert!(missing.is_empty(), "{provider}: {missing:?}");
     }
 }
 
@@ -147,36 +144,36 @@ fn unanswered_question_writes_nothing() {
 fn flags_are_checked_without_terminal() {
     let github = ["--provider", "github"];
     for (flags, message, hint) in [
-        (&BROKER[2..], "missing the public URL of this broker", "add `--issuer`"),
+        (BROKER[2..].to_vec(), "missing the public URL of this broker", "add `--issuer`"),
         (
-            &["--issuer", "http://broker.example"][..],
+            vec!["--issuer", "http://broker.example"],
             "`http://broker.example` is not an https URL without query, fragment and user name",
             "it comes from `--issuer`",
         ),
         (
-            &[&BROKER[..], &github].concat(),
+            [&BROKER[..], &github].concat(),
             "missing the repository's id (`gh api repos/OWNER/REPO --jq .id`)",
             "add `--claim repository_id=VALUE`",
         ),
         (
-            &[&BROKER[..], &github, &["--claim", "repository_id=octo"]].concat(),
+            [&BROKER[..], &github, &["--claim", "repository_id=octo"]].concat(),
             "`octo` is not a `repository_id`: it has digits only",
             "it comes from `--claim repository_id=VALUE`",
         ),
         (
-            &[&BROKER[..], &github, &["--claim", "repository_id"]].concat(),
+            [&BROKER[..], &github, &["--claim", "repository_id"]].concat(),
             "`repository_id` is not a claim with a value",
             "write NAME=VALUE, such as repository_id=123456",
         ),
         (
-            &[&BROKER[..], &["--provider", "spiffe"]].concat(),
+            [&BROKER[..], &["--provider", "spiffe"]].concat(),
             "`spiffe` needs settings that `init` does not ask for; choose another platform first, then follow \
              docs/providers/spiffe.md",
             "it comes from `--provider`",
         ),
     ] {
         let place = Place::new("flags");
-        let failure = place.init(flags, None).expect_err(message);
+        let failure = place.init(&flags, None).expect_err(message);
         assert_eq!((failure.code, failure.message.as_str(), failure.hint.as_deref()), (2, message, Some(hint)));
         assert!(!place.0.exists(), "{message}");
     }
@@ -185,7 +182,8 @@ fn flags_are_checked_without_terminal() {
 #[test]
 fn refuses_claim_that_provider_lacks() {
     let place = Place::new("claim");
-    let flags = [&BROKER[..], &["--provider", "github", "--claim", "repository_id=1", "--claim", "branch=main"]].concat();
+    let flags =
+        [&BROKER[..], &["--provider", "github", "--claim", "repository_id=1", "--claim", "branch=main"]].concat();
     let failure = place.init(&flags, None).expect_err("no such claim");
     assert!(failure.message.starts_with("GitHub::Workflow has no claim `branch`; it has "), "{}", failure.message);
     assert_eq!(failure.code, 2);
