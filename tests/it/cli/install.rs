@@ -3,19 +3,16 @@
 use super::command::{Ended, run};
 use serde_json::Value;
 use std::io::{BufRead as _, BufReader};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use vouchsafe_harness::broker::{Folder, profile_folder, repository};
-use vouchsafe_harness::bundle::DEPLOY;
+use vouchsafe_harness::bundle::{BROKER, DEPLOY};
 use vouchsafe_harness::exchange::Form;
-use vouchsafe_harness::hsm::certificates;
 use vouchsafe_harness::http;
+use vouchsafe_harness::issuer::{Issuer, Script};
 use vouchsafe_harness::jwt::{self, Issued};
 use vouchsafe_harness::now;
-use vouchsafe_harness::tls::TlsIssuer;
-
-const BROKER: &str = "https://broker.example";
 
 /// An unpacked archive in a folder of its own, with an empty home.
 struct Installed {
@@ -30,7 +27,7 @@ impl Installed {
         let components = repository().join("target/wasm32-wasip2/component");
         let mut pack = Command::new(repository().join("scripts/dist"));
         pack.arg("--pack").args([&profile_folder(), &components, &folder.to_path_buf()]);
-        let packed = run(pack.env("SOURCE_DATE_EPOCH", "1800000000"), b"");
+        let packed = run(pack.env("SOURCE_DATE_EPOCH", "1700000000"), b"");
         assert_eq!(packed.code, 0, "{}", packed.stderr);
         let mut files = std::fs::read_dir(&**folder).expect("a folder").flatten();
         let archive = files.next().expect("an archive").path();
@@ -58,6 +55,20 @@ impl Installed {
     fn path(&self, path: &str) -> PathBuf {
         self.folder.join("home").join(path)
     }
+
+    fn has_manifests_next_to_components(&self) {
+        let share = self.program.ancestors().nth(2).expect("a folder").join("share/vouchsafe");
+        for name in ["spin.toml", "spin.hsm.toml"] {
+            let text = std::fs::read_to_string(share.join(name)).expect(name);
+            let sources: Vec<_> = text.lines().filter_map(|line| line.strip_prefix("source = ")).collect();
+            assert_eq!(sources.len(), 5, "{text}");
+            for source in sources {
+                assert!(share.join(source.trim_matches('"')).is_file(), "{name}: {source}");
+            }
+            assert!(!text.contains("cargo build"), "{text}");
+        }
+        assert!(share.join("../doc/vouchsafe/LICENSE").is_file());
+    }
 }
 
 /// A running broker, which ends with this value.
@@ -83,44 +94,49 @@ impl Drop for Serving {
     }
 }
 
-/// Trusts the tests' certificate authority for `localhost`.
-fn runtime_config(path: &Path) {
-    let roots = certificates().join("issuers-ca.pem");
-    let config = format!(
-        "[[client_tls]]\ncomponent_ids = [\"broker\"]\nhosts = [\"localhost\"]\nca_roots_file = \"{}\"\n",
-        roots.display()
-    );
-    std::fs::write(path, config).expect("a file");
-}
-
 #[test]
 fn archive_serves_tokens_from_empty_home() {
     let installed = Installed::new();
-    let issuer = TlsIssuer::start("issuers.pem");
-    let url = issuer.url();
-    let flags = [
-        &["init", "broker", "--issuer", BROKER, "--audience", DEPLOY, "--scope", "deploy:write"][..],
-        &["--provider", "github", "--provider-url", &url, "--claim", "repository_id=123456"],
-    ];
-    let made = installed.run(".", &flags.concat());
+    installed.has_manifests_next_to_components();
+    let flags =
+        ["init", "broker", "--issuer", "https://broker.example", "--audience", DEPLOY, "--scope", "deploy:write"];
+    let github = ["--provider", "github", "--claim", "repository_id=123456"];
+    let made = installed.run(".", &[&flags[..], &github].concat());
     assert_eq!((made.code, made.stderr.as_str()), (0, ""));
-    let checked =
-        installed.run("broker", &["policy", "check", "policies", "--deny-warnings", "--manifest", "spin.toml"]);
-    assert_eq!(checked.code, 0, "{}{}", checked.stdout, checked.stderr);
-    let tested = installed.run("broker", &["policy", "test", "policies"]);
-    assert_eq!(tested.code, 0, "{}{}", tested.stdout, tested.stderr);
+    for command in [
+        &["policy", "check", "policies", "--deny-warnings", "--manifest", "spin.toml"][..],
+        &["policy", "test", "policies"],
+    ] {
+        let ended = installed.run("broker", command);
+        assert_eq!(ended.code, 0, "{}{}", ended.stdout, ended.stderr);
+    }
+    let served = installed.run("broker", &["serve", "--components", "elsewhere"]);
+    let expected = "error: elsewhere/vouchsafe_broker.wasm: No such file or directory (os error 2)\n\
+                    hint: set --components to the folder of the components";
+    assert_eq!(served.code, 2, "{}", served.stderr);
+    assert!(served.stderr.contains(expected), "{}", served.stderr);
 
-    runtime_config(&installed.path("broker/runtime.toml"));
-    let examined = installed.run("broker", &["doctor", "--runtime-config-file", "runtime.toml", "--format", "json"]);
+    // The tests have no public host, so the broker and its issuer move to loopback, in development mode.
+    let issuer = Issuer::start([("main", Script::honest())]);
+    let text = format!("issuer = \"{}\"\nprovider = \"github\"\ndevelopment = true\n", issuer.url("main"));
+    std::fs::write(installed.path("broker/policies/issuers/github.toml"), text).expect("written");
+    let manifest = std::fs::read_to_string(installed.path("broker/spin.toml")).expect("the manifest");
+    let manifest = manifest.replace("https://token.actions.githubusercontent.com", &issuer.origin());
+    std::fs::write(installed.path("broker/spin.toml"), manifest).expect("written");
+    let broker = format!("issuer={BROKER}");
+    let variables = ["--variable", "development=true", "--variable", &broker];
+
+    let examined = installed.run("broker", &[&["doctor", "--format", "json"], &variables[..]].concat());
     assert_eq!((examined.code, examined.stderr.as_str()), (0, ""), "{}", examined.stdout);
     let examined: Value = serde_json::from_str(&examined.stdout).expect("JSON");
-    let results: Vec<_> = examined["findings"].as_array().expect("findings").iter().map(|it| &it["result"]).collect();
-    // The tests' issuer sends no `Date`.
-    assert_eq!(results.iter().filter(|result| **result != "ok").count(), 1, "{examined}");
+    let findings = examined["findings"].as_array().expect("findings");
+    let not_ok: Vec<_> = findings.iter().filter(|it| it["result"] != "ok").map(|it| &it["what"]).collect();
+    // The issuer sends no `Date`.
+    assert_eq!(not_ok, ["configuration", "clock"], "{examined}");
 
-    let serve = ["serve", "--listen", "127.0.0.1:0", "--runtime-config-file", "runtime.toml"];
+    let serve = [&["serve", "--listen", "127.0.0.1:0"], &variables[..]].concat();
     let serving = Serving::start(installed.command("broker", &serve));
-    let token = jwt::mint("RS256", &jwt::claims(&url, BROKER, now()));
+    let token = jwt::mint("RS256", &jwt::claims(&issuer.url("main"), BROKER, now()));
     let form = Form::of(&token).set("audience", DEPLOY).and("scope", "deploy:write");
     let answer = http::send(&serving.address, &form.request()).expect("an answer");
     assert_eq!(answer.status, 200, "{}", answer.text());
@@ -128,32 +144,4 @@ fn archive_serves_tokens_from_empty_home() {
     assert_eq!((&issued.claims["iss"], &issued.claims["aud"]), (&BROKER.into(), &DEPLOY.into()));
     let keys = http::send(&serving.address, &http::Request::get("/.well-known/jwks.json")).expect("keys");
     assert!(issued.verifies(&keys.json()));
-}
-
-#[test]
-fn archives_manifests_are_next_to_components() {
-    let installed = Installed::new();
-    let share = installed.program.ancestors().nth(2).expect("a folder").join("share/vouchsafe");
-    for name in ["spin.toml", "spin.hsm.toml"] {
-        let text = std::fs::read_to_string(share.join(name)).expect(name);
-        let sources: Vec<_> = text.lines().filter_map(|line| line.strip_prefix("source = ")).collect();
-        assert_eq!(sources.len(), 5, "{text}");
-        for source in sources {
-            assert!(share.join(source.trim_matches('"')).is_file(), "{name}: {source}");
-        }
-        assert!(!text.contains("cargo build"), "{text}");
-    }
-    assert!(share.join("../doc/vouchsafe/LICENSE").is_file());
-}
-
-#[test]
-fn missing_components_are_named_with_flag() {
-    let installed = Installed::new();
-    let flags = ["init", "--issuer", BROKER, "--audience", DEPLOY, "--scope", "s", "--provider", "gitlab"];
-    assert_eq!(installed.run(".", &[&flags[..], &["--claim", "project_id=1"]].concat()).code, 0);
-    let served = installed.run(".", &["serve", "--components", "elsewhere"]);
-    let expected = "error: elsewhere/vouchsafe_broker.wasm: No such file or directory (os error 2)\n\
-                    hint: set --components to the folder of the components";
-    assert_eq!(served.code, 2, "{}", served.stderr);
-    assert!(served.stderr.contains(expected), "{}", served.stderr);
 }

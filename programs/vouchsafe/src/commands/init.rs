@@ -1,14 +1,16 @@
 //! `vouchsafe init`: everything that a new broker needs besides the program and its components.
 
 mod ask;
+mod check;
 mod manifest;
 mod providers;
 mod starter;
 
 use crate::client::base64url;
-use crate::client::http::origin;
 use ask::Asker;
+use check::{check_audience, check_url};
 use manifest::Settings;
+use providers::WorkloadArgs;
 use std::io::{BufRead, IsTerminal as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
@@ -50,15 +52,8 @@ pub struct Args {
     /// The broker's own public URL: the `iss` of the tokens that it issues
     #[arg(long, value_name = "URL")]
     issuer: Option<String>,
-    /// The platform of the first workload, such as `github`
-    #[arg(long, value_name = "P")]
-    provider: Option<String>,
-    /// The exact `iss` of the platform's tokens [default: the public URL of platforms that have one]
-    #[arg(long, value_name = "URL")]
-    provider_url: Option<String>,
-    /// A claim of the first workload's tokens; repeatable
-    #[arg(long = "claim", value_name = "NAME=VALUE")]
-    claims: Vec<String>,
+    #[command(flatten)]
+    workload: WorkloadArgs,
     /// The API that takes the issued tokens: their `aud`
     #[arg(long, value_name = "URL")]
     audience: Option<String>,
@@ -88,7 +83,7 @@ fn make(args: &Args, terminal: bool, input: &mut dyn BufRead) -> Result<String, 
     refuse_existing(&args.dir)?;
     let mut asker = Asker { terminal, input };
     let issuer = asker.value("the public URL of this broker", "--issuer", args.issuer.as_deref(), None, &check_url)?;
-    let workload = providers::ask(args, &mut asker)?;
+    let workload = providers::ask(&args.workload, &mut asker)?;
     let what = "the API that takes the issued tokens (their `aud`), such as https://deploy.example";
     let audience = asker.value(what, "--audience", args.audience.as_deref(), None, &check_audience)?;
     let scopes = ask_scopes(args, &mut asker)?;
@@ -128,22 +123,6 @@ fn refuse_existing(dir: &Path) -> Result<(), Failure> {
         "`vouchsafe policy new` extends an existing bundle, and `vouchsafe doctor` checks a broker; \
          to set up another one, choose a new folder",
     ))
-}
-
-fn check_url(text: &str) -> Result<(), String> {
-    let scheme = origin(text).map(|(scheme, _)| scheme);
-    match scheme.as_deref() {
-        Some("https") if !text.contains(['?', '#']) && text.chars().all(|c| c.is_ascii_graphic()) => Ok(()),
-        _ => Err(format!("`{text}` is not an https URL without query, fragment and user name")),
-    }
-}
-
-/// The signer's list of audiences is separated by spaces.
-fn check_audience(text: &str) -> Result<(), String> {
-    match !text.is_empty() && text != "*" && text.chars().all(|c| c.is_ascii_graphic()) {
-        true => Ok(()),
-        false => Err(format!("`{text}` is not an audience: use a URL such as https://deploy.example")),
-    }
 }
 
 fn ask_scopes(args: &Args, asker: &mut Asker<'_>) -> Result<Vec<String>, Failure> {

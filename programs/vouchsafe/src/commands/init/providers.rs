@@ -1,10 +1,24 @@
 //! What `init` asks about the first workload, by provider.
 
-use super::Args;
 use super::ask::Asker;
+use super::check::check_url;
 use crate::client::http::origin;
 use vouchsafe_cli::Failure;
 use vouchsafe_policy_tools::scaffold::NewIssuer;
+
+/// The first workload, by flags.
+#[derive(clap::Args)]
+pub struct WorkloadArgs {
+    /// The platform of the first workload, such as `github`
+    #[arg(long, value_name = "P")]
+    provider: Option<String>,
+    /// The exact `iss` of the platform's tokens [default: the public URL of platforms that have one]
+    #[arg(long, value_name = "URL")]
+    provider_url: Option<String>,
+    /// A claim of the first workload's tokens; repeatable
+    #[arg(long = "claim", value_name = "NAME=VALUE")]
+    claims: Vec<String>,
+}
 
 /// What identifies a workload of one provider.
 struct Starter {
@@ -168,7 +182,7 @@ impl Workload {
 }
 
 /// The workload, by flags and answers.
-pub fn ask(args: &Args, asker: &mut Asker<'_>) -> Result<Workload, Failure> {
+pub fn ask(args: &WorkloadArgs, asker: &mut Asker<'_>) -> Result<Workload, Failure> {
     let mut given = pairs(&args.claims)?;
     let names: Vec<&str> = STARTERS.iter().map(|one| one.provider).collect();
     let what = format!("the platform of the first workload ({})", names.join(", "));
@@ -179,7 +193,7 @@ pub fn ask(args: &Args, asker: &mut Asker<'_>) -> Result<Workload, Failure> {
         Some(_) => "the exact `iss` of its tokens".to_owned(),
         None => format!("the exact `iss` of its tokens, such as {}", starter.example),
     };
-    let url = asker.value(&what, "--provider-url", args.provider_url.as_deref(), starter.url, &super::check_url)?;
+    let url = asker.value(&what, "--provider-url", args.provider_url.as_deref(), starter.url, &check_url)?;
     let mut issuer = NewIssuer { name: name.clone(), url, provider: name, ..NewIssuer::default() };
     let mut claims = Vec::new();
     for question in starter.questions {
