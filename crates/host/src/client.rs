@@ -39,7 +39,7 @@ impl Application {
 }
 
 impl Client {
-    /// Requests `url`, within `timeout` for each step, and reads at most `bytes_max` bytes.
+    /// Requests `url`, within `timeout` for each of connection, head and body, and reads at most `bytes_max` bytes.
     pub async fn get(
         &self,
         url: &str,
@@ -58,12 +58,12 @@ impl Client {
         let timeouts = Timeouts { connect: timeout, first_byte: timeout, between_bytes: timeout };
         let (response, _) = send(&self.0, request, timeouts).await.map_err(|error| self.describe(&uri, &error))?;
         let (parts, body) = response.into_parts();
-        let body = Limited::new(body, bytes_max).collect().await.map_err(|error| {
-            let message = match error.is::<LengthLimitError>() {
-                true => format!("the answer has more than {bytes_max} bytes"),
-                false => format!("the answer breaks off: {error}"),
-            };
-            ClientError { message, fix: None }
+        let body = tokio::time::timeout(timeout, Limited::new(body, bytes_max).collect()).await;
+        let failed = |message| ClientError { message, fix: None };
+        let body = body.map_err(|_| failed("no complete answer in time".to_owned()))?;
+        let body = body.map_err(|error| match error.is::<LengthLimitError>() {
+            true => failed(format!("the answer has more than {bytes_max} bytes")),
+            false => failed(format!("the answer breaks off: {error}")),
         })?;
         Ok(Answer { status: parts.status.as_u16(), headers: parts.headers, body: body.to_bytes().into() })
     }

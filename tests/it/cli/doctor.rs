@@ -55,6 +55,8 @@ fn reports_each_issuer_with_its_cause() {
         ("main", Script::honest()),
         ("broken", Script::DiscoveryIs(500, "text/plain", b"oops".to_vec())),
         ("reset", Script::Reset),
+        ("stalled", Script::Stalled),
+        ("large", Script::KeysAre(200, "application/json", vec![b' '; 300 * 1024])),
     ]);
     let dead = format!("http://127.0.0.1:{}", port());
     let url = |realm: &str| issuer.url(realm);
@@ -69,6 +71,14 @@ fn reports_each_issuer_with_its_cause() {
             "check the URLs in issuers/main.toml",
         ),
         (dead.clone(), dead.clone(), "error", at(&dead, "no connection: Connection refused (os error 111)"), ""),
+        (url("stalled"), issuer.origin(), "error", format!("{}/jwks: no complete answer in time", url("stalled")), ""),
+        (
+            url("large"),
+            issuer.origin(),
+            "error",
+            format!("{}/jwks: the answer has more than 262144 bytes", url("large")),
+            "",
+        ),
         (
             url("main"),
             dead.clone(),
