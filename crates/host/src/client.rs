@@ -55,7 +55,9 @@ impl Client {
         }
         let empty = Empty::<Bytes>::new().map_err(|never| match never {}).boxed_unsync();
         let request = request.body(empty).map_err(|_| self.describe(&uri, &Error::HttpRequestUriInvalid))?;
-        let timeouts = Timeouts { connect: timeout, first_byte: timeout, between_bytes: timeout };
+        // The body is bounded as a whole, below.
+        let between_bytes = timeout.saturating_mul(2);
+        let timeouts = Timeouts { connect: timeout, first_byte: timeout, between_bytes };
         let (response, _) = send(&self.0, request, timeouts).await.map_err(|error| self.describe(&uri, &error))?;
         let (parts, body) = response.into_parts();
         let body = tokio::time::timeout(timeout, Limited::new(body, bytes_max).collect()).await;
