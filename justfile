@@ -22,6 +22,10 @@ build:
 it filter="":
     cargo test -p vouchsafe-tests {{filter}}
 
+# Make the archives of a release (--verify: build them in two folders and compare)
+dist *args:
+    scripts/dist {{args}}
+
 # Measure an exchange (--brief, --policy, --hsm, --seconds N)
 bench *args:
     scripts/bench {{args}}

@@ -11,8 +11,11 @@
     reason = "tests may panic"
 )]
 
-/// Commands that need a running broker.
+/// Commands that need a running broker, or that set one up.
 mod cli {
+    mod command;
+    mod doctor;
+    mod install;
     mod verify;
 }
 

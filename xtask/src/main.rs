@@ -13,7 +13,9 @@ mod imports;
 mod lints;
 mod metadata;
 mod modules;
+mod notices;
 mod profiles;
+mod sbom;
 mod wit_deps;
 
 use anyhow::{Context, Result};
@@ -40,8 +42,12 @@ enum Command {
     Lints,
     /// Check that the modules of each crate depend on one another without cycles
     Modules,
+    /// Print the license texts of the libraries in a release archive
+    Notices { archive: sbom::Archive },
     /// Check the profiles of installed programs and of components
     Profiles,
+    /// Print the bill of materials of a release archive
+    Sbom { archive: sbom::Archive },
     /// Compare wit/deps with the WIT of the locked spin-sdk
     WitDeps,
 }
@@ -52,7 +58,15 @@ fn main() -> Result<ExitCode> {
         Command::Imports { bless } => imports::check(&root, bless)?,
         Command::Lints => lints::check(&root)?,
         Command::Modules => modules::check(&root)?,
+        Command::Notices { archive } => {
+            println!("{}", notices::of(&root, archive)?);
+            Vec::new()
+        }
         Command::Profiles => profiles::check(&root)?,
+        Command::Sbom { archive } => {
+            println!("{:#}", sbom::of(&root, archive)?);
+            Vec::new()
+        }
         Command::WitDeps => wit_deps::check(&root)?,
     };
     for fault in &faults {

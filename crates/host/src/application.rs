@@ -1,7 +1,9 @@
 //! The application to run: its manifest, the values of its variables, and the options of the host.
 
+use crate::bundle::POLICIES;
 use crate::clock;
 use crate::config::RuntimeConfig;
+use crate::directories;
 use crate::error::HostError;
 use crate::instances::Lifetime;
 use crate::networks;
@@ -21,6 +23,8 @@ pub struct Options {
     pub manifest: PathBuf,
     pub listen: SocketAddr,
     pub metrics_listen: Option<SocketAddr>,
+    /// A folder with the components, in place of the folders that the manifest names.
+    pub components: Option<PathBuf>,
     /// A bundle to mount in place of the manifest's.
     pub policies: Option<PathBuf>,
     pub state_dir: Option<PathBuf>,
@@ -81,6 +85,30 @@ impl Application {
     pub fn state_dir(&self) -> PathBuf {
         let configured = self.options.state_dir.as_ref().or(self.runtime.state_dir.as_ref());
         configured.cloned().unwrap_or_else(|| PathBuf::from(".state"))
+    }
+
+    /// The directory that is mounted at `destination`.
+    #[must_use]
+    pub fn mounted(&self, destination: &str) -> Option<PathBuf> {
+        match &self.options.policies {
+            Some(policies) if destination == POLICIES => Some(policies.clone()),
+            _ => {
+                let mut mounts = self.manifest.files().iter();
+                let mount = mounts.find(|mount| mount.destination == destination)?;
+                Some(self.base().join(&mount.source))
+            }
+        }
+    }
+
+    /// Files with the private keys of client certificates.
+    pub fn private_keys(&self) -> impl Iterator<Item = &Path> {
+        self.runtime.client_tls.iter().filter_map(|tls| tls.client_private_key_file.as_deref())
+    }
+
+    /// Checks that the directory of the database can be made or used, and that nobody else can write to it; returns the
+    /// free bytes of its file system.
+    pub fn check_state_dir(&self) -> Result<u64, HostError> {
+        directories::check(&self.state_dir())
     }
 
     /// The directory of the manifest, to which its paths are relative.

@@ -13,6 +13,8 @@ use vouchsafe_policy::{BundleFiles, folder, with_credentials};
 use vouchsafe_policy_tools::lint;
 use vouchsafe_serve::log;
 
+/// Path at which guests see the bundle, and which `--policies` replaces.
+pub const POLICIES: &str = "/policies";
 /// Path at which guests read the `bearer_file` of an issuer.
 pub const CREDENTIALS: &str = "/credentials";
 

@@ -4,6 +4,7 @@
 //! dependency are served with the root's configuration, so a dependency that imports a capability
 //! that it does not inherit is refused here, before anything runs.
 
+use crate::components::Components;
 use crate::empty;
 use crate::error::HostError;
 use std::collections::{BTreeMap, BTreeSet};
@@ -34,11 +35,11 @@ pub enum Need {
     Unknown,
 }
 
-/// Reads the components of `manifest`, relative to `base`, and composes them.
-pub fn compose(manifest: &Manifest, base: &Path) -> Result<Composite, HostError> {
+/// Reads the components of `manifest` and composes them.
+pub fn compose(manifest: &Manifest, components: &Components) -> Result<Composite, HostError> {
     let root = manifest.root().map_err(|error| HostError::configuration(error.to_string()))?;
     let mut composer = Composer { graph: CompositionGraph::new(), adapters: BTreeMap::new() };
-    composer.run(manifest, root, base)
+    composer.run(manifest, root, components)
 }
 
 struct Composer {
@@ -48,16 +49,16 @@ struct Composer {
 }
 
 impl Composer {
-    fn run(&mut self, manifest: &Manifest, root: &Component, base: &Path) -> Result<Composite, HostError> {
+    fn run(&mut self, manifest: &Manifest, root: &Component, components: &Components) -> Result<Composite, HostError> {
         let root_id = manifest.root_id();
-        let root_package = self.register(root_id, &base.join(&root.source))?;
+        let root_package = self.register(root_id, &components.path(&root.source))?;
         let root_node = self.graph.instantiate(root_package);
         let root_imports = self.imports(root_package);
         let mut open: BTreeSet<String> = root_imports.iter().cloned().collect();
         for dependency in &root.dependencies {
             let component =
                 manifest.component(&dependency.component).map_err(|e| HostError::configuration(e.to_string()))?;
-            let package = self.register(&dependency.component, &base.join(&component.source))?;
+            let package = self.register(&dependency.component, &components.path(&component.source))?;
             let node = self.graph.instantiate(package);
             self.check_dependency(dependency, package, node)?;
             for import in matching(&dependency.name, &root_imports)? {
@@ -229,7 +230,7 @@ fn unknown_import(id: &str, import: &str) -> HostError {
 fn read_component(path: &Path) -> Result<Vec<u8>, HostError> {
     let fail = |error: std::io::Error| {
         HostError::configuration(format!("{}: {error}", path.display()))
-            .hint("build the components first, for example with `scripts/up`")
+            .hint("set --components to the folder of the components, or build them with `scripts/build-components`")
     };
     let size = std::fs::metadata(path).map_err(fail)?.len();
     if size > COMPONENT_BYTES_MAX {

@@ -47,9 +47,37 @@ pub fn private_directory(path: &Path) -> Result<(), HostError> {
     let mut builder = std::fs::DirBuilder::new();
     builder.recursive(true).mode(0o700).create(path).map_err(fail)?;
     let found = std::fs::metadata(path).map_err(fail)?;
-    let identity = Identity::of_process(&found);
-    let mode = found.permissions().mode();
-    if found.uid() != identity.user || mode & (GROUP_WRITE | OTHER_WRITE) != 0 {
+    refuse_shared(path, &found)?;
+    if found.permissions().mode() & 0o077 != 0 {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o700)).map_err(fail)?;
+    }
+    Ok(())
+}
+
+/// Checks that [`private_directory`] would accept `path`, without changing it, and that this process can write there.
+/// Returns the free bytes of its file system.
+pub fn check(path: &Path) -> Result<u64, HostError> {
+    let fail = |error: io::Error| HostError::configuration(format!("{}: {error}", path.display()));
+    let absolute = std::path::absolute(path).map_err(fail)?;
+    // What is missing will be created below the directory that exists.
+    let existing = absolute.ancestors().find(|it| it.exists()).unwrap_or(Path::new("/"));
+    if existing == absolute {
+        refuse_shared(path, &std::fs::metadata(path).map_err(fail)?)?;
+    }
+    let access = rustix::fs::access(existing, rustix::fs::Access::WRITE_OK);
+    access.map_err(|error| {
+        let message = format!("{}: no file can be created: {}", existing.display(), io::Error::from(error));
+        HostError::configuration(message).hint("let the user who runs `serve` own it")
+    })?;
+    let system = rustix::fs::statvfs(existing).map_err(|error| fail(error.into()))?;
+    Ok(system.f_bavail.saturating_mul(system.f_frsize))
+}
+
+/// Refuses a directory that other users own, can write to, or can replace.
+fn refuse_shared(path: &Path, found: &Metadata) -> Result<(), HostError> {
+    let fail = |error: io::Error| HostError::configuration(format!("{}: {error}", path.display()));
+    let identity = Identity::of_process(found);
+    if found.uid() != identity.user || found.permissions().mode() & (GROUP_WRITE | OTHER_WRITE) != 0 {
         let message = format!("{} is owned or writable by other users", path.display());
         return Err(HostError::configuration(message).hint("remove it or choose another directory"));
     }
@@ -57,9 +85,6 @@ pub fn private_directory(path: &Path) -> Result<(), HostError> {
         let message =
             format!("{} is in {}, which is owned or writable by other users", path.display(), parent.display());
         return Err(HostError::configuration(message).hint("choose another directory, or remove the write permission"));
-    }
-    if mode & 0o077 != 0 {
-        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o700)).map_err(fail)?;
     }
     Ok(())
 }
@@ -149,6 +174,22 @@ mod tests {
         let new = base.join("new/one");
         private_directory(&new).expect("made");
         assert_eq!(std::fs::metadata(&new).expect("there").permissions().mode() & 0o777, 0o700);
+        std::fs::remove_dir_all(&base).expect("removed");
+    }
+
+    #[test]
+    fn check_changes_nothing_and_finds_space() {
+        let base = base("check");
+        let own = base.join("own");
+        set(&own, 0o755);
+        assert!(check(&own).is_ok_and(|bytes| bytes > 0));
+        assert_eq!(std::fs::metadata(&own).expect("there").permissions().mode() & 0o777, 0o755);
+        let new = own.join("new/one");
+        assert!(check(&new).is_ok_and(|bytes| bytes > 0));
+        assert!(!own.join("new").exists());
+        set(&own, 0o777);
+        let refused = check(&own).map_err(|failure| failure.message);
+        assert_eq!(refused, Err(format!("{} is owned or writable by other users", own.display())));
         std::fs::remove_dir_all(&base).expect("removed");
     }
 

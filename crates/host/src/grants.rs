@@ -2,7 +2,7 @@
 
 use crate::application::Application;
 use crate::application_log::ApplicationLog;
-use crate::bundle::{self, BundleCopy, CREDENTIALS};
+use crate::bundle::{self, BundleCopy, CREDENTIALS, POLICIES};
 use crate::clock::Clock;
 use crate::continuity;
 use crate::directories::private_directory;
@@ -19,9 +19,6 @@ use std::sync::Arc;
 use vouchsafe_manifest::{Component, FileMount};
 use vouchsafe_serve::log;
 
-/// Path at which guests see the bundle, and which `--policies` replaces.
-const POLICIES: &str = "/policies";
-
 /// The directories that guests see.
 pub struct Mounts {
     /// Directories on this machine and the paths at which guests see them.
@@ -34,14 +31,7 @@ pub struct Mounts {
 pub fn grants(application: &Application) -> Result<Grants, HostError> {
     let Application { options, manifest, resolved, runtime } = application;
     let root = manifest.root().map_err(|error| HostError::configuration(error.to_string()))?;
-    let network = Network {
-        allowed: resolved.allowed_outbound_hosts.clone(),
-        blocked: runtime.blocked_networks()?,
-        proxy: Proxy::from_environment()?,
-        tls: Tls::new(&runtime.client_tls, manifest.root_id())?,
-        metrics: Arc::new(Metrics::default()),
-        lines: LogLines::default(),
-    };
+    let network = network(application)?;
     if let Some(proxy) = network.proxy.shown() {
         log!("serve: outbound https uses the proxy {proxy}, except for loopback and NO_PROXY");
     }
@@ -63,6 +53,19 @@ pub fn grants(application: &Application) -> Result<Grants, HostError> {
     };
     keep_store_alive(root, &grants)?;
     Ok(grants)
+}
+
+/// What the application may reach, and how.
+pub fn network(application: &Application) -> Result<Network, HostError> {
+    let Application { manifest, resolved, runtime, .. } = application;
+    Ok(Network {
+        allowed: resolved.allowed_outbound_hosts.clone(),
+        blocked: runtime.blocked_networks()?,
+        proxy: Proxy::from_environment()?,
+        tls: Tls::new(&runtime.client_tls, manifest.root_id())?,
+        metrics: Arc::new(Metrics::default()),
+        lines: LogLines::default(),
+    })
 }
 
 /// Starts the background work of the store, if the application has one.

@@ -21,7 +21,9 @@ mod application_log;
 mod bindings;
 mod bundle;
 mod cause;
+mod client;
 mod clock;
+mod components;
 mod compose;
 mod concurrency;
 mod config;
@@ -52,6 +54,7 @@ mod tls;
 mod variables;
 
 pub use application::{Application, Options};
+pub use client::{Answer, Client, ClientError};
 pub use error::{ErrorKind, HostError};
 pub use host::Host;
 pub use instances::Lifetime;

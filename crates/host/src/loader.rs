@@ -2,6 +2,7 @@
 
 use crate::application::Application;
 use crate::application_log::ApplicationLog;
+use crate::components::Components;
 use crate::compose;
 use crate::directories;
 use crate::engine;
@@ -56,7 +57,7 @@ impl Loader {
     pub fn new(application: Application) -> Result<Self, HostError> {
         let grants = grants::grants(&application)?;
         let Application { options, manifest, .. } = &application;
-        let composite = compose::compose(manifest, application.base())?;
+        let composite = compose::compose(manifest, &Components::new(application.base(), options.components.as_deref()))?;
         let cache = options.cache_dir.clone();
         let engine = engine::new(&cache.unwrap_or_else(|| directories::cache_directory(&application.state_dir())))?;
         let failed =

@@ -11,12 +11,12 @@ mod failure;
 mod log_lines;
 mod network;
 
+pub use failure::Failure;
 pub use log_lines::LogLines;
 pub use network::Network;
 
 use attempt::Attempt;
 use body::{AbortOnDrop, TimedBody};
-use failure::Failure;
 use http::uri::Scheme;
 use http::{Request, Response, Uri};
 use http_body_util::BodyExt as _;
@@ -47,10 +47,11 @@ impl WasiHttpHooks for Outbound {
     }
 }
 
-struct Timeouts {
-    connect: Duration,
-    first_byte: Duration,
-    between_bytes: Duration,
+/// The longest times for the steps of one request.
+pub struct Timeouts {
+    pub connect: Duration,
+    pub first_byte: Duration,
+    pub between_bytes: Duration,
 }
 
 impl Timeouts {
@@ -84,9 +85,10 @@ async fn send(network: &Arc<Network>, request: Request<WasiBody>, timeouts: Time
 }
 
 /// A response whose body is still to be read, and the task that runs its connection.
-type Answer = (Response<hyper::body::Incoming>, tokio::task::JoinHandle<hyper::Result<()>>, AbortOnDrop);
+pub type Answer = (Response<hyper::body::Incoming>, tokio::task::JoinHandle<hyper::Result<()>>, AbortOnDrop);
 
-async fn answer(network: &Network, mut request: Request<WasiBody>, timeouts: Timeouts) -> Result<Answer, Failure> {
+/// Sends a request by the rules of `network`.
+pub async fn answer(network: &Network, mut request: Request<WasiBody>, timeouts: Timeouts) -> Result<Answer, Failure> {
     let uri = request.uri();
     let is_tls = uri.scheme() == Some(&Scheme::HTTPS);
     let (scheme, default_port) = if is_tls { ("https", 443) } else { ("http", 80) };

@@ -1,6 +1,10 @@
 //! Subcommands, one module each, with `Args` and `run(Args) -> Result<ExitCode, Failure>`.
 
 pub mod dev_issuer;
+#[cfg(feature = "host")]
+pub mod doctor;
+#[cfg(feature = "host")]
+pub mod init;
 pub mod keys;
 pub mod policy;
 pub mod probe;

@@ -36,6 +36,10 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     DevIssuer(commands::dev_issuer::Args),
+    #[cfg(feature = "host")]
+    Doctor(commands::doctor::Args),
+    #[cfg(feature = "host")]
+    Init(commands::init::Args),
     Keys(commands::keys::Args),
     Policy(commands::policy::Args),
     Probe(commands::probe::Args),
@@ -48,6 +52,10 @@ enum Command {
 fn main() -> ExitCode {
     let outcome = match vouchsafe_cli::parse::<Cli>().command {
         Command::DevIssuer(args) => commands::dev_issuer::run(args),
+        #[cfg(feature = "host")]
+        Command::Doctor(args) => commands::doctor::run(args),
+        #[cfg(feature = "host")]
+        Command::Init(args) => commands::init::run(args),
         Command::Keys(args) => commands::keys::run(args),
         Command::Policy(args) => commands::policy::run(args),
         Command::Probe(args) => commands::probe::run(args),

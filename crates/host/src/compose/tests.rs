@@ -65,7 +65,7 @@ fn compose_parts(name: &str, root: &str, part: &str, inherit: &str) -> Result<BT
          \"a:b@0.1.0\" = {{ component = \"part\", inherit_configuration = {inherit} }}\n\
          [component.part]\nsource = \"part.wasm\"\n"
     );
-    let composite = compose(&Manifest::parse(&manifest).expect("a manifest"), &folder);
+    let composite = compose(&Manifest::parse(&manifest).expect("a manifest"), &Components::new(&folder, None));
     std::fs::remove_dir_all(&folder).expect("removed");
     let composite = composite.map_err(|failure| failure.message)?;
     Ok(encoded_imports(&composite))

@@ -23,6 +23,11 @@ impl Failure {
         Self { cause, what: what.into(), error }
     }
 
+    /// The sentence without a hint.
+    pub fn what(&self) -> &str {
+        &self.what
+    }
+
     /// The sentence for the log, with a hint.
     pub fn text(&self) -> String {
         let hint = self.cause.hint().map(|hint| format!(" (hint: {hint})")).unwrap_or_default();

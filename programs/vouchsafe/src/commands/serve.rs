@@ -27,6 +27,9 @@ pub struct Args {
     /// Address to listen on; port 0 chooses a free port
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:3000")]
     listen: SocketAddr,
+    /// Folder with the components [default: the manifest's, else this release's]
+    #[arg(long, value_name = "DIR")]
+    components: Option<PathBuf>,
     /// Bundle to mount instead of the manifest's
     #[arg(long, value_name = "DIR")]
     policies: Option<PathBuf>,
@@ -130,6 +133,7 @@ impl Args {
             manifest: self.manifest,
             listen: self.listen,
             metrics_listen: self.metrics_listen,
+            components: self.components,
             policies: self.policies,
             state_dir: self.state_dir,
             cache_dir: self.cache_dir,

@@ -1,8 +1,8 @@
 //! A broker with a gateway behind it, and `vouchsafe verify` run against them.
 
-use std::io::Write as _;
+pub use crate::cli::command::{Ended, run};
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 use vouchsafe_harness::broker::{Broker, Setup, profile_folder};
 use vouchsafe_harness::bundle::{API, BROKER, IssuerFile};
 use vouchsafe_harness::exchange::Form;
@@ -10,27 +10,6 @@ use vouchsafe_harness::hsm::{Gateway, GatewaySetup};
 use vouchsafe_harness::issuer::{Issuer, Script};
 use vouchsafe_harness::jwt::{self, Issued};
 use vouchsafe_harness::now;
-
-/// Exit code and output of a command.
-pub struct Ended {
-    pub code: i32,
-    pub stdout: String,
-    pub stderr: String,
-}
-
-pub fn run(command: &mut Command, stdin: &[u8]) -> Ended {
-    let mut child =
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("starts");
-    // It may end before it has read everything.
-    drop(child.stdin.take().expect("piped").write_all(stdin));
-    let output = child.wait_with_output().expect("ends");
-    let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("text");
-    Ended {
-        code: output.status.code().expect("an exit code"),
-        stdout: text(output.stdout),
-        stderr: text(output.stderr),
-    }
-}
 
 pub fn vouchsafe(arguments: &[&str], stdin: &[u8]) -> Ended {
     let mut command = Command::new(profile_folder().join("vouchsafe"));

@@ -1,0 +1,75 @@
+//! Where the components' files are.
+
+use std::path::{Path, PathBuf};
+
+/// The components of a release, relative to the folder of its programs.
+const INSTALLED: &str = "../share/vouchsafe/components";
+
+/// Finds the files of components.
+pub struct Components {
+    /// The manifest's folder, to which sources are relative.
+    base: PathBuf,
+    /// Replaces the folder of every source.
+    chosen: Option<PathBuf>,
+    /// Used for sources that don't exist.
+    installed: Option<PathBuf>,
+}
+
+impl Components {
+    pub fn new(base: &Path, chosen: Option<&Path>) -> Self {
+        let program = std::env::current_exe().ok();
+        let installed = program.as_deref().and_then(Path::parent).map(|folder| folder.join(INSTALLED));
+        Self { base: base.to_owned(), chosen: chosen.map(Path::to_owned), installed }
+    }
+
+    /// The file of a component with this source: as the manifest says, or the file of the same name in the folder that
+    /// was chosen. A source that doesn't exist is taken from the release of this program, so that a manifest needs no
+    /// path into that release.
+    pub fn path(&self, source: &str) -> PathBuf {
+        let path = self.base.join(source);
+        let Some(name) = path.file_name() else {
+            return path;
+        };
+        if let Some(chosen) = &self.chosen {
+            return chosen.join(name);
+        }
+        let installed = self.installed.as_ref().map(|folder| folder.join(name));
+        match installed {
+            Some(installed) if !path.exists() && installed.is_file() => installed,
+            _ => path,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn prefers_chosen_folder_then_manifest_then_release() {
+        let root = std::env::temp_dir().join(format!("vouchsafe-components-{}", std::process::id()));
+        let folder = |name: &str| {
+            let folder = root.join(name);
+            std::fs::create_dir_all(&folder).expect("a folder");
+            folder
+        };
+        let (base, installed) = (folder("base"), folder("installed"));
+        let components = |chosen: Option<&str>| Components {
+            base: base.clone(),
+            chosen: chosen.map(|name| root.join(name)),
+            installed: Some(installed.clone()),
+        };
+        let path = |chosen| components(chosen).path("components/a.wasm");
+        let own = base.join("components/a.wasm");
+        assert_eq!(path(None), own, "for the error message");
+        std::fs::write(installed.join("a.wasm"), "").expect("written");
+        assert_eq!(path(None), installed.join("a.wasm"));
+        std::fs::create_dir_all(base.join("components")).expect("a folder");
+        std::fs::write(&own, "").expect("written");
+        assert_eq!(path(None), own);
+        assert_eq!(path(Some("chosen")), root.join("chosen/a.wasm"));
+        let absolute = root.join("elsewhere/b.wasm");
+        assert_eq!(components(None).path(absolute.to_str().expect("text")), absolute);
+        std::fs::remove_dir_all(&root).expect("removed");
+    }
+}

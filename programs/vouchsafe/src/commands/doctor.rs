@@ -1,0 +1,98 @@
+//! `vouchsafe doctor`: checks what a broker needs, without starting one.
+
+mod clock;
+mod finding;
+mod local;
+mod network;
+mod settings;
+
+use finding::{Finding, Level};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+use vouchsafe_cli::{Failure, Format, print};
+use vouchsafe_host::{Application, Lifetime, Options};
+
+/// Check what a broker needs, and say what to do
+///
+/// Reads what `serve` reads: the manifest, the variables, the bundle. Fetches the keys of each issuer by the
+/// rules for the broker (allowed hosts, blocked networks, CAs), asks each gateway whether it is ready, and
+/// checks the clock, the state directory, and the modes of files with secrets. Starts and changes nothing.
+#[derive(clap::Args)]
+#[command(
+    after_help = "Examples:\n  vouchsafe doctor\n  vouchsafe doctor --runtime-config-file deploy/spin-runtime.toml \\\n    --state-dir /var/lib/vouchsafe --variable issuer=https://broker.example \\\n    --variable signer_root=@/etc/vouchsafe/signer-root\n  vouchsafe doctor --format json\n\nPass the options of `serve`, and run it as the same user: files and networks may differ for others.\nExit codes: 0 no errors (warnings are possible), 1 errors, 2 the command line is wrong."
+)]
+pub struct Args {
+    /// The application manifest
+    #[arg(long, value_name = "FILE", default_value = "spin.toml")]
+    manifest: PathBuf,
+    /// Bundle to check instead of the manifest's
+    #[arg(long, value_name = "DIR")]
+    policies: Option<PathBuf>,
+    /// Directory of the database [default: the runtime config's state_dir, else .state]
+    #[arg(long, value_name = "DIR")]
+    state_dir: Option<PathBuf>,
+    /// Value of a variable, or a file that contains it
+    #[arg(long = "variable", value_name = "NAME=VALUE|NAME=@FILE")]
+    variables: Vec<String>,
+    /// Spin's runtime config: client_tls, block_networks, SQLite paths
+    #[arg(long, value_name = "FILE")]
+    runtime_config_file: Option<PathBuf>,
+    /// Output format
+    #[arg(long, value_enum, default_value = "text")]
+    format: Format,
+}
+
+pub fn run(args: Args) -> Result<ExitCode, Failure> {
+    let format = args.format;
+    let findings = match Application::read(args.options()) {
+        Ok(application) => vouchsafe_cli::run(async { Ok(examine(&application).await) })?,
+        Err(error) => vec![Finding::error("configuration", error.message).fix(error.hint)],
+    };
+    match format {
+        Format::Json => println!("{}", finding::json(&findings)),
+        Format::Text => print!("{}", finding::text(&findings, print::use_color())),
+    }
+    let has_errors = findings.iter().any(|finding| finding.level == Level::Error);
+    Ok(ExitCode::from(u8::from(has_errors)))
+}
+
+async fn examine(application: &Application) -> Vec<Finding> {
+    let mut findings = vec![settings::configuration(application)];
+    let (bundle, found) = settings::bundle(application);
+    findings.extend(found);
+    if let Some(bundle) = &bundle {
+        findings.extend(settings::hosts(application, bundle));
+        findings.extend(settings::audiences(application, bundle));
+    }
+    findings.extend(network::check(application, bundle.as_ref()).await);
+    findings.push(local::state_dir(application));
+    findings.extend(local::secrets(application));
+    findings
+}
+
+impl Args {
+    fn options(self) -> Options {
+        Options {
+            manifest: self.manifest,
+            policies: self.policies,
+            state_dir: self.state_dir,
+            runtime_config: self.runtime_config_file,
+            variables: self.variables,
+            // Nothing listens, and no component runs.
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            metrics_listen: None,
+            components: None,
+            cache_dir: None,
+            danger_now: None,
+            lifetime: Lifetime {
+                requests_max: 1,
+                concurrent_max: 1,
+                idle_max: Duration::ZERO,
+                request_timeout: Duration::ZERO,
+                cpu_deadline: Duration::ZERO,
+            },
+        }
+    }
+}

@@ -1,0 +1,175 @@
+//! `vouchsafe init`: everything that a new broker needs besides the program and its components.
+
+mod ask;
+mod check;
+mod manifest;
+mod providers;
+mod starter;
+
+use crate::client::base64url;
+use ask::Asker;
+use check::{check_audience, check_url};
+use manifest::Settings;
+use providers::WorkloadArgs;
+use std::io::{BufRead, IsTerminal as _, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use vouchsafe_cli::Failure;
+
+/// Length of the signing root.
+const ROOT_BYTES: usize = 32;
+/// Mode of the file with the root.
+const SECRET_MODE: u32 = 0o600;
+const PUBLIC_MODE: u32 = 0o644;
+
+const MANIFEST: &str = "spin.toml";
+/// `serve` and Spin read it from the current directory.
+const SECRETS: &str = ".env";
+const BUNDLE: &str = "policies";
+const GIT_IGNORE: &str = ".gitignore";
+
+/// Set up a new broker: manifest, signing root and a first policy
+///
+/// Writes spin.toml, .env with a new random root, and the bundle policies/, which trusts one issuer and
+/// permits one kind of workload. Prompts for missing values on a terminal; elsewhere they are errors.
+/// Never overwrites a file.
+#[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  vouchsafe init broker
+  vouchsafe init broker --issuer https://broker.example --audience https://deploy.example --scope deploy:write \\
+    --provider github --claim repository_id=123456
+  vouchsafe init broker --issuer https://broker.example --audience https://api.example --scope read \\
+    --provider kubernetes --provider-url https://oidc.cluster.example \\
+    --claim namespace=build --claim service_account_name=deployer
+
+Exit codes: 0 written, 1 a file exists already or the result would not load, 2 usage error.")]
+pub struct Args {
+    /// Where to write; created if missing
+    #[arg(value_name = "DIR", default_value = ".")]
+    dir: PathBuf,
+    /// The broker's own public URL: the `iss` of the tokens that it issues
+    #[arg(long, value_name = "URL")]
+    issuer: Option<String>,
+    #[command(flatten)]
+    workload: WorkloadArgs,
+    /// The API that takes the issued tokens: their `aud`
+    #[arg(long, value_name = "URL")]
+    audience: Option<String>,
+    /// A scope that the workload may request; repeatable
+    #[arg(long = "scope", value_name = "S")]
+    scopes: Vec<String>,
+}
+
+/// A file to write, by its path in the folder.
+struct NewFile {
+    path: String,
+    mode: u32,
+    content: String,
+}
+
+pub fn run(args: Args) -> Result<ExitCode, Failure> {
+    let stdin = std::io::stdin();
+    let terminal = stdin.is_terminal();
+    let text = make(&args, terminal, &mut stdin.lock())?;
+    print!("{text}");
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Writes the files, and returns the output.
+fn make(args: &Args, terminal: bool, input: &mut dyn BufRead) -> Result<String, Failure> {
+    // ORDER: before the questions, so that nobody answers them in vain.
+    refuse_existing(&args.dir)?;
+    let mut asker = Asker { terminal, input };
+    let issuer = asker.value("the public URL of this broker", "--issuer", args.issuer.as_deref(), None, &check_url)?;
+    let workload = providers::ask(&args.workload, &mut asker)?;
+    let what = "the API that takes the issued tokens (their `aud`), such as https://deploy.example";
+    let audience = asker.value(what, "--audience", args.audience.as_deref(), None, &check_audience)?;
+    let scopes = ask_scopes(args, &mut asker)?;
+    let bundle = starter::bundle(&issuer, &workload, &audience, &scopes)?;
+    let settings = Settings { issuer: &issuer, audience: &audience, hosts: workload.hosts() };
+    let mut files = vec![
+        NewFile { path: MANIFEST.to_owned(), mode: PUBLIC_MODE, content: manifest::text(&settings) },
+        NewFile { path: SECRETS.to_owned(), mode: SECRET_MODE, content: secrets()? },
+    ];
+    let has_git_ignore = args.dir.join(GIT_IGNORE).exists();
+    if !has_git_ignore {
+        let content = "/.env\n/.state\n".to_owned();
+        files.push(NewFile { path: GIT_IGNORE.to_owned(), mode: PUBLIC_MODE, content });
+    }
+    for (path, content) in bundle {
+        files.push(NewFile { path: format!("{BUNDLE}/{path}"), mode: PUBLIC_MODE, content });
+    }
+    let mut text = String::new();
+    for file in &files {
+        write(&args.dir, file)?;
+        text.push_str(&format!("{}\n", args.dir.join(&file.path).display()));
+    }
+    if has_git_ignore {
+        text.push_str("note: `.gitignore` exists; add `/.env` to it: that file is a secret\n");
+    }
+    Ok(text + &next_steps(&args.dir))
+}
+
+fn refuse_existing(dir: &Path) -> Result<(), Failure> {
+    let there = |name: &&str| dir.join(name).symlink_metadata().is_ok();
+    let found: Vec<&str> = [MANIFEST, SECRETS, BUNDLE].into_iter().filter(there).collect();
+    if found.is_empty() {
+        return Ok(());
+    }
+    let shown = dir.display();
+    Err(Failure::refused(format!("`{shown}` already has `{}`", found.join("`, `"))).hint(
+        "`vouchsafe policy new` extends an existing bundle, and `vouchsafe doctor` checks a broker; \
+         to set up another one, choose a new folder",
+    ))
+}
+
+fn ask_scopes(args: &Args, asker: &mut Asker<'_>) -> Result<Vec<String>, Failure> {
+    if !args.scopes.is_empty() {
+        return Ok(args.scopes.clone());
+    }
+    let what = "the scopes that the workload may request, separated by spaces, such as deploy:write";
+    let some = |text: &str| match text.trim().is_empty() {
+        true => Err("at least one scope is needed".to_owned()),
+        false => Ok(()),
+    };
+    let answer = asker.value(what, "--scope", None, None, &some)?;
+    Ok(answer.split_whitespace().map(str::to_owned).collect())
+}
+
+fn secrets() -> Result<String, Failure> {
+    let mut root = [0; ROOT_BYTES];
+    getrandom::fill(&mut root).map_err(|error| Failure::refused(format!("no random bytes: {error}")))?;
+    Ok(format!(
+        "# The root of the signing keys. Whoever has it can sign any token: keep it secret, and keep it safe.\n\
+         SPIN_VARIABLE_SIGNER_ROOT={}\n",
+        base64url::encode(&root)
+    ))
+}
+
+/// Creates a file, which must not exist.
+fn write(dir: &Path, file: &NewFile) -> Result<(), Failure> {
+    let path = dir.join(&file.path);
+    let cannot = |error: std::io::Error| Failure::refused(format!("cannot write `{}`: {error}", path.display()));
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder).map_err(cannot)?;
+    }
+    let mut options = std::fs::OpenOptions::new();
+    let created = options.write(true).create_new(true).mode(file.mode).open(&path);
+    created.and_then(|mut created| created.write_all(file.content.as_bytes())).map_err(cannot)
+}
+
+fn next_steps(dir: &Path) -> String {
+    let enter = match dir == Path::new(".") {
+        true => String::new(),
+        false => format!("  cd {}\n", dir.display()),
+    };
+    format!(
+        "\nnext:\n{enter}  vouchsafe policy test policies\n  vouchsafe doctor\n  vouchsafe serve\n\
+         Put a reverse proxy with TLS in front of `vouchsafe serve`, at the broker's URL.\n"
+    )
+}
+
+#[cfg(test)]
+mod tests;
