@@ -88,6 +88,7 @@ pub use decide::request::{Principal, TokenRequest};
 pub use diagnostics::{BundleError, Diagnostic, LoadError, Position};
 pub use policies::attributes::AttributeType;
 pub use policies::policy::{NamedPolicy, policy_set};
+pub use settings::duration::parse_seconds as parse_duration_seconds;
 pub use settings::groups::{Group, Workload};
 pub use settings::key_source::with_credentials;
 pub use settings::records::{Audience, Environment, Issuer, KeySource, PinnedKeys, ReplayMode, RequiredClaim, Tier};

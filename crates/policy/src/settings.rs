@@ -3,7 +3,7 @@
 pub(crate) mod audience;
 pub(crate) mod checks;
 mod declared_claims;
-mod duration;
+pub(crate) mod duration;
 pub(crate) mod groups;
 pub(crate) mod issuer;
 pub(crate) mod key_source;

@@ -1,7 +1,10 @@
 //! Subcommands, one module each, with `Args` and `run(Args) -> Result<ExitCode, Failure>`.
 
+pub mod completions;
 pub mod dev_issuer;
+pub mod exec;
 pub mod keys;
+pub mod man;
 pub mod policy;
 pub mod probe;
 #[cfg(feature = "host")]

@@ -1,7 +1,8 @@
 //! Durations such as `30s`, `10m` and `1h`.
 
 /// Seconds of a duration: digits without a sign or a leading zero, then one of `s`, `m`, `h`.
-pub(crate) fn parse_seconds(text: &str) -> Option<u64> {
+#[must_use]
+pub fn parse_seconds(text: &str) -> Option<u64> {
     let (digits, unit_seconds) = match text.split_at_checked(text.len().checked_sub(1)?)? {
         (digits, "s") => (digits, 1),
         (digits, "m") => (digits, 60),
