@@ -67,7 +67,7 @@ class Token(unittest.TestCase):
 
     def test_finds_github_service_and_masks_on_stderr(self):
         service = {"ACTIONS_ID_TOKEN_REQUEST_URL": f"{DEV_ISSUER}/token?api-version=2.0", "ACTIONS_ID_TOKEN_REQUEST_TOKEN": "request-token"}
-        done = run("token", "--broker", BROKER, "--audience", API, GITHUB_ACTIONS="true", **service)
+        done = run("token", "--broker", BROKER, "--audience", API, "--scope", "read", GITHUB_ACTIONS="true", **service)
         self.assertEqual(done.returncode, 0, done.stderr)
         masks = [line.removeprefix("::add-mask::") for line in done.stderr.splitlines()]
         self.assertEqual(len(masks), 2, done.stderr)

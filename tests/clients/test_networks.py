@@ -228,7 +228,7 @@ class Tls(unittest.TestCase):
         # nginx answers 502 until the broker is there.
         url = f"https://localhost:{self.nginx.port}"
         with Waiting(url, "--ca", self.ca) as waiting:
-            self.assertIn("status 502; trying again", waiting.first_line)
+            self.assertIn("returned status 502; trying again", waiting.first_line)
             with self.broker():
                 self.assertEqual(waiting.result(), (0, "aaa.bbb.ccc\n"))
 

@@ -82,7 +82,7 @@ pub fn exchange(
     let lifetime = request.requested_expires_in.map(|seconds| seconds.to_string());
     let mut subject_token = request.subject_token.to_owned();
     let mut is_repeated = false;
-    let reply = http.repeat(|is_sent| {
+    let reply = http.repeat(&broker.token_endpoint, |is_sent| {
         if is_sent {
             let next = renew()?;
             is_repeated = next.as_ref().is_none_or(|next| *next == subject_token);

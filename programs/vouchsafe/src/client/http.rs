@@ -79,6 +79,9 @@ impl Reply {
         if let Some(id) = &self.request_id {
             message = format!("{message} (request {id})");
         }
+        if self.tries > 1 {
+            message = format!("{message} ({} tries)", self.tries);
+        }
         Failure::unreachable(message)
     }
 }
@@ -138,7 +141,7 @@ impl Http {
     }
 
     pub fn get_with(&self, url: &str, headers: &[(&str, &str)]) -> Result<Reply, Failure> {
-        self.repeat(|_| {
+        self.repeat(url, |_| {
             let mut request = self.agent(url).0.get(url).header("accept", "application/json");
             for (name, value) in headers {
                 request = request.header(*name, *value);
@@ -154,7 +157,7 @@ impl Http {
     }
 
     pub fn post_json(&self, url: &str, bearer: Option<&str>, body: &serde_json::Value) -> Result<Reply, Failure> {
-        self.repeat(|_| {
+        self.repeat(url, |_| {
             let mut request = self.agent(url).0.post(url).header("content-type", "application/json");
             if let Some(token) = bearer {
                 request = request.header("authorization", format!("Bearer {token}"));
@@ -165,7 +168,7 @@ impl Http {
 
     /// Calls `send` until its outcome is final or the limits are reached. `send` is told whether the server may have
     /// received an earlier attempt.
-    pub fn repeat(&self, mut send: impl FnMut(bool) -> Result<Reply, Unanswered>) -> Result<Reply, Failure> {
+    pub fn repeat(&self, url: &str, mut send: impl FnMut(bool) -> Result<Reply, Unanswered>) -> Result<Reply, Failure> {
         let (mut tries, mut is_sent) = (0_u32, false);
         loop {
             let outcome = send(is_sent);
@@ -173,7 +176,7 @@ impl Http {
             let (reason, retry_after) = match &outcome {
                 Ok(reply) if retry::is_temporary(reply.status) => {
                     is_sent = true;
-                    (format!("status {}", reply.status), reply.retry_after)
+                    (reply.unexpected(url).message, reply.retry_after)
                 }
                 Err(unanswered) if unanswered.is_temporary => {
                     is_sent |= unanswered.is_sent;
