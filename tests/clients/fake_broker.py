@@ -6,15 +6,21 @@ import json
 import threading
 
 
+# The connection ends without an answer, at once or when the broker does.
+DROP, STALL = "drop", "stall"
+
+
 class FakeBroker:
     """Serves `metadata` (changed by `changes`) and answers /token from `answers` in turn.
 
-    An answer is (status, headers, body); the last one repeats.
+    An answer is (status, headers, body), DROP or STALL; the last one repeats. `url` is the issuer URL if another server
+    is in front.
     """
 
-    def __init__(self, changes=None, answers=()):
+    def __init__(self, changes=None, answers=(), port=0, url=None):
         self.answers = list(answers)
         self.forms = []
+        self.ended = threading.Event()
         fake = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -39,16 +45,23 @@ class FakeBroker:
 
             def do_POST(self):
                 fake.forms.append(self.rfile.read(int(self.headers["content-length"])).decode())
-                self.reply(*(fake.answers.pop(0) if len(fake.answers) > 1 else fake.answers[0]))
+                answer = fake.answers.pop(0) if len(fake.answers) > 1 else fake.answers[0]
+                if answer is STALL:
+                    fake.ended.wait()
+                if answer in (DROP, STALL):
+                    self.close_connection = True
+                else:
+                    self.reply(*answer)
 
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_port}"
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", port), Handler)
+        self.url = url or f"http://127.0.0.1:{self.server.server_port}"
 
     def __enter__(self):
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
         return self
 
     def __exit__(self, *_):
+        self.ended.set()
         self.server.shutdown()
         self.server.server_close()
 

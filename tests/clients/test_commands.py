@@ -18,8 +18,13 @@ API = "https://api.example"
 REFUSED, WRONG_USE, UNREACHABLE = 1, 2, 3
 
 
+# Variables of CI systems, and those that the client reads.
+NOT_INHERITED = ("ACTIONS_", "AWS_", "AZURE_", "GITHUB_", "GITLAB_", "IDENTITY_", "SSL_CERT_", "VOUCHSAFE_")
+
+
 def run(*arguments, stdin=None, **environment):
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("ACTIONS_", "GITHUB_", "GITLAB_"))}
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(NOT_INHERITED)}
+    inherited = {name: value for name, value in inherited.items() if not name.lower().endswith("_proxy")}
     return subprocess.run(
         [VOUCHSAFE, *arguments], input=stdin, env={**inherited, **environment}, capture_output=True, text=True, timeout=60, check=False
     )
@@ -45,12 +50,13 @@ class Token(unittest.TestCase):
         done = token(stdin=mint())
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertEqual(done.stdout.count("."), 2)
-        self.assertEqual(done.stderr, "")
+        self.assertEqual(done.stderr, "note: the token has no scope, because none was requested with --scope\n")
+        self.assertEqual(token("--scope", "read", stdin=mint()).stderr, "")
 
     def test_prints_json_and_shell_assignment(self):
         as_json = json.loads(token("--format", "json", stdin=mint()).stdout)
         self.assertEqual(as_json["token_type"], "Bearer")
-        self.assertRegex(token("--format", "env", stdin=mint()).stdout, r"^VOUCHSAFE_TOKEN=[\w.-]+\n$")
+        self.assertRegex(token("--format", "env", stdin=mint()).stdout, r"^export VOUCHSAFE_TOKEN=[\w.-]+\n$")
 
     def test_ignores_trailing_slash_of_broker_url(self):
         self.assertEqual(token(broker=f"{BROKER}/", stdin=mint()).returncode, 0)
@@ -61,7 +67,7 @@ class Token(unittest.TestCase):
 
     def test_finds_github_service_and_masks_on_stderr(self):
         service = {"ACTIONS_ID_TOKEN_REQUEST_URL": f"{DEV_ISSUER}/token?api-version=2.0", "ACTIONS_ID_TOKEN_REQUEST_TOKEN": "request-token"}
-        done = run("token", "--broker", BROKER, "--audience", API, GITHUB_ACTIONS="true", **service)
+        done = run("token", "--broker", BROKER, "--audience", API, "--scope", "read", GITHUB_ACTIONS="true", **service)
         self.assertEqual(done.returncode, 0, done.stderr)
         masks = [line.removeprefix("::add-mask::") for line in done.stderr.splitlines()]
         self.assertEqual(len(masks), 2, done.stderr)
@@ -84,7 +90,7 @@ class Token(unittest.TestCase):
         self.fails(token(broker="http://broker.example"), WRONG_USE, "is not https")
 
     def test_reports_unreachable_broker(self):
-        self.fails(token(broker="http://127.0.0.1:1"), UNREACHABLE, "no answer from")
+        self.fails(token("--retries", "0", broker="http://127.0.0.1:1"), UNREACHABLE, "no answer from")
 
     def test_sends_nothing_to_broker_with_another_issuer(self):
         table = [
@@ -97,13 +103,49 @@ class Token(unittest.TestCase):
                 self.fails(token(broker=fake.url), REFUSED, words)
                 self.assertEqual(fake.forms, [])
 
-    def test_tries_unavailable_broker_three_times(self):
-        unavailable = answer(503, {"error": "temporarily_unavailable"}, retry_after="0")
-        with FakeBroker(answers=[unavailable, unavailable, issued()]) as fake:
-            self.assertEqual(token(broker=fake.url).stdout, "aaa.bbb.ccc\n")
-        with FakeBroker(answers=[unavailable]) as fake:
-            self.fails(token(broker=fake.url), UNREACHABLE, "temporarily_unavailable")
-            self.assertEqual(len(fake.forms), 3)
+    def test_hints_fit_the_refusal(self):
+        wrong = run("dev-issuer", "mint", "--issuer", DEV_ISSUER, "--audience", f"{BROKER}/").stdout
+        expired = mint("--expires-in", "-1h")
+        table = [
+            ((), wrong, f"hint: the token's `aud` is `{BROKER}/`, and this broker is `{BROKER}`"),
+            ((), expired, "hint: get a fresh token just before the exchange"),
+            (("--lifetime", "24h"), mint(), "hint: ask for less with --requested-expires-in"),
+            (("--scope", "everything"), mint(), "hint: request only scopes that the audience offers"),
+        ]
+        for arguments, subject, words in table:
+            with self.subTest(words):
+                self.fails(token(*arguments, stdin=subject), REFUSED, words)
+
+    def test_accepts_white_space_around_subject_token(self):
+        self.assertEqual(token(stdin=f"\n {mint()}\r\n\n").returncode, 0)
+
+    def test_says_what_is_wrong_with_subject_token(self):
+        for stdin, words in [
+            ("Bearer aaa.bbb.ccc", "begins with `Bearer `"),
+            ("aaa.bbb\n.ccc", "has white space or a line break in it"),
+            ('{"token":"aaa.bbb.ccc"}', "has characters that no token has"),
+        ]:
+            with self.subTest(words):
+                self.fails(token(stdin=stdin), WRONG_USE, words)
+
+    def test_takes_durations_of_bundles_and_seconds(self):
+        for text, seconds in [("2m", 120), ("120s", 120), ("120", 120)]:
+            with self.subTest(text), FakeBroker(answers=[issued()]) as fake:
+                self.assertEqual(token("--lifetime", text, broker=fake.url).returncode, 0)
+                self.assertIn(f"requested_expires_in={seconds}", fake.forms[0])
+        self.fails(token("--requested-expires-in", "1d"), WRONG_USE, "must be a duration such as 30s, 15m or 1h")
+
+    def test_reads_flags_from_variables(self):
+        variables = {"VOUCHSAFE_BROKER": BROKER, "VOUCHSAFE_AUDIENCE": API, "VOUCHSAFE_SCOPE": "read"}
+        done = run("token", "--subject-token-file", "-", "--format", "json", stdin=mint(), **variables)
+        self.assertEqual(json.loads(done.stdout)["scope"], "read", done.stderr)
+        done = run("keys", "list", VOUCHSAFE_GATEWAY="http://127.0.0.1:1", VOUCHSAFE_ADMIN_TOKEN_FILE="/nonexistent")
+        self.fails(done, WRONG_USE, "/nonexistent: No such file")
+
+    def test_shows_ids_for_the_operator(self):
+        refusal = answer(400, {"error": "invalid_target", "error_description": "no (decision d1)", "decision_id": "d1"}, x_request_id="r1")
+        with FakeBroker(answers=[refusal]) as fake:
+            self.fails(token(broker=fake.url), REFUSED, "invalid_target: no (decision d1) (request r1)")
 
     def test_does_not_retry_refusal(self):
         with FakeBroker(answers=[answer(400, {"error": "invalid_request"})]) as fake:
@@ -125,6 +167,23 @@ class Token(unittest.TestCase):
         status, headers, body = issued()
         with FakeBroker(answers=[(status, headers, body.ljust(64 * 1024))]) as fake:
             self.assertEqual(token(broker=fake.url).returncode, 0)
+
+
+class Verify(unittest.TestCase):
+    def test_prints_issuer_audience_and_scope(self):
+        jwt = token("--scope", "read", stdin=mint()).stdout
+        done = run("verify", "--broker", BROKER, "--audience", API, "-", stdin=jwt)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        for line in (f'issuer     "{BROKER}"', f'audience   "{API}"', 'scope      "read"'):
+            self.assertIn(f"\n{line}\n", done.stdout)
+        done = run("verify", "--broker", BROKER, "--audience", "https://other.example", "-", stdin=jwt)
+        self.assertEqual((done.returncode, done.stdout), (REFUSED, ""))
+        self.assertIn(f"`aud` is `{API}`, not `https://other.example`", done.stderr)
+
+    def test_hints_at_input_from_a_file(self):
+        done = run("verify", "--broker", BROKER, "--audience", API, __file__)
+        self.assertEqual(done.returncode, WRONG_USE)
+        self.assertIn(f"hint: to verify the token in it, write `- < {__file__}`", done.stderr)
 
 
 class Probe(unittest.TestCase):

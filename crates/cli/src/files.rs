@@ -84,12 +84,33 @@ fn read_open(path: &Path, file: File, bytes_max: u64) -> Result<Zeroizing<String
 }
 
 /// Replaces a small file atomically and durably: after a crash it has the old content or the new one.
+///
+/// For private directories; for others there is [`replace_secret`].
 pub fn replace(path: &Path, content: &[u8]) -> std::io::Result<()> {
     let draft = path.with_extension("new");
-    let mut file = File::options().write(true).create(true).truncate(true).mode(FILE_MODE).open(&draft)?;
+    let file = File::options().write(true).create(true).truncate(true).mode(FILE_MODE).open(&draft)?;
+    finish(path, &draft, file, content)
+}
+
+/// Creates or replaces a file that only its owner can read, as [`replace`] does, in a directory that others may write
+/// to. Anything but a file is left alone: a pipe or a device would be replaced too.
+pub fn replace_secret(path: &Path, content: &[u8]) -> std::io::Result<()> {
+    if std::fs::symlink_metadata(path).is_ok_and(|found| !found.is_file()) {
+        return Err(std::io::Error::other("not a regular file"));
+    }
+    let name = path.file_name().ok_or_else(|| std::io::Error::other("not the name of a file"))?;
+    let draft = path.with_file_name(format!(".{}.{}.new", name.to_string_lossy(), std::process::id()));
+    // One that a killed process left behind.
+    drop(std::fs::remove_file(&draft));
+    // ORDER: created anew, so that nobody else has it open or chose where it leads.
+    let file = File::options().write(true).create_new(true).mode(FILE_MODE).open(&draft)?;
+    finish(path, &draft, file, content).inspect_err(|_| drop(std::fs::remove_file(&draft)))
+}
+
+fn finish(path: &Path, draft: &Path, mut file: File, content: &[u8]) -> std::io::Result<()> {
     file.write_all(content)?;
     file.sync_all()?;
-    std::fs::rename(&draft, path)?;
+    std::fs::rename(draft, path)?;
     let directory = path.parent().filter(|it| *it != Path::new(""));
     File::open(directory.unwrap_or(Path::new(".")))?.sync_all()
 }

@@ -5,12 +5,23 @@
 pub mod base64url;
 pub mod broker;
 pub mod dev_issuer;
+mod duration;
 pub mod exchange;
 pub mod gateway;
+mod hints;
 pub mod http;
+pub mod issue;
+mod network;
+mod platform;
+mod proxy;
+mod raw_token;
+mod retry;
 pub mod subject;
 pub mod text;
+mod tls;
 pub mod token;
 
 pub use broker::Broker;
+pub use duration::{parse_positive, parse_signed_seconds};
 pub use http::Http;
+pub use network::NetworkArgs;

@@ -1,11 +1,14 @@
 //! Subcommands, one module each, with `Args` and `run(Args) -> Result<ExitCode, Failure>`.
 
+pub mod completions;
 pub mod dev_issuer;
 #[cfg(feature = "host")]
 pub mod doctor;
 #[cfg(feature = "host")]
 pub mod init;
+pub mod exec;
 pub mod keys;
+pub mod man;
 pub mod policy;
 pub mod probe;
 #[cfg(feature = "host")]

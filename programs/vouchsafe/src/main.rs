@@ -16,7 +16,7 @@ extern crate vouchsafe_cli;
 mod client;
 mod commands;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 use std::process::ExitCode;
 use vouchsafe_cli::print;
 
@@ -35,34 +35,58 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    Completions(commands::completions::Args),
     DevIssuer(commands::dev_issuer::Args),
     #[cfg(feature = "host")]
     Doctor(commands::doctor::Args),
+    Exec(commands::exec::Args),
     #[cfg(feature = "host")]
     Init(commands::init::Args),
     Keys(commands::keys::Args),
+    Man(commands::man::Args),
     Policy(commands::policy::Args),
     Probe(commands::probe::Args),
     #[cfg(feature = "host")]
     Serve(commands::serve::Args),
     Token(commands::token::Args),
     Verify(commands::verify::Args),
+    /// Print the version, as --version does.
+    #[command(after_help = "Exit codes: 0 printed.\n\nExamples:\n  vouchsafe version")]
+    Version,
+}
+
+/// Parses the command line, or prints what is wrong with it and exits.
+fn parse() -> Cli {
+    Cli::try_parse().unwrap_or_else(|error| {
+        let arguments: Vec<_> = std::env::args_os().map(|it| it.to_string_lossy().into_owned()).collect();
+        if error.use_stderr() && commands::token::is_for_eval(&arguments) {
+            println!("false");
+        }
+        error.exit()
+    })
 }
 
 fn main() -> ExitCode {
-    let outcome = match vouchsafe_cli::parse::<Cli>().command {
+    let outcome = match parse().command {
+        Command::Completions(args) => commands::completions::run(&args, Cli::command()),
         Command::DevIssuer(args) => commands::dev_issuer::run(args),
         #[cfg(feature = "host")]
         Command::Doctor(args) => commands::doctor::run(args),
+        Command::Exec(args) => commands::exec::run(args),
         #[cfg(feature = "host")]
         Command::Init(args) => commands::init::run(args),
         Command::Keys(args) => commands::keys::run(args),
+        Command::Man(args) => commands::man::run(&args, Cli::command()),
         Command::Policy(args) => commands::policy::run(args),
         Command::Probe(args) => commands::probe::run(args),
         #[cfg(feature = "host")]
         Command::Serve(args) => commands::serve::run(args),
         Command::Token(args) => commands::token::run(args),
         Command::Verify(args) => commands::verify::run(args),
+        Command::Version => {
+            println!("{}", Cli::command().render_version().trim_end());
+            Ok(ExitCode::SUCCESS)
+        }
     };
     print::finish(outcome.unwrap_or_else(|failure| failure.report()))
 }

@@ -47,16 +47,20 @@ fn names_signer_of_valid_token() {
         let ended = site.verify(audience, &pin, &token.jwt);
         assert_eq!((ended.code, ended.stderr.as_str()), (0, ""));
         let lines: Vec<_> = ended.stdout.lines().collect();
-        assert_eq!(lines.len(), 5, "{lines:?}");
+        assert_eq!(lines.len(), 8, "{lines:?}");
         let signature = format!("signature  {algorithm} by {}", token.kid());
         let key = format!(
             "key        CN=generation 1 epoch {} {algorithm},OU=default,O=Vouchsafe",
             epoch_at(token.number("iat"))
         );
         let subject = format!("subject    {}", token.claims["sub"]);
-        assert_eq!([lines[0], lines[1], lines[3]], [&signature, &key, &subject].map(String::as_str));
+        assert_eq!([lines[0], lines[1], lines[5]], [&signature, &key, &subject].map(String::as_str));
+        assert_eq!(lines[3], format!("issuer     \"{}\"", site.url));
+        assert_eq!(lines[4], format!("audience   \"{audience}\""));
+        let scope = token.claims.get("scope").map_or("none".to_owned(), ToString::to_string);
+        assert_eq!(lines[6], format!("scope      {scope}"));
         assert!(lines[2].starts_with("pinned     CN=root "), "{lines:?}");
-        let seconds: u64 = lines[4]
+        let seconds: u64 = lines[7]
             .strip_prefix("expires    in ")
             .and_then(|rest| rest.strip_suffix(" s")?.parse().ok())
             .expect("seconds");
@@ -147,7 +151,8 @@ fn reports_first_failed_check() {
     let long_over = "the token's epoch ended long ago";
     refused(pinned(&unknown), "key", "no such key in the key set", Some(long_over));
     let elsewhere = |more: &[&str]| site.verify(EDDSA, &[&["--pin-root", &root][..], more].concat(), &token.jwt);
-    refused(elsewhere, "claims", "`aud` is not the expected audience", None);
+    let mismatch = format!("`aud` is `{API}`, not `{EDDSA}`");
+    refused(elsewhere, "claims", &mismatch, None);
     check_missing_certificates(&site, &issuer, &token, &root);
     site.broker.assert_healthy();
 }
@@ -301,8 +306,9 @@ fn check_arguments(site: &Site, by: &[&str], token: &str) {
     for (arguments, words) in [
         (&["--audience", API, token][..], "--broker <URL>"),
         (&["--broker", &site.url, token], "--audience <A>"),
-        (&["--jwks", &keys, "--audience", API, token], "--issuer <URL>"),
-        (&["--broker", &site.url, "--jwks", &keys, "--audience", API, token], "cannot be used with"),
+        (&["--jwks", &keys, "--audience", API, token], "--broker <URL>"),
+        (&["--issuer", &site.url, "--audience", API, token], "--jwks <FILE>"),
+        (&["--broker", &site.url, "--audience", API, &keys], "keys.json` is a file, not a token"),
         (&["--jwks", &gone, "--issuer", &site.url, "--audience", API, token], "gone: No such file"),
         (&["--broker", "http://broker.example", "--audience", API, token], "is not https"),
     ] {
@@ -325,7 +331,7 @@ fn distinguishes_usage_token_and_network_errors() {
     let named = site.url.replace("127.0.0.1", "localhost");
     fails(&["--broker", &named, "--audience", API, &token], b"", 1, "the broker's issuer is");
     site.broker.kill();
-    fails(&[&by[..], &[&token]].concat(), b"", 3, "no answer from");
+    fails(&[&by[..], &["--retries", "0", &token]].concat(), b"", 3, "no answer from");
     assert_eq!(site.verify_with(&keys, &[], &token).code, 0, "the file is enough");
 }
 

@@ -92,6 +92,28 @@ fn replaces_whole_files_and_keeps_them_private() {
 }
 
 #[test]
+fn replaces_secrets_but_nothing_else() {
+    let directory = path("replace-secret");
+    std::fs::create_dir(&directory).expect("creates");
+    let file = directory.join("token");
+    std::fs::write(&file, "old").expect("writes");
+    set_mode(&file, 0o644);
+    let left_behind = directory.join(format!(".token.{}.new", std::process::id()));
+    std::os::unix::fs::symlink("elsewhere", &left_behind).expect("links");
+    replace_secret(&file, b"new").expect("replaces");
+    assert_eq!((std::fs::read_to_string(&file).expect("reads").as_str(), mode(&file)), ("new", 0o600));
+    let link = directory.join("link");
+    std::os::unix::fs::symlink(&file, &link).expect("links");
+    for other in [link.as_path(), directory.as_path(), Path::new("/dev/null")] {
+        let error = replace_secret(other, b"new").expect_err("is no file");
+        assert_eq!(error.to_string(), "not a regular file", "{}", other.display());
+    }
+    let names = std::fs::read_dir(&directory).expect("lists").count();
+    assert_eq!(names, 2, "the file and the link");
+    std::fs::remove_dir_all(&directory).expect("removes");
+}
+
+#[test]
 fn closes_open_directories() {
     let directory = path("private");
     std::fs::create_dir(&directory).expect("creates");

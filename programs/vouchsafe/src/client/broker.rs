@@ -1,6 +1,7 @@
 //! Discovery of a broker by its issuer URL (RFC 8414).
 
 use super::http::{Http, is_loopback, origin};
+use super::retry::is_temporary;
 use super::text::sanitize;
 use serde::Deserialize;
 use vouchsafe_cli::Failure;
@@ -27,6 +28,9 @@ impl Broker {
     pub fn discover(http: &Http, url: &str) -> Result<Self, Failure> {
         let issuer = url.strip_suffix('/').unwrap_or(url);
         let reply = http.get(&metadata_url(issuer)?, None)?;
+        if is_temporary(reply.status) {
+            return Err(reply.unexpected(&metadata_url(issuer)?).hint("the broker is down or restarting; retry later"));
+        }
         if !reply.is_success() {
             return Err(Failure::unreachable(format!("no OAuth metadata at {issuer} (status {})", reply.status))
                 .hint("--broker must be the broker's issuer URL, without /token"));

@@ -1,13 +1,14 @@
 //! The admin interface of HSM gateways.
 
-use super::http::{Http, is_loopback, origin};
+use super::http::{ATTEMPT_TIMEOUT, Http, REPLY_BYTES_MAX, Settings, is_loopback, origin};
 use super::text::sanitize;
+use super::tls::{self, PEM_BYTES_MAX, certificates};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
-use ureq::tls::{Certificate, ClientCert, PemItem, PrivateKey, RootCerts, TlsConfig, parse_pem};
+use ureq::tls::{ClientCert, PrivateKey, TlsConfig};
 use vouchsafe_cli::Failure;
 use vouchsafe_cli::files::read_text;
 use vouchsafe_gateway::CredentialDigest;
@@ -18,27 +19,34 @@ use vouchsafe_gateway::admin::{
 
 /// Longer than an HSM may take to generate a key.
 const WHOLE_TIMEOUT: Duration = Duration::from_secs(150);
-const REPLY_BYTES_MAX: u64 = 1024 * 1024;
+const LISTING_BYTES_MAX: u64 = 1024 * 1024;
 /// Longest credential file.
 const CREDENTIAL_BYTES_MAX: u64 = 4096;
 
 /// Options for the gateways.
 #[derive(clap::Args)]
 pub struct GatewayArgs {
-    /// Gateway's `admin_listen` as a URL; may be repeated
-    #[arg(long = "gateway", value_name = "ADMIN-URL", required = true)]
+    /// Gateway's `admin_listen` as a URL; may be repeated, or a list separated by commas
+    #[arg(
+        long = "gateway",
+        env = "VOUCHSAFE_GATEWAY",
+        value_name = "ADMIN-URL",
+        required = true,
+        value_delimiter = ','
+    )]
     urls: Vec<String>,
     /// File that `hsm-gateway credential` wrote for this [[admin]]
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, env = "VOUCHSAFE_ADMIN_TOKEN_FILE", value_name = "FILE")]
     admin_token_file: PathBuf,
-    /// Trust only this certificate authority (PEM)
-    #[arg(long, value_name = "FILE")]
+    /// Trust only the certificate authorities in this file (PEM) at gateways; brokers may also have those of the system
+    /// [default: those of SSL_CERT_FILE, or the system's]
+    #[arg(long, env = "VOUCHSAFE_CA", value_name = "FILE")]
     ca: Option<PathBuf>,
     /// Client certificate, if gateways require one (PEM)
-    #[arg(long, value_name = "FILE", requires = "client_key")]
+    #[arg(long, env = "VOUCHSAFE_CLIENT_CERTIFICATE", value_name = "FILE", requires = "client_key")]
     client_certificate: Option<PathBuf>,
     /// Private key of the client certificate (PEM)
-    #[arg(long, value_name = "FILE", requires = "client_certificate")]
+    #[arg(long, env = "VOUCHSAFE_CLIENT_KEY", value_name = "FILE", requires = "client_certificate")]
     client_key: Option<PathBuf>,
 }
 
@@ -50,39 +58,36 @@ impl GatewayArgs {
             return Err(Failure::file(&self.admin_token_file, "not the secret of an [[admin]]")
                 .hint("`hsm-gateway credential --out FILE` creates one"));
         }
-        let http = Http::with(WHOLE_TIMEOUT, REPLY_BYTES_MAX, self.tls()?);
+        let http = Http::new(Settings {
+            attempt_timeout: WHOLE_TIMEOUT,
+            reply_bytes_max: LISTING_BYTES_MAX,
+            tls: self.tls()?,
+            retries: None,
+        })?;
         let open = |url: &String| Gateway::new(url, &credential, &http);
         self.urls.iter().map(open).collect()
     }
 
+    /// A client for brokers, whose certificates may be from the gateways' authority or from one of the system's.
+    pub fn broker_http(&self, attempt_timeout: Option<Duration>) -> Result<Http, Failure> {
+        Http::new(Settings {
+            attempt_timeout: attempt_timeout.unwrap_or(ATTEMPT_TIMEOUT),
+            reply_bytes_max: REPLY_BYTES_MAX,
+            tls: TlsConfig::builder().root_certs(tls::system_roots_and(self.ca.as_deref())?).build(),
+            retries: None,
+        })
+    }
+
     fn tls(&self) -> Result<TlsConfig, Failure> {
-        let mut tls = TlsConfig::builder();
-        if let Some(path) = &self.ca {
-            tls = tls.root_certs(RootCerts::new_with_certs(&certificates(path)?));
-        }
+        let mut tls = TlsConfig::builder().root_certs(tls::roots(self.ca.as_deref())?);
         if let (Some(certificate), Some(key)) = (&self.client_certificate, &self.client_key) {
-            let text = read_text(key, REPLY_BYTES_MAX)?;
+            let text = read_text(key, PEM_BYTES_MAX)?;
             let private = PrivateKey::from_pem(text.as_bytes()).map_err(|error| Failure::file(key, error))?;
             let chain = certificates(certificate)?;
             tls = tls.client_cert(Some(ClientCert::new_with_certs(&chain, private)));
         }
         Ok(tls.build())
     }
-}
-
-fn certificates(path: &Path) -> Result<Vec<Certificate<'static>>, Failure> {
-    let text = read_text(path, REPLY_BYTES_MAX)?;
-    let items = parse_pem(text.as_bytes()).filter_map(Result::ok);
-    let found: Vec<_> = items
-        .filter_map(|item| match item {
-            PemItem::Certificate(certificate) => Some(certificate),
-            _ => None,
-        })
-        .collect();
-    if found.is_empty() {
-        return Err(Failure::file(path, "no certificate found"));
-    }
-    Ok(found)
 }
 
 /// One gateway.
@@ -227,7 +232,7 @@ mod tests {
 
     #[test]
     fn accepts_https_origins_and_loopback() {
-        let open = |url: &str| Gateway::new(url, "c", &Http::new()).map(|it| it.url);
+        let open = |url: &str| Gateway::new(url, "c", &Http::new(Settings::default()).unwrap()).map(|it| it.url);
         assert_eq!(open("https://g.internal:8481/").unwrap(), "https://g.internal:8481");
         assert!(open("http://127.0.0.1:8481").is_ok());
         for url in ["g.internal", "http://g.internal", "https://g.internal/v1", "https://u@g.internal", "ftp://g"] {
@@ -261,7 +266,7 @@ mod tests {
 
     #[test]
     fn refusal_has_the_gateways_message_and_a_hint() {
-        let gateway = Gateway::new("https://g.internal", "c", &Http::new()).unwrap();
+        let gateway = Gateway::new("https://g.internal", "c", &Http::new(Settings::default()).unwrap()).unwrap();
         let answer = serde_json::json!({ "error": "version.too_early", "detail": "verifiers\u{7}" });
         let error = gateway.error(409, &answer);
         assert_eq!(error.failure.message, "https://g.internal: verifiers\u{fffd}");

@@ -1,33 +1,66 @@
-//! A small blocking HTTP client: bounded in time and size, without redirects, and without a proxy for loopback.
+//! A small blocking HTTP client: bounded in time and size, without redirects, and the same for every command.
+//!
+//! A request that fails for the time being is sent again if the command allows retries: see `retry.rs`.
 
+use super::proxy::Proxy;
+use super::retry::{self, Limits};
+use super::text::sanitize;
+use super::tls;
 use serde::de::DeserializeOwned;
 use std::io::ErrorKind;
-use std::time::Duration;
+use std::time::{Duration, Instant, SystemTime};
 use ureq::tls::TlsConfig;
+use ureq::{RequestBuilder, Timeout};
 use vouchsafe_cli::Failure;
 use vouchsafe_url::{Host, Localhost};
 
 /// Longest response by default.
 pub const REPLY_BYTES_MAX: u64 = 64 * 1024;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-const WHOLE_TIMEOUT: Duration = Duration::from_secs(30);
+/// Longest time for one attempt by default.
+pub const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(30);
+/// Ports that `scripts/up` uses.
+const DEV_PORTS: [u16; 2] = [3000, 7000];
+
+/// How a client behaves.
+pub struct Settings {
+    pub attempt_timeout: Duration,
+    pub reply_bytes_max: u64,
+    pub tls: TlsConfig,
+    /// `None` to send each request once.
+    pub retries: Option<Limits>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        let (attempt_timeout, reply_bytes_max) = (ATTEMPT_TIMEOUT, REPLY_BYTES_MAX);
+        Self { attempt_timeout, reply_bytes_max, tls: TlsConfig::default(), retries: None }
+    }
+}
 
 /// The client. It keeps connections, and is cheap to clone.
 #[derive(Clone)]
 pub struct Http {
-    /// For loopback.
+    /// For loopback, plain http, and hosts of `NO_PROXY`.
     direct: ureq::Agent,
-    /// For other hosts, through the environment's proxy if there is one.
-    proxied: ureq::Agent,
+    /// For other hosts.
+    proxied: Option<(ureq::Agent, Proxy)>,
+    attempt_timeout: Duration,
     reply_bytes_max: u64,
+    retries: Option<Limits>,
+    start: Instant,
 }
 
 /// A response with any status.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Reply {
     pub status: u16,
-    pub retry_after: Option<String>,
+    pub retry_after: Option<Duration>,
+    /// The server's name for this request (`x-request-id`).
+    pub request_id: Option<String>,
     pub body: Vec<u8>,
+    /// How often the request was sent.
+    pub tries: u32,
 }
 
 impl Reply {
@@ -39,84 +72,258 @@ impl Reply {
     pub fn json<T: DeserializeOwned>(&self) -> Option<T> {
         serde_json::from_slice(&self.body).ok()
     }
+
+    /// A failure that names the status, for an answer that is not what it should be.
+    pub fn unexpected(&self, url: &str) -> Failure {
+        let mut message = format!("{} returned status {}", without_query(url), self.status);
+        if let Some(id) = &self.request_id {
+            message = format!("{message} (request {id})");
+        }
+        if self.tries > 1 {
+            message = format!("{message} ({} tries)", self.tries);
+        }
+        Failure::unreachable(message)
+    }
+}
+
+/// Why there is no response.
+#[derive(Debug)]
+pub struct Unanswered {
+    pub failure: Failure,
+    /// Whether the same request may succeed later.
+    is_temporary: bool,
+    /// Whether the server may have received the request.
+    is_sent: bool,
+}
+
+impl From<Failure> for Unanswered {
+    fn from(failure: Failure) -> Self {
+        Self { failure, is_temporary: false, is_sent: false }
+    }
 }
 
 impl Http {
-    pub fn new() -> Self {
-        Self::with_timeout(WHOLE_TIMEOUT)
-    }
-
-    pub fn with_timeout(whole: Duration) -> Self {
-        Self::with(whole, REPLY_BYTES_MAX, TlsConfig::default())
-    }
-
-    /// Creates a client with TLS settings and a limit for responses.
-    pub fn with(whole: Duration, reply_bytes_max: u64, tls: TlsConfig) -> Self {
+    pub fn new(settings: Settings) -> Result<Self, Failure> {
         let config = || {
             ureq::Agent::config_builder()
-                .tls_config(tls.clone())
+                .tls_config(settings.tls.clone())
                 .http_status_as_error(false)
                 .max_redirects(0)
                 .timeout_connect(Some(CONNECT_TIMEOUT))
-                .timeout_global(Some(whole))
                 .user_agent(concat!("vouchsafe/", env!("CARGO_PKG_VERSION")))
         };
-        Self {
+        let proxy = Proxy::from_environment(|name| std::env::var(name).ok())?;
+        Ok(Self {
             direct: config().proxy(None).build().new_agent(),
-            proxied: config().build().new_agent(),
-            reply_bytes_max,
-        }
+            proxied: proxy.map(|it| (config().proxy(Some(it.proxy.clone())).build().new_agent(), it)),
+            attempt_timeout: settings.attempt_timeout,
+            reply_bytes_max: settings.reply_bytes_max,
+            retries: settings.retries,
+            start: Instant::now(),
+        })
     }
 
-    fn agent(&self, url: &str) -> &ureq::Agent {
-        if is_loopback(url) { &self.direct } else { &self.proxied }
+    /// The agent for `url`, and the variable that names its proxy.
+    fn agent(&self, url: &str) -> (&ureq::Agent, Option<&'static str>) {
+        let host = url.parse::<http::Uri>().ok().and_then(|uri| uri.host().map(str::to_owned)).unwrap_or_default();
+        match &self.proxied {
+            Some((agent, proxy)) if is_https(url) && !is_loopback(url) && proxy.is_for(&host) => {
+                (agent, Some(proxy.variable))
+            }
+            _ => (&self.direct, None),
+        }
     }
 
     pub fn get(&self, url: &str, bearer: Option<&str>) -> Result<Reply, Failure> {
-        let mut request = self.agent(url).get(url).header("accept", "application/json");
-        if let Some(token) = bearer {
-            request = request.header("authorization", format!("Bearer {token}"));
-        }
-        self.read(url, request.call())
+        let bearer = bearer.map(|token| format!("Bearer {token}"));
+        let authorization = bearer.as_deref().map(|value| ("authorization", value));
+        self.get_with(url, authorization.as_slice())
     }
 
-    pub fn post_form(&self, url: &str, form: &[(&str, &str)]) -> Result<Reply, Failure> {
-        let request = self.agent(url).post(url).header("accept", "application/json");
-        self.read(url, request.send_form(form.iter().copied()))
+    pub fn get_with(&self, url: &str, headers: &[(&str, &str)]) -> Result<Reply, Failure> {
+        self.repeat(url, |_| {
+            let mut request = self.agent(url).0.get(url).header("accept", "application/json");
+            for (name, value) in headers {
+                request = request.header(*name, *value);
+            }
+            self.read(url, self.limited(request).call())
+        })
+    }
+
+    /// Posts a form once; for [`Self::repeat`].
+    pub fn post_form(&self, url: &str, form: &[(&str, &str)]) -> Result<Reply, Unanswered> {
+        let request = self.agent(url).0.post(url).header("accept", "application/json");
+        self.read(url, self.limited(request).send_form(form.iter().copied()))
     }
 
     pub fn post_json(&self, url: &str, bearer: Option<&str>, body: &serde_json::Value) -> Result<Reply, Failure> {
-        let mut request = self.agent(url).post(url).header("content-type", "application/json");
-        if let Some(token) = bearer {
-            request = request.header("authorization", format!("Bearer {token}"));
-        }
-        self.read(url, request.send(body.to_string()))
+        self.repeat(url, |_| {
+            let mut request = self.agent(url).0.post(url).header("content-type", "application/json");
+            if let Some(token) = bearer {
+                request = request.header("authorization", format!("Bearer {token}"));
+            }
+            self.read(url, self.limited(request).send(body.to_string()))
+        })
     }
 
-    fn read(&self, url: &str, outcome: Result<http::Response<ureq::Body>, ureq::Error>) -> Result<Reply, Failure> {
-        let failed = |error: ureq::Error| unreachable(url, &error);
+    /// Calls `send` until its outcome is final or the limits are reached. `send` is told whether the server may have
+    /// received an earlier attempt.
+    pub fn repeat(&self, url: &str, mut send: impl FnMut(bool) -> Result<Reply, Unanswered>) -> Result<Reply, Failure> {
+        let (mut tries, mut is_sent) = (0_u32, false);
+        loop {
+            let outcome = send(is_sent);
+            tries += 1;
+            let (reason, retry_after) = match &outcome {
+                Ok(reply) if retry::is_temporary(reply.status) => {
+                    is_sent = true;
+                    (reply.unexpected(url).message, reply.retry_after)
+                }
+                Err(unanswered) if unanswered.is_temporary => {
+                    is_sent |= unanswered.is_sent;
+                    (unanswered.failure.message.clone(), None)
+                }
+                _ => return self.last(outcome, tries),
+            };
+            let Some(pause) = self.pause(tries, retry_after) else {
+                return self.last(outcome, tries);
+            };
+            if tries == 1 {
+                eprintln!("vouchsafe: {reason}; trying again");
+            }
+            std::thread::sleep(pause);
+        }
+    }
+
+    fn pause(&self, tries: u32, retry_after: Option<Duration>) -> Option<Duration> {
+        let failed = retry::Failed { retries: tries - 1, elapsed: self.start.elapsed(), retry_after };
+        let random = getrandom::u32().unwrap_or(u32::MAX / 2);
+        retry::pause(self.retries?, failed, f64::from(random) / (f64::from(u32::MAX) + 1.0))
+    }
+
+    /// The outcome after the last attempt.
+    fn last(&self, outcome: Result<Reply, Unanswered>, tries: u32) -> Result<Reply, Failure> {
+        match outcome {
+            Ok(reply) => Ok(Reply { tries, ..reply }),
+            Err(Unanswered { mut failure, .. }) => {
+                if tries > 1 {
+                    failure.message = format!("{} ({tries} tries)", failure.message);
+                }
+                Err(failure)
+            }
+        }
+    }
+
+    /// Time for one attempt: no more than the command has left.
+    fn attempt_time(&self) -> Duration {
+        let left = self.retries.map(|limits| limits.timeout.saturating_sub(self.start.elapsed()));
+        self.attempt_timeout.min(left.unwrap_or(self.attempt_timeout)).max(Duration::from_millis(1))
+    }
+
+    fn limited<Any>(&self, request: RequestBuilder<Any>) -> RequestBuilder<Any> {
+        request.config().timeout_global(Some(self.attempt_time())).build()
+    }
+
+    fn read(&self, url: &str, outcome: Result<http::Response<ureq::Body>, ureq::Error>) -> Result<Reply, Unanswered> {
+        let failed = |error: ureq::Error| self.unanswered(url, &error);
         let mut response = outcome.map_err(failed)?;
-        let retry_after =
-            response.headers().get("retry-after").and_then(|value| value.to_str().ok()).map(str::to_owned);
+        let header = |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok());
+        let retry_after = header("retry-after").and_then(|text| retry::parse_retry_after(text, SystemTime::now()));
+        let request_id = header("x-request-id").map(sanitize);
         let body = response.body_mut().with_config().limit(self.reply_bytes_max).read_to_vec().map_err(failed)?;
-        Ok(Reply { status: response.status().as_u16(), retry_after, body })
+        Ok(Reply { status: response.status().as_u16(), retry_after, request_id, body, tries: 1 })
+    }
+
+    /// Omits the query, which may contain secrets.
+    fn unanswered(&self, url: &str, error: &ureq::Error) -> Unanswered {
+        let place = without_query(url);
+        if let ureq::Error::BadUri(_) = error {
+            return Failure::usage(format!("{place} is not a URL")).into();
+        }
+        let proxy = self.agent(url).1;
+        let (why, hint) = match tls::error_of(error) {
+            // Through a proxy, the server can't be asked once more.
+            Some(error) => tls::explain(error, || proxy.is_none().then(|| issuer_of(url))?),
+            None => (self.describe(error), self.hint(url, error)),
+        };
+        let through = proxy.map_or_else(String::new, |variable| format!(" through the proxy of {variable}"));
+        let failure = Failure::unreachable(format!("no answer from {place}{through}: {why}"));
+        let failure = match hint {
+            Some(hint) => failure.hint(hint),
+            None if proxy.is_some() => failure.hint("to reach the host without the proxy, add it to NO_PROXY"),
+            None => failure,
+        };
+        let (is_temporary, is_sent) = classify(error);
+        Unanswered { failure, is_temporary, is_sent }
+    }
+
+    fn describe(&self, error: &ureq::Error) -> String {
+        match error {
+            ureq::Error::Io(error) => error.to_string(),
+            ureq::Error::Timeout(Timeout::Connect | Timeout::Resolve) => {
+                format!("no connection within {} s", CONNECT_TIMEOUT.as_secs())
+            }
+            ureq::Error::Timeout(_) => match self.retries {
+                Some(limits) if limits.timeout <= self.start.elapsed() + Duration::from_millis(100) => {
+                    format!("the command's {} s are over", limits.timeout.as_secs_f64())
+                }
+                _ => format!("not within {} s", self.attempt_timeout.as_secs()),
+            },
+            other => other.to_string(),
+        }
+    }
+
+    fn hint(&self, url: &str, error: &ureq::Error) -> Option<&'static str> {
+        let port = url.parse::<http::Uri>().ok().and_then(|uri| uri.port_u16());
+        match error {
+            ureq::Error::BodyExceedsLimit(_) => Some("the response is too long; check that this is the right server"),
+            ureq::Error::Timeout(_) if self.retries.is_some() => Some("--timeout sets how long the command may take"),
+            ureq::Error::Io(error)
+                if error.kind() == ErrorKind::ConnectionRefused
+                    && is_loopback(url)
+                    && port.is_some_and(|port| DEV_PORTS.contains(&port)) =>
+            {
+                Some("is it running? `scripts/up` starts a dev issuer and a broker here")
+            }
+            _ => None,
+        }
     }
 }
 
-/// Omits the query, which may contain secrets.
-fn unreachable(url: &str, error: &ureq::Error) -> Failure {
-    let place = url.split(['?', '#']).next().unwrap_or(url);
-    let failure = Failure::unreachable(format!("no answer from {place}: {error}"));
-    match error {
-        ureq::Error::BodyExceedsLimit(_) => {
-            failure.hint("the response is too long; check that this is the right server")
-        }
-        ureq::Error::BadUri(_) => Failure::usage(format!("{place} is not a URL")),
-        ureq::Error::Io(error) if error.kind() == ErrorKind::ConnectionRefused && is_loopback(url) => {
-            failure.hint("is it running? `scripts/up` starts a dev issuer and a broker here, but no gateway")
-        }
-        _ => failure,
+/// Whether the same request may succeed later, and whether the server may have received it.
+fn classify(error: &ureq::Error) -> (bool, bool) {
+    const REFUSED_BY_PROXY: [&str; 4] = ["429", "502", "503", "504"];
+    if tls::error_of(error).is_some() {
+        return (false, false);
     }
+    match error {
+        ureq::Error::Io(error) => match error.kind() {
+            ErrorKind::ConnectionRefused => (true, false),
+            ErrorKind::ConnectionAborted
+            | ErrorKind::BrokenPipe
+            | ErrorKind::ConnectionReset
+            | ErrorKind::TimedOut
+            | ErrorKind::UnexpectedEof => (true, true),
+            _ => (false, true),
+        },
+        ureq::Error::Timeout(Timeout::Connect | Timeout::Resolve) => (true, false),
+        ureq::Error::Timeout(_) => (true, true),
+        ureq::Error::ConnectProxyFailed(why) => (REFUSED_BY_PROXY.iter().any(|status| why.contains(status)), false),
+        ureq::Error::HostNotFound | ureq::Error::InvalidProxyUrl => (false, false),
+        _ => (false, true),
+    }
+}
+
+fn without_query(url: &str) -> &str {
+    url.split(['?', '#']).next().unwrap_or(url)
+}
+
+fn issuer_of(url: &str) -> Option<String> {
+    let uri: http::Uri = url.parse().ok()?;
+    tls::issuer_of(uri.host()?, uri.port_u16().unwrap_or(443)).map(|name| sanitize(&name))
+}
+
+fn is_https(url: &str) -> bool {
+    origin(url).is_some_and(|(scheme, _)| scheme == "https")
 }
 
 /// The scheme and authority of a URL; `None` if it has user information or is invalid.
@@ -141,6 +348,7 @@ pub fn is_loopback(url: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io;
 
     #[test]
     fn recognizes_loopback_hosts() {
@@ -164,5 +372,40 @@ mod tests {
         assert_eq!(origin("https://A.example:8443/x"), Some(("https".to_owned(), "a.example:8443".to_owned())));
         assert_eq!(origin("https://a@b.example"), None);
         assert_eq!(origin("/token"), None);
+    }
+
+    #[test]
+    fn knows_which_requests_were_not_sent() {
+        let io = |kind: ErrorKind| ureq::Error::Io(io::Error::from(kind));
+        let proxy = |why: &str| ureq::Error::ConnectProxyFailed(format!("proxy server responded {why}"));
+        for (error, expected) in [
+            (io(ErrorKind::ConnectionRefused), (true, false)),
+            (io(ErrorKind::ConnectionReset), (true, true)),
+            (io(ErrorKind::UnexpectedEof), (true, true)),
+            (io(ErrorKind::PermissionDenied), (false, true)),
+            (ureq::Error::Timeout(Timeout::Connect), (true, false)),
+            (ureq::Error::Timeout(Timeout::Global), (true, true)),
+            (proxy("503/503"), (true, false)),
+            (proxy("407/407"), (false, false)),
+            (ureq::Error::HostNotFound, (false, false)),
+            (ureq::Error::Rustls(rustls::Error::DecryptError), (false, false)),
+        ] {
+            assert_eq!(classify(&error), expected, "{error}");
+        }
+    }
+
+    #[test]
+    fn hints_at_scripts_up_only_at_its_ports() {
+        let http = Http::new(Settings::default()).unwrap();
+        let refused = ureq::Error::Io(io::Error::from(ErrorKind::ConnectionRefused));
+        for (url, expected) in [
+            ("http://127.0.0.1:3000/token", true),
+            ("http://localhost:7000/mint", true),
+            ("http://127.0.0.1:8481", false),
+            ("http://127.0.0.1", false),
+            ("https://broker.example:3000", false),
+        ] {
+            assert_eq!(http.unanswered(url, &refused).failure.hint.is_some(), expected, "{url}");
+        }
     }
 }

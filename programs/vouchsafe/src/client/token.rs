@@ -1,6 +1,7 @@
 //! Verification of tokens that a broker issued, as a strict API would do it.
 
 use super::base64url::{decode, encode};
+use super::text::sanitize;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use vouchsafe_jose::{Json, JsonObject, KeySet, KeyUse, UnverifiedJws};
@@ -168,11 +169,10 @@ fn verify_claims(payload: &[u8], expected: &Expected<'_>) -> Result<u64, Verific
         Some(Json::Integer(time)) => u64::try_from(*time).ok(),
         Some(_) | None => None,
     };
-    if text("iss") != Some(expected.issuer) {
-        return Err(wrong("`iss` is not the expected issuer"));
-    }
-    if text("aud") != Some(expected.audience) {
-        return Err(wrong("`aud` is not the expected audience"));
+    for (name, expected) in [("iss", expected.issuer), ("aud", expected.audience)] {
+        if text(name) != Some(expected) {
+            return Err(wrong(&format!("`{name}` is {}, not `{expected}`", show(payload, name))));
+        }
     }
     if text("sub").is_none_or(str::is_empty) {
         return Err(wrong("`sub` is missing"));
@@ -185,6 +185,16 @@ fn verify_claims(payload: &[u8], expected: &Expected<'_>) -> Result<u64, Verific
         return Err(wrong("not valid yet"));
     }
     Ok(expires)
+}
+
+/// A claim for a message.
+fn show(payload: &[u8], name: &str) -> String {
+    let claims: serde_json::Value = serde_json::from_slice(payload).unwrap_or_default();
+    match claims.get(name) {
+        None => "missing".to_owned(),
+        Some(serde_json::Value::String(text)) => format!("`{}`", sanitize(text)),
+        Some(other) => format!("`{}`", sanitize(&other.to_string())),
+    }
 }
 
 /// Flips one bit of a JWS's signature, keeping its encoding canonical; `None` if it is not a JWS.

@@ -9,12 +9,13 @@ mod key_file;
 mod keys;
 mod mint;
 mod server;
+mod shapes;
 
 use clap::Subcommand;
 use std::process::ExitCode;
 use vouchsafe_cli::Failure;
 
-/// Run an OIDC issuer for local development: discovery, JWKS, tokens like GitHub's.
+/// Run an OIDC issuer for local development: discovery, JWKS, tokens like those of each platform.
 ///
 /// Anyone on this machine can get any token from it, so it listens on loopback only, and only development brokers may
 /// trust it.
@@ -42,8 +43,9 @@ Examples:
 Routes:
   GET  /.well-known/openid-configuration
   GET  /.well-known/jwks.json
-  POST /mint                JSON or form: aud, alg (RS256, ES256, EdDSA), expires_in, shape (github,
-                            free), claims (JSON only; null removes one). Any other form field is a claim.
+  POST /mint                JSON or form: aud, alg (RS256, ES256, EdDSA), expires_in, shape (the name of a
+                            provider, or free), claims (JSON only; null removes one). Any other form field
+                            is a claim.
   POST /rotate              new keys; the old ones stay published until the next rotation, or are
                             withdrawn at once with ?remove=true
   GET  /token?audience=A    like GitHub's ACTIONS_ID_TOKEN_REQUEST_URL

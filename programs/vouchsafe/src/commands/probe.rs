@@ -6,7 +6,7 @@ mod checks;
 mod report;
 
 use crate::client::subject::SubjectArgs;
-use crate::client::{Broker, Http};
+use crate::client::{Broker, NetworkArgs};
 use std::process::ExitCode;
 use vouchsafe_cli::Failure;
 
@@ -21,32 +21,34 @@ Examples:
   vouchsafe probe --broker https://broker.example --audience https://api.example --format json")]
 pub struct Args {
     /// The broker's issuer URL; https, except on loopback.
-    #[arg(long, value_name = "URL")]
+    #[arg(long, env = "VOUCHSAFE_BROKER", value_name = "URL")]
     broker: String,
     /// An audience that policy permits for the subject token's workload.
-    #[arg(long, value_name = "A")]
+    #[arg(long, env = "VOUCHSAFE_AUDIENCE", value_name = "A")]
     audience: String,
-    /// A scope to request; may be repeated.
-    #[arg(long = "scope", value_name = "S")]
+    /// A scope to request; may be repeated, or a list separated by spaces.
+    #[arg(long = "scope", env = "VOUCHSAFE_SCOPE", value_name = "S", value_delimiter = ' ')]
     scopes: Vec<String>,
     #[command(flatten)]
     subject: SubjectArgs,
     /// A dev issuer that the broker trusts. It issues the subject token if none is named, and those that are expired or
     /// for another audience.
-    #[arg(long, value_name = "URL")]
+    #[arg(long, env = "VOUCHSAFE_DEV_ISSUER", value_name = "URL")]
     dev_issuer: Option<String>,
     /// Output format.
     #[arg(long, value_enum, default_value = "table")]
     format: report::Format,
+    #[command(flatten)]
+    network: NetworkArgs,
 }
 
 pub fn run(args: Args) -> Result<ExitCode, Failure> {
-    let http = Http::new();
+    let http = args.network.http()?;
     let broker = Broker::discover(&http, &args.broker)?;
     let dev_issuer = args.dev_issuer.as_deref().map(|url| checks::DevIssuer { http: &http, url });
     let subject_token = match &dev_issuer {
         Some(issuer) if !args.subject.is_named() => issuer.token(&broker.issuer, None)?,
-        _ => args.subject.source()?.token(&http, &broker)?,
+        _ => args.subject.source()?.token(&http, &broker.issuer)?,
     };
     let probe = checks::Probe {
         http: &http,

@@ -1,7 +1,8 @@
 //! `vouchsafe verify`: verifies a token strictly, optionally with a pinned root.
 
+use crate::client::text::sanitize;
 use crate::client::token::{Expected, VerificationError, VerifiedToken, verify};
-use crate::client::{Broker, Http};
+use crate::client::{Broker, NetworkArgs};
 use serde_json::json;
 use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
@@ -33,17 +34,17 @@ pub struct Args {
     /// The token, or `-` for standard input; process lists show what is on a command line.
     #[arg(value_name = "TOKEN|-")]
     token: String,
-    /// The broker's issuer URL; its metadata names its JWK Set.
-    #[arg(long, value_name = "URL", required_unless_present = "jwks")]
+    /// The broker's issuer URL, which the token must have as its `iss`; its metadata names its JWK Set.
+    #[arg(long, env = "VOUCHSAFE_BROKER", value_name = "URL", required_unless_present = "issuer")]
     broker: Option<String>,
-    /// Read the JWK Set from this file instead.
-    #[arg(long, value_name = "FILE", conflicts_with = "broker", requires = "issuer")]
+    /// Read the JWK Set from this file; nothing is fetched.
+    #[arg(long, value_name = "FILE")]
     jwks: Option<PathBuf>,
-    /// The `iss` that the token must have, with --jwks.
-    #[arg(long, value_name = "URL", conflicts_with = "broker")]
+    /// The `iss` that the token must have, with --jwks [default: --broker].
+    #[arg(long, value_name = "URL", requires = "jwks")]
     issuer: Option<String>,
     /// The `aud` that the token must have.
-    #[arg(long, value_name = "A")]
+    #[arg(long, env = "VOUCHSAFE_AUDIENCE", value_name = "A")]
     audience: String,
     /// The root's certificate (PEM), as `hsm-gateway root-certificate` prints it; don't get it from the broker.
     #[arg(long, value_name = "FILE")]
@@ -51,6 +52,8 @@ pub struct Args {
     /// Output format.
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
+    #[command(flatten)]
+    network: NetworkArgs,
 }
 
 pub fn run(args: Args) -> Result<ExitCode, Failure> {
@@ -117,27 +120,27 @@ fn print_text(token: &VerifiedToken, now: u64) {
         }
         None => println!("pinned     no; whoever controls the JWK Set can forge such a token"),
     }
-    println!("subject    {}", token.claims["sub"]);
+    for (label, name) in [("issuer", "iss"), ("audience", "aud"), ("subject", "sub"), ("scope", "scope")] {
+        let value = token.claims.get(name).map_or("none".to_owned(), |value| sanitize(&value.to_string()));
+        println!("{label:<10} {value}");
+    }
     println!("expires    in {} s", token.expires.saturating_sub(now));
 }
 
 /// The expected issuer, and its JWK Set.
 fn fetch_keys(args: &Args) -> Result<(String, Vec<u8>), Failure> {
-    match (&args.broker, &args.jwks, &args.issuer) {
-        (Some(url), ..) => {
-            let http = Http::new();
-            let broker = Broker::discover(&http, url)?;
-            let reply = http.get(&broker.jwks_uri, None)?;
-            if !reply.is_success() {
-                let status = reply.status;
-                return Err(Failure::unreachable(format!("{} returned status {status}", broker.jwks_uri)));
-            }
-            Ok((broker.issuer, reply.body))
-        }
-        (None, Some(path), Some(issuer)) => Ok((issuer.clone(), read(path, FILE_BYTES_MAX)?)),
-        // Excluded by clap.
-        _ => Err(Failure::usage("neither --broker nor --jwks is given")),
+    let issuer = args.issuer.as_ref().or(args.broker.as_ref());
+    let issuer = issuer.ok_or_else(|| Failure::usage("neither --broker nor --issuer is given"))?;
+    if let Some(path) = &args.jwks {
+        return Ok((issuer.clone(), read(path, FILE_BYTES_MAX)?));
     }
+    let http = args.network.http()?;
+    let broker = Broker::discover(&http, issuer)?;
+    let reply = http.get(&broker.jwks_uri, None)?;
+    if !reply.is_success() {
+        return Err(reply.unexpected(&broker.jwks_uri));
+    }
+    Ok((broker.issuer, reply.body))
 }
 
 fn read_root(path: &Path) -> Result<PinnedRoot, Failure> {
@@ -149,6 +152,10 @@ fn read_root(path: &Path) -> Result<PinnedRoot, Failure> {
 fn read_token(argument: &str) -> Result<String, Failure> {
     let text = match argument {
         "-" => read_stdin()?,
+        _ if Path::new(argument).is_file() => {
+            return Err(Failure::usage(format!("`{argument}` is a file, not a token"))
+                .hint(format!("to verify the token in it, write `- < {argument}`")));
+        }
         _ => argument.to_owned(),
     };
     match text.trim() {

@@ -177,9 +177,10 @@ fn verifies_claims_and_signature_strictly() {
         ("exp", json!("1800000060"), "`exp` is missing"),
         ("nbf", json!(NOW + 1), "not valid yet"),
         ("nbf", json!("soon"), "not valid yet"),
-        ("iss", json!("https://broker.example/"), "`iss` is not the expected issuer"),
-        ("aud", json!(["a"]), "`aud` is not the expected audience"),
-        ("aud", json!("b"), "`aud` is not the expected audience"),
+        ("iss", json!("https://broker.example/"), "`iss` is `https://broker.example/`, not `https://broker.example`"),
+        ("iss", Value::Null, "`iss` is `null`, not `https://broker.example`"),
+        ("aud", json!(["a"]), "`aud` is `[\"a\"]`, not `a`"),
+        ("aud", json!("b\u{1b}[2J"), "`aud` is `b\u{fffd}[2J`, not `a`"),
         ("sub", json!(""), "`sub` is missing"),
     ] {
         refuses(outcome(name, value), Check::Claims, reason);

@@ -1,8 +1,9 @@
 //! Requests for tokens, and the claims of the tokens.
 
 use super::keys::Algorithm;
+use super::shapes::Shape;
 use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 pub const EXPIRES_IN_SECONDS_DEFAULT: i64 = 300;
 /// Keeps the sums below from overflowing; it reaches the year 5138.
@@ -10,17 +11,6 @@ const EXPIRES_IN_SECONDS_MAX: i64 = 100_000_000_000;
 
 /// The default audience of GitHub's tokens: the owner's URL.
 pub const GITHUB_AUDIENCE_DEFAULT: &str = "https://github.com/octo-org";
-
-/// The platform whose tokens a minted token resembles.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, clap::ValueEnum)]
-#[serde(rename_all = "lowercase")]
-pub enum Shape {
-    /// Only `sub` and the registered time claims.
-    Free,
-    /// The claims of a GitHub Actions token.
-    #[default]
-    Github,
-}
 
 /// The body of `POST /mint`.
 #[derive(Debug, Deserialize)]
@@ -85,10 +75,7 @@ impl MintRequest {
         let expires_at = now_seconds + expires_in;
         // An expired token was issued a normal lifetime before it expired.
         let issued_at = if expires_in > 0 { now_seconds } else { expires_at - EXPIRES_IN_SECONDS_DEFAULT };
-        let mut claims = match self.shape {
-            Shape::Free => free(),
-            Shape::Github => github(),
-        };
+        let mut claims = self.shape.claims();
         let times = [("iat", issued_at), ("nbf", issued_at), ("exp", expires_at)];
         claims.extend(times.map(|(name, seconds)| (name.to_owned(), seconds.into())));
         claims.insert("iss".to_owned(), issuer.into());
@@ -98,47 +85,6 @@ impl MintRequest {
         claims.retain(|_, value| !value.is_null());
         Ok(claims)
     }
-}
-
-fn object(value: Value) -> Map<String, Value> {
-    match value {
-        Value::Object(members) => members,
-        _ => Map::new(),
-    }
-}
-
-fn free() -> Map<String, Value> {
-    object(json!({ "sub": "developer" }))
-}
-
-/// GitHub sends every claim except times as text, even ids and counters.
-fn github() -> Map<String, Value> {
-    object(json!({
-        "sub": "repo:octo-org/octo-repo:ref:refs/heads/main",
-        "actor": "octocat",
-        "actor_id": "583231",
-        "base_ref": "",
-        "event_name": "push",
-        "head_ref": "",
-        "job_workflow_ref": "octo-org/octo-repo/.github/workflows/deploy.yml@refs/heads/main",
-        "job_workflow_sha": "7fd1a60b01f91b314f59955a4e4d4e80d8edf11d",
-        "ref": "refs/heads/main",
-        "ref_protected": "true",
-        "ref_type": "branch",
-        "repository": "octo-org/octo-repo",
-        "repository_id": "123456",
-        "repository_owner": "octo-org",
-        "repository_owner_id": "654321",
-        "repository_visibility": "private",
-        "run_attempt": "1",
-        "run_id": "1700000001",
-        "run_number": "42",
-        "runner_environment": "github-hosted",
-        "sha": "7fd1a60b01f91b314f59955a4e4d4e80d8edf11d",
-        "workflow": "deploy",
-        "workflow_ref": "octo-org/octo-repo/.github/workflows/deploy.yml@refs/heads/main",
-        "workflow_sha": "7fd1a60b01f91b314f59955a4e4d4e80d8edf11d",
-    }))
 }
 
 #[cfg(test)]
@@ -186,7 +132,7 @@ mod tests {
 
     #[test]
     fn rejects_unknown_members() {
-        let bad = [r#"{}"#, r#"{"aud":"a","audience":"b"}"#, r#"{"aud":"a","shape":"gitlab"}"#];
+        let bad = [r#"{}"#, r#"{"aud":"a","audience":"b"}"#, r#"{"aud":"a","shape":"jenkins"}"#];
         for body in bad {
             assert!(MintRequest::from_json(body.as_bytes()).unwrap_err().starts_with("invalid mint request"), "{body}");
         }

@@ -5,7 +5,6 @@ use super::list::describe_outcomes;
 use super::operation::{ask_first, request, send_to_all};
 use super::probes::{self, Pair, Verifiers};
 use super::several::require_same_keys;
-use crate::client::Http;
 use crate::client::gateway::{Gateway, GatewayArgs};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -35,7 +34,7 @@ pub struct Args {
     #[arg(long, requires = "brokers")]
     watch: bool,
     /// URL of a broker, or of one of its hosts, whose JWK Set verifies probes; may be repeated.
-    #[arg(long = "broker", id = "brokers", value_name = "URL")]
+    #[arg(long = "broker", id = "brokers", env = "VOUCHSAFE_BROKER", value_name = "URL", value_delimiter = ',')]
     brokers: Vec<String>,
     /// How long the canary must be healthy before it is promoted.
     #[arg(long, value_name = "SECONDS", default_value_t = 600, value_parser = clap::value_parser!(u64).range(1..=604_800))]
@@ -66,7 +65,7 @@ pub struct PromoteArgs {
     /// `name` of the [[key]].
     key: String,
     /// URL of a broker, or of one of its hosts, whose JWK Set verifies probes; may be repeated.
-    #[arg(long = "broker", value_name = "URL")]
+    #[arg(long = "broker", env = "VOUCHSAFE_BROKER", value_name = "URL", value_delimiter = ',')]
     brokers: Vec<String>,
     #[command(flatten)]
     gateways: GatewayArgs,
@@ -84,7 +83,7 @@ fn parse_share(text: &str) -> Result<u8, String> {
 pub fn run(args: &Args) -> Result<ExitCode, Failure> {
     let gateways = args.gateways.open()?;
     // ORDER: arguments are checked before a canary starts that nobody would watch.
-    let verifiers = Verifiers::new(Http::new(), &args.brokers)?;
+    let verifiers = Verifiers::new(args.gateways.broker_http(None)?, &args.brokers)?;
     require_same_keys(&gateways, &args.key)?;
     let request = OperationRequest { share: Some(args.share), ..request(&args.key, "canary") };
     let code = send_to_all(&gateways, &request, args.format)?;
@@ -99,7 +98,7 @@ pub fn promote(args: &PromoteArgs) -> Result<ExitCode, Failure> {
     let gateways = args.gateways.open()?;
     require_same_keys(&gateways, &args.key)?;
     if !args.brokers.is_empty() {
-        let verifiers = Verifiers::new(Http::new(), &args.brokers)?;
+        let verifiers = Verifiers::new(args.gateways.broker_http(None)?, &args.brokers)?;
         for gateway in &gateways {
             run_missing_probes(gateway, &args.key, &verifiers)?;
         }

@@ -34,8 +34,7 @@ impl Verifiers {
     pub fn fetch(&self, uri: &str) -> Result<Vec<u8>, Failure> {
         let reply = self.http.get(uri, None)?;
         if !reply.is_success() {
-            let status = reply.status;
-            return Err(Failure::unreachable(format!("{uri} returned status {status}")));
+            return Err(reply.unexpected(uri));
         }
         Ok(reply.body)
     }

@@ -1,8 +1,8 @@
 //! `vouchsafe keys rotate --emergency`: replaces every epoch key, and watches each broker until it has followed.
 
 use super::probes::Verifiers;
-use crate::client::Http;
 use crate::client::gateway::{Gateway, GatewayArgs};
+use crate::client::parse_positive;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::process::ExitCode;
@@ -12,6 +12,10 @@ use vouchsafe_gateway::admin::{Listing, RotateRequest};
 
 /// How often a broker's JWK Set is fetched.
 const FETCH_PAUSE: Duration = Duration::from_millis(100);
+/// Longest time for one fetch.
+const FETCH_TIMEOUT: Duration = Duration::from_secs(2);
+/// Longest `--timeout`.
+const TIMEOUT_MAX: Duration = Duration::from_secs(3600);
 /// Consecutive correct answers that are required, since several instances may answer.
 const CORRECT_ANSWERS: u32 = 5;
 
@@ -40,19 +44,24 @@ pub struct Args {
     #[arg(long)]
     although_unpublished: bool,
     /// URL of a broker to watch, or of one of its hosts; may be repeated.
-    #[arg(long = "broker", value_name = "URL", required = true)]
+    #[arg(long = "broker", env = "VOUCHSAFE_BROKER", value_name = "URL", required = true, value_delimiter = ',')]
     brokers: Vec<String>,
     /// The generation to leave [default: the current one].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     from: Option<u64>,
-    /// Seconds within which each broker must follow.
-    #[arg(long, value_name = "SECONDS", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=3_600))]
-    timeout: u64,
+    /// Time within which each broker must follow, at most 1h.
+    #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = parse_timeout)]
+    timeout: Duration,
     #[command(flatten)]
     gateways: GatewayArgs,
     /// Output format.
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
+}
+
+fn parse_timeout(text: &str) -> Result<Duration, String> {
+    let timeout = parse_positive(text)?;
+    if timeout > TIMEOUT_MAX { Err("must be at most 1h".to_owned()) } else { Ok(timeout) }
 }
 
 pub fn run(args: &Args) -> Result<ExitCode, Failure> {
@@ -61,7 +70,7 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
             .hint("`--emergency` replaces all of them now, and makes issued tokens fail"));
     }
     let gateways = args.gateways.open()?;
-    let http = Http::with_timeout(Duration::from_secs(2));
+    let http = args.gateways.broker_http(Some(FETCH_TIMEOUT))?;
     // ORDER: arguments are checked before anything is rotated. An attacker who silences a broker or a gateway must not
     // be able to delay the others.
     let brokers = Verifiers::new(http, &args.brokers)?;
@@ -71,7 +80,7 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
     let request = RotateRequest { from, although_unpublished: args.although_unpublished };
     let (rotated, behind) = rotate(&gateways, &request)?;
     let kids = Kids::new(&before, from);
-    let timeout = Duration::from_secs(args.timeout);
+    let timeout = args.timeout;
     let watch = |uri: &String| kids.watch(&brokers, uri, start, timeout);
     let outcomes: Vec<_> = std::thread::scope(|scope| {
         let watching: Vec<_> = brokers.uris().iter().map(|uri| scope.spawn(move || watch(uri))).collect();
@@ -91,7 +100,7 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
     if outcomes.iter().any(Option::is_none) {
         return Err(Failure::refused(format!(
             "generation {rotated} is current, but not every broker followed within {} s",
-            args.timeout
+            args.timeout.as_secs()
         ))
         .hint(
             "a broker that reaches no gateway uses the old generation until its epoch ends; its log has the reason",
@@ -224,7 +233,7 @@ fn report(broker: &str, seconds: Option<f64>, args: &Args) {
             println!("{broker}: followed after {seconds:.1} s")
         }
         (Format::Text, None) => {
-            println!("{broker}: NOT FOLLOWED within {} s", args.timeout);
+            println!("{broker}: NOT FOLLOWED within {} s", args.timeout.as_secs());
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The exchanges that a probe tries, with the expected outcomes.
 
 use crate::client::dev_issuer::{MintOptions, mint};
-use crate::client::exchange::{ExchangeRequest, Outcome, exchange, hint};
+use crate::client::exchange::{ExchangeRequest, Outcome, exchange};
 use crate::client::text::sanitize;
 use crate::client::token::{Expected, corrupt_signature, verify};
 use crate::client::{Broker, Http};
@@ -26,7 +26,7 @@ pub struct Check {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub decision_id: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub hint: Option<&'static str>,
+    pub hint: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -111,7 +111,7 @@ impl Probe<'_> {
         let outcome = self.exchange(self.subject_token, self.audience)?;
         let checked = match &outcome {
             Outcome::Issued(issued) => self.verify(&issued.access_token)?,
-            Outcome::Refused { .. } => Err(describe(&outcome)),
+            Outcome::Refused(_) => Err(describe(&outcome)),
         };
         let (verdict, detail) = match checked {
             Ok(detail) => (Verdict::Passed, detail),
@@ -124,7 +124,7 @@ impl Probe<'_> {
             detail,
             decision_id: decision_id(&outcome),
             hint: match &outcome {
-                Outcome::Refused { error, .. } => hint(&error.error),
+                Outcome::Refused(refused) => refused.hint(&self.broker.issuer),
                 Outcome::Issued(_) => None,
             },
         })
@@ -135,8 +135,7 @@ impl Probe<'_> {
         let uri = &self.broker.jwks_uri;
         let reply = self.http.get(uri, None)?;
         if !reply.is_success() {
-            let status = reply.status;
-            return Err(Failure::unreachable(format!("{uri} returned status {status}")));
+            return Err(reply.unexpected(uri));
         }
         let now = clock::unix_seconds()?;
         let expected = Expected { issuer: &self.broker.issuer, audience: self.audience, root: None, now };
@@ -160,13 +159,14 @@ impl Probe<'_> {
             requested_token_type: None,
             requested_expires_in: None,
         };
-        exchange(self.http, self.broker, &request)
+        // Every check is about one token.
+        exchange(self.http, self.broker, &request, || Ok(None))
     }
 }
 
 /// Passes if the broker refused with exactly this error. An unavailable broker does not pass.
 fn expect_refusal(name: &'static str, expected: &'static str, outcome: &Outcome) -> Check {
-    let is_expected = matches!(outcome, Outcome::Refused { status: 400, error } if error.error == expected);
+    let is_expected = matches!(outcome, Outcome::Refused(it) if it.status == 400 && it.error.error == expected);
     let verdict = if is_expected { Verdict::Passed } else { Verdict::Failed };
     Check {
         name,
@@ -174,34 +174,32 @@ fn expect_refusal(name: &'static str, expected: &'static str, outcome: &Outcome)
         verdict,
         detail: describe(outcome),
         decision_id: decision_id(outcome),
-        hint: matches!(outcome, Outcome::Issued(_)).then_some(WRONGLY_ISSUED),
+        hint: matches!(outcome, Outcome::Issued(_)).then(|| WRONGLY_ISSUED.to_owned()),
     }
 }
 
 fn decision_id(outcome: &Outcome) -> Option<String> {
     match outcome {
         Outcome::Issued(_) => None,
-        Outcome::Refused { error, .. } => error.decision_id.as_deref().map(sanitize),
+        Outcome::Refused(refused) => refused.error.decision_id.as_deref().map(sanitize),
     }
 }
 
 fn describe(outcome: &Outcome) -> String {
     match outcome {
         Outcome::Issued(_) => "a token was issued".to_owned(),
-        Outcome::Refused { status, error } => {
-            let description = error.error_description.as_deref().unwrap_or("no description");
-            format!("{status} {}: {}", sanitize(&error.error), sanitize(description))
-        }
+        Outcome::Refused(refused) => format!("{} {}", refused.status, refused.describe()),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::client::exchange::{Issued, OAuthError};
+    use crate::client::exchange::{Issued, OAuthError, Refused};
 
     fn refusal(status: u16, error: &str) -> Outcome {
-        Outcome::Refused { status, error: OAuthError { error: error.to_owned(), ..OAuthError::default() } }
+        let error = OAuthError { error: error.to_owned(), ..OAuthError::default() };
+        Outcome::Refused(Refused { status, error, ..Refused::default() })
     }
 
     #[test]
@@ -227,8 +225,8 @@ mod tests {
     #[test]
     fn reports_the_decision_id_and_wrongly_issued_tokens() {
         let mut refusal = refusal(400, "invalid_request");
-        if let Outcome::Refused { error, .. } = &mut refusal {
-            error.decision_id = Some("d1".to_owned());
+        if let Outcome::Refused(refused) = &mut refusal {
+            refused.error.decision_id = Some("d1".to_owned());
         }
         let check = expect_refusal("x", "invalid_target", &refusal);
         assert_eq!(check.decision_id.as_deref(), Some("d1"));
@@ -242,6 +240,6 @@ mod tests {
         });
         let check = expect_refusal("x", "invalid_target", &issued);
         assert_eq!(check.detail, "a token was issued");
-        assert_eq!(check.hint, Some(WRONGLY_ISSUED));
+        assert_eq!(check.hint.as_deref(), Some(WRONGLY_ISSUED));
     }
 }

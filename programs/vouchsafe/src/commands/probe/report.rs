@@ -24,7 +24,7 @@ pub fn print(broker: &str, audience: &str, checks: &[Check], format: Format) {
                 if let Some(id) = &check.decision_id {
                     println!("{}: the broker's log has the reason under decision {id}", check.name);
                 }
-                if let Some(hint) = check.hint {
+                if let Some(hint) = &check.hint {
                     println!("{}: hint: {hint}", check.name);
                 }
             }
