@@ -1,6 +1,7 @@
 //! The application to run: its manifest, the values of its variables, and the options of the host.
 
 use crate::clock;
+use crate::compose::CryptoPlace;
 use crate::config::RuntimeConfig;
 use crate::error::HostError;
 use crate::instances::Lifetime;
@@ -29,6 +30,7 @@ pub struct Options {
     /// Where the guests' clock starts, in Unix seconds.
     pub danger_now: Option<u64>,
     pub lifetime: Lifetime,
+    pub crypto: CryptoPlace,
 }
 
 /// An application with its manifest and the values of its variables.

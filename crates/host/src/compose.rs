@@ -30,14 +30,34 @@ pub enum Need {
     Granted(Capability),
     /// Replaced by an empty implementation where it is not inherited.
     Emptiable(Capability),
+    /// Signature arithmetic in the host, which gives access to nothing.
+    HostCrypto,
     /// Not provided by this host.
     Unknown,
 }
 
+/// Where signatures are verified and made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CryptoPlace {
+    /// In the host, for each component that was also built that way.
+    Host,
+    /// In the components.
+    Wasm,
+}
+
+impl CryptoPlace {
+    fn source(self, component: &Component) -> &str {
+        match (self, &component.host_crypto_source) {
+            (Self::Host, Some(source)) => source,
+            (Self::Host, None) | (Self::Wasm, _) => &component.source,
+        }
+    }
+}
+
 /// Reads the components of `manifest`, relative to `base`, and composes them.
-pub fn compose(manifest: &Manifest, base: &Path) -> Result<Composite, HostError> {
+pub fn compose(manifest: &Manifest, base: &Path, crypto: CryptoPlace) -> Result<Composite, HostError> {
     let root = manifest.root().map_err(|error| HostError::configuration(error.to_string()))?;
-    let mut composer = Composer { graph: CompositionGraph::new(), adapters: BTreeMap::new() };
+    let mut composer = Composer { graph: CompositionGraph::new(), adapters: BTreeMap::new(), crypto };
     composer.run(manifest, root, base)
 }
 
@@ -45,19 +65,20 @@ struct Composer {
     graph: CompositionGraph,
     /// Instances of the empty implementations, by the import that they satisfy.
     adapters: BTreeMap<String, NodeId>,
+    crypto: CryptoPlace,
 }
 
 impl Composer {
     fn run(&mut self, manifest: &Manifest, root: &Component, base: &Path) -> Result<Composite, HostError> {
         let root_id = manifest.root_id();
-        let root_package = self.register(root_id, &base.join(&root.source))?;
+        let root_package = self.register(root_id, &base.join(self.crypto.source(root)))?;
         let root_node = self.graph.instantiate(root_package);
         let root_imports = self.imports(root_package);
         let mut open: BTreeSet<String> = root_imports.iter().cloned().collect();
         for dependency in &root.dependencies {
             let component =
                 manifest.component(&dependency.component).map_err(|e| HostError::configuration(e.to_string()))?;
-            let package = self.register(&dependency.component, &base.join(&component.source))?;
+            let package = self.register(&dependency.component, &base.join(self.crypto.source(component)))?;
             let node = self.graph.instantiate(package);
             self.check_dependency(dependency, package, node)?;
             for import in matching(&dependency.name, &root_imports)? {
@@ -107,7 +128,7 @@ impl Composer {
                 continue;
             }
             match need_of(&import) {
-                Need::Ambient => {}
+                Need::Ambient | Need::HostCrypto => {}
                 Need::Granted(capability) | Need::Emptiable(capability) if dependency.inherit.contains(&capability) => {
                 }
                 Need::Emptiable(_) => self.plug_empty(&dependency.component, package, node, &import)?,
@@ -146,7 +167,7 @@ impl Composer {
                     self.plug_empty(id, package, node, import)?
                 }
                 Need::Unknown => return Err(unknown_import(id, import)),
-                Need::Ambient | Need::Granted(_) | Need::Emptiable(_) => {}
+                Need::Ambient | Need::HostCrypto | Need::Granted(_) | Need::Emptiable(_) => {}
             }
         }
         Ok(())
@@ -249,6 +270,7 @@ pub fn need_of(import: &str) -> Need {
         "spin:variables/variables" => Need::Granted(Capability::Variables),
         "spin:sqlite/sqlite" => Need::Granted(Capability::SqliteDatabases),
         "wasi:http/client" => Need::Granted(Capability::AllowedOutboundHosts),
+        "vouchsafe:crypto/signatures" => Need::HostCrypto,
         "wasi:filesystem/preopens" => Need::Emptiable(Capability::Files),
         "wasi:cli/environment" => Need::Emptiable(Capability::Environment),
         // Descriptors come from `preopens` only.

@@ -84,7 +84,7 @@ fn load(application: &Application) -> Result<App, HostError> {
     let Application { options, manifest, runtime, .. } = application;
     let state_dir = options.state_dir.clone().or(runtime.state_dir.clone()).unwrap_or_else(|| PathBuf::from(".state"));
     let grants = grants::grants(application, &state_dir)?;
-    let composite = compose::compose(manifest, application.base())?;
+    let composite = compose::compose(manifest, application.base(), options.crypto)?;
     let cache = options.cache_dir.clone().unwrap_or_else(|| directories::cache_directory(&state_dir));
     let engine = engine::new(&cache)?;
     let failed = |error: wasmtime::Error| HostError::configuration(format!("cannot load the application: {error:#}"));

@@ -25,6 +25,7 @@ mod concurrency;
 mod config;
 mod continuity;
 mod cpu;
+mod crypto;
 mod directories;
 mod empty;
 mod engine;
@@ -47,6 +48,7 @@ mod tls;
 mod variables;
 
 pub use application::{Application, Options};
+pub use compose::CryptoPlace;
 pub use error::{ErrorKind, HostError};
 pub use host::Host;
 pub use instances::Lifetime;

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 use vouchsafe_cli::Failure;
-use vouchsafe_host::{Application, ErrorKind, HostError, Lifetime, Options};
+use vouchsafe_host::{Application, CryptoPlace, ErrorKind, HostError, Lifetime, Options};
 
 /// Run the broker without Spin
 ///
@@ -62,6 +62,9 @@ pub struct Args {
     /// Terminate an instance that computes for this long without a pause
     #[arg(long, value_name = "MS", default_value_t = 2_000)]
     cpu_deadline_ms: u64,
+    /// Verify and make signatures in the components too, in WebAssembly, which takes several times as long
+    #[arg(long)]
+    wasm_crypto: bool,
 }
 
 pub fn run(args: Args) -> Result<ExitCode, Failure> {
@@ -125,6 +128,7 @@ impl Args {
             variables: self.variables,
             danger_now: self.danger_now,
             lifetime,
+            crypto: if self.wasm_crypto { CryptoPlace::Wasm } else { CryptoPlace::Host },
         })
     }
 }
