@@ -1,11 +1,9 @@
 //! Signature arithmetic: in this component, or with the feature `host-crypto` in the host.
 
-use vouchsafe_crypto::Crypto;
-
 /// The component's own arithmetic.
 #[cfg(not(feature = "host-crypto"))]
 #[must_use]
-pub fn crypto() -> &'static dyn Crypto {
+pub fn crypto() -> &'static dyn vouchsafe_crypto::Crypto {
     &vouchsafe_crypto::Software
 }
 
