@@ -1,4 +1,4 @@
-//! Verifies signatures as the identity component does.
+//! Verifies signatures as the identity component does: in Wasm, or in the build `verify-host-crypto` in the host.
 //!
 //! `POST /time` measures one verification: the lines of the body are the number of repetitions, a JWK, the message,
 //! and the signature in base64url; the response is in microseconds. `POST /vectors` verifies test vectors: a JWK,
@@ -41,7 +41,7 @@ mod guest {
 
     fn key(line: &str) -> Option<PublicKey> {
         let jwk = JsonObject::parse(line.as_bytes()).ok()?;
-        PublicKey::from_jwk(&jwk, KeyUse::Signature, &vouchsafe_crypto::Software).ok()
+        PublicKey::from_jwk(&jwk, KeyUse::Signature, vouchsafe_guest::crypto()).ok()
     }
 
     fn timed(text: &str) -> Option<String> {
