@@ -80,7 +80,9 @@ fuzz_target!(|data: &[u8]| {
     );
     let digest = Sha256::digest(jwk.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect();
     let set = KeySet { digest, document: jwk, trusted_until: NOW.0 + 1, etag: None };
-    let keys = ParsedKeys::parse(&set, issuer.key_use()).expect("a key set").trusted_until(UnixSeconds(NOW.0 + 1));
+    let keys = ParsedKeys::parse(&set, issuer.key_use(), &vouchsafe_crypto::Software)
+        .expect("a key set")
+        .trusted_until(UnixSeconds(NOW.0 + 1));
     let input = format!("{}.{}", encode(br#"{"alg":"EdDSA","kid":"k"}"#), encode(payload));
     let token = format!("{input}.{}", encode(&key.sign(input.as_bytes()).to_bytes()));
     let Ok(verified) = verify(&token, &issuer, &keys, NOW) else {

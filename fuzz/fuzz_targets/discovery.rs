@@ -62,7 +62,8 @@ fuzz_target!(|document: &[u8]| {
     .expect("a record");
     let network = Network { document, asked: RefCell::default() };
     let bearer = Bearer::parse("secret".to_owned());
-    let mut fetch = pin!(fetch_keys(&network, &issuer, None, bearer.as_ref(), &[], UnixSeconds(1)));
+    let mut fetch =
+        pin!(fetch_keys(&network, &issuer, None, bearer.as_ref(), &[], UnixSeconds(1), &vouchsafe_crypto::Software));
     let Poll::Ready(_) = fetch.as_mut().poll(&mut Context::from_waker(Waker::noop())) else {
         panic!("nothing here waits");
     };

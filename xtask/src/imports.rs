@@ -49,7 +49,11 @@ fn components(root: &Path) -> Result<BTreeMap<String, PathBuf>> {
         let manifest = Manifest::parse(&std::fs::read_to_string(root.join(name))?).with_context(|| name.to_owned())?;
         let dependencies = manifest.root()?.dependencies.iter().map(|dependency| dependency.component.as_str());
         for id in dependencies.chain([manifest.root_id()]) {
-            components.insert(id.to_owned(), root.join(&manifest.component(id)?.source));
+            let component = manifest.component(id)?;
+            components.insert(id.to_owned(), root.join(&component.source));
+            if let Some(source) = &component.host_crypto_source {
+                components.insert(format!("{id}-host-crypto"), root.join(source));
+            }
         }
     }
     Ok(components)

@@ -53,7 +53,15 @@ impl wit::Guest for Component {
         let issuer = vouchsafe_identity::TrustedIssuer::try_from(issuer)?;
         let network = ports::Network::with_deadline();
         let now = UnixSeconds(now);
-        let keys = vouchsafe_identity::fetch_keys(&network, &issuer, known, bearer.as_ref(), &closed, now);
+        let keys = vouchsafe_identity::fetch_keys(
+            &network,
+            &issuer,
+            known,
+            bearer.as_ref(),
+            &closed,
+            now,
+            vouchsafe_guest::crypto(),
+        );
         Ok(keys.await?)
     }
 }
@@ -68,7 +76,7 @@ impl wit::GuestTrustedIssuer for TrustedIssuer {
 impl wit::GuestTrustedKeys for TrustedKeys {
     fn parse(issuer: wit::TrustedIssuerBorrow<'_>, keys: KeySet) -> Result<wit::TrustedKeys, TokenError> {
         let key_use = issuer.get::<TrustedIssuer>().0.key_use();
-        let keys = ParsedKeys::parse(&keys, key_use)?;
+        let keys = ParsedKeys::parse(&keys, key_use, vouchsafe_guest::crypto())?;
         Ok(wit::TrustedKeys::new(Self(keys)))
     }
 }

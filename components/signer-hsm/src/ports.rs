@@ -31,7 +31,9 @@ pub async fn signer() -> Result<Rc<GatewaySigner>, Error> {
     }
     let config = GatewayConfig::parse(&read_variables(&Variable::GATEWAY).await?)?;
     // Two concurrent first calls may both have read the variables; the first signer wins.
-    Ok(SIGNER.with_borrow_mut(|known| Rc::clone(known.get_or_insert_with(|| Rc::new(GatewaySigner::new(config))))))
+    Ok(SIGNER.with_borrow_mut(|known| {
+        Rc::clone(known.get_or_insert_with(|| Rc::new(GatewaySigner::new(config, vouchsafe_guest::crypto()))))
+    }))
 }
 
 /// Fetches the next epoch's seeds in the background, shortly before they are needed.

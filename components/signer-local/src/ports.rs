@@ -19,7 +19,7 @@ pub async fn with_signer<T>(use_signer: impl FnOnce(&mut Signer) -> Result<T, Er
         // Two concurrent first calls may both read the variables; the later signer replaces an equal one. The cell is
         // not borrowed across the await.
         let variables = vouchsafe_guest::signer::read_variables(&Variable::LOCAL).await?;
-        let signer = Signer::new(Config::parse(&variables)?, Root::parse(&variables)?);
+        let signer = Signer::new(Config::parse(&variables)?, Root::parse(&variables)?, vouchsafe_guest::crypto());
         SIGNER.with(|cell| cell.replace(Some(signer)));
     }
     SIGNER.with(|cell| match cell.try_borrow_mut() {

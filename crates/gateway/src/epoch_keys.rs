@@ -176,7 +176,7 @@ impl EpochKeyring {
     pub fn learn(&mut self, derivation: Derivation, seed: [u8; SEED_BYTES], now: UnixSeconds) -> Result<(), Error> {
         let id = derivation.id;
         let seed = Seed::from_bytes(seed);
-        let key = EpochKey::from_seed(&seed, id.algorithm, id.epoch)?;
+        let key = EpochKey::from_seed(&seed, id.algorithm, id.epoch, &vouchsafe_crypto::Software)?;
         let known = self.entries.get(&id).map(|entry| &entry.jwk);
         if known.is_some_and(|known| known.kid() != key.kid()) {
             return Err(Error::Internal);

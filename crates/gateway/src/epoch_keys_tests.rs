@@ -194,7 +194,7 @@ fn raised_generation_was_the_published_standby() {
     assert_eq!(kids(&keyring, 2), standby);
     let seed = keyring.hand_out(group, 2, "ES256", START, UnixSeconds(START));
     let epoch = Epoch::starting_at(START, HOUR).unwrap();
-    let key = EpochKey::from_seed(seed.unwrap(), Algorithm::Es256, epoch).unwrap();
+    let key = EpochKey::from_seed(seed.unwrap(), Algorithm::Es256, epoch, &vouchsafe_crypto::Software).unwrap();
     assert!(standby.contains(&key.kid().to_owned()));
     assert!(!keyring.raise_to(1), "a lower one does not come back");
 }

@@ -2,6 +2,7 @@
 
 use crate::bundle::POLICIES;
 use crate::clock;
+use crate::components::CryptoPlace;
 use crate::config::RuntimeConfig;
 use crate::directories;
 use crate::error::HostError;
@@ -41,6 +42,7 @@ pub struct Options {
     pub check_variables: fn(&Manifest, &BTreeMap<String, String>) -> Vec<String>,
     /// Called whenever a bundle was read.
     pub warn: fn(&Application),
+    pub crypto: CryptoPlace,
 }
 
 /// An application with its manifest and the values of its variables.

@@ -5,13 +5,20 @@ pub struct Connection {
     pub label: String,
 }
 
+/// A guest's public key.
+pub struct VerifyingKey(pub std::sync::Arc<dyn vouchsafe_crypto::VerifyingKey>);
+
+/// A guest's private key.
+pub struct SigningKey(pub Box<dyn vouchsafe_crypto::SigningKey>);
+
 wasmtime::component::bindgen!({
-    path: ["../../wit/deps/spin-sqlite@3.1.0", "../../wit/deps/spin-variables@3.0.0"],
+    path: ["../../wit/crypto", "../../wit/deps/spin-sqlite@3.1.0", "../../wit/deps/spin-variables@3.0.0"],
     inline: "
         package vouchsafe:host;
         world imports {
             import spin:sqlite/sqlite@3.1.0;
             import spin:variables/variables@3.0.0;
+            import vouchsafe:crypto/signatures@0.1.0;
         }
     ",
     imports: {
@@ -21,9 +28,14 @@ wasmtime::component::bindgen!({
         "spin:sqlite/sqlite.[method]connection.changes": async | trappable,
         default: trappable,
     },
-    with: { "spin:sqlite/sqlite.connection": crate::bindings::Connection },
+    with: {
+        "spin:sqlite/sqlite.connection": crate::bindings::Connection,
+        "vouchsafe:crypto/signatures.signing-key": crate::bindings::SigningKey,
+        "vouchsafe:crypto/signatures.verifying-key": crate::bindings::VerifyingKey,
+    },
     require_store_data_send: true,
 });
 
 pub use self::spin::sqlite::sqlite;
 pub use self::spin::variables::variables;
+pub use self::vouchsafe::crypto::signatures;

@@ -1,12 +1,23 @@
 //! Where the components' files are.
 
 use std::path::{Path, PathBuf};
+use vouchsafe_manifest::Component;
 
 /// The components of a release, relative to the folder of its programs.
 const INSTALLED: &str = "../share/vouchsafe/components";
 
+/// Where signatures are verified and made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CryptoPlace {
+    /// In the host, for each component that was also built that way.
+    Host,
+    /// In the components.
+    Wasm,
+}
+
 /// Finds the files of components.
 pub struct Components {
+    crypto: CryptoPlace,
     /// The manifest's folder, to which sources are relative.
     base: PathBuf,
     /// Replaces the folder of every source.
@@ -16,16 +27,24 @@ pub struct Components {
 }
 
 impl Components {
-    pub fn new(base: &Path, chosen: Option<&Path>) -> Self {
+    pub fn new(base: &Path, chosen: Option<&Path>, crypto: CryptoPlace) -> Self {
         let program = std::env::current_exe().ok();
         let installed = program.as_deref().and_then(Path::parent).map(|folder| folder.join(INSTALLED));
-        Self { base: base.to_owned(), chosen: chosen.map(Path::to_owned), installed }
+        Self { crypto, base: base.to_owned(), chosen: chosen.map(Path::to_owned), installed }
+    }
+
+    /// The file of `component`, built for the chosen place of the arithmetic.
+    pub fn path(&self, component: &Component) -> PathBuf {
+        self.find(match (self.crypto, &component.host_crypto_source) {
+            (CryptoPlace::Host, Some(source)) => source,
+            (CryptoPlace::Host, None) | (CryptoPlace::Wasm, _) => &component.source,
+        })
     }
 
     /// The file of a component with this source: as the manifest says, or the file of the same name in the folder that
     /// was chosen. A source that doesn't exist is taken from the release of this program, so that a manifest needs no
     /// path into that release.
-    pub fn path(&self, source: &str) -> PathBuf {
+    fn find(&self, source: &str) -> PathBuf {
         let path = self.base.join(source);
         let Some(name) = path.file_name() else {
             return path;
@@ -55,11 +74,12 @@ mod tests {
         };
         let (base, installed) = (folder("base"), folder("installed"));
         let components = |chosen: Option<&str>| Components {
+            crypto: CryptoPlace::Host,
             base: base.clone(),
             chosen: chosen.map(|name| root.join(name)),
             installed: Some(installed.clone()),
         };
-        let path = |chosen| components(chosen).path("components/a.wasm");
+        let path = |chosen| components(chosen).find("components/a.wasm");
         let own = base.join("components/a.wasm");
         assert_eq!(path(None), own, "for the error message");
         std::fs::write(installed.join("a.wasm"), "").expect("written");
@@ -69,7 +89,7 @@ mod tests {
         assert_eq!(path(None), own);
         assert_eq!(path(Some("chosen")), root.join("chosen/a.wasm"));
         let absolute = root.join("elsewhere/b.wasm");
-        assert_eq!(components(None).path(absolute.to_str().expect("text")), absolute);
+        assert_eq!(components(None).find(absolute.to_str().expect("text")), absolute);
         std::fs::remove_dir_all(&root).expect("removed");
     }
 }

@@ -31,6 +31,8 @@ pub enum Need {
     Granted(Capability),
     /// Replaced by an empty implementation where it is not inherited.
     Emptiable(Capability),
+    /// Signature arithmetic in the host, which gives access to nothing.
+    HostCrypto,
     /// Not provided by this host.
     Unknown,
 }
@@ -51,14 +53,14 @@ struct Composer {
 impl Composer {
     fn run(&mut self, manifest: &Manifest, root: &Component, components: &Components) -> Result<Composite, HostError> {
         let root_id = manifest.root_id();
-        let root_package = self.register(root_id, &components.path(&root.source))?;
+        let root_package = self.register(root_id, &components.path(root))?;
         let root_node = self.graph.instantiate(root_package);
         let root_imports = self.imports(root_package);
         let mut open: BTreeSet<String> = root_imports.iter().cloned().collect();
         for dependency in &root.dependencies {
             let component =
                 manifest.component(&dependency.component).map_err(|e| HostError::configuration(e.to_string()))?;
-            let package = self.register(&dependency.component, &components.path(&component.source))?;
+            let package = self.register(&dependency.component, &components.path(component))?;
             let node = self.graph.instantiate(package);
             self.check_dependency(dependency, package, node)?;
             for import in matching(&dependency.name, &root_imports)? {
@@ -108,7 +110,7 @@ impl Composer {
                 continue;
             }
             match need_of(&import) {
-                Need::Ambient => {}
+                Need::Ambient | Need::HostCrypto => {}
                 Need::Granted(capability) | Need::Emptiable(capability) if dependency.inherit.contains(&capability) => {
                 }
                 Need::Emptiable(_) => self.plug_empty(&dependency.component, package, node, &import)?,
@@ -147,7 +149,7 @@ impl Composer {
                     self.plug_empty(id, package, node, import)?
                 }
                 Need::Unknown => return Err(unknown_import(id, import)),
-                Need::Ambient | Need::Granted(_) | Need::Emptiable(_) => {}
+                Need::Ambient | Need::HostCrypto | Need::Granted(_) | Need::Emptiable(_) => {}
             }
         }
         Ok(())
@@ -250,6 +252,7 @@ pub fn need_of(import: &str) -> Need {
         "spin:variables/variables" => Need::Granted(Capability::Variables),
         "spin:sqlite/sqlite" => Need::Granted(Capability::SqliteDatabases),
         "wasi:http/client" => Need::Granted(Capability::AllowedOutboundHosts),
+        "vouchsafe:crypto/signatures" => Need::HostCrypto,
         "wasi:filesystem/preopens" => Need::Emptiable(Capability::Files),
         "wasi:cli/environment" => Need::Emptiable(Capability::Environment),
         // Descriptors come from `preopens` only.

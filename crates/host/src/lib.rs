@@ -29,6 +29,7 @@ mod concurrency;
 mod config;
 mod continuity;
 mod cpu;
+mod crypto;
 mod directories;
 mod empty;
 mod engine;
@@ -55,6 +56,7 @@ mod variables;
 
 pub use application::{Application, Options};
 pub use client::{Answer, Client, ClientError};
+pub use components::CryptoPlace;
 pub use error::{ErrorKind, HostError};
 pub use host::Host;
 pub use instances::Lifetime;

@@ -1,6 +1,7 @@
 //! Links the imports of the composed component to the host: nothing but what the manifest grants.
 
 use crate::compose::{Need, need_of};
+use crate::crypto;
 use crate::error::HostError;
 use crate::spin;
 use crate::state::GuestState;
@@ -28,8 +29,13 @@ pub fn link(
     link().map_err(failed)?;
     let root = manifest.root().map_err(|error| HostError::configuration(error.to_string()))?;
     for import in imports {
-        let Need::Granted(capability) = need_of(import) else {
-            continue;
+        let capability = match need_of(import) {
+            Need::Granted(capability) => capability,
+            Need::HostCrypto => {
+                crypto::add_to_linker(&mut linker).map_err(failed)?;
+                continue;
+            }
+            Need::Ambient | Need::Emptiable(_) | Need::Unknown => continue,
         };
         let (granted, added) = match capability {
             Capability::Variables => (true, spin::add_variables(&mut linker)),

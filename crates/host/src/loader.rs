@@ -57,7 +57,10 @@ impl Loader {
     pub fn new(application: Application) -> Result<Self, HostError> {
         let grants = grants::grants(&application)?;
         let Application { options, manifest, .. } = &application;
-        let composite = compose::compose(manifest, &Components::new(application.base(), options.components.as_deref()))?;
+        let composite = compose::compose(
+            manifest,
+            &Components::new(application.base(), options.components.as_deref(), options.crypto),
+        )?;
         let cache = options.cache_dir.clone();
         let engine = engine::new(&cache.unwrap_or_else(|| directories::cache_directory(&application.state_dir())))?;
         let failed =

@@ -2,6 +2,7 @@
 
 use std::future::Future;
 
+use vouchsafe_crypto::Crypto;
 use vouchsafe_jose::{KEY_SET_BYTES_MAX, KeyUse};
 
 use crate::bearer::Bearer;
@@ -57,9 +58,10 @@ pub async fn fetch_keys(
     bearer: Option<&Bearer>,
     closed: &[String],
     now: UnixSeconds,
+    crypto: &dyn Crypto,
 ) -> Result<KeySet, FetchError> {
     let (url, bearer) = match issuer.keys() {
-        KeySource::Pinned(pinned) => return pinned_keys(pinned, issuer.key_use(), now),
+        KeySource::Pinned(pinned) => return pinned_keys(pinned, issuer.key_use(), now, crypto),
         KeySource::JwksUri(url) => {
             let url = KeyUrl::of_keys(url, issuer.development()).map_err(FetchError::UrlRefused)?;
             (url, bearer)
@@ -74,12 +76,12 @@ pub async fn fetch_keys(
     match (answer.status, known) {
         (STATUS_OK, _) => {
             let etag = usable_etag(answer.etag).map(|tag| format!("{} {tag}", url.as_str()));
-            accepted(answer.body, etag, issuer.key_use(), trusted_until)
+            accepted(answer.body, etag, issuer.key_use(), trusted_until, crypto)
         }
         // A 304 is valid only for a conditional request.
         (STATUS_NOT_MODIFIED, Some(known)) if etag_of(&url, &known).is_some() => {
             let document = known.document.into_bytes();
-            accepted(document, known.etag, issuer.key_use(), trusted_until)
+            accepted(document, known.etag, issuer.key_use(), trusted_until, crypto)
         }
         (status, _) => Err(FetchError::Status(status)),
     }
@@ -105,12 +107,17 @@ async fn discover<'b>(
     Ok((keys, bearer))
 }
 
-fn pinned_keys(pinned: &PinnedKeys, key_use: KeyUse, now: UnixSeconds) -> Result<KeySet, FetchError> {
+fn pinned_keys(
+    pinned: &PinnedKeys,
+    key_use: KeyUse,
+    now: UnixSeconds,
+    crypto: &dyn Crypto,
+) -> Result<KeySet, FetchError> {
     if now.0 >= pinned.expires {
         return Err(FetchError::PinnedKeysExpired);
     }
     let document = pinned.document.clone().into_bytes();
-    accepted(document, None, key_use, UnixSeconds(pinned.expires))
+    accepted(document, None, key_use, UnixSeconds(pinned.expires), crypto)
 }
 
 fn accepted(
@@ -118,11 +125,12 @@ fn accepted(
     etag: Option<String>,
     key_use: KeyUse,
     trusted_until: UnixSeconds,
+    crypto: &dyn Crypto,
 ) -> Result<KeySet, FetchError> {
     if document.len() > KEY_SET_BYTES_MAX {
         return Err(FetchError::TooLarge);
     }
-    let set = vouchsafe_jose::KeySet::parse(&document, key_use)
+    let set = vouchsafe_jose::KeySet::parse(&document, key_use, crypto)
         .map_err(|error| FetchError::DocumentInvalid(DocumentError::KeySet(error)))?;
     if set.is_empty() {
         return Err(FetchError::DocumentInvalid(DocumentError::NoUsableKey));

@@ -3,6 +3,7 @@ use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
 use serde_json::json;
+use vouchsafe_crypto::Software;
 use vouchsafe_jose::{JsonError, KeySetError};
 
 use super::*;
@@ -71,7 +72,7 @@ fn now_or_never<T>(future: impl Future<Output = T>) -> T {
 }
 
 fn fetch(source: &Network, keys: KeySource, known: Option<KeySet>) -> Result<KeySet, FetchError> {
-    now_or_never(fetch_keys(source, &issuer(keys), known, None, &[], NOW))
+    now_or_never(fetch_keys(source, &issuer(keys), known, None, &[], NOW, &Software))
 }
 
 fn fetched(etag: Option<&str>, trusted_until: UnixSeconds) -> KeySet {
@@ -107,7 +108,7 @@ fn sends_credential_only_to_issuer_origin() {
             (jwks_uri, ok(testkit::key_set_document())),
         ]);
         let issuer = issuer(keys);
-        let fetched = fetch_keys(&network, &issuer, None, bearer.as_ref(), &[], NOW);
+        let fetched = fetch_keys(&network, &issuer, None, bearer.as_ref(), &[], NOW, &Software);
         assert!(now_or_never(fetched).is_ok(), "{jwks_uri}");
         network.shown.take()
     };
@@ -135,7 +136,7 @@ fn never_fetches_from_closed_servers() {
         Network::new(vec![(DISCOVERY_URL, discovery(ISSUER, JWKS_URL)), (JWKS_URL, ok(testkit::key_set_document()))])
     };
     let fetch = |network: &Network, keys, closed: &[String]| {
-        now_or_never(fetch_keys(network, &issuer(keys), None, None, closed, NOW))
+        now_or_never(fetch_keys(network, &issuer(keys), None, None, closed, NOW, &Software))
     };
     let asked = |network: Network| -> Vec<String> {
         let asked = network.asked.into_inner().into_iter();

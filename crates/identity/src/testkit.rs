@@ -137,7 +137,7 @@ pub(crate) fn key_set_document() -> String {
 }
 
 pub(crate) fn keys() -> TrustedKeys {
-    let set = KeySet::parse(key_set_document().as_bytes(), KeyUse::Signature).unwrap();
+    let set = KeySet::parse(key_set_document().as_bytes(), KeyUse::Signature, &vouchsafe_crypto::Software).unwrap();
     TrustedKeys::new(Rc::new(set), "test", UnixSeconds(NOW + 1))
 }
 

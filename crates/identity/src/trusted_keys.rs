@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use sha2::{Digest, Sha256};
+use vouchsafe_crypto::Crypto;
 use vouchsafe_jose::KeyUse;
 use vouchsafe_types::{KeySet, UnixSeconds};
 
@@ -17,15 +18,15 @@ pub struct ParsedKeys {
 }
 
 impl ParsedKeys {
-    /// Parses the document of `keys`.
+    /// Parses the document of `keys`, which `crypto` verifies with.
     ///
     /// # Errors
     /// The digest does not match the document, or the document is not a valid key set.
-    pub fn parse(keys: &KeySet, key_use: KeyUse) -> Result<Self, DocumentError> {
+    pub fn parse(keys: &KeySet, key_use: KeyUse, crypto: &dyn Crypto) -> Result<Self, DocumentError> {
         if sha256_hex(keys.document.as_bytes()) != keys.digest {
             return Err(DocumentError::Digest);
         }
-        let set = vouchsafe_jose::KeySet::parse(keys.document.as_bytes(), key_use);
+        let set = vouchsafe_jose::KeySet::parse(keys.document.as_bytes(), key_use, crypto);
         Ok(Self { set: Rc::new(set.map_err(DocumentError::KeySet)?), digest: keys.digest.as_str().into() })
     }
 
@@ -79,7 +80,7 @@ mod tests {
     fn parse(digest: String, document: &str) -> Result<(), DocumentError> {
         let document = document.to_owned();
         let keys = KeySet { digest, document, trusted_until: 0, etag: None };
-        ParsedKeys::parse(&keys, KeyUse::Signature).map(drop)
+        ParsedKeys::parse(&keys, KeyUse::Signature, &vouchsafe_crypto::Software).map(drop)
     }
 
     #[test]
@@ -104,7 +105,8 @@ mod tests {
 
     #[test]
     fn trusts_keys_strictly_before_their_end() {
-        let set = vouchsafe_jose::KeySet::parse(br#"{"keys":[]}"#, KeyUse::Signature).unwrap();
+        let set =
+            vouchsafe_jose::KeySet::parse(br#"{"keys":[]}"#, KeyUse::Signature, &vouchsafe_crypto::Software).unwrap();
         let keys = TrustedKeys::new(Rc::new(set), "test", UnixSeconds(100));
         assert!(keys.at(UnixSeconds(99)).is_some());
         assert!(keys.at(UnixSeconds(100)).is_none());

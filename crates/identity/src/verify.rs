@@ -1,6 +1,6 @@
 //! Verification: from an unverified token to a verified subject.
 
-use vouchsafe_jose::{JsonObject, Malformed, UnverifiedJws};
+use vouchsafe_jose::{JsonObject, KeySet, Malformed, UnverifiedJws};
 use vouchsafe_providers::Profile;
 use vouchsafe_types::{Attribute, KeySource, Principal, Subject, UnixSeconds};
 
@@ -157,7 +157,9 @@ fn require_signature(
     proofs: &ProofCache,
 ) -> Result<Option<Proof>, TokenError> {
     let pinned_expired = matches!(issuer.keys(), KeySource::Pinned(pinned) if now.0 >= pinned.expires);
-    let set = keys.at(now).filter(|_| !pinned_expired).ok_or(TokenError::KeyUnusable)?;
+    // A key set of another issuer may have been accepted for another use.
+    let fits = |set: &&KeySet| !pinned_expired && set.key_use() == issuer.key_use();
+    let set = keys.at(now).filter(fits).ok_or(TokenError::KeyUnusable)?;
     let key = set.find(jws.kid(), jws.algorithm())?;
     let proof = Proof::of(jws.token(), issuer, keys.digest());
     if proofs.holds(&proof, now) {

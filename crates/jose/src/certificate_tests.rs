@@ -25,7 +25,7 @@ const ALL: [[&str; 2]; 4] = [RSA, P256, P384, ED25519];
 fn check(key: &str, chain: &str, expected: Result<(), KeyError>) {
     let jwk = format!("{{{key},\"x5c\":{chain}}}");
     let jwk = JsonObject::parse(jwk.as_bytes()).unwrap();
-    let found = PublicKey::from_jwk(&jwk, KeyUse::Signature).map(|_| ());
+    let found = PublicKey::from_jwk(&jwk, KeyUse::Signature, &vouchsafe_crypto::Software).map(|_| ());
     assert_eq!(found, expected, "{key} {chain}");
 }
 

@@ -1,17 +1,19 @@
 //! One public key that verifies one algorithm (RFC 7517 §4, RFC 7518 §6, RFC 8037 §2).
 
 use std::fmt;
+use std::sync::Arc;
 
-use p256::ecdsa::signature::Verifier;
+use vouchsafe_crypto::{Crypto, PublicNumbers, VerifyingKey};
 
 use crate::algorithm::Algorithm;
 use crate::base64url;
 use crate::certificate;
 use crate::error::{KeyError, SignatureError};
 use crate::limits::RSA_MODULUS_BITS_MAX;
-use crate::rsa::RsaPublicKey;
+use crate::rsa;
 use vouchsafe_json::{Json, JsonObject};
 
+const ED25519_POINT_BYTES: usize = 32;
 const P256_COORDINATE_BYTES: usize = 32;
 const P384_COORDINATE_BYTES: usize = 48;
 
@@ -28,40 +30,35 @@ pub enum KeyUse {
 /// A public key, ready to verify. Its type fixes the algorithm, so a token can't choose how a key
 /// is used (RFC 8725 §3.1).
 #[derive(Clone)]
-pub struct PublicKey(Kind);
-
-#[derive(Clone)]
-enum Kind {
-    Ed25519(ed25519_dalek::VerifyingKey),
-    P256(p256::ecdsa::VerifyingKey),
-    P384(p384::ecdsa::VerifyingKey),
-    Rsa(RsaPublicKey),
+pub struct PublicKey {
+    algorithm: Algorithm,
+    key: Arc<dyn VerifyingKey>,
 }
 
 impl PublicKey {
-    /// Reads a JWK and checks its stated purpose.
+    /// Reads a JWK and checks its stated purpose. `crypto` verifies with it.
     ///
     /// # Errors
     /// [`KeyError`] if this JWK can't verify signatures here.
-    pub fn from_jwk(jwk: &JsonObject, key_use: KeyUse) -> Result<Self, KeyError> {
-        Self::from_jwk_within(jwk, key_use, RSA_MODULUS_BITS_MAX)
+    pub fn from_jwk(jwk: &JsonObject, key_use: KeyUse, crypto: &dyn Crypto) -> Result<Self, KeyError> {
+        Self::from_jwk_within(jwk, key_use, RSA_MODULUS_BITS_MAX, crypto)
     }
 
     /// Like [`Self::from_jwk`], with an RSA modulus of at most `rsa_bits_max`.
-    pub(crate) fn from_jwk_within(jwk: &JsonObject, key_use: KeyUse, rsa_bits_max: u32) -> Result<Self, KeyError> {
+    pub(crate) fn from_jwk_within(
+        jwk: &JsonObject,
+        key_use: KeyUse,
+        rsa_bits_max: u32,
+        crypto: &dyn Crypto,
+    ) -> Result<Self, KeyError> {
         require_use(jwk, key_use)?;
-        let (kind, info) = match required_text(jwk, "kty")? {
-            "EC" => ec_key(jwk)?,
-            "OKP" => ed25519_key(jwk)?,
-            "RSA" => {
-                let (n, e) = (required_bytes(jwk, "n")?, required_bytes(jwk, "e")?);
-                let key = RsaPublicKey::from_be_bytes(&n, &e, rsa_bits_max)?;
-                (Kind::Rsa(key), certificate::rsa(&n, &e)?)
-            }
+        let (key, info) = match required_text(jwk, "kty")? {
+            "EC" => ec_key(jwk, crypto)?,
+            "OKP" => ed25519_key(jwk, crypto)?,
+            "RSA" => rsa_key(jwk, rsa_bits_max, crypto)?,
             _ => return Err(KeyError::KeyType),
         };
         certificate::require_own(jwk, &info)?;
-        let key = Self(kind);
         match jwk.get("alg") {
             None => Ok(key),
             Some(Json::Text(alg)) if alg == key.algorithm().name() => Ok(key),
@@ -72,12 +69,7 @@ impl PublicKey {
     /// The only algorithm that this key is used with.
     #[must_use]
     pub fn algorithm(&self) -> Algorithm {
-        match self.0 {
-            Kind::Ed25519(_) => Algorithm::EdDsa,
-            Kind::P256(_) => Algorithm::Es256,
-            Kind::P384(_) => Algorithm::Es384,
-            Kind::Rsa(_) => Algorithm::Rs256,
-        }
+        self.algorithm
     }
 
     /// Checks `signature` over `message`.
@@ -85,23 +77,7 @@ impl PublicKey {
     /// # Errors
     /// [`SignatureError`] if the signature does not verify.
     pub fn verify(&self, message: &[u8], signature: &[u8]) -> Result<(), SignatureError> {
-        match &self.0 {
-            Kind::Ed25519(key) => {
-                let signature = ed25519_dalek::Signature::from_slice(signature).map_err(|_| SignatureError)?;
-                // Strict: rejects keys and commitments of small order (RFC 8032 §5.1.7 leaves this open).
-                key.verify_strict(message, &signature).map_err(|_| SignatureError)
-            }
-            Kind::P256(key) => {
-                // `r` and `s` as 32 bytes each, never DER (RFC 7518 §3.4).
-                let signature = p256::ecdsa::Signature::from_slice(signature).map_err(|_| SignatureError)?;
-                key.verify(message, &signature).map_err(|_| SignatureError)
-            }
-            Kind::P384(key) => {
-                let signature = p384::ecdsa::Signature::from_slice(signature).map_err(|_| SignatureError)?;
-                key.verify(message, &signature).map_err(|_| SignatureError)
-            }
-            Kind::Rsa(key) => key.verify(message, signature),
-        }
+        if self.key.verifies(message, signature) { Ok(()) } else { Err(SignatureError) }
     }
 }
 
@@ -131,7 +107,14 @@ fn require_use(jwk: &JsonObject, key_use: KeyUse) -> Result<(), KeyError> {
     }
 }
 
-fn ec_key(jwk: &JsonObject) -> Result<(Kind, Vec<u8>), KeyError> {
+/// A key and its `SubjectPublicKeyInfo`.
+type KeyAndInfo = (PublicKey, Vec<u8>);
+
+fn load(algorithm: Algorithm, numbers: PublicNumbers<'_>, crypto: &dyn Crypto) -> Option<PublicKey> {
+    Some(PublicKey { algorithm, key: crypto.verifying_key(numbers)? })
+}
+
+fn ec_key(jwk: &JsonObject, crypto: &dyn Crypto) -> Result<KeyAndInfo, KeyError> {
     let (bytes, curve) = match required_text(jwk, "crv")? {
         "P-256" => (P256_COORDINATE_BYTES, certificate::Curve::P256),
         "P-384" => (P384_COORDINATE_BYTES, certificate::Curve::P384),
@@ -142,31 +125,31 @@ fn ec_key(jwk: &JsonObject) -> Result<(Kind, Vec<u8>), KeyError> {
         return Err(KeyError::Malformed);
     }
     let point = [&[0x04][..], &x, &y].concat();
-    let kind = match curve {
-        certificate::Curve::P256 => p256::ecdsa::VerifyingKey::from_sec1_bytes(&point).map(Kind::P256),
-        certificate::Curve::P384 => p384::ecdsa::VerifyingKey::from_sec1_bytes(&point).map(Kind::P384),
+    let key = match curve {
+        certificate::Curve::P256 => load(Algorithm::Es256, PublicNumbers::P256(&point), crypto),
+        certificate::Curve::P384 => load(Algorithm::Es384, PublicNumbers::P384(&point), crypto),
     };
-    let kind = kind.map_err(|_| KeyError::Point)?;
-    Ok((kind, certificate::ec(curve, &point)?))
+    Ok((key.ok_or(KeyError::Point)?, certificate::ec(curve, &point)?))
 }
 
-fn ed25519_key(jwk: &JsonObject) -> Result<(Kind, Vec<u8>), KeyError> {
+fn ed25519_key(jwk: &JsonObject, crypto: &dyn Crypto) -> Result<KeyAndInfo, KeyError> {
     if required_text(jwk, "crv")? != "Ed25519" {
         return Err(KeyError::Curve);
     }
-    let point = required_bytes(jwk, "x")?.try_into().map_err(|_| KeyError::Malformed)?;
-    if !is_canonical(&point) {
-        return Err(KeyError::Point);
+    let point = required_bytes(jwk, "x")?;
+    if point.len() != ED25519_POINT_BYTES {
+        return Err(KeyError::Malformed);
     }
-    let key = ed25519_dalek::VerifyingKey::from_bytes(&point).map_err(|_| KeyError::Point)?;
-    if key.is_weak() { Err(KeyError::Point) } else { Ok((Kind::Ed25519(key), certificate::ed25519(&point)?)) }
+    let key = load(Algorithm::EdDsa, PublicNumbers::Ed25519(&point), crypto).ok_or(KeyError::Point)?;
+    Ok((key, certificate::ed25519(&point)?))
 }
 
-/// Whether y, the little-endian bytes without the sign bit, is less than 2^255 − 19 (RFC 8032 §5.1.3).
-fn is_canonical(point: &[u8; 32]) -> bool {
-    let [lowest, middle @ .., highest] = point;
-    let is_largest = middle.iter().all(|byte| *byte == 0xff) && highest & 0x7f == 0x7f;
-    !is_largest || *lowest < 0xed
+fn rsa_key(jwk: &JsonObject, bits_max: u32, crypto: &dyn Crypto) -> Result<KeyAndInfo, KeyError> {
+    let (n, e) = (required_bytes(jwk, "n")?, required_bytes(jwk, "e")?);
+    let exponent = rsa::require_strong(&n, &e, bits_max)?;
+    let numbers = PublicNumbers::Rsa { modulus: &n, exponent };
+    let key = load(Algorithm::Rs256, numbers, crypto).ok_or(KeyError::RsaModulus)?;
+    Ok((key, certificate::rsa(&n, &e)?))
 }
 
 fn required_text<'j>(jwk: &'j JsonObject, name: &str) -> Result<&'j str, KeyError> {

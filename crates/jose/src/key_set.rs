@@ -7,6 +7,7 @@ use crate::error::KeyError;
 use crate::jws::KID_BYTES_MAX;
 use crate::key::{KeyUse, PublicKey};
 use crate::limits::KEY_SET_RSA_BITS_MAX;
+use vouchsafe_crypto::Crypto;
 use vouchsafe_json::{Json, JsonError, JsonObject};
 
 /// Longest accepted JWK Set document, in bytes.
@@ -23,6 +24,7 @@ const SECRET_MEMBERS: [&str; 8] = ["d", "dp", "dq", "k", "oth", "p", "q", "qi"];
 pub struct KeySet {
     keys: Vec<Entry>,
     skipped: Vec<SkippedKey>,
+    key_use: KeyUse,
 }
 
 #[derive(Debug)]
@@ -44,7 +46,7 @@ impl KeySet {
     ///
     /// # Errors
     /// [`KeySetError`] if no key of the document may be used.
-    pub fn parse(document: &[u8], key_use: KeyUse) -> Result<Self, KeySetError> {
+    pub fn parse(document: &[u8], key_use: KeyUse, crypto: &dyn Crypto) -> Result<Self, KeySetError> {
         if document.len() > KEY_SET_BYTES_MAX {
             return Err(KeySetError::TooLarge);
         }
@@ -57,13 +59,13 @@ impl KeySet {
         // ORDER: the whole set is checked before any key is built.
         require_public(&jwks)?;
         let kids = distinct_kids(&jwks)?;
-        Ok(Self::build(&jwks, kids, key_use))
+        Ok(Self::build(&jwks, kids, key_use, crypto))
     }
 
-    fn build(jwks: &[&JsonObject], kids: Vec<Option<String>>, key_use: KeyUse) -> Self {
-        let mut set = Self { keys: Vec::new(), skipped: Vec::new() };
+    fn build(jwks: &[&JsonObject], kids: Vec<Option<String>>, key_use: KeyUse, crypto: &dyn Crypto) -> Self {
+        let mut set = Self { keys: Vec::new(), skipped: Vec::new(), key_use };
         for (jwk, kid) in jwks.iter().zip(kids) {
-            match PublicKey::from_jwk_within(jwk, key_use, KEY_SET_RSA_BITS_MAX) {
+            match PublicKey::from_jwk_within(jwk, key_use, KEY_SET_RSA_BITS_MAX, crypto) {
                 Ok(key) => set.keys.push(Entry { kid, key }),
                 Err(reason) => set.skipped.push(SkippedKey { kid, reason }),
             }
@@ -99,6 +101,12 @@ impl KeySet {
             (Some(only), None) => Ok(&only.key),
             (None, _) | (Some(_), Some(_)) => Err(KeyLookupError::Unknown),
         }
+    }
+
+    /// The use that its keys were accepted for.
+    #[must_use]
+    pub fn key_use(&self) -> KeyUse {
+        self.key_use
     }
 
     /// The number of usable keys.

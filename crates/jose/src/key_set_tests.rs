@@ -18,7 +18,11 @@ fn with_kid(key: &str, kid: &str) -> String {
 
 fn check(document: &str, expected: Result<usize, KeySetError>) {
     let shown = document.get(..200).unwrap_or(document);
-    assert_eq!(KeySet::parse(document.as_bytes(), KeyUse::Signature).map(|set| set.len()), expected, "{shown}");
+    assert_eq!(
+        KeySet::parse(document.as_bytes(), KeyUse::Signature, &vouchsafe_crypto::Software).map(|set| set.len()),
+        expected,
+        "{shown}"
+    );
 }
 
 #[test]
@@ -30,7 +34,7 @@ fn keeps_usable_keys_and_names_the_others() {
         r#""kty":"EC","crv":"P-521","kid":"p521""#,
         &with_kid(&format!(r#"{RSA},"use":"enc""#), "enc"),
     ]);
-    let set = KeySet::parse(document.as_bytes(), KeyUse::Signature).unwrap();
+    let set = KeySet::parse(document.as_bytes(), KeyUse::Signature, &vouchsafe_crypto::Software).unwrap();
     assert_eq!(set.len(), 3);
     let skipped = |kid: &str, reason| SkippedKey { kid: Some(kid.to_owned()), reason };
     assert_eq!(set.skipped(), [skipped("p521", KeyError::Curve), skipped("enc", KeyError::Purpose)]);
@@ -101,7 +105,7 @@ fn bounds_key_ids() {
 }
 
 fn check_find(document: &str, kid: Option<&str>, algorithm: Algorithm, expected: Result<Algorithm, KeyLookupError>) {
-    let set = KeySet::parse(document.as_bytes(), KeyUse::Signature).unwrap();
+    let set = KeySet::parse(document.as_bytes(), KeyUse::Signature, &vouchsafe_crypto::Software).unwrap();
     assert_eq!(set.find(kid, algorithm).map(PublicKey::algorithm), expected, "{kid:?} {algorithm}");
 }
 
@@ -147,13 +151,13 @@ fn bounds_rsa_moduli_of_a_set() {
         n[0] = 0xff >> ((8 - bits % 8) % 8);
         let usable = (1..=255_u8).step_by(2).find_map(|lowest| {
             *n.last_mut().unwrap() = lowest;
-            let key = crate::rsa::RsaPublicKey::from_be_bytes(&n, &[1, 0, 1], 8192);
+            let key = crate::rsa::require_strong(&n, &[1, 0, 1], 8192);
             key.is_ok().then(|| URL_SAFE_NO_PAD.encode(&n))
         });
         format!(r#""kty":"RSA","e":"AQAB","n":"{}","kid":"{kid}""#, usable.expect("a modulus"))
     };
     let document = set_of(&[&jwk(4096, "most"), &jwk(4097, "more"), &jwk(8192, "much")]);
-    let set = KeySet::parse(document.as_bytes(), KeyUse::Signature).unwrap();
+    let set = KeySet::parse(document.as_bytes(), KeyUse::Signature, &vouchsafe_crypto::Software).unwrap();
     assert_eq!(set.len(), 1);
     let skipped = |kid: &str| SkippedKey { kid: Some(kid.to_owned()), reason: KeyError::RsaTooLong };
     assert_eq!(set.skipped(), [skipped("more"), skipped("much")]);

@@ -6,7 +6,11 @@ const Y_P256: &str = "x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0";
 const X_ED25519: &str = "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo";
 
 fn check(jwk: &str, expected: Result<Algorithm, KeyError>) {
-    let key = PublicKey::from_jwk(&JsonObject::parse(jwk.as_bytes()).unwrap(), KeyUse::Signature);
+    let key = PublicKey::from_jwk(
+        &JsonObject::parse(jwk.as_bytes()).unwrap(),
+        KeyUse::Signature,
+        &vouchsafe_crypto::Software,
+    );
     assert_eq!(key.map(|key| key.algorithm()), expected, "{jwk}");
 }
 
@@ -140,7 +144,7 @@ fn rejects_moduli_of_the_faulty_generator() {
         let jwk = rsa(&encode(&bytes(&power)), "AQAB", "");
         power[0] ^= change;
         let jwk = JsonObject::parse(jwk.as_bytes()).unwrap();
-        PublicKey::from_jwk(&jwk, KeyUse::Signature).is_ok()
+        PublicKey::from_jwk(&jwk, KeyUse::Signature, &vouchsafe_crypto::Software).is_ok()
     });
     assert!(taken.count() > 0);
 }
@@ -221,18 +225,30 @@ fn rejects_unknown_key_types_and_curves() {
 /// CVE-2022-21449 ("psychic signatures"), DER instead of `r ‖ s`, and wrong lengths.
 #[test]
 fn rejects_signatures_of_the_wrong_form() {
-    let p256 = PublicKey::from_jwk(&JsonObject::parse(p256(X_P256, Y_P256, "").as_bytes()).unwrap(), KeyUse::Signature)
-        .unwrap();
+    let p256 = PublicKey::from_jwk(
+        &JsonObject::parse(p256(X_P256, Y_P256, "").as_bytes()).unwrap(),
+        KeyUse::Signature,
+        &vouchsafe_crypto::Software,
+    )
+    .unwrap();
     for signature in [&[0; 64][..], &[], &[1; 63], &[1; 65], &[0xff; 64], &[0x30, 6, 2, 1, 0, 2, 1, 0]] {
         assert_eq!(p256.verify(b"message", signature), Err(SignatureError));
     }
-    let rsa = PublicKey::from_jwk(&JsonObject::parse(rsa(N_2048, "AQAB", "").as_bytes()).unwrap(), KeyUse::Signature)
-        .unwrap();
+    let rsa = PublicKey::from_jwk(
+        &JsonObject::parse(rsa(N_2048, "AQAB", "").as_bytes()).unwrap(),
+        KeyUse::Signature,
+        &vouchsafe_crypto::Software,
+    )
+    .unwrap();
     for signature in [&[0; 256][..], &[], &[1; 255], &[1; 257], &[0xff; 256]] {
         assert_eq!(rsa.verify(b"message", signature), Err(SignatureError));
     }
-    let ed25519 =
-        PublicKey::from_jwk(&JsonObject::parse(ed25519(X_ED25519, "").as_bytes()).unwrap(), KeyUse::Signature).unwrap();
+    let ed25519 = PublicKey::from_jwk(
+        &JsonObject::parse(ed25519(X_ED25519, "").as_bytes()).unwrap(),
+        KeyUse::Signature,
+        &vouchsafe_crypto::Software,
+    )
+    .unwrap();
     for signature in [&[0; 64][..], &[], &[0; 63], &[0; 65], &[0xff; 64]] {
         assert_eq!(ed25519.verify(b"message", signature), Err(SignatureError));
     }
@@ -261,7 +277,7 @@ fn accepts_named_jwt_svid_keys() {
     let of = |more: &str| {
         let jwk = p256(X_P256, Y_P256, more);
         let jwk = JsonObject::parse(jwk.as_bytes()).unwrap();
-        PublicKey::from_jwk(&jwk, KeyUse::JwtSvid).map(|key| key.algorithm())
+        PublicKey::from_jwk(&jwk, KeyUse::JwtSvid, &vouchsafe_crypto::Software).map(|key| key.algorithm())
     };
     assert_eq!(of(r#","use":"jwt-svid","kid":"a""#), Ok(Algorithm::Es256));
     assert_eq!(of(r#","use":"jwt-svid""#), Err(KeyError::KidMissing));

@@ -1,13 +1,7 @@
-//! RSASSA-PKCS1-v1_5 verification with SHA-256 (RFC 8017 §8.2.2).
-//!
-//! Handles only public data, so variable time is safe. Values that depend on the key alone are computed once, when
-//! its key set is loaded; [`crate::montgomery`] has the arithmetic.
+//! Which RSA keys are strong enough to verify with (RFC 7518 §3.3 and §6.3.1).
 
-use sha2::{Digest, Sha256};
-
-use crate::error::{KeyError, SignatureError};
+use crate::error::KeyError;
 use crate::limits::{RSA_EXPONENT_MAX, RSA_MODULUS_BITS_MAX, RSA_MODULUS_BITS_MIN};
-use crate::montgomery::Modulus;
 
 const RSA_EXPONENT_MIN: u64 = 3;
 
@@ -18,70 +12,34 @@ const ROCA_PRIMES: [u32; 38] = [
     113, 127, 131, 137, 139, 149, 151, 157, 163, 167,
 ];
 
-/// DER of `DigestInfo` for SHA-256, up to the digest (RFC 8017 §9.2, note 1).
-const SHA256_DIGEST_INFO: [u8; 19] =
-    [0x30, 0x31, 0x30, 0x0d, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x01, 0x05, 0x00, 0x04, 0x20];
-
-/// An RSA public key.
-#[derive(Clone)]
-pub(crate) struct RsaPublicKey {
-    modulus: Modulus,
-    modulus_bytes: usize,
-    exponent: u64,
-}
-
-impl RsaPublicKey {
-    /// Reads big-endian `n` and `e` without leading zeros (RFC 7518 §6.3.1).
-    pub(crate) fn from_be_bytes(n: &[u8], e: &[u8], bits_max: u32) -> Result<Self, KeyError> {
-        if has_leading_zero(n) || has_leading_zero(e) {
-            return Err(KeyError::Malformed);
-        }
-        let exponent = be_u64(e).ok_or(KeyError::RsaExponent)?;
-        if !(RSA_EXPONENT_MIN..=RSA_EXPONENT_MAX).contains(&exponent) || exponent % 2 == 0 {
-            return Err(KeyError::RsaExponent);
-        }
-        // ORDER: length before arithmetic, so that a huge modulus costs nothing.
-        if n.len() > RSA_MODULUS_BITS_MAX as usize / 8 {
-            return Err(KeyError::RsaModulus);
-        }
-        let highest_bits = n.first().map_or(0, |first| u8::BITS.saturating_sub(first.leading_zeros()));
-        let bits = (n.len() as u32).saturating_sub(1).saturating_mul(u8::BITS).saturating_add(highest_bits);
-        if bits < RSA_MODULUS_BITS_MIN {
-            return Err(KeyError::RsaModulus);
-        }
-        if bits > bits_max {
-            return Err(KeyError::RsaTooLong);
-        }
-        if n.last().is_none_or(|lowest| lowest % 2 == 0) {
-            return Err(KeyError::RsaModulus);
-        }
-        if has_small_factor(n) || is_weak(n) {
-            return Err(KeyError::RsaWeak);
-        }
-        Ok(Self { modulus: Modulus::from_be_bytes(n).ok_or(KeyError::RsaModulus)?, modulus_bytes: n.len(), exponent })
+/// Checks big-endian `n` and `e`, which must not have leading zeros, and returns the exponent.
+pub(crate) fn require_strong(n: &[u8], e: &[u8], bits_max: u32) -> Result<u64, KeyError> {
+    if has_leading_zero(n) || has_leading_zero(e) {
+        return Err(KeyError::Malformed);
     }
-
-    /// Compares the whole encoded message instead of parsing it, which prevents Bleichenbacher's forgery
-    /// (RFC 8017 §8.2.2).
-    pub(crate) fn verify(&self, message: &[u8], signature: &[u8]) -> Result<(), SignatureError> {
-        if signature.len() != self.modulus_bytes {
-            return Err(SignatureError);
-        }
-        let expected = encoded_message(message, self.modulus_bytes).ok_or(SignatureError)?;
-        if self.modulus.power(signature, self.exponent) == Some(expected) { Ok(()) } else { Err(SignatureError) }
+    let exponent = be_u64(e).ok_or(KeyError::RsaExponent)?;
+    if !(RSA_EXPONENT_MIN..=RSA_EXPONENT_MAX).contains(&exponent) || exponent % 2 == 0 {
+        return Err(KeyError::RsaExponent);
     }
-}
-
-/// EMSA-PKCS1-v1_5 of SHA-256 (RFC 8017 §9.2): `00 01 FF… 00 DigestInfo`.
-fn encoded_message(message: &[u8], bytes: usize) -> Option<Vec<u8>> {
-    let digest = Sha256::digest(message);
-    let padding_end = bytes.checked_sub(1)?.checked_sub(SHA256_DIGEST_INFO.len())?.checked_sub(digest.len())?;
-    let mut encoded = vec![0x00, 0x01];
-    encoded.resize(padding_end, 0xff);
-    encoded.push(0x00);
-    encoded.extend_from_slice(&SHA256_DIGEST_INFO);
-    encoded.extend_from_slice(&digest);
-    Some(encoded)
+    // ORDER: length before arithmetic, so that a huge modulus costs nothing.
+    if n.len() > RSA_MODULUS_BITS_MAX as usize / 8 {
+        return Err(KeyError::RsaModulus);
+    }
+    let highest_bits = n.first().map_or(0, |first| u8::BITS.saturating_sub(first.leading_zeros()));
+    let bits = (n.len() as u32).saturating_sub(1).saturating_mul(u8::BITS).saturating_add(highest_bits);
+    if bits < RSA_MODULUS_BITS_MIN {
+        return Err(KeyError::RsaModulus);
+    }
+    if bits > bits_max {
+        return Err(KeyError::RsaTooLong);
+    }
+    if n.last().is_none_or(|lowest| lowest % 2 == 0) {
+        return Err(KeyError::RsaModulus);
+    }
+    if has_small_factor(n) || is_weak(n) {
+        return Err(KeyError::RsaWeak);
+    }
+    Ok(exponent)
 }
 
 /// Whether one of the small primes divides the modulus. No correct generator makes such a key.

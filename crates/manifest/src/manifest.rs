@@ -25,6 +25,8 @@ pub struct Variable {
 pub struct Component {
     /// Path of the Wasm file, relative to the manifest.
     pub source: String,
+    /// Path of the same component built to leave signature arithmetic to the host.
+    pub host_crypto_source: Option<String>,
     pub files: Vec<FileMount>,
     pub sqlite_databases: Vec<String>,
     pub dependencies: Vec<Dependency>,

@@ -76,6 +76,30 @@ struct RawComponent {
     #[serde(default)]
     #[expect(dead_code, reason = "for `spin build`; the host ignores it")]
     build: Option<RawBuild>,
+    #[serde(default)]
+    tool: RawTools,
+}
+
+/// Settings for other tools, which Spin ignores. Only ours are read.
+#[derive(Deserialize, Default)]
+struct RawTools {
+    #[serde(default)]
+    vouchsafe: RawTool,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct RawTool {
+    host_crypto: Option<RawHostCrypto>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawHostCrypto {
+    source: String,
+    #[serde(default)]
+    #[expect(dead_code, reason = "for `scripts/build-components`; the host ignores it")]
+    command: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -170,6 +194,7 @@ fn component((id, raw): (String, RawComponent)) -> Result<(String, Component), M
         .collect::<Result<_, ManifestError>>()?;
     let component = Component {
         source: raw.source,
+        host_crypto_source: raw.tool.vouchsafe.host_crypto.map(|it| it.source),
         files: raw.files.into_iter().map(|f| FileMount { source: f.source, destination: f.destination }).collect(),
         sqlite_databases: raw.sqlite_databases,
         dependencies: raw.dependencies.into_iter().map(dependency).collect::<Result<_, _>>()?,

@@ -84,6 +84,9 @@ const SPIN_KEYS: &[&str] = &[
     "component.*.build.command",
     "component.*.build.workdir",
     "component.*.build.watch",
+    // Spin ignores what is in a tool's table.
+    "component.*.tool.*.*.source",
+    "component.*.tool.*.*.command",
     "component.*.dependencies.*.component",
     "component.*.dependencies.*.inherit_configuration",
 ];

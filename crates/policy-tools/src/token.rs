@@ -64,7 +64,7 @@ fn keys(token: &CaseToken, issuer: &Issuer, trusted: &TrustedIssuer) -> Result<T
         trusted_until: u64::MAX,
         etag: None,
     };
-    let parsed = ParsedKeys::parse(&keys, trusted.key_use());
+    let parsed = ParsedKeys::parse(&keys, trusted.key_use(), &vouchsafe_crypto::Software);
     let parsed = parsed.map_err(|error| Refusal::KeysUnusable(error.to_string()))?;
     Ok(parsed.trusted_until(UnixSeconds(u64::MAX)))
 }

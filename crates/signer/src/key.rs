@@ -1,24 +1,17 @@
 //! The key of one epoch and algorithm.
 
-use ed25519_dalek::hazmat::{ExpandedSecretKey, raw_sign};
-use p256::ecdsa::signature::hazmat::RandomizedPrehashSigner as _;
-use sha2::{Digest as _, Sha256, Sha512};
+use vouchsafe_crypto::{Crypto, Entropy, PrivateNumbers, SIGNATURE_BYTES, SigningKey};
 
 use crate::algorithm::Algorithm;
-use crate::entropy::Entropy;
 use crate::epoch::{Epoch, Seed};
 use crate::error::Error;
 use crate::jwk::PublicJwk;
 
-/// A private key. Both kinds erase themselves when dropped.
-enum Private {
-    EdDsa(Box<ed25519_dalek::SigningKey>),
-    Es256(Box<p256::ecdsa::SigningKey>),
-}
+const P256_COORDINATE_BYTES: usize = 32;
 
 /// The key pair of one epoch and algorithm. It is derived from its seed and never stored.
 pub struct EpochKey {
-    private: Private,
+    private: Box<dyn SigningKey>,
     jwk: PublicJwk,
     algorithm: Algorithm,
     epoch: Epoch,
@@ -31,14 +24,24 @@ impl std::fmt::Debug for EpochKey {
 }
 
 impl EpochKey {
-    /// Derives the key of `epoch` and `algorithm` from its `seed` (`docs/epoch-keys.md`).
+    /// Derives the key of `epoch` and `algorithm` from its `seed` (`docs/epoch-keys.md`). `crypto` signs with it.
     ///
     /// # Errors
     /// [`Error::Internal`] if no candidate is a valid key, which has a probability of 2^-256.
-    pub fn from_seed(seed: &Seed, algorithm: Algorithm, epoch: Epoch) -> Result<Self, Error> {
-        let (private, jwk) = match algorithm {
-            Algorithm::Es256 => es256(seed)?,
-            Algorithm::EdDsa => eddsa(seed)?,
+    pub fn from_seed(seed: &Seed, algorithm: Algorithm, epoch: Epoch, crypto: &dyn Crypto) -> Result<Self, Error> {
+        let private = seed.expand(algorithm, |candidate| {
+            crypto.signing_key(match algorithm {
+                Algorithm::Es256 => PrivateNumbers::P256(candidate),
+                Algorithm::EdDsa => PrivateNumbers::Ed25519(candidate),
+            })
+        })?;
+        let jwk = match (algorithm, private.public_key()) {
+            (Algorithm::EdDsa, point) => PublicJwk::ed25519(point),
+            (Algorithm::Es256, [0x04, point @ ..]) => {
+                let (x, y) = point.split_at_checked(P256_COORDINATE_BYTES).ok_or(Error::Internal)?;
+                PublicJwk::p256(x, y)
+            }
+            (Algorithm::Es256, _) => return Err(Error::Internal),
         };
         Ok(Self { private, jwk, algorithm, epoch })
     }
@@ -76,39 +79,7 @@ impl EpochKey {
     ///
     /// # Errors
     /// [`Error::Internal`] if the signature scheme fails, which these never do.
-    pub fn sign(&self, signing_input: &[u8], entropy: &Entropy) -> Result<[u8; 64], Error> {
-        match &self.private {
-            Private::EdDsa(key) => {
-                let mut expanded = ExpandedSecretKey::from(key.as_bytes());
-                entropy.hedge(&mut expanded);
-                let public = key.verifying_key();
-                Ok(raw_sign::<Sha512>(&expanded, signing_input, &public).to_bytes())
-            }
-            Private::Es256(key) => {
-                let digest = Sha256::digest(signing_input);
-                let signature: p256::ecdsa::Signature =
-                    key.sign_prehash_with_rng(&mut entropy.source(), &digest).map_err(|_| Error::Internal)?;
-                Ok(signature.to_bytes().into())
-            }
-        }
+    pub fn sign(&self, signing_input: &[u8], entropy: &Entropy) -> Result<[u8; SIGNATURE_BYTES], Error> {
+        self.private.sign(signing_input, entropy).ok_or(Error::Internal)
     }
-}
-
-fn es256(seed: &Seed) -> Result<(Private, PublicJwk), Error> {
-    let key = seed.expand(Algorithm::Es256, scalar_in_range)?;
-    let point = key.verifying_key().to_sec1_point(false);
-    let (x, y) = (point.x().ok_or(Error::Internal)?, point.y().ok_or(Error::Internal)?);
-    let jwk = PublicJwk::p256(x, y);
-    Ok((Private::Es256(Box::new(key)), jwk))
-}
-
-/// The signing key of a scalar, if that is in `[1, n-1]`.
-pub(crate) fn scalar_in_range(candidate: &[u8; 32]) -> Option<p256::ecdsa::SigningKey> {
-    p256::ecdsa::SigningKey::from_slice(candidate).ok()
-}
-
-fn eddsa(seed: &Seed) -> Result<(Private, PublicJwk), Error> {
-    let key = seed.expand(Algorithm::EdDsa, |secret| Some(ed25519_dalek::SigningKey::from_bytes(secret)))?;
-    let jwk = PublicJwk::ed25519(key.verifying_key().as_bytes());
-    Ok((Private::EdDsa(Box::new(key)), jwk))
 }

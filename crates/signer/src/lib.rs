@@ -27,7 +27,7 @@
 //! };
 //! // 32 random bytes in base64url.
 //! variables.signer_root.push_str(&"A".repeat(43));
-//! let mut signer = Signer::new(Config::parse(&variables)?, Root::parse(&variables)?);
+//! let mut signer = Signer::new(Config::parse(&variables)?, Root::parse(&variables)?, &vouchsafe_crypto::Software);
 //!
 //! let now = UnixSeconds(1_800_000_000);
 //! let request = SigningRequest {
@@ -56,7 +56,6 @@ mod algorithm;
 mod ceilings;
 mod claims;
 mod config;
-mod entropy;
 mod epoch;
 mod error;
 mod issuer;
@@ -73,13 +72,13 @@ pub use ceilings::{
 };
 pub use claims::{NOT_BEFORE_SECONDS, header};
 pub use config::{Config, Variables};
-pub use entropy::{ENTROPY_BYTES, Entropy};
 pub use epoch::{EPOCH_SECONDS_MAX, EPOCH_SECONDS_MIN, Epoch, KeyDerivationInfo, SEED_BYTES, Seed, label};
 pub use error::{Ceiling, Error, Fault, Variable};
 pub use jwk::{CurvePoint, PublicJwk};
 pub use key::EpochKey;
 pub use root::Root;
 pub use signer::{MAX_AGE_SECONDS, Signer, public_key_set};
+pub use vouchsafe_crypto::{ENTROPY_BYTES, Entropy};
 pub use vouchsafe_types::{
     Audience, ExtraClaim, PresentedIdentity, PublicKeySet, SignedToken, SignerSettings, SigningRequest, Superseded,
     Tier, TokenType, UnixSeconds,

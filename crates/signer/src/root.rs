@@ -6,6 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
+use vouchsafe_crypto::Crypto;
 use zeroize::Zeroizing;
 
 use crate::algorithm::Algorithm;
@@ -58,10 +59,16 @@ impl Root {
     }
 
     /// Derives the key of `epoch` and `algorithm` for the issuer and key group of `config`.
-    pub(crate) fn key(&self, config: &Config, algorithm: Algorithm, epoch: Epoch) -> Result<EpochKey, Error> {
+    pub(crate) fn key(
+        &self,
+        config: &Config,
+        algorithm: Algorithm,
+        epoch: Epoch,
+        crypto: &dyn Crypto,
+    ) -> Result<EpochKey, Error> {
         let info = KeyDerivationInfo { issuer: config.issuer(), group: config.group(), generation: self.generation };
         let seed = Seed::derive(&self.secret, info, algorithm, epoch)?;
-        EpochKey::from_seed(&seed, algorithm, epoch)
+        EpochKey::from_seed(&seed, algorithm, epoch, crypto)
     }
 }
 

@@ -9,12 +9,12 @@ use crate::algorithm::Algorithm;
 use crate::ceilings::AllowedToken;
 use crate::claims;
 use crate::config::Config;
-use crate::entropy::Entropy;
 use crate::epoch::{Epoch, WITHDRAWAL_MARGIN_SECONDS};
 use crate::error::{Ceiling, Error};
 use crate::key::EpochKey;
 use crate::request::typ;
 use crate::root::Root;
+use vouchsafe_crypto::{Crypto, Entropy};
 use vouchsafe_types::{
     Audience, PublicKeySet, SignedToken, SignerSettings, SigningRequest, Superseded, Tier, UnixSeconds,
 };
@@ -26,6 +26,7 @@ pub const MAX_AGE_SECONDS: u64 = 300;
 pub struct Signer {
     config: Config,
     root: Root,
+    crypto: &'static dyn Crypto,
     /// INVARIANT: only keys of the epochs that were published at the last call, at most four per algorithm.
     keys: BTreeMap<(Epoch, Algorithm), EpochKey>,
 }
@@ -38,8 +39,8 @@ impl std::fmt::Debug for Signer {
 
 impl Signer {
     #[must_use]
-    pub fn new(config: Config, root: Root) -> Self {
-        Self { config, root, keys: BTreeMap::new() }
+    pub fn new(config: Config, root: Root, crypto: &'static dyn Crypto) -> Self {
+        Self { config, root, crypto, keys: BTreeMap::new() }
     }
 
     pub fn settings(&self) -> SignerSettings {
@@ -114,7 +115,7 @@ impl Signer {
         use std::collections::btree_map::Entry;
         match self.keys.entry((epoch, algorithm)) {
             Entry::Occupied(entry) => Ok(entry.into_mut()),
-            Entry::Vacant(entry) => Ok(entry.insert(self.root.key(&self.config, algorithm, epoch)?)),
+            Entry::Vacant(entry) => Ok(entry.insert(self.root.key(&self.config, algorithm, epoch, self.crypto)?)),
         }
     }
 

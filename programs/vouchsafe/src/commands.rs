@@ -4,9 +4,9 @@ pub mod completions;
 pub mod dev_issuer;
 #[cfg(feature = "host")]
 pub mod doctor;
+pub mod exec;
 #[cfg(feature = "host")]
 pub mod init;
-pub mod exec;
 pub mod keys;
 pub mod man;
 pub mod policy;

@@ -93,7 +93,7 @@ impl GatewaySigner {
             let mut found = None;
             let is_one = |body: &[u8]| {
                 let seed = parse_seed(body).ok();
-                let key = seed.and_then(|seed| EpochKey::from_seed(&seed, algorithm, epoch).ok());
+                let key = seed.and_then(|seed| EpochKey::from_seed(&seed, algorithm, epoch, self.crypto).ok());
                 found = key.filter(|key| keys.publishes(epoch, key.kid()));
                 found.is_some()
             };

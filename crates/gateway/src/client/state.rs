@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
+use vouchsafe_crypto::Crypto;
 use vouchsafe_signer::{Algorithm, Epoch, EpochKey};
 
 use super::config::GatewayConfig;
@@ -13,6 +14,7 @@ use crate::wire::SIGN_PATH;
 /// A signer with gateways. It keeps no data of requests.
 pub struct GatewaySigner {
     pub(super) config: GatewayConfig,
+    pub(super) crypto: &'static dyn Crypto,
     pub(super) state: RefCell<State>,
 }
 
@@ -68,8 +70,8 @@ impl std::fmt::Debug for GatewaySigner {
 
 impl GatewaySigner {
     #[must_use]
-    pub fn new(config: GatewayConfig) -> Self {
-        Self { config, state: RefCell::default() }
+    pub fn new(config: GatewayConfig, crypto: &'static dyn Crypto) -> Self {
+        Self { config, crypto, state: RefCell::default() }
     }
 
     pub(super) fn known_keys(&self) -> Option<Rc<KnownKeys>> {

@@ -57,7 +57,7 @@ fn variables() -> Variables {
 fn signer_with(change: impl FnOnce(&mut Variables)) -> GatewaySigner {
     let mut variables = variables();
     change(&mut variables);
-    GatewaySigner::new(GatewayConfig::parse(&variables).unwrap())
+    GatewaySigner::new(GatewayConfig::parse(&variables).unwrap(), &vouchsafe_crypto::Software)
 }
 
 fn signer() -> GatewaySigner {
@@ -109,7 +109,7 @@ fn local_kid(start: u64) -> String {
     let scope = KeyDerivationInfo { issuer: ISSUER, group: "default", generation: 1 };
     let epoch = Epoch::starting_at(start, HOUR).unwrap();
     let seed = Seed::derive(&[7; 32], scope, Algorithm::Es256, epoch).unwrap();
-    let key = EpochKey::from_seed(&seed, Algorithm::Es256, epoch).unwrap();
+    let key = EpochKey::from_seed(&seed, Algorithm::Es256, epoch, &vouchsafe_crypto::Software).unwrap();
     key.kid().to_owned()
 }
 

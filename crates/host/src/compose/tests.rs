@@ -1,4 +1,5 @@
 use super::*;
+use crate::components::CryptoPlace;
 
 #[test]
 fn dependency_covers_interfaces_of_its_version() {
@@ -26,6 +27,8 @@ fn classifies_imports_by_capability() {
         ("wasi:http/client@0.3.0", Need::Granted(Capability::AllowedOutboundHosts)),
         ("wasi:filesystem/preopens@0.2.9", Need::Emptiable(Capability::Files)),
         ("wasi:cli/environment@0.2.9", Need::Emptiable(Capability::Environment)),
+        ("vouchsafe:crypto/signatures@0.1.0", Need::HostCrypto),
+        ("vouchsafe:store/state@0.1.0", Need::Unknown),
         ("wasi:clocks/monotonic-clock@0.3.0", Need::Ambient),
         ("wasi:http/types@0.3.0", Need::Ambient),
         ("wasi:http/outgoing-handler@0.2.0", Need::Unknown),
@@ -65,7 +68,8 @@ fn compose_parts(name: &str, root: &str, part: &str, inherit: &str) -> Result<BT
          \"a:b@0.1.0\" = {{ component = \"part\", inherit_configuration = {inherit} }}\n\
          [component.part]\nsource = \"part.wasm\"\n"
     );
-    let composite = compose(&Manifest::parse(&manifest).expect("a manifest"), &Components::new(&folder, None));
+    let composite =
+        compose(&Manifest::parse(&manifest).expect("a manifest"), &Components::new(&folder, None, CryptoPlace::Host));
     std::fs::remove_dir_all(&folder).expect("removed");
     let composite = composite.map_err(|failure| failure.message)?;
     Ok(encoded_imports(&composite))

@@ -7,7 +7,14 @@ use super::*;
 
 fn keys_of(document: &Value) -> TrustedKeys {
     TrustedKeys::new(
-        Rc::new(vouchsafe_jose::KeySet::parse(document.to_string().as_bytes(), KeyUse::Signature).unwrap()),
+        Rc::new(
+            vouchsafe_jose::KeySet::parse(
+                document.to_string().as_bytes(),
+                KeyUse::Signature,
+                &vouchsafe_crypto::Software,
+            )
+            .unwrap(),
+        ),
         "test",
         NOW.plus(1),
     )
@@ -114,8 +121,16 @@ fn rejects_keys_with_another_use() {
 /// Keys that an issuer removed stop being trusted in time (regressions.md, row 2).
 #[test]
 fn rejects_keys_at_end_of_trust() {
-    let set =
-        || Rc::new(vouchsafe_jose::KeySet::parse(testkit::key_set_document().as_bytes(), KeyUse::Signature).unwrap());
+    let set = || {
+        Rc::new(
+            vouchsafe_jose::KeySet::parse(
+                testkit::key_set_document().as_bytes(),
+                KeyUse::Signature,
+                &vouchsafe_crypto::Software,
+            )
+            .unwrap(),
+        )
+    };
     let token = mint(&testkit::claims());
     for (until, expected) in
         [(NOW.plus(1), Ok(())), (NOW, Err(TokenError::KeyUnusable)), (UnixSeconds(0), Err(TokenError::KeyUnusable))]

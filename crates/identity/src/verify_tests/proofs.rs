@@ -21,7 +21,8 @@ fn verify_remembering(
 fn others(digest: &str, until: UnixSeconds) -> TrustedKeys {
     let jwk = TestKey::stranger("RS256").jwk("RS256");
     let document = serde_json::json!({ "keys": [jwk] }).to_string();
-    let set = vouchsafe_jose::KeySet::parse(document.as_bytes(), KeyUse::Signature).unwrap();
+    let set =
+        vouchsafe_jose::KeySet::parse(document.as_bytes(), KeyUse::Signature, &vouchsafe_crypto::Software).unwrap();
     TrustedKeys::new(Rc::new(set), digest, until)
 }
 
@@ -33,7 +34,12 @@ fn named(name: &str) -> TrustedIssuer {
 fn warm(until: UnixSeconds) -> (String, ProofCache) {
     let mut proofs = ProofCache::new();
     let token = mint(&testkit::claims());
-    let set = vouchsafe_jose::KeySet::parse(testkit::key_set_document().as_bytes(), KeyUse::Signature).unwrap();
+    let set = vouchsafe_jose::KeySet::parse(
+        testkit::key_set_document().as_bytes(),
+        KeyUse::Signature,
+        &vouchsafe_crypto::Software,
+    )
+    .unwrap();
     let keys = TrustedKeys::new(Rc::new(set), "test", until);
     verify_remembering(&token, &issuer(), &keys, NOW, &mut proofs).unwrap();
     assert_eq!(proofs.len(), 1);
@@ -117,7 +123,9 @@ fn evicts_oldest_proofs() {
         assert_eq!(proofs.len(), (number + 1).min(PROOFS_MAX));
     }
     let set = TrustedKeys::new(
-        Rc::new(vouchsafe_jose::KeySet::parse(br#"{"keys":[]}"#, KeyUse::Signature).unwrap()),
+        Rc::new(
+            vouchsafe_jose::KeySet::parse(br#"{"keys":[]}"#, KeyUse::Signature, &vouchsafe_crypto::Software).unwrap(),
+        ),
         "test",
         NOW.plus(1),
     );

@@ -29,7 +29,9 @@ fn bundle(key_use: &str) -> TrustedKeys {
     };
     let keys = json!([jwk("ES256", key_use), jwk("RS256", "x509-svid")]);
     let document = json!({ "keys": keys, "spiffe_sequence": 1, "spiffe_refresh_hint": 300 });
-    let set = vouchsafe_jose::KeySet::parse(document.to_string().as_bytes(), KeyUse::JwtSvid).unwrap();
+    let set =
+        vouchsafe_jose::KeySet::parse(document.to_string().as_bytes(), KeyUse::JwtSvid, &vouchsafe_crypto::Software)
+            .unwrap();
     TrustedKeys::new(Rc::new(set), "bundle", NOW.plus(1))
 }
 

@@ -138,8 +138,12 @@ fn handles_clocks_at_both_extremes() {
     let token = mint(&testkit::claims());
     let set = || {
         std::rc::Rc::new(
-            vouchsafe_jose::KeySet::parse(testkit::key_set_document().as_bytes(), vouchsafe_jose::KeyUse::Signature)
-                .unwrap(),
+            vouchsafe_jose::KeySet::parse(
+                testkit::key_set_document().as_bytes(),
+                vouchsafe_jose::KeyUse::Signature,
+                &vouchsafe_crypto::Software,
+            )
+            .unwrap(),
         )
     };
     let at = |now: u64, until: u64| {

@@ -60,7 +60,7 @@ fn accepts(keys: &str, token: &str) -> bool {
     let Ok(jws) = UnverifiedJws::parse(token) else {
         return false;
     };
-    let Ok(set) = KeySet::parse(keys.as_bytes(), KeyUse::Signature) else {
+    let Ok(set) = KeySet::parse(keys.as_bytes(), KeyUse::Signature, &vouchsafe_crypto::Software) else {
         return false;
     };
     set.find(jws.kid(), jws.algorithm())

@@ -37,7 +37,8 @@ const EXAMPLES: [Example; 4] = [
 ];
 
 fn key(jwk: &str) -> PublicKey {
-    PublicKey::from_jwk(&JsonObject::parse(jwk.as_bytes()).unwrap(), KeyUse::Signature).unwrap()
+    PublicKey::from_jwk(&JsonObject::parse(jwk.as_bytes()).unwrap(), KeyUse::Signature, &vouchsafe_crypto::Software)
+        .unwrap()
 }
 
 #[test]

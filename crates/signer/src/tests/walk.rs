@@ -11,7 +11,7 @@ fn kids_expected(now: u64) -> Vec<String> {
     for start in [current - EPOCH_SECONDS, current, current + EPOCH_SECONDS, current + 2 * EPOCH_SECONDS] {
         for algorithm in Algorithm::ALL {
             let epoch = Epoch::containing(UnixSeconds(start), EPOCH_SECONDS).unwrap();
-            let key = root.key(&config, algorithm, epoch).unwrap();
+            let key = root.key(&config, algorithm, epoch, &vouchsafe_crypto::Software).unwrap();
             kids.push(key.kid().to_owned());
         }
     }
@@ -133,7 +133,7 @@ fn entropy_does_not_replace_the_secret_nonce() {
     let seed = Seed::from_bytes([9; SEED_BYTES]);
     let secret = |algorithm| seed.expand(algorithm, |candidate| Some(*candidate)).unwrap();
     let sign = |algorithm, message: &[u8]| {
-        let key = EpochKey::from_seed(&seed, algorithm, epoch).unwrap();
+        let key = EpochKey::from_seed(&seed, algorithm, epoch, &vouchsafe_crypto::Software).unwrap();
         key.sign(message, &entropy).unwrap()
     };
     // The nonce depends on the message and on the key.

@@ -99,7 +99,7 @@ pub fn check_key_pair(
         .ok_or_else(|| Failure::refused(format!("`{label}` has no public key for {algorithm}")))?;
     let verifier = JsonObject::parse(jwk.to_json().as_bytes())
         .ok()
-        .and_then(|object| PublicKey::from_jwk(&object, KeyUse::Signature).ok())
+        .and_then(|object| PublicKey::from_jwk(&object, KeyUse::Signature, &vouchsafe_crypto::Software).ok())
         .ok_or_else(|| Failure::refused(format!("the public key of `{label}` is invalid")))?;
     Ok((jwk, verifier))
 }

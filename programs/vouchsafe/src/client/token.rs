@@ -104,7 +104,8 @@ fn verify_jws(
     check_kid: impl FnOnce(&str) -> Result<(), VerificationError>,
 ) -> Result<String, VerificationError> {
     let kid = jws.kid().ok_or_else(|| VerificationError::new(Check::Token, "no `kid`"))?;
-    let keys = KeySet::parse(jwks, KeyUse::Signature).map_err(|error| VerificationError::new(Check::Key, error))?;
+    let keys = KeySet::parse(jwks, KeyUse::Signature, &vouchsafe_crypto::Software)
+        .map_err(|error| VerificationError::new(Check::Key, error))?;
     let key = keys.find(Some(kid), jws.algorithm()).map_err(|error| VerificationError {
         hint: Some("the token's epoch ended long ago, or it is from another broker or a revoked generation"),
         ..VerificationError::new(Check::Key, error)

@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 use vouchsafe_cli::{Failure, Format, print};
-use vouchsafe_host::{Application, Lifetime, Options};
+use vouchsafe_host::{Application, CryptoPlace, Lifetime, Options};
 
 /// Check what a broker needs, and say what to do
 ///
@@ -93,6 +93,10 @@ impl Args {
                 request_timeout: Duration::ZERO,
                 cpu_deadline: Duration::ZERO,
             },
+            wait_ready: Duration::ZERO,
+            check_variables: super::serve::variable_faults,
+            warn: |_| {},
+            crypto: CryptoPlace::Host,
         }
     }
 }

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 use vouchsafe_cli::Failure;
-use vouchsafe_host::{Application, ErrorKind, HostError, Lifetime, Options};
+use vouchsafe_host::{Application, CryptoPlace, ErrorKind, HostError, Lifetime, Options};
 
 /// Run the broker without Spin
 ///
@@ -69,6 +69,9 @@ pub struct Args {
     /// Terminate an instance that computes for this long without a pause
     #[arg(long, value_name = "MS", default_value_t = 2_000)]
     cpu_deadline_ms: u64,
+    /// Verify and make signatures in the components too, in WebAssembly, which takes several times as long
+    #[arg(long)]
+    wasm_crypto: bool,
 }
 
 pub fn run(args: Args) -> Result<ExitCode, Failure> {
@@ -142,8 +145,9 @@ impl Args {
             danger_now: self.danger_now,
             lifetime,
             wait_ready: self.wait_ready,
-            check_variables: variables::faults,
+            check_variables: variable_faults,
             warn,
+            crypto: if self.wasm_crypto { CryptoPlace::Wasm } else { CryptoPlace::Host },
         })
     }
 }

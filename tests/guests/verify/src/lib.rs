@@ -1,8 +1,7 @@
-//! Verifies signatures as the identity component does.
+//! Verifies signatures as the identity component does: in Wasm, or in the build `verify-host-crypto` in the host.
 //!
 //! `POST /time` measures one verification: the lines of the body are the number of repetitions, a JWK, the message,
-//! and the signature in base64url; the response is in microseconds. `POST /stock` measures the exponentiation of an
-//! RSA signature by `crypto-bigint` in the same way, for comparison. `POST /vectors` verifies test vectors: a JWK,
+//! and the signature in base64url; the response is in microseconds. `POST /vectors` verifies test vectors: a JWK,
 //! then one line per vector with message and signature in base64url; the response is a line of `1` and `0`.
 
 #![allow(
@@ -18,8 +17,6 @@
 mod guest {
     use base64::Engine;
     use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-    use crypto_bigint::modular::{BoxedMontyForm, BoxedMontyParams};
-    use crypto_bigint::{BoxedUint, Odd};
     use http_body_util::BodyExt;
     use spin_sdk::http::{IntoResponse, Request, Response};
     use spin_sdk::http_service;
@@ -34,7 +31,6 @@ mod guest {
         let text = String::from_utf8(text).unwrap_or_default();
         let answer = match path.as_str() {
             "/time" => timed(&text),
-            "/stock" => stock(&text),
             "/vectors" => verdicts(&text),
             _ => None,
         };
@@ -45,7 +41,7 @@ mod guest {
 
     fn key(line: &str) -> Option<PublicKey> {
         let jwk = JsonObject::parse(line.as_bytes()).ok()?;
-        PublicKey::from_jwk(&jwk, KeyUse::Signature).ok()
+        PublicKey::from_jwk(&jwk, KeyUse::Signature, vouchsafe_guest::crypto()).ok()
     }
 
     fn timed(text: &str) -> Option<String> {
@@ -57,27 +53,6 @@ mod guest {
         let start = Instant::now();
         for _ in 0..times {
             key.verify(message, &signature).ok()?;
-        }
-        let us = start.elapsed().as_secs_f64() * 1e6 / f64::from(times);
-        Some(format!("{us:.1}"))
-    }
-
-    /// The parameters of the modulus are computed once, as for a cached key.
-    fn stock(text: &str) -> Option<String> {
-        let mut lines = text.lines();
-        let times: u32 = lines.next()?.parse().ok()?;
-        let jwk = JsonObject::parse(lines.next()?.as_bytes()).ok()?;
-        let modulus = URL_SAFE_NO_PAD.decode(jwk.get("n")?.as_text()?).ok()?;
-        let signature = URL_SAFE_NO_PAD.decode(lines.nth(1)?).ok()?;
-        let odd = Odd::new(BoxedUint::from_be_slice_vartime(&modulus));
-        let params = BoxedMontyParams::new_vartime(Option::<Odd<BoxedUint>>::from(odd)?);
-        let start = Instant::now();
-        for _ in 0..times {
-            let base = BoxedUint::from_be_slice(&signature, params.bits_precision()).ok()?;
-            let base = BoxedMontyForm::new(base, &params);
-            // 65537: sixteen squarings and one multiplication.
-            let squared = (0..16).fold(base.clone(), |power, _| power.square());
-            std::hint::black_box(squared.mul(&base).retrieve());
         }
         let us = start.elapsed().as_secs_f64() * 1e6 / f64::from(times);
         Some(format!("{us:.1}"))

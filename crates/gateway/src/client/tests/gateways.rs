@@ -99,7 +99,8 @@ impl Gateways {
     /// The HSM's key that signs tokens: any key will do.
     fn token_key(version: u64) -> EpochKey {
         let seed = Seed::from_bytes([u8::try_from(version).unwrap(); 32]);
-        EpochKey::from_seed(&seed, Algorithm::Es256, Epoch::starting_at(0, HOUR).unwrap()).unwrap()
+        EpochKey::from_seed(&seed, Algorithm::Es256, Epoch::starting_at(0, HOUR).unwrap(), &vouchsafe_crypto::Software)
+            .unwrap()
     }
 
     fn keys(&self, host: char) -> String {
