@@ -56,10 +56,8 @@ pub(super) fn issuer(
     // What other values than the URL have to mend.
     let beside_url = ["tenant-not-pinned", "trust-domain-without-keys"];
     let question = Question { what: "The exact `iss` of its tokens", flag: "--url URL", choices: Vec::new() };
-    let mut needs_tenant = false;
     new.url = asker.one(&question, args.url.as_ref(), |url| {
         let errors = errors(files, environment, &NewIssuer { url: url.to_owned(), ..new.clone() });
-        needs_tenant = errors.iter().any(|(code, _)| *code == "tenant-not-pinned");
         match errors.into_iter().find(|(code, _)| !beside_url.contains(code)) {
             Some((_, wrong)) => Err(wrong),
             None => Ok(url.to_owned()),
@@ -67,22 +65,23 @@ pub(super) fn issuer(
     })?;
     let given = args.require.iter().map(|text| pair(text).map_err(Failure::usage));
     new.require = given.collect::<Result<_, _>>()?;
-    if needs_tenant && new.require.is_empty() {
-        new.require.push(tenant(files, environment, &new, asker)?);
+    let tenancy = Provider::named(&new.provider).and_then(|provider| provider.unpinned_tenancy(&new.url));
+    if let (Some(names), true) = (tenancy, new.require.is_empty()) {
+        new.require.push(tenant(names, files, environment, &new, asker)?);
     }
     new.keys = keys(args, asker)?;
     scaffold::issuer(files, environment, &new).map_err(failure)
 }
 
-/// The claim that tells the tokens of one tenant from those of the others.
+/// One of the claims `names`, which tell the tokens of one tenant from those of the others.
 fn tenant(
+    names: &[&str],
     files: &BundleFiles,
     environment: &Environment,
     new: &NewIssuer,
     asker: &mut Asker<'_>,
 ) -> Result<(String, String), Failure> {
-    let claims = Provider::named(&new.provider).map(|provider| provider.tenant_claims).unwrap_or_default();
-    let choices = claims.iter().map(|claim| (*claim).to_owned()).collect();
+    let choices = names.iter().map(|name| (*name).to_owned()).collect();
     let what = "A claim that only your tokens have, as NAME=VALUE";
     let question = Question { what, flag: "--require NAME=VALUE", choices };
     asker.one(&question, None, |text| {

@@ -216,18 +216,21 @@ fn new_lists_choices_and_asks_again() {
     }
     let rule = fs::read_to_string(dir.join("rules/deploys.cedar")).expect("it reads");
     assert!(rule.contains("principal.repository_id == \"7\" && [\"deploy:write\"].containsAll"), "{rule}");
-    let answers = "nope\ngitlab\nhttp://gitlab.com\nhttps://gitlab.com\nnamespace_id\nnamespace_id=7\n";
-    let (prompts, outcome) = self::prompts(&["issuer", "gitlab", &shown], answers);
+    let answers = "nope\nterraform\nhttp://app.terraform.io\nhttps://app.terraform.io\norg-1\nsub=x\n\
+                   terraform_organization_id=org-1\n";
+    let (prompts, outcome) = self::prompts(&["issuer", "terraform", &shown], answers);
     outcome.expect("it is written");
     for line in [
         "error: unknown provider `nope`; known providers: `aws`",
         "error: `issuer` ",
-        "A claim that only your tokens have",
+        "A claim that only your tokens have, as NAME=VALUE (terraform_organization_id, terraform_organization_name): \
+         error: `org-1` is not a claim with its value, such as `ref=refs/heads/main`\n",
+        "error: issuers of provider `terraform` sign for all tenants",
     ] {
         assert!(prompts.contains(line), "{line}\n{prompts}");
     }
-    let issuer = fs::read_to_string(dir.join("issuers/gitlab.toml")).expect("it reads");
-    assert!(issuer.contains("require = { \"namespace_id\" = \"7\" }"), "{issuer}");
+    let issuer = fs::read_to_string(dir.join("issuers/terraform.toml")).expect("it reads");
+    assert!(issuer.contains("require = { \"terraform_organization_id\" = \"org-1\" }"), "{issuer}");
     fs::remove_dir_all(dir).expect("it can be removed");
 }
 
