@@ -4,30 +4,15 @@ use crate::bundle::{self, BROKER, EPOCH_SECONDS, IssuerFile, SIGNER_AUDIENCES};
 use crate::hsm::signal;
 use crate::http::{self, Request, Response};
 use crate::issuer::Issuer;
+use crate::log::Log;
 use crate::ports::port;
 use serde_json::Value;
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
-/// How long a log line may take after its response.
-const LINE_MAX: Duration = Duration::from_secs(20);
-/// Start of the line with version, instance and address that every broker writes.
-const STARTED: &str = "serve: started ";
-/// Starts of the host's notices that say nothing of its health: about outbound requests that failed, a replaced bundle,
-/// a proxy, and a database that was last used long ago, as if a clock was moved.
-const NOTICES: [&str; 6] = [
-    STARTED,
-    "serve: GET ",
-    "serve: POST ",
-    "serve: reload: ",
-    "serve: outbound https uses the proxy ",
-    "serve: the database was last in use at ",
-];
 /// base64url of 32 bytes that protect nothing.
 const ROOT: &str = "dGVzdHMtdGVzdHMtdGVzdHMtdGVzdHMtdGVzdHMtdGU";
 
@@ -310,85 +295,6 @@ impl Setup {
     }
 }
 
-/// Start of the host's warnings about a bundle that doesn't match the manifest; tests omit hosts on purpose.
-const AT_START: [&str; 2] = ["warning: ", "hint: "];
-
-/// Standard error of a broker, line by line.
-struct Log {
-    lines: Mutex<Receiver<String>>,
-    strange: Arc<Mutex<Vec<String>>>,
-}
-
-impl Log {
-    fn of(stderr: std::process::ChildStderr) -> Self {
-        let (sender, lines) = channel();
-        let strange = Arc::new(Mutex::new(Vec::new()));
-        let keep = Arc::clone(&strange);
-        std::thread::spawn(move || {
-            for line in BufReader::new(stderr).lines().map_while(Result::ok) {
-                let is_known = AT_START.iter().chain(&NOTICES).any(|start| line.starts_with(start));
-                if !line.starts_with('{') && !is_known {
-                    keep.lock().expect("unpoisoned").push(line.clone());
-                }
-                if sender.send(line).is_err() {
-                    break;
-                }
-            }
-        });
-        Self { lines: Mutex::new(lines), strange }
-    }
-
-    fn line(&self, route: &str) -> Value {
-        self.until(route).pop().unwrap_or_default()
-    }
-
-    fn until(&self, route: &str) -> Vec<Value> {
-        let received = self.lines.lock().expect("unpoisoned");
-        let mut lines = Vec::new();
-        loop {
-            let line = received.recv_timeout(LINE_MAX).unwrap_or_else(|_| panic!("no log line for route `{route}`"));
-            let line: Value = serde_json::from_str(&line).unwrap_or_default();
-            let is_last = line["route"] == route;
-            lines.push(line);
-            if is_last {
-                return lines;
-            }
-        }
-    }
-
-    fn printed_before(&self, route: &str) -> Vec<String> {
-        let lines = self.lines.lock().expect("unpoisoned");
-        let mut printed = Vec::new();
-        loop {
-            let line = lines.recv_timeout(LINE_MAX).unwrap_or_else(|_| panic!("no log line for route `{route}`"));
-            match serde_json::from_str::<Value>(&line) {
-                Ok(line) if line["route"] == route => return printed,
-                Ok(_) => {}
-                Err(_) if line.starts_with(STARTED) => {}
-                Err(_) => printed.push(line),
-            }
-        }
-    }
-
-    fn containing(&self, text: &str) -> String {
-        let lines = self.lines.lock().expect("unpoisoned");
-        loop {
-            let line = lines.recv_timeout(LINE_MAX).unwrap_or_else(|_| panic!("no line contains `{text}`"));
-            if line.contains(text) {
-                return line;
-            }
-        }
-    }
-
-    fn rest(&self) -> Vec<String> {
-        self.lines.lock().expect("unpoisoned").iter().collect()
-    }
-
-    fn so_far(&self) -> Vec<String> {
-        self.lines.lock().expect("unpoisoned").try_iter().collect()
-    }
-}
-
 /// A running broker; killed when dropped.
 pub struct Broker {
     pub address: String,
@@ -460,7 +366,7 @@ impl Broker {
     /// Asserts that nothing trapped and that the host had no complaint: every line that is not a log line of the
     /// application is one.
     pub fn assert_healthy(&self) {
-        let strange = self.log.strange.lock().expect("unpoisoned");
+        let strange = self.log.strange();
         assert!(strange.is_empty(), "unexpected host output: {strange:#?}");
         assert_eq!(self.get("/healthz").status, 200);
     }

@@ -24,6 +24,7 @@ pub mod http;
 pub mod issuer;
 pub mod jwt;
 pub mod keys;
+mod log;
 pub mod ports;
 pub mod proxy;
 pub mod scene;
