@@ -3,6 +3,8 @@
 mod variables;
 mod warnings;
 
+pub(super) use variables::faults as variable_faults;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
