@@ -403,7 +403,7 @@ mod tests {
             ("http://localhost:7000/mint", true),
             ("http://127.0.0.1:8481", false),
             ("http://127.0.0.1", false),
-            ("https://broker.example:3000", false),
+            ("http://broker.example:3000", false),
         ] {
             assert_eq!(http.unanswered(url, &refused).failure.hint.is_some(), expected, "{url}");
         }

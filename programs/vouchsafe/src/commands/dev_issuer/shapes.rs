@@ -258,7 +258,7 @@ mod tests {
         let claims = Value::from(shape.claims());
         for claim in provider.claims {
             let value = match claim.source {
-                Source::Claim => claims.get(claim.name.as_ref()),
+                Source::Claim => claims.get(&*claim.name),
                 Source::Path(path) => at(&claims, path),
                 Source::SpiffePath | Source::SpiffeTrustDomain => claims.get("sub"),
             };
