@@ -39,7 +39,7 @@ fn exits_unless_it_becomes_ready_in_time() {
     for (arguments, waits) in [(&[][..], false), (&["--wait-ready", "2s"], true)] {
         let setup = arguments.iter().fold(without_gateway(), |setup, argument| setup.argument(*argument));
         let Err(reason) = setup.try_start() else { panic!("the broker started") };
-        assert!(reason.contains("exit status: 1"), "{reason}");
+        assert!(reason.contains("unix_wait_status(256)"), "{reason}");
         assert!(reason.contains("error: the application is not ready: signer.unavailable: "), "{reason}");
         assert_eq!(reason.contains("; trying again for up to 2 s"), waits, "{reason}");
     }

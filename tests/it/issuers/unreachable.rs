@@ -59,14 +59,6 @@ fn reports_refused_connection() {
 }
 
 #[test]
-fn reports_unknown_name() {
-    // Longer than a label may be, so that no name server is asked.
-    let origin = format!("https://{}.example", "a".repeat(64));
-    let why = format!("cannot resolve `{}`: ", origin.trim_start_matches("https://"));
-    check(&format!("{origin}/b"), &origin, "", &why, "dns");
-}
-
-#[test]
 fn reports_issuer_that_never_answers() {
     let issuer = Issuer::start([("silent", Script::Silent)]);
     check(&issuer.url("silent"), &issuer.origin(), "", "no complete answer within ", "answer_timeout");

@@ -223,7 +223,7 @@ fn reports_every_wrong_variable_at_once() {
                     signer_epoch = { default = \"3600\" }\ntrusted_proxies = { default = \"\" }\n";
     std::fs::write(&path, format!("{text}{declared}")).expect("written");
     let arguments = ["issuer=http://broker.example", "signer_epoch=30", "trusted_proxies=x", "sgner_root=y", "other"];
-    let flags: Vec<_> = arguments.iter().flat_map(|argument| ["--variable", argument]).collect();
+    let flags: Vec<_> = arguments.iter().flat_map(|argument| ["--variable", *argument]).collect();
     let (code, text) = refused(&path, &flags);
     assert_eq!(code, Some(2), "{text}");
     let mut errors: Vec<_> = text.lines().filter_map(|line| line.strip_prefix("error: ")).collect();

@@ -69,6 +69,8 @@ fn command(manifest: &Path, arguments: &[&str]) -> Command {
         .arg("--state-dir")
         .arg(folder.join("state"))
         .args(arguments)
+        .env_remove("HTTPS_PROXY")
+        .env_remove("https_proxy")
         .current_dir(folder)
         .stdin(Stdio::null())
         .stdout(Stdio::piped());
