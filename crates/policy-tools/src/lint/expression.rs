@@ -184,8 +184,13 @@ impl Expression {
                     None => then.holds(known).filter(|then| otherwise.holds(known) == Some(*then)),
                 }
             }
-            Self::Is { of, kind, within } if matches!(**of, Self::Principal) => {
-                let is = Some(known.is_principal_type(kind));
+            Self::Is { of, kind, within } => {
+                let is = match of.as_ref() {
+                    Self::Principal => Some(known.is_principal_type(kind)),
+                    // Every resource is an audience.
+                    Self::Resource => Some(kind == "Audience"),
+                    _ => None,
+                };
                 let within = within.as_ref().map_or(Some(true), |within| is_in(of, within, known));
                 and([is, within].into_iter())
             }

@@ -228,10 +228,11 @@ mod tests {
             "context.now > datetime(\"2027-01-07\")".to_owned(),
             "context.requested_lifetime_seconds <= 300".to_owned(),
             "principal == GitHub::Workflow::\"x\"".to_owned(),
-            "principal in [GitHub::Workflow::\"x\", WorkloadGroup::\"team\"]".to_owned(),
+            "principal in [GitHub::Workflow::\"x\"] || principal in WorkloadGroup::\"team\"".to_owned(),
+            "resource is Audience && principal has environment".to_owned(),
             "principal is GitHub::Workflow in WorkloadGroup::\"team\"".to_owned(),
-            "resource == Audience::\"https://a.example\" && principal in Issuer::\"github\"".to_owned(),
-            "principal.event_name == principal.repository_id || principal has job_workflow_ref".to_owned(),
+            "resource == Audience::\"https://a.example\" && principal.repository_id == \"1\"".to_owned(),
+            "principal.event_name != principal.repository_id && principal has environment".to_owned(),
         ] {
             let bundle = bundle(&condition);
             let (clock, forbids) = (Clock::of(&bundle), Forbids::of(&bundle));

@@ -16,9 +16,6 @@ use vouchsafe_policy::ClaimType;
 /// How many values a search tries at most. An ordinary policy needs some dozens.
 const STEPS_MAX: usize = 2_000;
 
-/// How many requests are compared that differ in more than one variable.
-const REQUESTS_MAX: usize = 32;
-
 /// How many claims a warning shows beside those that describe a stranger.
 const SHOWN_MAX: usize = 3;
 
@@ -58,7 +55,7 @@ impl<'s> Search<'s> {
     /// A request of the adversary that is permitted.
     pub fn permitted(&self, adversary: &Adversary) -> Result<Option<State<'s>>, TooComplex> {
         let mut found = None;
-        self.each(adversary, &mut |state| {
+        self.each(adversary, None, &mut |state| {
             found = Some(state.clone());
             ControlFlow::Break(())
         })?;
@@ -67,22 +64,27 @@ impl<'s> Search<'s> {
 
     /// A permitted request of the adversary in which `variable` decides: another value of it is denied.
     pub fn decided_by(&self, variable: &Variable, adversary: &Adversary) -> Result<Option<State<'s>>, TooComplex> {
-        let pins = match variable {
+        let is_pinned = match variable {
             Variable::Claim(name) => self.scene.is_pinned(name),
             _ => false,
         };
-        if !self.rule.reads(variable) && !pins {
+        if !self.rule.reads(variable) && !is_pinned {
             return Ok(None);
         }
-        let values = self.values(variable);
+        // A policy that asks for an optional claim need not trust its value.
+        let is_claim = matches!(variable, Variable::Claim(_));
+        let mut values = self.values(variable);
+        values.retain(|value| !(is_claim && *value == Value::Absent));
         let mut found = None;
-        self.each(adversary, &mut |state| {
-            let current = state.get(variable);
-            // A policy that asks for an optional claim need not trust its value.
-            let is_claim = matches!(variable, Variable::Claim(_));
-            let mut others =
-                values.iter().filter(|value| Some(*value) != current && !(is_claim && **value == Value::Absent));
-            if others.any(|value| !self.permits_with(state, variable, value)) {
+        let mut seen = BTreeSet::new();
+        // The scope reads a claim that is pinned, and is no part of the conditions.
+        self.each(adversary, (!is_pinned).then_some(variable), &mut |state| {
+            let mut others = state.clone();
+            others.unset(variable);
+            // The values of one variable are compared once.
+            if seen.insert(others.into_values())
+                && values.iter().any(|value| !self.permits_with(state, variable, value))
+            {
                 found = Some(state.clone());
                 return ControlFlow::Break(());
             }
@@ -91,22 +93,10 @@ impl<'s> Search<'s> {
         Ok(found)
     }
 
-    /// Whether every permitted request, of as many as are tried, is permitted with any other value of `variable` too.
+    /// Whether every permitted request is permitted with any other value of `variable` too.
     pub fn ignores(&self, variable: &Variable) -> Result<bool, TooComplex> {
-        let values = self.values(variable);
-        let (mut seen, mut ignored) = (BTreeSet::new(), true);
-        self.each(&Adversary::default(), &mut |state| {
-            let mut others = state.clone();
-            others.unset(variable);
-            if seen.insert(others.into_values()) {
-                ignored = values.iter().all(|value| self.permits_with(state, variable, value));
-            }
-            match ignored && seen.len() < REQUESTS_MAX {
-                true => ControlFlow::Continue(()),
-                false => ControlFlow::Break(()),
-            }
-        })?;
-        Ok(!seen.is_empty() && ignored)
+        let anyone = Adversary::default();
+        Ok(self.decided_by(variable, &anyone)?.is_none() && self.permitted(&anyone)?.is_some())
     }
 
     /// The maker of a permitted request, as warnings show it.
@@ -189,19 +179,24 @@ impl<'s> Search<'s> {
         }
     }
 
-    /// Calls `visit` with permitted requests of the adversary until it breaks.
+    /// Calls `visit` with permitted requests of the adversary until it breaks; only with those in which `deciding` can
+    /// matter, if it is given.
     ///
     /// # Errors
     /// There are too many combinations.
-    pub fn each(
+    fn each(
         &self,
         adversary: &Adversary,
+        deciding: Option<&Variable>,
         visit: &mut dyn FnMut(&State<'s>) -> ControlFlow<()>,
     ) -> Result<(), TooComplex> {
-        let Some(domains) = self.domains(adversary) else {
+        let Some(mut domains) = self.domains(adversary) else {
             return Ok(());
         };
-        let mut walk = Walk { search: self, steps: 0, visit };
+        // A `forbid` that reads it may decide where the permit does not.
+        let deciding = deciding.filter(|variable| !self.forbids.facts.reads.contains(*variable));
+        domains.sort_by_key(|(variable, values)| (Some(variable) == deciding, values.len()));
+        let mut walk = Walk { search: self, deciding, steps: 0, visit };
         let mut state = State::of(self.scene);
         match walk.assign(&mut state, &domains, Phase::Permit) {
             ControlFlow::Break(Stop::Bound) => Err(TooComplex),
@@ -209,8 +204,7 @@ impl<'s> Search<'s> {
         }
     }
 
-    /// The variables that the permit reads or the adversary restricts, those with the fewest values first; none if one
-    /// has no value.
+    /// The variables that the permit reads or the adversary restricts; none if one has no value.
     fn domains(&self, adversary: &Adversary) -> Option<Domains> {
         let restricted = adversary.0.keys().cloned();
         let pinned = self.scene.pins().keys().map(|claim| Variable::claim(claim));
@@ -228,7 +222,6 @@ impl<'s> Search<'s> {
             }
             domains.push((variable, values));
         }
-        domains.sort_by_key(|(_, values)| values.len());
         Some(domains)
     }
 
@@ -258,6 +251,8 @@ enum Phase {
 
 struct Walk<'w, 's> {
     search: &'w Search<'s>,
+    /// The variable that gets its value last, where it matters.
+    deciding: Option<&'w Variable>,
     steps: usize,
     visit: &'w mut dyn FnMut(&State<'s>) -> ControlFlow<()>,
 }
@@ -269,7 +264,11 @@ impl<'s> Walk<'_, 's> {
             return ControlFlow::Break(Stop::Bound);
         }
         let hopeless = match phase {
-            Phase::Permit => self.search.rule.holds(state) == Some(false),
+            Phase::Permit => match self.search.rule.holds(state) {
+                Some(true) => self.deciding.is_some_and(|variable| state.get(variable).is_none()),
+                Some(false) => true,
+                None => false,
+            },
             Phase::Forbids => self.undecided(state).is_none(),
         };
         if hopeless {

@@ -16,6 +16,5 @@ mod layout;
 mod lint;
 mod reports;
 mod scaffolds;
-mod speed_tmp;
 mod suites;
 mod support;
