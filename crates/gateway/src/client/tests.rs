@@ -331,6 +331,7 @@ fn names_audience_without_hsm_key() {
         default_lifetime_seconds: 300,
         max_lifetime_seconds: 900,
         scopes: vec![],
+        scopes_required: false,
         claims: vec![],
         replay: vouchsafe_types::ReplayMode::Allow,
         outlive_subject: false,

@@ -143,6 +143,7 @@ fn check_conflict(change: impl FnOnce(&mut Audience), expected: Option<&str>) {
         default_lifetime_seconds: 300,
         max_lifetime_seconds: 900,
         scopes: vec![],
+        scopes_required: false,
         claims: vec![],
         replay: vouchsafe_types::ReplayMode::Allow,
         outlive_subject: false,

@@ -267,7 +267,7 @@ fn restores_all_keys_from_backup_shares() {
     gateway.kill();
 
     let found = lost.with_token(&Pkcs11Token::new());
-    let third = shares.path(3);
+    let (first, third) = (shares.path(1), shares.path(3));
     let restore = ["restore", "--generation", "1", &first, &third];
     let (code, text) = found.run(&["restore", &first, &third]);
     assert_eq!(code, 2, "the generation is for the operator to say: {text}");

@@ -12,7 +12,7 @@ use vouchsafe_cli::clock::since_epoch;
 use vouchsafe_host::{Answer, Application, Client, ClientError};
 use vouchsafe_identity::{Bearer, DocumentSource, FetchError, KeyUrl, TrustedIssuer, fetch_keys};
 use vouchsafe_policy::{Bundle, Issuer, KeySource, folder};
-use vouchsafe_types::UnixSeconds;
+use vouchsafe_types::{UnixSeconds, Unreachable, UnreachableCause};
 
 /// As long as the broker waits for all documents of one fetch.
 const STEP_MAX: Duration = Duration::from_secs(5);
@@ -78,7 +78,10 @@ impl DocumentSource for Servers {
             value.map(str::to_owned)
         };
         let (failure, answer) = match answer {
-            Err(error) => (Some(error), Err(FetchError::Unreachable)),
+            Err(error) => {
+                let cause = UnreachableCause::Other(error.message.clone());
+                (Some(error), Err(FetchError::Unreachable(Unreachable { origin: url.origin().to_owned(), cause })))
+            }
             Ok(answer) => {
                 let (cache_control, etag) = (text(&answer, CACHE_CONTROL), text(&answer, ETAG));
                 let Answer { status, body, .. } = answer;
@@ -104,7 +107,7 @@ async fn check_issuer(application: &Application, servers: &Servers, issuer: &Iss
     let closed: Vec<String> = variable(application, "gateway_urls").split_whitespace().map(str::to_owned).collect();
     servers.failure.take();
     let now = UnixSeconds(since_epoch().as_secs());
-    let fetched = fetch_keys(servers, &trusted, None, bearer.as_ref(), &closed, now).await;
+    let fetched = fetch_keys(servers, &trusted, None, bearer.as_ref(), &closed, now, &vouchsafe_crypto::Software).await;
     let (url, failure) = servers.failure.take();
     match (fetched, failure) {
         (Ok(keys), _) => {
@@ -142,7 +145,7 @@ fn hint(error: &FetchError, issuer: &Issuer) -> String {
         FetchError::PinnedKeysExpired => format!("get the issuer's current keys, and change `expires` in {file}"),
         FetchError::Status(401 | 403) => format!("set `bearer_file` in {file}, or renew what it contains"),
         FetchError::Status(_) | FetchError::UrlRefused(_) => format!("check the URLs in {file}"),
-        FetchError::DocumentInvalid(_) | FetchError::TimedOut | FetchError::TooLarge | FetchError::Unreachable => {
+        FetchError::DocumentInvalid(_) | FetchError::TimedOut | FetchError::TooLarge | FetchError::Unreachable(_) => {
             "ask the operator of the issuer".to_owned()
         }
     }

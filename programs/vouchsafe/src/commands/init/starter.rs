@@ -20,8 +20,13 @@ pub fn bundle(issuer: &str, workload: &Workload, audience: &str, scopes: &[Strin
     ]))?;
     bundle.add(scaffold::issuer(&bundle.files, &environment, &workload.issuer).map_err(refused)?)?;
     let name = name_of(audience);
-    let new =
-        NewAudience { name: name.clone(), id: audience.to_owned(), scopes: scopes.to_vec(), ..NewAudience::default() };
+    let new = NewAudience {
+        name: name.clone(),
+        id: audience.to_owned(),
+        scopes: scopes.to_vec(),
+        scopes_required: !scopes.is_empty(),
+        ..NewAudience::default()
+    };
     bundle.add(scaffold::audience(&bundle.files, &environment, &new).map_err(refused)?)?;
     let new = NewPolicy {
         id: format!("{}-{name}", workload.issuer.name),
@@ -29,7 +34,10 @@ pub fn bundle(issuer: &str, workload: &Workload, audience: &str, scopes: &[Strin
         audience: audience.to_owned(),
         scopes: scopes.to_vec(),
         claims: workload.claims.clone(),
+        networks: Vec::new(),
+        hours: None,
         intent: None,
+        replace: false,
     };
     bundle.add(scaffold::policy(&bundle.files, &environment, &new).map_err(refused)?.files)?;
     Ok(bundle.made)
