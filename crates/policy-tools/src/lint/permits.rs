@@ -10,15 +10,14 @@ use super::strangers::stranger_of;
 use super::value::{Value, Variable};
 use super::warning::Warning;
 use super::{patterns, requests, scopes};
-use cedar_policy::{PrincipalConstraint, ResourceConstraint};
-use std::collections::{BTreeMap, BTreeSet};
+use cedar_policy::ResourceConstraint;
+use std::collections::BTreeSet;
 use vouchsafe_policy::{Bundle, NamedPolicy};
 
 /// All warnings about a `permit`.
 pub(super) fn warnings(rule: &Rule<'_>, bundle: &Bundle, clock: &Clock, forbids: &Forbids<'_>) -> Vec<Warning> {
     let policy = rule.policy;
     let scenes = Scene::of_scope(policy, bundle, clock);
-    let searches = || scenes.iter().map(|scene| Search { scene, rule, forbids });
     let mut warnings = Vec::new();
     let mut events = Events::default();
     let mut check = |search: &Search<'_>| -> Result<(), TooComplex> {
@@ -34,12 +33,8 @@ pub(super) fn warnings(rule: &Rule<'_>, bundle: &Bundle, clock: &Clock, forbids:
         Ok(())
     };
     let mut complex = false;
-    for search in searches() {
-        complex |= check(&search).is_err();
-    }
-    match any_issuer(policy, searches()) {
-        Ok(warning) => warnings.extend(warning),
-        Err(TooComplex) => complex = true,
+    for scene in &scenes {
+        complex |= check(&Search { scene, rule, forbids }).is_err();
     }
     warnings.extend(events.warnings(policy));
     warnings.extend(complex.then(|| Warning::TooComplex(policy.id.clone())));
@@ -149,25 +144,4 @@ fn any_audience(search: &Search<'_>) -> Result<Option<Warning>, TooComplex> {
     }
     let later = Adversary::default().with(Variable::Resource, vec![Value::text("https://evil.example")]);
     Ok(search.permitted(&later)?.map(|_| Warning::ResourceUnbounded(policy.id.clone())))
-}
-
-/// Principals of one type and several issuers, whose ids mean something else at each.
-fn any_issuer<'s>(
-    policy: &NamedPolicy,
-    searches: impl Iterator<Item = Search<'s>>,
-) -> Result<Option<Warning>, TooComplex> {
-    if matches!(policy.cedar.principal_constraint(), PrincipalConstraint::In(_) | PrincipalConstraint::IsIn(_, _)) {
-        return Ok(None);
-    }
-    let mut permitted: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
-    for search in searches.filter(|search| !search.scene.issuer.development) {
-        if search.permitted(&Adversary::default())?.is_some() {
-            permitted.entry(&search.scene.entity_type).or_default().insert(&search.scene.issuer.name);
-        }
-    }
-    let several = permitted.into_values().find(|issuers| issuers.len() > 1);
-    Ok(several.map(|issuers| Warning::IssuerUnbounded {
-        policy: policy.id.clone(),
-        issuers: Vec::from_iter(issuers).join("`, `"),
-    }))
 }

@@ -68,8 +68,6 @@ pub enum Warning {
     GroupAnyTenant { group: String, issuer: String, claims: String },
     #[error("group `{group}` trusts `{name}`, a name that someone else can take over")]
     GroupNameWithoutId { group: String, name: &'static str, id: &'static str },
-    #[error("policy `{policy}` names no issuer: workloads of `{issuers}` are permitted alike, whatever their ids mean")]
-    IssuerUnbounded { policy: String, issuers: String },
     #[error("the keys of this issuer come from `{0}`, which is not a host of its platform")]
     KeysElsewhere(String),
     #[error("`max_lifetime` of {0} s is longer than an hour")]
@@ -148,7 +146,6 @@ impl Warning {
             Self::EventsUnbounded { .. } => "events-unbounded",
             Self::GroupAnyTenant { .. } => "group-any-tenant",
             Self::GroupNameWithoutId { .. } => "group-name-without-id",
-            Self::IssuerUnbounded { .. } => "issuer-unbounded",
             Self::KeysElsewhere(_) => "keys-elsewhere",
             Self::LifetimeLong(_) => "lifetime-long",
             Self::LikeCrossesSeparator { .. } => "like-crosses-separator",
@@ -222,7 +219,6 @@ impl Warning {
             Self::EventUnchecked { .. } | Self::EventsUnbounded { .. } => {
                 "compare `event_name == \"push\"`, or forbid these events"
             }
-            Self::IssuerUnbounded { .. } => "write `in Issuer::\"…\"` in its scope",
             Self::KeysElsewhere(_) => "remove `keys`: the platform publishes where its keys are",
             Self::LifetimeLong(_) => "shorten it: a job can request another token, and a stolen token is valid as long",
             Self::LikeCrossesSeparator { .. } => {

@@ -279,7 +279,7 @@ fn refuses_to_start_with_a_reason() {
     }
     let (code, text) = refused(&manifest(&folder(), &guest("gone"), ""), &[]);
     assert_eq!(code, Some(2), "{text}");
-    assert!(text.contains("hint: build the components first"), "{text}");
+    assert!(text.contains("hint: set --components to the folder of the components"), "{text}");
     let (code, text) = refused(&manifest(&folder(), &guest("trap"), "key_value_stores = [\"default\"]"), &[]);
     assert_eq!(code, Some(2), "{text}");
     assert!(text.contains("unknown field `key_value_stores`") && text.contains("spin.toml:9:1"), "{text}");

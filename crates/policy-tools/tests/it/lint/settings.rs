@@ -70,7 +70,7 @@ fn warns_of_keys_on_other_hosts() {
         ("gitlab", gitlab, "https://gitlab.com/oauth/discovery/keys"),
         ("azure", "https://sts.windows.net/0e3e2e88/", "https://login.microsoftonline.com/common/discovery/keys"),
         ("kubernetes", "https://cluster.example", "https://mirror.example/jwks"),
-        ("oidc", "https://idp.example", "https://keys.example/jwks"),
+        ("oidc", "https://login.example", "https://keys.example/jwks"),
     ] {
         assert_eq!(of(provider, issuer, keys), [""; 0], "{provider}");
     }

@@ -22,7 +22,8 @@ pub fn text(settings: &Settings<'_>) -> String {
             is_build = line.ends_with(".build]");
         }
         // Skips blank lines that would follow one another.
-        if is_build || (line.is_empty() && text.ends_with("\n\n")) {
+        let is_command = line.starts_with("command = ");
+        if is_build || is_command || (line.is_empty() && text.ends_with("\n\n")) {
             continue;
         }
         text.push_str(&changed(line, settings));

@@ -86,7 +86,7 @@ static STARTERS: [Starter; 9] = [
             ask_for("organization_id", "the organization's id (a UUID)", Text).of_tenant(),
             ask_for("pipeline_id", "the pipeline's id (a UUID)", Text),
             ask_for("build_branch", "the branch", Text).or("main"),
-            ask_for("build_source", "what starts the build", Text).or("webhook"),
+            ask_for("build_source", "what starts the build, such as ui or schedule", Text).or("ui"),
         ],
         fixed: &[],
     },

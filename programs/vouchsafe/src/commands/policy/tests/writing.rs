@@ -206,7 +206,7 @@ fn new_lists_choices_and_asks_again() {
         "The issuer of the workloads (dev, github): error: the bundle has no issuer `gihub`; it has `dev`, `github`\n",
         "The audience of the tokens (https://api.example, https://deploy.example): error: the bundle has no audience \
          `https://deploy.exmaple`; it has `https://api.example`, `https://deploy.example`\n",
-        "A scope that the workloads may request (deploy:read, deploy:write), or empty to finish: error: audience \
+        "A scope that the workloads may request (deploy:read, deploy:write): error: audience \
          `https://deploy.example` does not offer scope `deploy:wirte`; it offers `deploy:read`, `deploy:write`\n",
         "one more, or empty to finish: A claim that the workloads must have, as NAME=VALUE (actor, ",
         "error: `repository_id` is not a claim with its value, such as `ref=refs/heads/main`\n",
@@ -238,7 +238,17 @@ fn new_lists_choices_and_asks_again() {
 fn new_refuses_wrong_flags() {
     let dir = scratch("new-flags");
     let shown = dir.display().to_string();
-    let fixed = ["rule", "a", &shown, "--issuer-name", "github", "--audience", "https://deploy.example"];
+    let fixed = [
+        "rule",
+        "a",
+        &shown,
+        "--issuer-name",
+        "github",
+        "--audience",
+        "https://deploy.example",
+        "--scope",
+        "deploy:write",
+    ];
     let of = |more: &[&str]| said(run_new(&[&fixed[..], more].concat(), None));
     let claim = ["--claim", "ref=a"];
     for (more, expected) in [
