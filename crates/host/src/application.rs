@@ -102,11 +102,6 @@ impl Application {
         }
     }
 
-    /// Files with the private keys of client certificates.
-    pub fn private_keys(&self) -> impl Iterator<Item = &Path> {
-        self.runtime.client_tls.iter().filter_map(|tls| tls.client_private_key_file.as_deref())
-    }
-
     /// Checks that the directory of the database can be made or used, and that nobody else can write to it; returns the
     /// free bytes of its file system.
     pub fn check_state_dir(&self) -> Result<u64, HostError> {

@@ -342,7 +342,12 @@ impl Broker {
 
     /// The lines before the next log line of `route` that are not log lines.
     pub fn printed_before(&self, route: &str) -> Vec<String> {
-        self.log.printed_before(route)
+        self.log.printed_and_line(route).0
+    }
+
+    /// The lines before the next log line of `route` that are not log lines, and that line.
+    pub fn printed_and_line(&self, route: &str) -> (Vec<String>, Value) {
+        self.log.printed_and_line(route)
     }
 
     /// The next line that contains `text`.

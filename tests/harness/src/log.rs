@@ -12,8 +12,9 @@ const LINE_MAX: Duration = Duration::from_secs(20);
 const STARTED: &str = "serve: started ";
 /// Starts of the host's notices that say nothing of its health: about outbound requests that failed, a replaced bundle,
 /// a proxy, and a database that was last used long ago, as if a clock was moved.
-const NOTICES: [&str; 6] = [
+const NOTICES: [&str; 7] = [
     STARTED,
+    "serve: metrics at ",
     "serve: GET ",
     "serve: POST ",
     "serve: reload: ",
@@ -69,14 +70,14 @@ impl Log {
         }
     }
 
-    /// The lines before the next log line of `route` that are not log lines.
-    pub fn printed_before(&self, route: &str) -> Vec<String> {
+    /// The lines before the next log line of `route` that are not log lines, and that line.
+    pub fn printed_and_line(&self, route: &str) -> (Vec<String>, Value) {
         let lines = self.lines.lock().expect("unpoisoned");
         let mut printed = Vec::new();
         loop {
             let line = lines.recv_timeout(LINE_MAX).unwrap_or_else(|_| panic!("no log line for route `{route}`"));
             match serde_json::from_str::<Value>(&line) {
-                Ok(line) if line["route"] == route => return printed,
+                Ok(line) if line["route"] == route => return (printed, line),
                 Ok(_) => {}
                 Err(_) if line.starts_with(STARTED) => {}
                 Err(_) => printed.push(line),

@@ -70,8 +70,23 @@ fn reports_each_issuer_with_its_cause() {
             at(&url("broken"), "the issuer responded with status 500"),
             "check the URLs in issuers/main.toml",
         ),
-        (dead.clone(), dead.clone(), "error", at(&dead, "no connection: Connection refused (os error 111)"), ""),
-        (url("stalled"), issuer.origin(), "error", format!("{}/jwks: no complete answer in time", url("stalled")), ""),
+        (
+            dead.clone(),
+            dead.clone(),
+            "error",
+            at(
+                &dead,
+                &format!("cannot connect to {}: Connection refused (os error 111)", dead.trim_start_matches("http://")),
+            ),
+            "",
+        ),
+        (
+            url("stalled"),
+            issuer.origin(),
+            "error",
+            format!("{}/jwks: no complete answer within 5.0 s", url("stalled")),
+            "",
+        ),
         (
             url("large"),
             issuer.origin(),
@@ -83,8 +98,8 @@ fn reports_each_issuer_with_its_cause() {
             url("main"),
             dead.clone(),
             "error",
-            at(&url("main"), "the manifest does not allow this host"),
-            "add it to `allowed_outbound_hosts`",
+            at(&url("main"), &format!("`{}` is not among the allowed hosts", issuer.origin())),
+            "add it to allowed_outbound_hosts of the manifest",
         ),
     ] {
         check(&trusting(&url, &origin), "issuer `main`", result, &why, fix);
@@ -95,22 +110,16 @@ fn reports_each_issuer_with_its_cause() {
 
 #[test]
 fn reports_why_certificate_is_refused() {
-    let unknown = "if the CA is your own, add `[[client_tls]]` with `hosts = [\"localhost\"]` and `ca_roots_file` to the \
-                   runtime config file";
+    let unknown = "set ca_roots_file in a [[client_tls]] of the runtime config file";
     for (root, certificate, why, fix) in [
-        ("ca.pem", "issuers.pem", "its certificate is from an unknown CA", unknown),
+        ("ca.pem", "issuers.pem", "the server's certificate is not signed by a known CA", unknown),
         (
             "issuers-ca.pem",
             "issuers-expired.pem",
-            "its certificate has expired",
-            "renew it, or correct the clock of this machine",
+            "the server's certificate expired at 20",
+            "compare the certificate with this machine's clock",
         ),
-        (
-            "issuers-ca.pem",
-            "issuers-other.pem",
-            "its certificate is not for `localhost`",
-            "check the issuer's URL, and what answers at its address",
-        ),
+        ("issuers-ca.pem", "issuers-other.pem", "the server's certificate is not for `localhost`", ""),
     ] {
         let issuer = TlsIssuer::start(certificate);
         let setup = with_runtime_config(
@@ -121,7 +130,10 @@ fn reports_why_certificate_is_refused() {
             ),
         );
         let why = format!("{}{DISCOVERY}: {why}", issuer.url());
-        check(&setup, "issuer `main`", "error", &why, fix);
+        let found = findings(&setup, "issuer `main`");
+        let [(result, said, hint)] = found.as_slice() else { panic!("{found:?}") };
+        assert!(said.starts_with(&why), "{said}");
+        assert_eq!((result.as_str(), hint.as_str()), ("error", fix));
     }
 }
 
@@ -132,7 +144,7 @@ fn reports_blocked_network() {
     let setup = with_runtime_config(trusting(&issuer.url("main"), &issuer.origin()), config);
     let found = findings(&setup, "issuer `main`");
     assert_eq!(found[0].0, "error");
-    let why = "`127.0.0.1` resolves to an address that `block_networks` blocks";
+    let why = "the address 127.0.0.1 is in the blocked network `private`";
     assert!(found[0].1.ends_with(why), "{found:?}");
 }
 
@@ -245,7 +257,8 @@ fn reports_each_gateway() {
     check(&not_ready, "error", "not ready: the HSM is down", runbook);
     let addresses = "`gateway_urls` must contain the gateways' `listen` addresses";
     check(&other, "error", "status 200, and not an answer of a gateway", addresses);
-    check(&dead, "error", "no connection: Connection refused (os error 111)", "");
+    let address = dead.trim_start_matches("http://");
+    check(&dead, "error", &format!("cannot connect to {address}: Connection refused (os error 111)"), "");
     drop(running);
 }
 

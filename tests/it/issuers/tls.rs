@@ -28,10 +28,9 @@ fn rejects(root: &str, certificate: &str, why: &str) {
     let token = jwt::mint("RS256", &jwt::claims(&issuer.url(), BROKER, now()));
     let response = broker.send(&Form::of(&token).request());
     assert_eq!(response.status, 503, "{}", response.text());
-    let printed = broker.printed_before("token");
+    let (printed, line) = broker.printed_and_line("token");
     let expected = format!("serve: GET {}/.well-known/openid-configuration failed: {why}", issuer.url());
     assert!(printed.iter().any(|line| line.starts_with(&expected)), "{expected} is not in {printed:#?}");
-    let line = broker.line("token");
     let start = format!("keys of issuer `main`: {}: ", issuer.origin());
     let cause = line["detail"].as_str().and_then(|detail| detail.strip_prefix(&start)).unwrap_or_default();
     assert!(cause.contains("certificate"), "{line}");

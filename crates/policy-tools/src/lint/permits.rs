@@ -12,7 +12,7 @@ use super::warning::Warning;
 use super::{patterns, requests, scopes};
 use cedar_policy::ResourceConstraint;
 use std::collections::BTreeSet;
-use vouchsafe_policy::{Bundle, NamedPolicy};
+use vouchsafe_policy::Bundle;
 
 /// All warnings about a `permit`.
 pub(super) fn warnings(rule: &Rule<'_>, bundle: &Bundle, clock: &Clock, forbids: &Forbids<'_>) -> Vec<Warning> {

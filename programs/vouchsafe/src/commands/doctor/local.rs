@@ -1,13 +1,11 @@
 //! This machine: space and modes.
 
 use super::finding::Finding;
-use vouchsafe_cli::files::read_secret;
 use vouchsafe_host::Application;
 use vouchsafe_store::SPACE_LOW_BYTES;
 
 const MEBIBYTE: u64 = 1024 * 1024;
 /// Longest file with a private key.
-const KEY_BYTES_MAX: u64 = 64 * 1024;
 
 /// The directory of the database.
 pub fn state_dir(application: &Application) -> Finding {
@@ -32,11 +30,6 @@ pub fn secrets(application: &Application) -> Vec<Finding> {
         let (why, fix) = warning.split_once("\nhint: ").unwrap_or((warning.as_str(), ""));
         let why = why.strip_prefix("warning: ").unwrap_or(why);
         findings.push(Finding::error(what, why).fix(Some(fix.to_owned()).filter(|fix| !fix.is_empty())));
-    }
-    for key in application.private_keys() {
-        if let Err(failure) = read_secret(key, KEY_BYTES_MAX) {
-            findings.push(Finding::error(what, failure.message).fix(failure.hint));
-        }
     }
     match findings.is_empty() {
         true => vec![Finding::ok(what, "no file with a secret can be read by other users")],
