@@ -5,7 +5,6 @@ use vouchsafe_host::Application;
 use vouchsafe_store::SPACE_LOW_BYTES;
 
 const MEBIBYTE: u64 = 1024 * 1024;
-/// Longest file with a private key.
 
 /// The directory of the database.
 pub fn state_dir(application: &Application) -> Finding {

@@ -157,8 +157,8 @@ fn allows_hosts_of_gateways() {
 #[test]
 fn names_bundle_near_wrong_folder() {
     let pass = Some("pass the folder that contains `bundle.toml`".to_owned());
-    let expected = ("`/nonexistent` is not a folder".to_owned(), pass.clone(), 2);
-    assert_eq!(said(run_check(&["/nonexistent"])), expected);
+    let expected = ("`/nonexistent/bundle` is not a folder".to_owned(), pass.clone(), 2);
+    assert_eq!(said(run_check(&["/nonexistent/bundle"])), expected);
     let root = root().display().to_string();
     let expected = (format!("no `bundle.toml` in `{root}`"), Some(format!("did you mean `{root}/policies`?")), 2);
     assert_eq!(said(run_check(&[&root])), expected);

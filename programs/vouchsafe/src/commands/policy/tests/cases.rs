@@ -122,8 +122,8 @@ fn invalid_bundle_fails_in_both_formats() {
     assert_eq!(text, "{\"errors\":[\"notes.md: does not belong in a bundle\"]}\n");
     assert!(!passed);
     fs::remove_dir_all(dir).expect("it can be removed");
-    let (message, _, code) = said(run(&["/nonexistent"]));
-    assert_eq!((message.as_str(), code), ("`/nonexistent` is not a folder", 2));
+    let (message, _, code) = said(run(&["/nonexistent/bundle"]));
+    assert_eq!((message.as_str(), code), ("`/nonexistent/bundle` is not a folder", 2));
 }
 
 #[test]
