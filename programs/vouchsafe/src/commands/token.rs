@@ -81,7 +81,7 @@ fn deliver(issued: &Issued, args: &Args) -> Result<(), Failure> {
     }
 }
 
-fn write(path: &PathBuf, text: &str) -> Result<(), Failure> {
+fn write(path: &std::path::Path, text: &str) -> Result<(), Failure> {
     files::replace_secret(path, text.as_bytes()).map_err(|error| Failure::file(path, error))
 }
 
