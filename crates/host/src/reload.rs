@@ -5,11 +5,15 @@
 
 use crate::app::App;
 use crate::error::HostError;
-use crate::grants;
+use crate::grants::{self, Mounts};
 use crate::loader::Loader;
 use crate::metrics::Reload;
 use std::sync::Arc;
+use std::time::Duration;
 use vouchsafe_serve::log;
+
+/// Time in which the files of a new bundle must not change.
+const SETTLING: Duration = Duration::from_millis(100);
 
 /// Loads the bundle again, and uses it if the application is ready with it. Otherwise the current one stays in use.
 pub async fn reload(app: &App, loader: &Arc<Loader>, authority: &str) {
@@ -33,14 +37,17 @@ pub async fn reload(app: &App, loader: &Arc<Loader>, authority: &str) {
 
 /// Returns the digest of the bundle that is now in use.
 async fn try_reload(app: &App, loader: &Arc<Loader>, authority: &str) -> Result<String, HostError> {
-    let reader = Arc::clone(loader);
-    // Reads, writes and checks files.
-    let mounts = tokio::task::spawn_blocking(move || grants::mounts(&reader.application)).await;
-    let mounts = mounts.map_err(|error| HostError::startup(error.to_string()))??;
-    let Some(bundle) = &mounts.bundle else {
+    let first = read(loader).await?;
+    tokio::time::sleep(SETTLING).await;
+    let mounts = read(loader).await?;
+    let digest_of = |mounts: &Mounts| mounts.bundle.as_ref().map(|bundle| bundle.digest.clone());
+    let Some(digest) = digest_of(&mounts) else {
         return Err(HostError::configuration("the manifest mounts no bundle"));
     };
-    let digest = bundle.digest.clone();
+    // Half of a change may be a valid bundle that permits more than both.
+    if digest_of(&first).as_ref() != Some(&digest) {
+        return Err(HostError::startup("its files are still being changed; send SIGHUP again when they are complete"));
+    }
     if app.digest().as_ref() == Some(&digest) {
         return Ok(digest);
     }
@@ -48,4 +55,12 @@ async fn try_reload(app: &App, loader: &Arc<Loader>, authority: &str) -> Result<
     loaded.check_ready(authority).await?;
     app.replace(loaded);
     Ok(digest)
+}
+
+/// Reads and copies the bundle as it is now.
+async fn read(loader: &Arc<Loader>) -> Result<Mounts, HostError> {
+    let reader = Arc::clone(loader);
+    // Reads, writes and checks files.
+    let mounts = tokio::task::spawn_blocking(move || grants::mounts(&reader.application)).await;
+    mounts.map_err(|error| HostError::startup(error.to_string()))?
 }
