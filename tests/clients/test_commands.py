@@ -94,13 +94,13 @@ class Token(unittest.TestCase):
 
     def test_sends_nothing_to_broker_with_another_issuer(self):
         table = [
-            ({"issuer": "https://broker.example"}, "the broker's issuer is"),
-            ({"token_endpoint": "http://127.0.0.1:1/token"}, "another origin"),
-            ({"token_endpoint": "https://evil.example/token"}, "another origin"),
+            ({"issuer": "https://broker.example"}, WRONG_USE, "the broker's issuer is"),
+            ({"token_endpoint": "http://127.0.0.1:1/token"}, REFUSED, "another origin"),
+            ({"token_endpoint": "https://evil.example/token"}, REFUSED, "another origin"),
         ]
-        for changes, words in table:
+        for changes, code, words in table:
             with self.subTest(changes), FakeBroker(changes, [issued()]) as fake:
-                self.fails(token(broker=fake.url), REFUSED, words)
+                self.fails(token(broker=fake.url), code, words)
                 self.assertEqual(fake.forms, [])
 
     def test_hints_fit_the_refusal(self):

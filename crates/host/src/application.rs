@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 use vouchsafe_manifest::{Manifest, ManifestError, Resolved};
 
-const VARIABLES_HINT: &str = "set variables with --variable NAME=VALUE, --variable NAME=@FILE, SPIN_VARIABLE_NAME or .env; docs/operations/reference.md lists them, and `scripts/dev-env` writes a .env for local work";
+const VARIABLES_HINT: &str = "set variables with --variable NAME=VALUE, --variable NAME=@FILE, SPIN_VARIABLE_NAME or .env; `vouchsafe init` writes a manifest and a .env, and so does `scripts/dev-env` in a source checkout";
 /// Read from the current directory.
 const DOTENV: &str = ".env";
 

@@ -232,7 +232,7 @@ fn unknown_import(id: &str, import: &str) -> HostError {
 fn read_component(path: &Path) -> Result<Vec<u8>, HostError> {
     let fail = |error: std::io::Error| {
         HostError::configuration(format!("{}: {error}", path.display()))
-            .hint("set --components to the folder of the components, or build them with `scripts/build-components`")
+            .hint("set --components to the folder of the components, or, in a source checkout, build them with `scripts/build-components`")
     };
     let size = std::fs::metadata(path).map_err(fail)?.len();
     if size > COMPONENT_BYTES_MAX {

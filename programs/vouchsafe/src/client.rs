@@ -15,6 +15,7 @@ mod network;
 mod platform;
 mod proxy;
 mod raw_token;
+mod reply;
 mod retry;
 pub mod subject;
 pub mod text;

@@ -13,10 +13,12 @@
 #[macro_use]
 extern crate vouchsafe_cli;
 
+mod arguments;
 mod client;
 mod commands;
 
-use clap::{CommandFactory as _, Parser, Subcommand};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+use std::ffi::OsStr;
 use std::process::ExitCode;
 use vouchsafe_cli::print;
 
@@ -57,10 +59,15 @@ enum Command {
 
 /// Parses the command line, or prints what is wrong with it and exits.
 fn parse() -> Cli {
-    Cli::try_parse().unwrap_or_else(|error| {
+    let value = |name: &OsStr| std::env::var_os(name);
+    let mut command = arguments::without_empty_variables(Cli::command(), &value);
+    let found = command.try_get_matches_from_mut(std::env::args_os());
+    found.and_then(|found| Cli::from_arg_matches(&found)).unwrap_or_else(|mut error| {
+        arguments::name_variable(&mut error, &command, &value);
         let arguments: Vec<_> = std::env::args_os().map(|it| it.to_string_lossy().into_owned()).collect();
+        commands::exec::hint_at_separator(&mut error, &arguments);
         if error.use_stderr() && commands::token::is_for_eval(&arguments) {
-            println!("false");
+            println!("{}", commands::token::on_failure(&commands::token::env_name(&arguments)));
         }
         error.exit()
     })

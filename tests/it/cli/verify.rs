@@ -329,7 +329,7 @@ fn distinguishes_usage_token_and_network_errors() {
     let gateway = site.setup.url();
     fails(&["--broker", &gateway, "--audience", API, &token], b"", 3, "no OAuth metadata at");
     let named = site.url.replace("127.0.0.1", "localhost");
-    fails(&["--broker", &named, "--audience", API, &token], b"", 1, "the broker's issuer is");
+    fails(&["--broker", &named, "--audience", API, &token], b"", 2, "the broker's issuer is");
     site.broker.kill();
     fails(&[&by[..], &["--retries", "0", &token]].concat(), b"", 3, "no answer from");
     assert_eq!(site.verify_with(&keys, &[], &token).code, 0, "the file is enough");

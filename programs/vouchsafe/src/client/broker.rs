@@ -2,7 +2,7 @@
 
 use super::http::{Http, is_loopback, origin};
 use super::retry::is_temporary;
-use super::text::sanitize;
+use super::text::{sanitize, without_user_info};
 use serde::Deserialize;
 use vouchsafe_cli::Failure;
 
@@ -31,14 +31,20 @@ impl Broker {
         if is_temporary(reply.status) {
             return Err(reply.unexpected(&metadata_url(issuer)?).hint("the broker is down or restarting; retry later"));
         }
-        if !reply.is_success() {
-            return Err(Failure::unreachable(format!("no OAuth metadata at {issuer} (status {})", reply.status))
+        if reply.status >= 500 {
+            let hint = "the broker failed; give its operator the request id";
+            return Err(reply.unexpected(&metadata_url(issuer)?).hint(hint));
+        }
+        if reply.status == 404 && has_path(issuer) {
+            return Err(Failure::usage(format!("no OAuth metadata at {issuer} (status 404)"))
                 .hint("--broker must be the broker's issuer URL, without /token"));
         }
-        let metadata = reply.json::<Metadata>().ok_or_else(|| {
-            Failure::unreachable(format!("invalid OAuth metadata at {issuer}"))
-                .hint("--broker must be the broker's issuer URL, without /token")
-        })?;
+        if !reply.is_success() {
+            return Err(reply.not_of_broker(&format!("no OAuth metadata at {issuer}")));
+        }
+        let metadata = reply
+            .json::<Metadata>()
+            .ok_or_else(|| reply.not_of_broker(&format!("invalid OAuth metadata at {issuer}")))?;
         // The issuer itself may have a trailing slash too.
         let issuer = if metadata.issuer == url { url } else { issuer };
         Self::check(issuer, metadata)
@@ -47,8 +53,8 @@ impl Broker {
     /// Checks that issuer and endpoints are the broker's own: otherwise another server would get the subject token.
     fn check(issuer: &str, metadata: Metadata) -> Result<Self, Failure> {
         if metadata.issuer != issuer {
-            return Err(Failure::refused(format!(
-                "the broker's issuer is {}, not {issuer}",
+            return Err(Failure::usage(format!(
+                "the broker's issuer is `{}`, not `{issuer}`",
                 sanitize(&metadata.issuer)
             ))
             .hint("--broker must equal the broker's `issuer` variable"));
@@ -69,7 +75,10 @@ impl Broker {
 
 /// The URL of an issuer's metadata: the well-known part precedes the issuer's path (RFC 8414 §3.1).
 fn metadata_url(issuer: &str) -> Result<String, Failure> {
-    let wrong = |reason: &str| Failure::usage(format!("--broker {} {reason}", sanitize(issuer)));
+    let wrong = |reason: &str| Failure::usage(format!("--broker `{}` {reason}", without_user_info(issuer)));
+    if issuer.contains('@') {
+        return Err(wrong("has a user name or password in it").hint("leave out what precedes the `@`"));
+    }
     let (scheme, authority) = origin(issuer).ok_or_else(|| wrong("is not a URL such as https://broker.example"))?;
     if issuer.contains(['?', '#']) {
         return Err(wrong("has a query or a fragment"));
@@ -79,6 +88,10 @@ fn metadata_url(issuer: &str) -> Result<String, Failure> {
     }
     let uri: http::Uri = issuer.parse().map_err(|_| wrong("is not a URL"))?;
     Ok(format!("{scheme}://{authority}{WELL_KNOWN}{}", uri.path().trim_end_matches('/')))
+}
+
+fn has_path(issuer: &str) -> bool {
+    issuer.parse::<http::Uri>().is_ok_and(|uri| uri.path() != "/")
 }
 
 #[cfg(test)]
@@ -101,16 +114,16 @@ mod tests {
     #[test]
     fn rejects_other_issuers_and_origins() {
         let table = [
-            ("https://broker.example/", "https://broker.example/token"),
-            ("https://Broker.example", "https://broker.example/token"),
-            (ISSUER, "https://broker.example.evil/token"),
-            (ISSUER, "https://broker.example:444/token"),
-            (ISSUER, "http://broker.example/token"),
-            (ISSUER, "https://broker.example@evil/token"),
-            (ISSUER, "/token"),
+            ("https://broker.example/", "https://broker.example/token", 2),
+            ("https://Broker.example", "https://broker.example/token", 2),
+            (ISSUER, "https://broker.example.evil/token", 1),
+            (ISSUER, "https://broker.example:444/token", 1),
+            (ISSUER, "http://broker.example/token", 1),
+            (ISSUER, "https://broker.example@evil/token", 1),
+            (ISSUER, "/token", 1),
         ];
-        for (issuer, endpoint) in table {
-            assert_eq!(check(issuer, endpoint).unwrap_err().code, 1, "{issuer} {endpoint}");
+        for (issuer, endpoint, code) in table {
+            assert_eq!(check(issuer, endpoint).unwrap_err().code, code, "{issuer} {endpoint}");
         }
     }
 
@@ -132,6 +145,23 @@ mod tests {
             "https://b.example?x",
         ] {
             assert_eq!(metadata_url(issuer).unwrap_err().code, 2, "{issuer}");
+        }
+    }
+
+    #[test]
+    fn errors_never_show_a_password() {
+        for url in ["https://u:secret@b.example", "http://u:sec/ret@b.example", "u:secret@b.example"] {
+            let failure = metadata_url(url).unwrap_err();
+            assert_eq!(failure.message, "--broker `…@b.example` has a user name or password in it");
+            assert_eq!(failure.code, 2);
+        }
+    }
+
+    #[test]
+    fn wrong_path_is_not_a_missing_broker() {
+        for (url, expected) in [(ISSUER, false), ("https://broker.example/", false), ("https://b.example/token", true)]
+        {
+            assert_eq!(has_path(url), expected, "{url}");
         }
     }
 }

@@ -2,7 +2,8 @@
 
 use super::broker::Broker;
 use super::hints;
-use super::http::{Http, Reply};
+use super::http::Http;
+use super::reply::Reply;
 use super::retry::is_temporary;
 use super::text::{is_bearer_token, sanitize};
 use serde::{Deserialize, Serialize};
@@ -113,7 +114,7 @@ pub fn exchange(
 }
 
 fn read(reply: Reply, endpoint: &str) -> Result<Outcome, Failure> {
-    let invalid = || Failure::unreachable(format!("invalid response from {endpoint} (status {})", reply.status));
+    let invalid = || reply.not_of_broker(&format!("invalid response from {endpoint}"));
     if reply.is_success() {
         let issued = reply.json::<Issued>().ok_or_else(invalid)?;
         if !is_bearer_token(&issued.access_token) {
@@ -143,6 +144,11 @@ impl Refused {
     /// Whether no decision was made.
     fn is_temporary(&self) -> bool {
         is_temporary(self.status)
+    }
+
+    /// Whether the broker could not make a decision, and won't soon.
+    fn is_fault(&self) -> bool {
+        self.status >= 500 && !self.is_temporary()
     }
 
     /// `slow_down: too many … (decision D, request R)`, as far as it is known.
@@ -184,6 +190,7 @@ impl Refused {
             (_, "") => {
                 Some("the broker is down or restarting; retry later, or wait longer with --timeout and --retries")
             }
+            _ if self.is_fault() => Some("the broker failed; give its operator the request id"),
             (_, name) => hints::hint(name, error.error_description.as_deref()),
         };
         let finds = "the broker's operator finds the reason under the decision id";
@@ -194,6 +201,7 @@ impl Refused {
         let what = match self.status {
             429 => "too many requests",
             _ if self.is_temporary() => "the broker made no decision",
+            _ if self.is_fault() => "the broker failed",
             _ => "the broker refused",
         };
         let mut message = format!("{what}: {}", self.describe());
@@ -203,7 +211,10 @@ impl Refused {
         if self.tries > 1 {
             message = format!("{message} ({} tries)", self.tries);
         }
-        let failure = if self.is_temporary() { Failure::unreachable(message) } else { Failure::refused(message) };
+        let failure = match self.is_temporary() || self.is_fault() {
+            true => Failure::unreachable(message),
+            false => Failure::refused(message),
+        };
         match self.hint(broker) {
             Some(hint) => failure.hint(hint),
             None => failure,
@@ -251,8 +262,22 @@ mod tests {
             (302, ""),
             (200, r#"{"access_token":"a b","issued_token_type":"t","token_type":"Bearer"}"#),
         ] {
-            assert_eq!(read(reply(status, body), "e").unwrap_err().code, 3, "{status} {body}");
+            let failure = read(reply(status, body), "e").unwrap_err();
+            assert_eq!((failure.code, failure.message), (3, format!("invalid response from e (status {status})")));
+            let hint = failure.hint.unwrap();
+            assert!(hint.starts_with("a proxy or firewall may have answered, not the broker"), "{hint}");
         }
+    }
+
+    #[test]
+    fn shows_who_else_may_have_answered() {
+        let text = |text: &str| Some(text.to_owned());
+        let page = Reply { content_type: text("text/html"), request_id: text("r1"), ..reply(403, "<html>") };
+        let shown = read(page, "e").unwrap_err().message;
+        assert_eq!(shown, "invalid response from e (status 403, text/html, request r1)");
+        let redirect = Reply { location: text("https://login.example/"), ..reply(302, "") };
+        let shown = read(redirect, "e").unwrap_err().message;
+        assert_eq!(shown, "invalid response from e (status 302, location https://login.example/)");
     }
 
     #[test]
@@ -263,6 +288,7 @@ mod tests {
             (429, "<html>", 3, "too many requests: status 429"),
             (502, "<html>", 3, "the broker made no decision: status 502"),
             (504, "", 3, "the broker made no decision: status 504"),
+            (500, r#"{"error":"server_error"}"#, 3, "the broker failed: server_error"),
             (400, r#"{"error":"slow_down"}"#, 1, "the broker refused: slow_down"),
         ] {
             let failure = failure(reply(status, body));

@@ -9,7 +9,7 @@ use super::text::sanitize;
 use serde_json::Value;
 
 /// Prefixes of descriptions. ORDER: of two that match, the first counts.
-const BY_DESCRIPTION: [(&str, &str); 20] = [
+const BY_DESCRIPTION: [(&str, &str); 21] = [
     (
         "requested_expires_in exceeds",
         "ask for less with --requested-expires-in, or omit it and get the audience's default lifetime",
@@ -36,6 +36,7 @@ const BY_DESCRIPTION: [(&str, &str); 20] = [
     ("the claim ", "the token is of another tenant, or not as the broker's issuer file requires it"),
     ("the subject token lacks", "the token is of another platform, or not as the broker's issuer file requires it"),
     ("the subject token cannot be used", "get a new token from the platform, and exchange it once"),
+    ("this audience requires a scope", "add --scope with one that the audience offers"),
     ("this audience does not offer", "request only scopes that the audience offers"),
     (
         "the requested audience requires",
@@ -131,6 +132,7 @@ mod tests {
         }
         check(Refusal::Denied(Denial::PolicyDenied), "decision id");
         check(Refusal::Denied(Denial::ScopeNotOffered), "only scopes");
+        check(Refusal::Denied(Denial::ScopeMissing), "add --scope");
         check(Refusal::Denied(Denial::TierUnavailable), "tier `delegated`");
         check(Refusal::Replay(ReplayFault::Spent), "get a new token");
         check(Refusal::Replay(ReplayFault::PredatesStore), "get a new token");

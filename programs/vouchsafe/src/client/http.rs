@@ -3,10 +3,10 @@
 //! A request that fails for the time being is sent again if the command allows retries: see `retry.rs`.
 
 use super::proxy::Proxy;
+use super::reply::Reply;
 use super::retry::{self, Limits};
 use super::text::sanitize;
 use super::tls;
-use serde::de::DeserializeOwned;
 use std::io::ErrorKind;
 use std::time::{Duration, Instant, SystemTime};
 use ureq::tls::TlsConfig;
@@ -49,41 +49,6 @@ pub struct Http {
     reply_bytes_max: u64,
     retries: Option<Limits>,
     start: Instant,
-}
-
-/// A response with any status.
-#[derive(Debug, Default)]
-pub struct Reply {
-    pub status: u16,
-    pub retry_after: Option<Duration>,
-    /// The server's name for this request (`x-request-id`).
-    pub request_id: Option<String>,
-    pub body: Vec<u8>,
-    /// How often the request was sent.
-    pub tries: u32,
-}
-
-impl Reply {
-    pub fn is_success(&self) -> bool {
-        (200..300).contains(&self.status)
-    }
-
-    /// Parses the body as JSON; `None` if it is something else.
-    pub fn json<T: DeserializeOwned>(&self) -> Option<T> {
-        serde_json::from_slice(&self.body).ok()
-    }
-
-    /// A failure that names the status, for an answer that is not what it should be.
-    pub fn unexpected(&self, url: &str) -> Failure {
-        let mut message = format!("{} returned status {}", without_query(url), self.status);
-        if let Some(id) = &self.request_id {
-            message = format!("{message} (request {id})");
-        }
-        if self.tries > 1 {
-            message = format!("{message} ({} tries)", self.tries);
-        }
-        Failure::unreachable(message)
-    }
 }
 
 /// Why there is no response.
@@ -229,8 +194,11 @@ impl Http {
         let header = |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok());
         let retry_after = header("retry-after").and_then(|text| retry::parse_retry_after(text, SystemTime::now()));
         let request_id = header("x-request-id").map(sanitize);
+        let content_type = header("content-type").map(sanitize);
+        let location = header("location").map(|url| sanitize(without_query(url)));
         let body = response.body_mut().with_config().limit(self.reply_bytes_max).read_to_vec().map_err(failed)?;
-        Ok(Reply { status: response.status().as_u16(), retry_after, request_id, body, tries: 1 })
+        let status = response.status().as_u16();
+        Ok(Reply { status, retry_after, request_id, content_type, location, body, tries: 1 })
     }
 
     /// Omits the query, which may contain secrets.
@@ -282,7 +250,7 @@ impl Http {
                     && is_loopback(url)
                     && port.is_some_and(|port| DEV_PORTS.contains(&port)) =>
             {
-                Some("is it running? `scripts/up` starts a dev issuer and a broker here")
+                Some("is it running? in a source checkout, `scripts/up` starts a dev issuer and a broker")
             }
             _ => None,
         }
@@ -313,7 +281,7 @@ fn classify(error: &ureq::Error) -> (bool, bool) {
     }
 }
 
-fn without_query(url: &str) -> &str {
+pub fn without_query(url: &str) -> &str {
     url.split(['?', '#']).next().unwrap_or(url)
 }
 

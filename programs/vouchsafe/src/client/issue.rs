@@ -8,6 +8,9 @@ use super::subject::{Source, SubjectArgs, TokenType, mask};
 use std::time::Duration;
 use vouchsafe_cli::Failure;
 
+/// How much shorter than requested a lifetime may be without a note.
+const SHORTER_SECONDS: u64 = 10;
+
 /// Options for the requested token.
 #[derive(clap::Args)]
 pub struct IssueArgs {
@@ -74,6 +77,44 @@ impl IssueArgs {
         if issued.scope.is_none() && self.scopes.iter().all(String::is_empty) {
             eprintln!("note: the token has no scope, because none was requested with --scope");
         }
+        if let Some(seconds) = self.shortened(&issued) {
+            eprintln!("note: the token expires with the subject token, in {seconds} s");
+        }
         Ok(issued)
+    }
+
+    /// The lifetime, if it is shorter than requested. Brokers shorten it only to what the subject token has left.
+    fn shortened(&self, issued: &Issued) -> Option<u64> {
+        let requested = self.requested_expires_in?.as_secs();
+        issued.expires_in.filter(|seconds| seconds.saturating_add(SHORTER_SECONDS) < requested)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Cli {
+        #[command(flatten)]
+        issue: IssueArgs,
+    }
+
+    #[test]
+    fn notes_a_shorter_lifetime_than_requested() {
+        let shortened = |more: &[&str], expires_in| {
+            let required = ["x", "--broker", "b", "--audience", "a"];
+            let args = Cli::try_parse_from(required.iter().chain(more)).expect("valid").issue;
+            let text = String::new;
+            let issued =
+                Issued { access_token: text(), issued_token_type: text(), token_type: text(), expires_in, scope: None };
+            args.shortened(&issued)
+        };
+        assert_eq!(shortened(&["--lifetime", "15m"], Some(297)), Some(297));
+        assert_eq!(shortened(&["--lifetime", "300s"], Some(289)), Some(289));
+        assert_eq!(shortened(&["--lifetime", "300s"], Some(290)), None);
+        assert_eq!(shortened(&["--lifetime", "300s"], None), None);
+        assert_eq!(shortened(&[], Some(297)), None);
     }
 }

@@ -1,7 +1,8 @@
 //! Platforms that give a job or function its own token: by a service on the machine, a command, a file or a variable.
 
-use super::http::{Http, Reply, is_loopback};
+use super::http::{Http, is_loopback};
 use super::raw_token::{read_file, validate, variable};
+use super::reply::Reply;
 use super::text::{is_bearer_token, sanitize};
 use serde_json::Value;
 use std::path::Path;

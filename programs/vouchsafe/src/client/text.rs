@@ -22,6 +22,14 @@ pub fn sanitize(text: &str) -> String {
     if text.trim_start().starts_with("::") { format!("{REPLACEMENT}{text}") } else { text }
 }
 
+/// A URL for a message, without a user name and a password.
+pub fn without_user_info(url: &str) -> String {
+    match url.rsplit_once('@') {
+        Some((_, rest)) => format!("…@{}", sanitize(rest)),
+        None => sanitize(url),
+    }
+}
+
 /// Whether a token has only the characters of a bearer token (RFC 6750 §2.1), so that printing it to a shell or a
 /// workflow can't be mistaken for anything else.
 pub fn is_bearer_token(token: &str) -> bool {

@@ -35,6 +35,7 @@ pub struct VerifiedToken {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Check {
     Token,
+    KeySet,
     Key,
     Certificate,
     Signature,
@@ -45,6 +46,7 @@ impl Check {
     pub fn name(self) -> &'static str {
         match self {
             Self::Token => "token",
+            Self::KeySet => "key set",
             Self::Key => "key",
             Self::Certificate => "certificate",
             Self::Signature => "signature",
@@ -105,7 +107,7 @@ fn verify_jws(
 ) -> Result<String, VerificationError> {
     let kid = jws.kid().ok_or_else(|| VerificationError::new(Check::Token, "no `kid`"))?;
     let keys = KeySet::parse(jwks, KeyUse::Signature, &vouchsafe_crypto::Software)
-        .map_err(|error| VerificationError::new(Check::Key, error))?;
+        .map_err(|error| VerificationError::new(Check::KeySet, error))?;
     let key = keys.find(Some(kid), jws.algorithm()).map_err(|error| VerificationError {
         hint: Some("the token's epoch ended long ago, or it is from another broker or a revoked generation"),
         ..VerificationError::new(Check::Key, error)

@@ -21,7 +21,7 @@ use vouchsafe_host::{Application, CryptoPlace, Lifetime, Options};
 /// checks the clock, the state directory, and the modes of files with secrets. Starts and changes nothing.
 #[derive(clap::Args)]
 #[command(
-    after_help = "Examples:\n  vouchsafe doctor\n  vouchsafe doctor --runtime-config-file deploy/spin-runtime.toml \\\n    --state-dir /var/lib/vouchsafe --variable issuer=https://broker.example \\\n    --variable signer_root=@/etc/vouchsafe/signer-root\n  vouchsafe doctor --format json\n\nPass the options of `serve`, and run it as the same user: files and networks may differ for others.\nExit codes: 0 no errors (warnings are possible), 1 errors, 2 the command line is wrong."
+    after_help = "Examples:\n  vouchsafe doctor\n  vouchsafe doctor --runtime-config-file spin-runtime.toml \\\n    --state-dir /var/lib/vouchsafe --variable issuer=https://broker.example \\\n    --variable signer_root=@/etc/vouchsafe/signer-root\n  vouchsafe doctor --format json\n\nPass the options of `serve`, and run it as the same user: files and networks may differ for others.\nExit codes: 0 no errors (warnings are possible), 1 errors, 2 the command line is wrong."
 )]
 pub struct Args {
     /// The application manifest
@@ -48,7 +48,7 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
     let format = args.format;
     let findings = match Application::read(args.options()) {
         Ok(application) => vouchsafe_cli::run(async { Ok(examine(&application).await) })?,
-        Err(error) => vec![Finding::error("configuration", error.message).fix(error.hint)],
+        Err(error) => finding::of_lines("configuration", &error.message, error.hint),
     };
     match format {
         Format::Json => println!("{}", finding::json(&findings)),

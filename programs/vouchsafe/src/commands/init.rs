@@ -57,8 +57,8 @@ pub struct Args {
     /// The API that takes the issued tokens: their `aud`
     #[arg(long, value_name = "URL")]
     audience: Option<String>,
-    /// A scope that the workload may request; repeatable
-    #[arg(long = "scope", value_name = "S")]
+    /// A scope that the workload may request; repeatable, or a list separated by spaces
+    #[arg(long = "scope", value_name = "S", value_delimiter = ' ')]
     scopes: Vec<String>,
 }
 
@@ -126,8 +126,9 @@ fn refuse_existing(dir: &Path) -> Result<(), Failure> {
 }
 
 fn ask_scopes(args: &Args, asker: &mut Asker<'_>) -> Result<Vec<String>, Failure> {
-    if !args.scopes.is_empty() {
-        return Ok(args.scopes.clone());
+    let scopes: Vec<String> = args.scopes.iter().filter(|scope| !scope.is_empty()).cloned().collect();
+    if !scopes.is_empty() {
+        return Ok(scopes);
     }
     let what = "the scopes that the workload may request, separated by spaces, such as deploy:write";
     let some = |text: &str| match text.trim().is_empty() {

@@ -33,10 +33,10 @@ pub struct Args {
     subject: SubjectArgs,
     /// A dev issuer that the broker trusts. It issues the subject token if none is named, and those that are expired or
     /// for another audience.
-    #[arg(long, env = "VOUCHSAFE_DEV_ISSUER", value_name = "URL")]
+    #[arg(long, env = "VOUCHSAFE_DEV_ISSUER", value_name = "URL", help_heading = None::<&str>)]
     dev_issuer: Option<String>,
     /// Output format.
-    #[arg(long, value_enum, default_value = "table")]
+    #[arg(long, value_enum, default_value = "table", help_heading = None::<&str>)]
     format: report::Format,
     #[command(flatten)]
     network: NetworkArgs,

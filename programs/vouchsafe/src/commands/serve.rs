@@ -20,7 +20,7 @@ use vouchsafe_host::{Application, CryptoPlace, ErrorKind, HostError, Lifetime, O
 /// uses it if it is valid. It speaks plain HTTP: put a reverse proxy with TLS in front of it.
 #[derive(clap::Args)]
 #[command(
-    after_help = "Examples:\n  scripts/dev-env && vouchsafe serve\n  vouchsafe serve --policies /etc/vouchsafe/policies \\\n    --variable issuer=https://broker.example --variable signer_root=@/run/secrets/root\n\nVariables: --variable, then SPIN_VARIABLE_<NAME>, then .env, then the manifest's defaults.\nProxy: HTTPS_PROXY and NO_PROXY apply to outbound https.\nExit codes: 0 stopped by a signal, 1 not ready or address in use, 2 the command line, a variable or a file is wrong."
+    after_help = "Examples:\n  vouchsafe serve    # in a folder of `vouchsafe init`, or in a source checkout after scripts/dev-env\n  vouchsafe serve --policies /etc/vouchsafe/policies \\\n    --variable issuer=https://broker.example --variable signer_root=@/run/secrets/root\n\nVariables: --variable, then SPIN_VARIABLE_<NAME>, then .env, then the manifest's defaults.\nProxy: HTTPS_PROXY and NO_PROXY apply to outbound https.\nExit codes: 0 stopped by a signal, 1 not ready or address in use, 2 the command line, a variable or a file is wrong."
 )]
 pub struct Args {
     /// The application manifest

@@ -29,18 +29,21 @@ pub struct Args {
     #[command(flatten)]
     issue: IssueArgs,
     /// What to print: the token, the broker's response, or a command for a shell.
-    #[arg(long, value_enum, default_value = "token")]
+    #[arg(long, value_enum, default_value = "token", help_heading = None::<&str>)]
     format: Format,
     /// The variable that `--format env` exports.
-    #[arg(long, value_name = "NAME", default_value = ENV_NAME, value_parser = parse_env_name)]
+    #[arg(long, value_name = "NAME", default_value = ENV_NAME, value_parser = parse_env_name, help_heading = None::<&str>)]
     env_name: String,
     /// Write to this file (mode 0600, replaced at once) and print nothing.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", help_heading = None::<&str>)]
     output: Option<PathBuf>,
 }
 
 /// The variable that has the token by default.
 pub const ENV_NAME: &str = "VOUCHSAFE_TOKEN";
+
+/// Variables that would change what a command or a shell does.
+const RESERVED: [&str; 7] = ["BASH_ENV", "ENV", "HOME", "IFS", "PATH", "PS4", "SHELLOPTS"];
 
 #[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 enum Format {
@@ -53,9 +56,25 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
     let outcome = args.issue.issue().and_then(|issued| deliver(&issued, &args));
     if outcome.is_err() && args.format == Format::Env {
         // A shell that evaluates this output must neither go on nor keep the token from before.
-        println!("unset {}; false", args.env_name);
+        println!("{}", on_failure(&args.env_name));
     }
     outcome.map(|()| ExitCode::SUCCESS)
+}
+
+/// What a shell evaluates if there is no token.
+pub fn on_failure(env_name: &str) -> String {
+    format!("unset {env_name}; false")
+}
+
+/// The variable that a command line that can't be parsed names, if it is valid.
+pub fn env_name(arguments: &[String]) -> String {
+    let value = |pair: &[String]| match pair {
+        [option, value] if option == "--env-name" => Some(value.clone()),
+        [option, ..] => option.strip_prefix("--env-name=").map(str::to_owned),
+        [] => None,
+    };
+    let named = (0..arguments.len()).find_map(|at| value(&arguments[at..arguments.len().min(at + 2)]));
+    named.and_then(|name| parse_env_name(&name).ok()).unwrap_or_else(|| ENV_NAME.to_owned())
 }
 
 /// Whether a command line that can't be parsed asked for output that a shell evaluates.
@@ -89,7 +108,13 @@ fn write(path: &std::path::Path, text: &str) -> Result<(), Failure> {
 pub fn parse_env_name(text: &str) -> Result<String, String> {
     let is_name = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
     let valid = text.bytes().all(is_name) && text.bytes().next().is_some_and(|first| !first.is_ascii_digit());
-    if valid { Ok(text.to_owned()) } else { Err("must consist of letters, digits and `_`".to_owned()) }
+    if !valid {
+        return Err("must consist of letters, digits and `_`".to_owned());
+    }
+    if RESERVED.contains(&text) || ["DYLD_", "LD_"].iter().any(|prefix| text.starts_with(prefix)) {
+        return Err("is a variable that shells or the loader use".to_owned());
+    }
+    Ok(text.to_owned())
 }
 
 #[cfg(test)]
@@ -102,6 +127,25 @@ mod tests {
             [("A", true), ("_a1", true), ("", false), ("1a", false), ("a-b", false), ("a;b", false), ("ä", false)]
         {
             assert_eq!(parse_env_name(name).is_ok(), expected, "{name:?}");
+        }
+        for (name, expected) in
+            [("PATH", false), ("LD_PRELOAD", false), ("IFS", false), ("LD", true), ("MY_PATH", true)]
+        {
+            assert_eq!(parse_env_name(name).is_ok(), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn wrong_command_line_unsets_the_named_variable() {
+        for (line, expected) in [
+            ("token --bogus", "VOUCHSAFE_TOKEN"),
+            ("token --env-name API --bogus", "API"),
+            ("token --env-name=API --bogus", "API"),
+            ("token --env-name a;b --bogus", "VOUCHSAFE_TOKEN"),
+            ("token --env-name", "VOUCHSAFE_TOKEN"),
+        ] {
+            let arguments: Vec<String> = line.split(' ').map(str::to_owned).collect();
+            assert_eq!(on_failure(&env_name(&arguments)), format!("unset {expected}; false"), "{line}");
         }
     }
 

@@ -1,7 +1,7 @@
 //! `vouchsafe verify`: verifies a token strictly, optionally with a pinned root.
 
 use crate::client::text::sanitize;
-use crate::client::token::{Expected, VerificationError, VerifiedToken, verify};
+use crate::client::token::{Check, Expected, VerificationError, VerifiedToken, verify};
 use crate::client::{Broker, NetworkArgs};
 use serde_json::json;
 use std::io::IsTerminal as _;
@@ -23,7 +23,8 @@ const FILE_BYTES_MAX: u64 = 256 * 1024;
 /// their tokens can't be verified with a pin.
 #[derive(clap::Args)]
 #[command(after_help = "\
-Exit codes: 0 the token is valid, 1 it is not, 2 the command line or a file is wrong, 3 the broker cannot be reached.
+Exit codes: 0 the token is valid, 1 it is not, 2 the command line or a file is wrong, 3 the broker cannot be reached, or its key
+set is unusable.
 
 Examples:
   vouchsafe token --broker https://broker.example --audience https://api.example |
@@ -73,6 +74,11 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
             }
             Ok(ExitCode::SUCCESS)
         }
+        // It says nothing about the token.
+        Err(error) if error.check == Check::KeySet => Err(match &args.jwks {
+            Some(path) => Failure::file(path, error.reason),
+            None => Failure::unreachable(format!("invalid key set of {issuer}: {}", error.reason)),
+        }),
         Err(error) => match args.format {
             Format::Json => {
                 let (check, reason) = (error.check.name(), &error.reason);
@@ -158,12 +164,24 @@ fn read_token(argument: &str) -> Result<String, Failure> {
         }
         _ => argument.to_owned(),
     };
-    match text.trim() {
-        "" => {
-            Err(Failure::usage("no token").hint("the command before the pipe wrote nothing; run it alone to see why"))
-        }
-        token => Ok(token.to_owned()),
+    let token = text.trim();
+    let wrong = |what: &str, hint: String| Err(Failure::usage(what).hint(hint));
+    if token.is_empty() {
+        return wrong("no token", "the command before the pipe wrote nothing; run it alone to see why".to_owned());
     }
+    if token.get(..7).is_some_and(|start| start.eq_ignore_ascii_case("bearer ")) {
+        return wrong("the token begins with `Bearer `", "use the token alone".to_owned());
+    }
+    if token.starts_with(['{', '"']) || token.starts_with("export ") {
+        let hint = "use the token alone, as `vouchsafe token` prints it without --format";
+        return wrong("this is not a token, but text with one in it", hint.to_owned());
+    }
+    // A token has two dots and no slash.
+    if argument != "-" && (argument.contains('/') || argument.matches('.').count() != 2) {
+        let what = format!("`{}` is neither a token nor a file", sanitize(argument));
+        return wrong(&what, "to verify the token in a file, write `- < FILE`".to_owned());
+    }
+    Ok(token.to_owned())
 }
 
 fn read_stdin() -> Result<String, Failure> {
@@ -173,4 +191,26 @@ fn read_stdin() -> Result<String, Failure> {
     }
     let bytes = read_from(stdin, &"standard input", FILE_BYTES_MAX)?;
     String::from_utf8(bytes).map_err(|_| Failure::usage("standard input: not valid UTF-8"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn says_what_is_not_a_token() {
+        for (argument, message) in [
+            ("Bearer a.b.c", "the token begins with `Bearer `"),
+            ("{\"access_token\":\"a.b.c\"}", "this is not a token, but text with one in it"),
+            ("export VOUCHSAFE_TOKEN=a.b.c", "this is not a token, but text with one in it"),
+            ("token.jwt", "`token.jwt` is neither a token nor a file"),
+            ("./a.b", "`./a.b` is neither a token nor a file"),
+            ("", "no token"),
+        ] {
+            let failure = read_token(argument).unwrap_err();
+            assert_eq!((failure.code, failure.message.as_str()), (2, message));
+            assert!(failure.hint.is_some(), "{argument}");
+        }
+        assert_eq!(read_token(" a.b.c\n").unwrap(), "a.b.c");
+    }
 }

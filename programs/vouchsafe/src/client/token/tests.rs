@@ -202,5 +202,7 @@ fn verifies_signatures_alone() {
     assert_eq!(error.check, Check::Signature);
     let error = verify_signature(&token, br#"{"keys":[]}"#).unwrap_err();
     assert_eq!(error.check, Check::Key);
+    let error = verify_signature(&token, b"<html>").unwrap_err();
+    assert_eq!((error.check, error.reason.as_str()), (Check::KeySet, "the key set is not strict JSON"));
     assert_eq!(corrupt_signature("a.b"), None);
 }

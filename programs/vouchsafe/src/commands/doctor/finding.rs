@@ -59,6 +59,16 @@ impl Finding {
     }
 }
 
+/// An error for each line of a message, as `serve` prints several faults. The last one has what to do about all.
+pub fn of_lines(what: &str, message: &str, fix: Option<String>) -> Vec<Finding> {
+    let of = |line: &str| Finding::error(what, line.trim_start_matches("error: "));
+    let mut findings: Vec<Finding> = message.lines().map(of).collect();
+    if let Some(last) = findings.last_mut() {
+        last.fix = fix;
+    }
+    findings
+}
+
 /// A line for each finding, and one for what to do about it. Servers choose parts of the text, so it is made safe for a
 /// terminal.
 pub fn text(findings: &[Finding], colors: bool) -> String {
@@ -105,6 +115,16 @@ mod tests {
              error    issuer `a`: down\u{fffd}[2J\n         hint: wait\n"
         );
         assert!(text(&findings(), true).starts_with("\u{1b}[32mok     \u{1b}[0m  clock: fine\n"));
+    }
+
+    #[test]
+    fn several_faults_are_several_findings() {
+        let findings =
+            of_lines("configuration", "`a` has no value\nerror: `b` has no value", Some("set both".to_owned()));
+        assert_eq!(
+            text(&findings, false),
+            "error    configuration: `a` has no value\nerror    configuration: `b` has no value\n         hint: set both\n"
+        );
     }
 
     #[test]

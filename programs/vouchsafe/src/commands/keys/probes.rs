@@ -3,7 +3,7 @@
 use crate::client::Http;
 use crate::client::gateway::Gateway;
 use crate::client::http::origin;
-use crate::client::text::sanitize;
+use crate::client::text::without_user_info;
 use crate::client::token::verify_signature;
 use vouchsafe_cli::Failure;
 use vouchsafe_gateway::admin::{KeyListing, Listing, ProbeOutcome, ProbeRequest};
@@ -43,7 +43,8 @@ impl Verifiers {
 fn jwks_uri(url: &str) -> Result<String, Failure> {
     let web = origin(url).is_some_and(|(scheme, _)| matches!(scheme.as_str(), "http" | "https"));
     if !web || url.contains(['?', '#']) {
-        return Err(Failure::usage(format!("--broker {} is not a URL such as https://broker.example", sanitize(url))));
+        let shown = without_user_info(url);
+        return Err(Failure::usage(format!("--broker `{shown}` is not a URL such as https://broker.example")));
     }
     let url = url.strip_suffix('/').unwrap_or(url);
     Ok(format!("{url}/.well-known/jwks.json"))
