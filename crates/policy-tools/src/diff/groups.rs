@@ -19,6 +19,10 @@ pub(super) fn groups(old: &Bundle, new: &Bundle) -> Vec<Change> {
                 group.map(members).unwrap_or_default()
             };
             let (was, is) = (of(old), of(new));
+            // Whether a policy names it takes reading all of them.
+            if was == is {
+                continue;
+            }
             let Some(direction) = direction(&was, &is, &Uses::of([old, new], kind, name)) else {
                 continue;
             };
@@ -94,7 +98,6 @@ fn direction(was: &BTreeSet<String>, is: &BTreeSet<String>, uses: &Uses) -> Opti
     let (more, less) = (!is.is_subset(was), !was.is_subset(is));
     match (uses.permits, uses.others) {
         (false, false) => None,
-        _ if !more && !less => None,
         (_, true) => Some(Direction::Either),
         (true, false) => Some(match (more, less) {
             (true, false) => Direction::Widening,

@@ -6,7 +6,7 @@ use super::value::{Network, Value, Variable};
 use super::warning::Warning;
 
 /// Ranges with fewer bits than these, of IPv4 and IPv6, are nobody's own.
-const BITS_MIN: (u32, u32) = (8, 16);
+const BITS_MIN: (u32, u32) = (8, 20);
 
 pub(super) fn warnings(search: &Search<'_>) -> Result<Vec<Warning>, TooComplex> {
     let policy = || search.rule.policy.id.clone();
@@ -34,8 +34,9 @@ fn unlimited_address(search: &Search<'_>, address: &Variable) -> Result<Option<S
         let (of_v4, of_v6) = BITS_MIN;
         network.bits >= if network.address.is_ipv4() { of_v4 } else { of_v6 }
     };
-    let narrow: Vec<Network> = own.filter(is_narrow).collect();
-    let elsewhere = ADDRESSES.iter().filter_map(|text| Network::parse(text));
+    let (narrow, wide): (Vec<Network>, Vec<Network>) = own.partition(is_narrow);
+    let within = wide.iter().filter_map(|network| Network::parse(&network.address.to_string()));
+    let elsewhere = ADDRESSES.iter().filter_map(|text| Network::parse(text)).chain(within);
     let elsewhere = elsewhere.filter(|one| !narrow.iter().any(|network| network.contains(one)));
     let values = elsewhere.map(Value::Network).chain([Value::Absent]).collect();
     let adversary = Adversary::default().with(address.clone(), values);

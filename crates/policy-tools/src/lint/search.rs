@@ -16,6 +16,9 @@ use vouchsafe_policy::ClaimType;
 /// How many values a search tries at most. An ordinary policy needs some dozens.
 const STEPS_MAX: usize = 2_000;
 
+/// 2038-01-01T00:00:00Z, ten years after the moments that are tried. A limit beyond keeps nobody out.
+const DISTANT: u64 = 2_145_916_800;
+
 /// How many claims a warning shows beside those that describe a stranger.
 const SHOWN_MAX: usize = 3;
 
@@ -74,7 +77,11 @@ impl<'s> Search<'s> {
         // A policy that asks for an optional claim need not trust its value.
         let is_claim = matches!(variable, Variable::Claim(_));
         let mut values = self.values(variable);
-        values.retain(|value| !(is_claim && *value == Value::Absent));
+        values.retain(|value| match value {
+            Value::Absent => !is_claim,
+            Value::Time(moment) => *moment <= DISTANT,
+            _ => true,
+        });
         let mut found = None;
         let mut seen = BTreeSet::new();
         // The scope reads a claim that is pinned, and is no part of the conditions.
@@ -151,28 +158,40 @@ impl<'s> Search<'s> {
                 return None;
             }
             if self.scene.claim_type(claim).is_some() {
-                let values = domain::foreign(self.scene, claim, &self.rule.facts, &self.forbids.facts);
+                let mut values = domain::foreign(self.scene, claim, &self.rule.facts, &self.forbids.facts);
+                values.extend(self.can_lack(claim).then_some(Value::Absent));
                 adversary = adversary.with(Variable::claim(claim), values);
             }
         }
         Some(adversary)
     }
 
-    /// Restricts `adversary` to one value of a claim, which can be absent if it is empty; none if the scene says that
-    /// it has another. Leaves out a claim that the schema lacks.
+    /// Whether a token without the claim is worth trying.
+    fn can_lack(&self, claim: &str) -> bool {
+        let variable = Variable::claim(claim);
+        let is_read = self.rule.reads(&variable) || self.forbids.facts.reads.contains(&variable);
+        is_read && self.scene.claim_type(claim).is_some_and(|(_, required)| !required)
+    }
+
+    /// Restricts `adversary` to one value of a claim, or to tokens without it if it is optional; none if the scene says
+    /// that it has another. Leaves out a claim that the schema lacks.
     pub fn fixed(&self, adversary: Adversary, claim: &str, text: &str) -> Option<Adversary> {
+        self.one_of(adversary, claim, &[text])
+    }
+
+    /// Like [`Self::fixed`], with several values.
+    pub fn one_of(&self, adversary: Adversary, claim: &str, texts: &[&str]) -> Option<Adversary> {
         if let Some(pinned) = self.scene.pins().get(claim)
-            && !pinned.contains(text)
+            && !texts.iter().any(|text| pinned.contains(*text))
         {
             return None;
         }
-        let Some((claim_type, required)) = self.scene.claim_type(claim) else {
+        let Some((claim_type, _)) = self.scene.claim_type(claim) else {
             return Some(adversary);
         };
-        let mut values: Vec<Value> = (claim_type == ClaimType::Text).then(|| Value::text(text)).into_iter().collect();
-        if text.is_empty() && !required {
-            values.push(Value::Absent);
-        }
+        let texts = texts.iter().filter(|_| claim_type == ClaimType::Text);
+        let mut values: Vec<Value> = texts.map(|text| Value::text(text)).collect();
+        values.extend(self.can_lack(claim).then_some(Value::Absent));
         match values.is_empty() {
             true => Some(adversary),
             false => Some(adversary.with(Variable::claim(claim), values)),

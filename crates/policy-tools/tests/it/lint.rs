@@ -1,5 +1,6 @@
 //! Checks of small bundles: errors, warnings and explanations.
 
+mod absent;
 mod addresses;
 mod dangerous;
 mod explanations;

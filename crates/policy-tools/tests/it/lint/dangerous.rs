@@ -4,12 +4,12 @@ use super::lints::said;
 use super::support::*;
 use vouchsafe_policy_tools::lint;
 
-const SCHEMA: &str = include_str!("../../../../../policies/schema.cedarschema");
+pub const SCHEMA: &str = include_str!("../../../../../policies/schema.cedarschema");
 
 /// A provider's issuer file and the scope of its principals.
 pub struct Of {
-    issuer: &'static str,
-    scope: &'static str,
+    pub issuer: &'static str,
+    pub scope: &'static str,
 }
 
 pub const GITHUB: Of = Of {
@@ -95,7 +95,7 @@ pub fn of(of: &Of, condition: &str) -> Vec<(&'static str, String)> {
 }
 
 /// Each condition has a warning with this code that has this in its text.
-fn warns(of_provider: &Of, code: &str, text: &str, conditions: &[&str]) {
+pub fn warns(of_provider: &Of, code: &str, text: &str, conditions: &[&str]) {
     for condition in conditions {
         let found = of(of_provider, condition);
         let is_it = |(known, said): &&(&str, String)| *known == code && said.contains(text);
@@ -247,6 +247,8 @@ fn finds_runs_of_proposed_code() {
     let chosen = &id("principal.workflow == \"release\"");
     warns(&GITHUB, "chosen-by-caller", "trusts `workflow`", &[chosen]);
     warns(&GITHUB, "attempt-unchecked", "trusts `actor`", &[&id("principal.actor == \"octocat\"")]);
+    let twice = id("principal.actor == \"octocat\" && principal has run_attempt && principal.run_attempt != \"2\"");
+    warns(&GITHUB, "attempt-unchecked", "trusts `actor`", &[&twice]);
     let again = id("principal.actor == \"octocat\" && principal has run_attempt && principal.run_attempt != \"3\"");
     warns(&GITHUB, "attempt-unchecked", "trusts `actor`", &[&again]);
     let found = of(&BUILDKITE, "principal has pipeline_id && principal.pipeline_id == \"p\"");
@@ -280,6 +282,10 @@ fn finds_conditions_that_limit_no_address() {
     for condition in [
         range("::/0"),
         range("0.0.0.0/1"),
+        range("16.0.0.0/4"),
+        range("100.0.0.0/6"),
+        range("2001::/16"),
+        range("2001:d000::/19"),
         format!("{id} && context has client_ip"),
         format!("{id} && context has client_ip && context.client_ip.isIpv4()"),
         format!("{id} && context has client_ip && !context.client_ip.isInRange(ip(\"192.0.2.0/24\"))"),
@@ -303,6 +309,8 @@ fn finds_time_windows_that_are_always_open() {
         "!([\"sunnday\"].contains(context.local.berlin.weekday))",
         "context.now > datetime(\"2000-01-01\").offset(duration(\"1h\"))",
         "(if context.local.berlin.minute == 7 then true else true)",
+        "context.now < datetime(\"2099-01-01\")",
+        "context.now < datetime(\"9999-01-01\")",
     ] {
         warns(&GITHUB, "time-unbounded", "permits at any time", &[&format!("{id} && {condition}")]);
     }
