@@ -5,7 +5,7 @@
 use super::proxy::Proxy;
 use super::reply::Reply;
 use super::retry::{self, Limits};
-use super::text::sanitize;
+use super::text::{sanitize, without_query};
 use super::tls;
 use std::io::ErrorKind;
 use std::time::{Duration, Instant, SystemTime};
@@ -279,10 +279,6 @@ fn classify(error: &ureq::Error) -> (bool, bool) {
         ureq::Error::HostNotFound | ureq::Error::InvalidProxyUrl => (false, false),
         _ => (false, true),
     }
-}
-
-pub fn without_query(url: &str) -> &str {
-    url.split(['?', '#']).next().unwrap_or(url)
 }
 
 fn issuer_of(url: &str) -> Option<String> {

@@ -1,6 +1,6 @@
 //! A server's response, and what to say about one that is not what it should be.
 
-use super::http::without_query;
+use super::text::without_query;
 use serde::de::DeserializeOwned;
 use std::time::Duration;
 use vouchsafe_cli::Failure;

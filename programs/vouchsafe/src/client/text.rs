@@ -37,6 +37,10 @@ pub fn is_bearer_token(token: &str) -> bool {
     !token.is_empty() && token.bytes().all(is_allowed)
 }
 
+pub fn without_query(url: &str) -> &str {
+    url.split(['?', '#']).next().unwrap_or(url)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
