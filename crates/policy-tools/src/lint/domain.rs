@@ -13,6 +13,9 @@ use vouchsafe_policy::ClaimType;
 /// How many values that a policy compares with are tried, and how many of those of `forbid`s.
 const LITERALS_MAX: usize = 32;
 
+/// How many patterns of a claim are tried, of a policy and of `forbid`s. Each is combined with each other.
+pub(super) const PATTERNS_MAX: usize = 20;
+
 /// 2025-01-01T00:00:00Z. No request is made before, so a policy that begins before is always in force.
 const PAST: u64 = 1_735_689_600;
 
@@ -86,7 +89,8 @@ fn of_claim(scene: &Scene<'_>, name: &str, literals: Vec<Value>, own: &Facts, fo
         ClaimType::TextMap | ClaimType::TextOrSet | ClaimType::TextSet => sets_of(&literals),
         ClaimType::Text => {
             let mut values: Vec<Value> = literals.into_iter().filter(|value| value.as_text().is_some()).collect();
-            let patterns: Vec<&Pattern> = own.patterns(&variable).chain(forbids.patterns(&variable)).collect();
+            let of_forbids = forbids.patterns(&variable).take(PATTERNS_MAX);
+            let patterns: Vec<&Pattern> = own.patterns(&variable).take(PATTERNS_MAX).chain(of_forbids).collect();
             values.extend(FILLS.iter().flat_map(|fill| filled(&patterns, fill)).map(Value::Text));
             let linked = own.linked.get(&variable).into_iter().flatten();
             for other in linked {
@@ -170,7 +174,7 @@ pub(super) fn foreign(scene: &Scene<'_>, name: &str, own: &Facts, forbids: &Fact
         _ => pattern.start().matches('/').count() < parts,
     };
     let open = |pattern: &&Pattern| pattern.has_wildcard() && is_open(pattern);
-    let patterns: Vec<&Pattern> = own.patterns(&variable).filter(open).collect();
+    let patterns: Vec<&Pattern> = own.patterns(&variable).filter(open).take(PATTERNS_MAX).collect();
     let short = if text.bytes().all(|byte| byte.is_ascii_digit()) { "666" } else { "evil" };
     let whole = |candidate: &String| candidate.contains('/') || !text.contains('/');
     let fitting: Vec<String> = [short, "evil/evil", text].iter().flat_map(|fill| filled(&patterns, fill)).collect();

@@ -15,6 +15,8 @@ pub(super) struct Rule<'b> {
     pub policy: &'b NamedPolicy,
     when: Vec<Expression>,
     unless: Vec<Expression>,
+    /// The number of parts of the conditions.
+    pub size: usize,
     pub facts: Facts,
     set: OnceCell<Option<PolicySet>>,
 }
@@ -36,8 +38,10 @@ impl<'b> Rule<'b> {
         let read = |bodies: &[&Json]| bodies.iter().map(|body| Expression::of(body)).collect::<Vec<_>>();
         let (when, unless) = (read(&conditions.when), read(&conditions.unless));
         let mut facts = Facts::default();
+        let mut size = 0_usize;
         for body in when.iter().chain(&unless) {
             facts.add(body);
+            body.walk(&mut |_| size = size.saturating_add(1));
         }
         // The issuer or group that a `permit` names says where its principals come from, not what it compares.
         let scope = policy.is_forbid().then(|| policy.cedar.principal_constraint());
@@ -45,7 +49,7 @@ impl<'b> Rule<'b> {
             facts.entities.insert((uid.type_name().to_string(), uid.id().unescaped().to_owned()));
         }
         facts.add_groups(bundle);
-        Self { policy, when, unless, facts, set: OnceCell::new() }
+        Self { policy, when, unless, size, facts, set: OnceCell::new() }
     }
 
     /// Whether all conditions hold.

@@ -1,5 +1,6 @@
 //! `like` patterns that match more than they seem to.
 
+use super::domain::PATTERNS_MAX;
 use super::search::{Adversary, Search, TooComplex};
 use super::value::{Pattern, Value, Variable};
 use super::warning::Warning;
@@ -16,7 +17,7 @@ pub(super) fn warnings(search: &Search<'_>) -> Result<Vec<Warning>, TooComplex> 
         let Variable::Claim(claim) = variable else {
             continue;
         };
-        for pattern in patterns {
+        for pattern in patterns.iter().take(PATTERNS_MAX) {
             let (policy, pattern_text) = (search.rule.policy.id.clone(), pattern.shown());
             if is_workflow_of(search, claim, pattern)? {
                 let claim = claim.clone();

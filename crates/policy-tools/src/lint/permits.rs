@@ -1,6 +1,7 @@
 //! Warnings about a single `permit`: what a stranger would get by it.
 
 use super::clock::Clock;
+use super::domain::PATTERNS_MAX;
 use super::events::Events;
 use super::facts::Rule;
 use super::judge::Forbids;
@@ -32,9 +33,9 @@ pub(super) fn warnings(rule: &Rule<'_>, bundle: &Bundle, clock: &Clock, forbids:
         warnings.extend(scopes::warnings(search)?);
         Ok(())
     };
-    let mut complex = false;
+    let mut complex = rule.facts.patterns.values().any(|patterns| patterns.len() > PATTERNS_MAX);
     for scene in &scenes {
-        complex |= check(&Search { scene, rule, forbids }).is_err();
+        complex |= check(&Search::of(scene, rule, forbids)).is_err();
     }
     warnings.extend(events.warnings(policy));
     warnings.extend(complex.then(|| Warning::TooComplex(policy.id.clone())));

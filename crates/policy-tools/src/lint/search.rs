@@ -9,12 +9,22 @@ use super::judge::{Forbids, is_permitted};
 use super::scene::{Scene, State};
 use super::strangers::stranger_of;
 use super::value::{Value, Variable};
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 use vouchsafe_policy::ClaimType;
 
 /// How many values a search tries at most. An ordinary policy needs some dozens.
 const STEPS_MAX: usize = 2_000;
+
+/// How many parts of conditions all searches about a policy and one kind of principal evaluate at most.
+const PARTS_MAX: usize = 4_000_000;
+
+/// As many parts of conditions take as long as making up a value.
+const PARTS_OF_VALUE: usize = 20;
+
+/// As many parts of conditions take as long as a question to Cedar.
+const PARTS_OF_CEDAR: usize = 500;
 
 /// 2038-01-01T00:00:00Z, ten years after the moments that are tried. A limit beyond keeps nobody out.
 const DISTANT: u64 = 2_145_916_800;
@@ -38,6 +48,8 @@ pub(super) struct Search<'s> {
     pub scene: &'s Scene<'s>,
     pub rule: &'s Rule<'s>,
     pub forbids: &'s Forbids<'s>,
+    /// How many parts of conditions may still be evaluated.
+    left: Cell<usize>,
 }
 
 /// Why a search ended early.
@@ -55,6 +67,18 @@ pub(super) struct TooComplex;
 type Domains = Vec<(Variable, Vec<Value>)>;
 
 impl<'s> Search<'s> {
+    pub fn of(scene: &'s Scene<'s>, rule: &'s Rule<'s>, forbids: &'s Forbids<'s>) -> Self {
+        Self { scene, rule, forbids, left: Cell::new(PARTS_MAX) }
+    }
+
+    fn spend(&self, parts: usize) {
+        self.left.set(self.left.get().saturating_sub(parts));
+    }
+
+    fn is_spent(&self) -> bool {
+        self.left.get() == 0
+    }
+
     /// A request of the adversary that is permitted.
     pub fn permitted(&self, adversary: &Adversary) -> Result<Option<State<'s>>, TooComplex> {
         let mut found = None;
@@ -90,14 +114,19 @@ impl<'s> Search<'s> {
             others.unset(variable);
             // The values of one variable are compared once.
             if seen.insert(others.into_values())
-                && values.iter().any(|value| !self.permits_with(state, variable, value))
+                && values.iter().any(|value| !self.is_spent() && !self.permits_with(state, variable, value))
             {
                 found = Some(state.clone());
-                return ControlFlow::Break(());
             }
-            ControlFlow::Continue(())
+            match found.is_some() || self.is_spent() {
+                true => ControlFlow::Break(()),
+                false => ControlFlow::Continue(()),
+            }
         })?;
-        Ok(found)
+        match found {
+            None if self.is_spent() => Err(TooComplex),
+            found => Ok(found),
+        }
     }
 
     /// Whether every permitted request is permitted with any other value of `variable` too.
@@ -131,11 +160,13 @@ impl<'s> Search<'s> {
     }
 
     fn permits(&self, state: &State<'_>) -> bool {
+        self.spend(PARTS_OF_CEDAR.saturating_add(self.rule.size));
         is_permitted(self.rule, self.forbids, state)
     }
 
     /// Whether a permitted request is also permitted with another value. Asks Cedar only if that is uncertain.
     fn permits_with(&self, state: &State<'_>, variable: &Variable, value: &Value) -> bool {
+        self.spend(self.rule.size);
         let other = state.with(variable, value.clone());
         let is_of_rule = !self.forbids.facts.reads.contains(variable) && matches!(variable, Variable::Context(_));
         match self.rule.holds(&other) {
@@ -147,7 +178,9 @@ impl<'s> Search<'s> {
 
     /// The values of a variable to try.
     pub fn values(&self, variable: &Variable) -> Vec<Value> {
-        domain::values(self.scene, variable, &self.rule.facts, &self.forbids.facts)
+        let values = domain::values(self.scene, variable, &self.rule.facts, &self.forbids.facts);
+        self.spend(values.len().saturating_mul(PARTS_OF_VALUE));
+        values
     }
 
     /// Restricts claims to values of somebody else; none if the scene says that they have others.
@@ -279,7 +312,8 @@ struct Walk<'w, 's> {
 impl<'s> Walk<'_, 's> {
     fn assign(&mut self, state: &mut State<'s>, domains: &[(Variable, Vec<Value>)], phase: Phase) -> ControlFlow<Stop> {
         self.steps = self.steps.saturating_add(1);
-        if self.steps > STEPS_MAX {
+        self.search.spend(self.search.rule.size);
+        if self.steps > STEPS_MAX || self.search.is_spent() {
             return ControlFlow::Break(Stop::Bound);
         }
         let hopeless = match phase {

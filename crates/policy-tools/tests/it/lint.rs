@@ -2,6 +2,7 @@
 
 mod absent;
 mod addresses;
+mod complex;
 mod dangerous;
 mod explanations;
 mod lints;

@@ -380,20 +380,3 @@ fn finds_values_that_claims_never_have() {
     let expected = "rules/no.cedar: policy `no` compares `event_name` with `pull_requst_target`, which is none of its values: did you mean `pull_request_target`?";
     assert!(found.iter().any(|warning| warning == expected), "{found:#?}");
 }
-
-/// A stranger can hide in no number of conditions.
-#[test]
-fn warns_of_policies_too_complex_to_evaluate() {
-    let claims = ["actor", "repository", "repository_owner", "run_id", "sha", "workflow", "ref", "event_name"];
-    let odd = |claim: &&str| {
-        let read = format!("(principal has {claim} && principal.{claim} like");
-        format!("({read} \"a*b*c\") || {read} \"*d*e\") || {read} \"f*\"))")
-    };
-    let parts: Vec<String> = claims.iter().map(odd).collect();
-    // Only Cedar can tell that no address is in this range.
-    let never = "context has client_ip && context.client_ip.isMulticast() && context.client_ip.isLoopback()";
-    let found = of(&GITHUB, &format!("{} && {never}", parts.join(" && ")));
-    let expected =
-        "has too many combinations of conditions to be evaluated for strangers: split it into several policies";
-    assert!(found.contains(&("rule-too-complex", expected.to_owned())), "{found:#?}");
-}

@@ -53,6 +53,7 @@ fn every_message_is_expected_by_a_test() {
         include_str!("../../../../policy/tests/it/folders.rs"),
         include_str!("../../../../policy/tests/it/hidden.rs"),
         include_str!("../../../../policy/tests/it/language.rs"),
+        include_str!("complex.rs"),
         include_str!("dangerous.rs"),
         include_str!("lints.rs"),
         include_str!("messages.rs"),
