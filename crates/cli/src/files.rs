@@ -95,9 +95,7 @@ pub fn replace(path: &Path, content: &[u8]) -> std::io::Result<()> {
 /// Creates or replaces a file that only its owner can read, as [`replace`] does, in a directory that others may write
 /// to. Anything but a file is left alone: a pipe or a device would be replaced too.
 pub fn replace_secret(path: &Path, content: &[u8]) -> std::io::Result<()> {
-    if std::fs::symlink_metadata(path).is_ok_and(|found| !found.is_file()) {
-        return Err(std::io::Error::other("not a regular file"));
-    }
+    check_replaceable(path)?;
     let name = path.file_name().ok_or_else(|| std::io::Error::other("not the name of a file"))?;
     let draft = path.with_file_name(format!(".{}.{}.new", name.to_string_lossy(), std::process::id()));
     // One that a killed process left behind.
@@ -105,6 +103,18 @@ pub fn replace_secret(path: &Path, content: &[u8]) -> std::io::Result<()> {
     // ORDER: created anew, so that nobody else has it open or chose where it leads.
     let file = File::options().write(true).create_new(true).mode(FILE_MODE).open(&draft)?;
     finish(path, &draft, file, content).inspect_err(|_| drop(std::fs::remove_file(&draft)))
+}
+
+/// Whether [`replace_secret`] can write to `path`: a regular file or none, in a directory that exists.
+pub fn check_replaceable(path: &Path) -> std::io::Result<()> {
+    if std::fs::symlink_metadata(path).is_ok_and(|found| !found.is_file()) {
+        return Err(std::io::Error::other("not a regular file"));
+    }
+    let directory = path.parent().filter(|it| *it != Path::new(""));
+    match std::fs::metadata(directory.unwrap_or(Path::new(".")))?.is_dir() {
+        true => Ok(()),
+        false => Err(std::io::ErrorKind::NotADirectory.into()),
+    }
 }
 
 fn finish(path: &Path, draft: &Path, mut file: File, content: &[u8]) -> std::io::Result<()> {

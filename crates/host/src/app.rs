@@ -135,6 +135,13 @@ impl App {
     }
 }
 
+/// 128 random bits, as in the broker's own responses, of which no log line has them here.
+fn request_id() -> Option<HeaderValue> {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes).ok()?;
+    HeaderValue::try_from(format!("{:032x}", u128::from_be_bytes(bytes))).ok()
+}
+
 /// Reads the whole body within its limits, so that a slow client never occupies an instance.
 async fn read_body(headers: &http::HeaderMap, body: &mut Incoming) -> Result<Bytes, Refusal> {
     let declared = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
@@ -174,6 +181,9 @@ impl Refusal {
         let mut response = json_reply(status, body).map(|body| body.map_err(|never| match never {}).boxed_unsync());
         let headers = response.headers_mut();
         headers.insert(CONTENT_LENGTH, length);
+        if let Some(id) = request_id() {
+            headers.insert("x-request-id", id);
+        }
         if status == StatusCode::SERVICE_UNAVAILABLE {
             headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
         }

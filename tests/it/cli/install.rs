@@ -67,7 +67,9 @@ impl Installed {
             }
             assert!(!text.contains("cargo build"), "{text}");
         }
-        assert!(share.join("../doc/vouchsafe/LICENSE").is_file());
+        for file in ["doc/vouchsafe/LICENSE", "man/man1/vouchsafe.1", "bash-completion/completions/vouchsafe"] {
+            assert!(share.join("..").join(file).is_file(), "{file}");
+        }
     }
 }
 

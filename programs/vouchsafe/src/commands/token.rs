@@ -53,12 +53,20 @@ enum Format {
 }
 
 pub fn run(args: Args) -> Result<ExitCode, Failure> {
-    let outcome = args.issue.issue().and_then(|issued| deliver(&issued, &args));
+    let outcome = check_output(&args).and_then(|()| args.issue.issue()).and_then(|issued| deliver(&issued, &args));
     if outcome.is_err() && args.format == Format::Env {
         // A shell that evaluates this output must neither go on nor keep the token from before.
         println!("{}", on_failure(&args.env_name));
     }
     outcome.map(|()| ExitCode::SUCCESS)
+}
+
+/// ORDER: before the exchange, which may use up the subject token.
+fn check_output(args: &Args) -> Result<(), Failure> {
+    match &args.output {
+        Some(path) => files::check_replaceable(path).map_err(|error| Failure::file(path, error)),
+        None => Ok(()),
+    }
 }
 
 /// What a shell evaluates if there is no token.
