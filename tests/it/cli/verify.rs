@@ -136,7 +136,7 @@ fn reports_first_failed_check() {
     ] {
         refused(pinned(&jwt), "signature", unsigned, None);
     }
-    refused(pinned("nonsense"), "token", "the token is malformed", None);
+    refused(pinned("no.good.token"), "token", "the token is malformed", None);
     let stranger = jwt::mint_raw(
         &Key::stranger("ES256"),
         json!({ "alg": "ES256", "kid": token.kid(), "typ": "at+jwt" }).to_string(),

@@ -31,6 +31,9 @@ fn is_in_memory() -> bool {
             let found = bytes[..inside].windows(needle.len());
             let is_it = |it: &[u8]| it.iter().zip(&needle).all(|(a, b)| *a ^ MASK == *b);
             if found.into_iter().any(is_it) {
+                // Or the next search would find this copy.
+                bytes.fill(0);
+                std::hint::black_box(&bytes);
                 return true;
             }
             at += u64::try_from(count).expect("small") - 63;
