@@ -4,7 +4,7 @@ use ed25519_dalek::hazmat::{ExpandedSecretKey, raw_sign};
 use sha2::Sha512;
 
 use crate::entropy::Entropy;
-use crate::{SIGNATURE_BYTES, SigningKey, VerifyingKey};
+use crate::port::{SIGNATURE_BYTES, SigningKey, VerifyingKey};
 
 pub(crate) struct Public(ed25519_dalek::VerifyingKey);
 

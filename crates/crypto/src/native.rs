@@ -10,8 +10,9 @@ use ring::signature::{
 };
 
 use crate::entropy::Entropy;
+use crate::port::{Crypto, PrivateNumbers, PublicNumbers, SIGNATURE_BYTES, SigningKey, VerifyingKey};
 use crate::software::{p256_point, p384_point};
-use crate::{Crypto, PrivateNumbers, PublicNumbers, SIGNATURE_BYTES, SigningKey, VerifyingKey, ed25519, rsa};
+use crate::{ed25519, rsa};
 
 /// Signature arithmetic in assembly.
 #[derive(Clone, Copy, Debug)]

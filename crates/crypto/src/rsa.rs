@@ -8,7 +8,7 @@ use crypto_bigint::modular::{BoxedMontyForm, BoxedMontyParams};
 use crypto_bigint::{BoxedUint, Odd};
 use sha2::{Digest, Sha256};
 
-use crate::VerifyingKey;
+use crate::port::VerifyingKey;
 
 /// DER of `DigestInfo` for SHA-256, up to the digest (RFC 8017 §9.2, note 1).
 const SHA256_DIGEST_INFO: [u8; 19] =

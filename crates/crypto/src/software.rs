@@ -7,7 +7,8 @@ use p256::ecdsa::signature::hazmat::RandomizedPrehashSigner as _;
 use sha2::{Digest as _, Sha256};
 
 use crate::entropy::Entropy;
-use crate::{Crypto, PrivateNumbers, PublicNumbers, SIGNATURE_BYTES, SigningKey, VerifyingKey, ed25519, rsa};
+use crate::port::{Crypto, PrivateNumbers, PublicNumbers, SIGNATURE_BYTES, SigningKey, VerifyingKey};
+use crate::{ed25519, rsa};
 
 /// Signature arithmetic in pure Rust.
 #[derive(Clone, Copy, Debug)]
