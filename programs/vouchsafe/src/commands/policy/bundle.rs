@@ -14,7 +14,7 @@ const ISSUER_DEFAULT: &str = "https://broker.example";
 #[derive(clap::Args)]
 pub struct EnvironmentArgs {
     /// The broker's own issuer URL: the audience of subject tokens if an issuer file names none;
-    /// default: https://broker.example.
+    /// default: `https://broker.example`.
     #[arg(long, value_name = "URL")]
     pub issuer: Option<String>,
     /// Also trust issuers whose files are marked `development = true`.
