@@ -292,9 +292,9 @@ class Retries(unittest.TestCase):
                 self.assertEqual(len(fake.forms), 2)
 
     def test_does_not_retry_decisions(self):
-        for status in (400, 401, 403, 500):
+        for status, code in ((400, REFUSED), (401, REFUSED), (403, REFUSED), (500, UNREACHABLE)):
             with self.subTest(status), FakeBroker(answers=[answer(status, {"error": "invalid_request"})]) as fake:
-                self.assertEqual(token(fake.url).returncode, REFUSED)
+                self.assertEqual(token(fake.url).returncode, code)
                 self.assertEqual(len(fake.forms), 1)
 
     def test_timeout_ends_a_silent_broker(self):
