@@ -14,7 +14,7 @@ pub const TOKEN_TYPE_ID: &str = "urn:ietf:params:oauth:token-type:id_token";
 /// RFC 8693 §3.
 pub const TOKEN_TYPE_JWT: &str = "urn:ietf:params:oauth:token-type:jwt";
 
-/// Start of an `authorization` header, which is no part of a token.
+/// The scheme of an `authorization` header, which does not belong to the token.
 const BEARER: &str = "Bearer ";
 
 /// The parts of an HTTP request's head that the exchange checks.

@@ -10,7 +10,7 @@ use crate::ports::Store;
 use crate::settings::Settings;
 use sha2::{Digest, Sha256};
 
-/// What the operator is told.
+/// The warning for the operator.
 pub const CHANGED: &str = "`signer_root` is not the one that this database has seen: verifiers with cached keys refuse \
     new tokens for up to 300 s, and all brokers of this issuer need the same root; \
     docs/operations/maintain.md says how to accept it";

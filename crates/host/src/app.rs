@@ -135,7 +135,7 @@ impl App {
     }
 }
 
-/// 128 random bits, as in the broker's own responses, of which no log line has them here.
+/// 128 random bits, as in the broker's responses. The host logs no line for these requests, so only the client has it.
 fn request_id() -> Option<HeaderValue> {
     let mut bytes = [0; 16];
     getrandom::fill(&mut bytes).ok()?;
