@@ -34,8 +34,8 @@ use vouchsafe_harness::broker::{repository, target_folder};
 use vouchsafe_harness::bundle::{API as AUDIENCE, BROKER};
 use vouchsafe_harness::now;
 
-/// How `spin up` reuses instances by default.
-const SPIN_LIKE: [&str; 4] = ["--max-instance-reuse-count", "128", "--idle-instance-timeout", "1"];
+/// How `spin up` reuses instances by default, with the components that it can run.
+const SPIN_LIKE: [&str; 5] = ["--max-instance-reuse-count", "128", "--idle-instance-timeout", "1", "--wasm-crypto"];
 const SECONDS_DEFAULT: u64 = 8;
 const SECONDS_MAX: u64 = 12;
 /// More than a closed loop exchanges in a second; a run that outlives its tokens ends early.

@@ -55,6 +55,7 @@ mod tls;
 mod variables;
 
 pub use application::{Application, Options};
+pub use bundle::{CREDENTIALS, POLICIES};
 pub use client::{Answer, Client, ClientError};
 pub use components::CryptoPlace;
 pub use error::{ErrorKind, HostError};

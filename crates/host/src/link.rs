@@ -1,5 +1,6 @@
 //! Links the imports of the composed component to the host: nothing but what the manifest grants.
 
+use crate::components::CryptoPlace;
 use crate::compose::{Need, need_of};
 use crate::crypto;
 use crate::error::HostError;
@@ -14,6 +15,7 @@ pub fn link(
     engine: &wasmtime::Engine,
     manifest: &Manifest,
     imports: &BTreeSet<String>,
+    place: CryptoPlace,
 ) -> Result<Linker<GuestState>, HostError> {
     let mut linker = Linker::new(engine);
     let mut link = || -> wasmtime::Result<()> {
@@ -31,6 +33,13 @@ pub fn link(
     for import in imports {
         let capability = match need_of(import) {
             Need::Granted(capability) => capability,
+            Need::HostCrypto if place == CryptoPlace::Wasm => {
+                return Err(HostError::configuration(format!(
+                    "component `{}` imports `{import}`, which --wasm-crypto does not provide",
+                    manifest.root_id()
+                ))
+                .hint("build the component with its own arithmetic, or leave out --wasm-crypto"));
+            }
             Need::HostCrypto => {
                 crypto::add_to_linker(&mut linker).map_err(failed)?;
                 continue;

@@ -65,7 +65,7 @@ impl Loader {
         let engine = engine::new(&cache.unwrap_or_else(|| directories::cache_directory(&application.state_dir())))?;
         let failed =
             |error: wasmtime::Error| HostError::configuration(format!("cannot load the application: {error:#}"));
-        let linker = link(&engine, manifest, &composite.imports)?;
+        let linker = link(&engine, manifest, &composite.imports, options.crypto)?;
         let component = report_progress(|| Component::from_binary(&engine, &composite.bytes));
         let component = component.map_err(failed)?;
         let pre = linker.instantiate_pre(&component).and_then(ServicePre::new).map_err(failed)?;

@@ -3,9 +3,9 @@
 use rusqlite::Connection;
 use serde_json::{Value, json};
 use vouchsafe_harness::broker::Setup;
-use vouchsafe_harness::bundle::{API, BROKER, DEPLOY, EDDSA};
+use vouchsafe_harness::bundle::{API, BROKER, DEPLOY, EDDSA, IssuerFile};
 use vouchsafe_harness::cases::Fixture;
-use vouchsafe_harness::exchange::{Form, TYPE_ACCESS, TYPE_JWT, Want, check};
+use vouchsafe_harness::exchange::{Form, TYPE_ACCESS, TYPE_JWT, Want, bad, check};
 use vouchsafe_harness::issuer::{Issuer, Script};
 use vouchsafe_harness::jwt::{self, Issued};
 use vouchsafe_harness::now;
@@ -133,4 +133,27 @@ fn never_repeats_jti_across_instances() {
         ids.insert(id);
     }
     assert_eq!(ids.len(), INSTANCES);
+}
+
+/// With the components that Spin runs, which verify and sign in WebAssembly.
+#[test]
+fn issues_tokens_with_arithmetic_in_wasm() {
+    let issuer = Issuer::start([("main", Script::honest())]);
+    let files = [IssuerFile::new("main", issuer.url("main"), "")];
+    let broker = Setup::broker(&files, &[issuer.origin()]).argument("--wasm-crypto").start();
+    for algorithm in ["RS256", "ES256", "ES384", "EdDSA"] {
+        for audience in [API, EDDSA] {
+            let token = jwt::mint(algorithm, &jwt::claims(&issuer.url("main"), BROKER, now()));
+            let form = Form::of(&token).set("audience", audience);
+            let response = check(&broker, &form.request(), &token, Want::Issued).expect(algorithm);
+            let issued = Issued::parse(response.json()["access_token"].as_str().expect("a token"));
+            assert!(issued.verifies(&broker.jwks()), "{algorithm} for {audience}");
+        }
+        let forged = jwt::mint(algorithm, &jwt::claims(&issuer.url("main"), BROKER, now()));
+        let (input, signature) = forged.rsplit_once('.').expect("a signature");
+        let first = if signature.starts_with('A') { 'B' } else { 'A' };
+        let forged = format!("{input}.{first}{}", &signature[1..]);
+        check(&broker, &Form::of(&forged).request(), &forged, bad("token.signature_invalid")).expect(algorithm);
+    }
+    broker.assert_healthy();
 }

@@ -277,6 +277,11 @@ fn refuses_to_start_with_a_reason() {
         assert_eq!(found, Some(code), "{arguments:?}: {text}");
         assert!(text.contains(message), "{text}");
     }
+    let (code, text) = refused(&manifest(&folder(), &guest("verify_host_crypto"), ""), &["--wasm-crypto"]);
+    assert_eq!(code, Some(2), "{text}");
+    let message =
+        "error: component `guest` imports `vouchsafe:crypto/signatures@0.1.0`, which --wasm-crypto does not provide";
+    assert!(text.contains(message), "{text}");
     let (code, text) = refused(&manifest(&folder(), &guest("gone"), ""), &[]);
     assert_eq!(code, Some(2), "{text}");
     assert!(text.contains("hint: set --components to the folder of the components"), "{text}");

@@ -9,15 +9,13 @@ use serde_json::Value;
 use std::cell::RefCell;
 use std::time::{Duration, SystemTime};
 use vouchsafe_cli::clock::since_epoch;
-use vouchsafe_host::{Answer, Application, Client, ClientError};
+use vouchsafe_host::{Answer, Application, CREDENTIALS, Client, ClientError};
 use vouchsafe_identity::{Bearer, DocumentSource, FetchError, KeyUrl, TrustedIssuer, fetch_keys};
 use vouchsafe_policy::{Bundle, Issuer, KeySource, folder};
 use vouchsafe_types::{UnixSeconds, Unreachable, UnreachableCause};
 
 /// As long as the broker waits for all documents of one fetch.
 const STEP_MAX: Duration = Duration::from_secs(5);
-/// Where the credentials that issuer files name are mounted.
-const CREDENTIALS: &str = "/credentials";
 const READY_BYTES_MAX: usize = 64 * 1024;
 
 /// Asks all servers, and compares the clock with theirs.

@@ -3,13 +3,11 @@
 use super::finding::Finding;
 use crate::commands::policy::hosts as manifest_hosts;
 use vouchsafe_cli::clock;
-use vouchsafe_host::Application;
+use vouchsafe_host::{Application, POLICIES};
 use vouchsafe_policy::{Audience, Bundle, Environment, Tier, folder};
 use vouchsafe_policy_tools::lint;
 use vouchsafe_policy_tools::report::{self, Item, Severity};
 
-/// Where the bundle is mounted.
-const POLICIES: &str = "/policies";
 /// Epoch of a signer without the variable.
 const EPOCH_SECONDS: u64 = 3600;
 
