@@ -27,7 +27,7 @@ mod tests {
     #[test]
     fn suggests_the_closest_first() {
         let command = Command::new("policy").subcommands(["check", "schema", "test"].map(Command::new));
-        let error = command.try_get_matches_from(["policy", "chek"]).expect_err("there is no such command");
+        let error = command.try_get_matches_from(["policy", "chek"]).expect_err("must refuse an unknown command");
         let text = closest_first(error).to_string();
         let tip = "tip: some similar subcommands exist: 'check', 'schema'\n";
         assert!(text.contains(tip), "{text}");

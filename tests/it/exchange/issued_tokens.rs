@@ -135,11 +135,13 @@ fn never_repeats_jti_across_instances() {
     assert_eq!(ids.len(), INSTANCES);
 }
 
+const ALGORITHMS: &str = "algorithms = [\"RS256\", \"ES256\", \"ES384\", \"EdDSA\"]\n";
+
 /// With the components that Spin runs, which verify and sign in WebAssembly.
 #[test]
 fn issues_tokens_with_arithmetic_in_wasm() {
     let issuer = Issuer::start([("main", Script::honest())]);
-    let files = [IssuerFile::new("main", issuer.url("main"), "")];
+    let files = [IssuerFile::new("main", issuer.url("main"), ALGORITHMS)];
     let broker = Setup::broker(&files, &[issuer.origin()]).argument("--wasm-crypto").start();
     for algorithm in ["RS256", "ES256", "ES384", "EdDSA"] {
         for audience in [API, EDDSA] {

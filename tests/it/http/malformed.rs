@@ -2,7 +2,7 @@
 
 use vouchsafe_harness::cases::Fixture;
 use vouchsafe_harness::exchange::{FORM, Form, Want, check, check_answer, refused};
-use vouchsafe_harness::http::{Request, send_raw};
+use vouchsafe_harness::http::{Request, Response, send_raw};
 
 /// Largest body that the host passes on; the broker's own limit is lower.
 const HOST_BODY_BYTES_MAX: usize = 128 * 1024;
@@ -71,7 +71,10 @@ fn formats_host_refusals_like_broker_refusals() {
     let over = vec![b'a'; HOST_BODY_BYTES_MAX + 1];
     let request = Request { chunk_bytes: Some(4096), ..Request::post("/token", FORM, over) };
     let want = refused(413, "invalid_request", "none");
-    check_answer(&fixture.broker.send(&request), None, false, want).expect("the broker's words");
+    let [first, second] = [(); 2].map(|()| fixture.broker.send(&request));
+    check_answer(&first, None, false, want).expect("the broker's words");
+    let id = |response: &Response| response.header("x-request-id").map(str::to_owned);
+    assert!(id(&first).is_some_and(|id| id.len() == 32) && id(&first) != id(&second), "128 random bits each");
     fixture.broker.assert_healthy();
 }
 

@@ -54,6 +54,38 @@ fn decides_by_the_new_bundle() {
     broker.assert_healthy();
 }
 
+/// Each state of the files is a valid bundle, but perhaps not one that anybody wanted.
+#[test]
+fn keeps_the_bundle_while_files_change() {
+    let issuer = Issuer::honest();
+    let setup = Setup::trusting(&issuer);
+    let broker = setup.start();
+    let before = digest(&broker);
+    let done = AtomicBool::new(false);
+    let line = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for round in 0_u64.. {
+                if done.load(Ordering::Relaxed) {
+                    return;
+                }
+                // Renamed, so that no read finds an empty file.
+                let draft = setup.folder.join("draft");
+                std::fs::write(&draft, round.to_string()).expect("a file");
+                std::fs::rename(&draft, setup.folder.join("policies/README.md")).expect("renamed");
+            }
+        });
+        let line = broker.reload();
+        done.store(true, Ordering::Relaxed);
+        line
+    });
+    let why = "its files are still being changed; send SIGHUP again when they are complete";
+    assert_eq!(line, format!("serve: reload: the new bundle was rejected, {before} stays in use: {why}"));
+    assert_eq!(digest(&broker), before);
+    let line = broker.reload();
+    assert!(line.starts_with(&format!("serve: reload: the bundle was replaced: {before} -> ")), "{line}");
+    broker.assert_healthy();
+}
+
 #[test]
 fn keeps_the_bundle_when_the_new_one_is_invalid() {
     let issuer = Issuer::honest();

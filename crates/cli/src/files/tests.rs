@@ -105,8 +105,18 @@ fn replaces_secrets_but_nothing_else() {
     let link = directory.join("link");
     std::os::unix::fs::symlink(&file, &link).expect("links");
     for other in [link.as_path(), directory.as_path(), Path::new("/dev/null")] {
-        let error = replace_secret(other, b"new").expect_err("is no file");
-        assert_eq!(error.to_string(), "not a regular file", "{}", other.display());
+        let refused = |outcome: std::io::Result<()>| outcome.map_err(|error| error.to_string());
+        let expected = Err("not a regular file".to_owned());
+        assert_eq!(refused(check_replaceable(other)), expected, "{}", other.display());
+        assert_eq!(refused(replace_secret(other, b"new")), expected, "{}", other.display());
+    }
+    for (path, expected) in [
+        (file.clone(), None),
+        (directory.join("new"), None),
+        (directory.join("gone/new"), Some(std::io::ErrorKind::NotFound)),
+        (file.join("new"), Some(std::io::ErrorKind::NotADirectory)),
+    ] {
+        assert_eq!(check_replaceable(&path).map_err(|error| error.kind()).err(), expected, "{}", path.display());
     }
     let names = std::fs::read_dir(&directory).expect("lists").count();
     assert_eq!(names, 2, "the file and the link");
