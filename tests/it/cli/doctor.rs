@@ -225,10 +225,10 @@ fn compares_audiences_with_signer() {
         let expected = ("error".to_owned(), why.to_owned(), fix.to_owned());
         assert!(setup.contains(&expected), "{why}: {setup:?}");
     };
-    let beyond = format!("the signer refuses tokens for `{BEYOND}`, which is not in `signer_audiences`");
-    has(&found, &beyond, "add it to that variable");
-    let hsm = format!("the signer has no `RS256` for tier `hsm`, which `{HSM}` needs");
-    has(&found, &hsm, "use a manifest with the signer `signer-hsm`, such as spin.hsm.toml, or change the audience");
+    let beyond = format!("audience `{BEYOND}` is not in `signer_audiences`");
+    has(&found, &beyond, "add it there, or remove its audience file");
+    let hsm = format!("audience `{HSM}` has tier `hsm`, but the signer `signer-local` has no HSM");
+    has(&found, &hsm, "use `spin.hsm.toml`, or tier `delegated`");
     let setup = setup.variable("signer_audiences", "https://gone.example");
     let gone = "`signer_audiences` contains `https://gone.example`, which the bundle does not have";
     let found = findings(&setup, "audiences");

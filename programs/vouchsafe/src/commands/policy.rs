@@ -12,7 +12,7 @@ pub(crate) mod hosts;
 mod new;
 mod output;
 mod schema;
-mod settings;
+pub(crate) mod settings;
 mod test;
 #[cfg(test)]
 mod tests;

@@ -2,9 +2,10 @@
 
 use super::finding::Finding;
 use crate::commands::policy::hosts as manifest_hosts;
+use crate::commands::policy::settings::Started;
 use vouchsafe_cli::clock;
 use vouchsafe_host::{Application, POLICIES};
-use vouchsafe_policy::{Audience, Bundle, Environment, Tier, folder};
+use vouchsafe_policy::{Bundle, Environment, folder};
 use vouchsafe_policy_tools::lint;
 use vouchsafe_policy_tools::report::{self, Item, Severity};
 
@@ -91,17 +92,11 @@ fn of_items(what: &str, items: &[Item]) -> Vec<Finding> {
 /// Audiences, and the signer's ceilings.
 pub fn audiences(application: &Application, bundle: &Bundle) -> Vec<Finding> {
     let what = "audiences";
+    let variables = application.resolved.application_variables.clone();
+    let started = Started::with(&application.options.manifest, &application.manifest, variables);
+    let refused = started.unsignable(bundle).into_iter();
+    let mut findings: Vec<_> = refused.map(|item| Finding::error(what, item.message).fix(item.fix)).collect();
     let allowed = variable(application, "signer_audiences");
-    let is_allowed = |id: &str| allowed == "*" || allowed.split_whitespace().any(|known| known == id);
-    let mut findings = Vec::new();
-    for audience in bundle.audiences() {
-        let id = &audience.id;
-        if !is_allowed(id) {
-            let why = format!("the signer refuses tokens for `{id}`, which is not in `signer_audiences`");
-            findings.push(Finding::error(what, why).fix("add it to that variable".to_owned()));
-        }
-        findings.extend(unsigned(application, audience));
-    }
     for unknown in allowed.split_whitespace().filter(|id| *id != "*") {
         if !bundle.audiences().any(|audience| audience.id == unknown) {
             let why = format!("`signer_audiences` contains `{unknown}`, which the bundle does not have");
@@ -112,24 +107,4 @@ pub fn audiences(application: &Application, bundle: &Bundle) -> Vec<Finding> {
         true => vec![Finding::ok(what, "the signer signs for all of them")],
         false => findings,
     }
-}
-
-/// An audience in whose tier or algorithm the signer does not sign.
-fn unsigned(application: &Application, audience: &Audience) -> Option<Finding> {
-    let Audience { id, algorithm, .. } = audience;
-    let (tier, name) = match audience.tier {
-        Tier::Delegated => ("delegated", "signer_algorithms"),
-        Tier::Hsm => ("hsm", "signer_hsm_algorithms"),
-    };
-    if variable(application, name).split_whitespace().any(|known| known == algorithm) {
-        return None;
-    }
-    let why = format!("the signer has no `{algorithm}` for tier `{tier}`, which `{id}` needs");
-    let fix = match application.manifest.variables().contains_key(name) {
-        true => format!("add it to the variable `{name}`, or change the audience"),
-        false => {
-            "use a manifest with the signer `signer-hsm`, such as spin.hsm.toml, or change the audience".to_owned()
-        }
-    };
-    Some(Finding::error("audiences", why).fix(fix))
 }

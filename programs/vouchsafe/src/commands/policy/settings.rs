@@ -32,7 +32,12 @@ impl<'m> Started<'m> {
             }
             given.insert(name.to_owned(), value.to_owned());
         }
-        Ok(Self { file: path.display().to_string(), manifest, given })
+        Ok(Self::with(path, manifest, given))
+    }
+
+    /// `given` has the values of variables by name.
+    pub fn with(path: &Path, manifest: &'m Manifest, given: BTreeMap<String, String>) -> Self {
+        Self { file: path.display().to_string(), manifest, given }
     }
 
     /// The value of a variable, or the manifest's default. An empty one says nothing: it may be set elsewhere.
