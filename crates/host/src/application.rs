@@ -43,6 +43,8 @@ pub struct Options {
     /// Called whenever a bundle was read.
     pub warn: fn(&Application),
     pub crypto: CryptoPlace,
+    /// Whether to write a map of the compiled code for `perf`.
+    pub perf_map: bool,
 }
 
 /// An application with its manifest and the values of its variables.

@@ -4,7 +4,7 @@ use crate::directories::private_directory;
 use crate::error::HostError;
 use std::path::Path;
 use std::time::Duration;
-use wasmtime::{Cache, CacheConfig, Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
+use wasmtime::{Cache, CacheConfig, Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, ProfilingStrategy};
 
 /// Length of one epoch, in which the CPU time of guests is measured.
 pub const EPOCH: Duration = Duration::from_millis(10);
@@ -22,8 +22,9 @@ const STACKS_MAX: u32 = INSTANCES_MAX * 4;
 /// Maximum size of a linear memory.
 pub const MEMORY_BYTES_MAX: usize = 256 * 1024 * 1024;
 
-/// Creates the engine, which caches compiled code in `cache`.
-pub fn new(cache: &Path) -> Result<Engine, HostError> {
+/// Creates the engine, which caches compiled code in `cache`. With `perf_map`, it writes the names of the compiled
+/// functions for `perf`.
+pub fn new(cache: &Path, perf_map: bool) -> Result<Engine, HostError> {
     private_directory(cache)?;
     let mut settings = CacheConfig::new();
     settings.with_directory(cache);
@@ -34,6 +35,9 @@ pub fn new(cache: &Path) -> Result<Engine, HostError> {
     config.wasm_component_model_async(true);
     config.epoch_interruption(true);
     config.cache(Some(cache));
+    if perf_map {
+        config.profiler(ProfilingStrategy::PerfMap);
+    }
     config.allocation_strategy(pooling());
     let engine = Engine::new(&config).or_else(|_| {
         // The pool does not fit into a small address space. Without it, instances start more slowly.

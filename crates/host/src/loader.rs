@@ -62,7 +62,8 @@ impl Loader {
             &Components::new(application.base(), options.components.as_deref(), options.crypto),
         )?;
         let cache = options.cache_dir.clone();
-        let engine = engine::new(&cache.unwrap_or_else(|| directories::cache_directory(&application.state_dir())))?;
+        let cache = cache.unwrap_or_else(|| directories::cache_directory(&application.state_dir()));
+        let engine = engine::new(&cache, options.perf_map)?;
         let failed =
             |error: wasmtime::Error| HostError::configuration(format!("cannot load the application: {error:#}"));
         let linker = link(&engine, manifest, &composite.imports, options.crypto)?;

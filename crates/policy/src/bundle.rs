@@ -13,7 +13,7 @@ use crate::limits::RULES_MAX;
 use crate::policies::attributes::{AttributeType, Attributes};
 use crate::policies::checker::PolicyChecker;
 use crate::policies::entities::{IssueAction, uid};
-use crate::policies::index::{PolicyCache, RequestScope};
+use crate::policies::index::{Matching, PolicyCache, RequestScope};
 use crate::policies::on_demand::LazyPolicies;
 use crate::policies::parse::{self, Policies};
 use crate::policies::policy::NamedPolicy;
@@ -23,12 +23,11 @@ use crate::policies::templates::NamedTemplate;
 use crate::settings::groups::{Group, Groups};
 use crate::settings::records::{Audience, Environment, Issuer};
 use crate::settings::zones::Zones;
-use cedar_policy::{EntityTypeName, EntityUid, PolicySet, Schema};
+use cedar_policy::{Entity, EntityTypeName, EntityUid, Schema};
 use files::{BundleFiles, SCHEMA_FILE, utf8};
 use settings::{Settings, unnameable};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 /// A bundle whose every file was understood and whose every policy validates.
 pub struct Bundle {
@@ -48,6 +47,8 @@ pub struct Bundle {
     checker: PolicyChecker,
     attributes: Attributes,
     action: IssueAction,
+    /// The actions of the schema.
+    actions: Vec<Entity>,
     cache: PolicyCache,
     zones: Zones,
     groups: Groups,
@@ -134,6 +135,7 @@ impl Bundle {
         let ids = audiences.iter().map(|audience| audience.id.clone());
         let audience_indices = ids.enumerate().map(|(at, id)| (id, at)).collect();
         let issuers: Option<_> = issuers.into_iter().map(with_entity).collect();
+        let actions = settings.checker.schema().action_entities().map_err(|_| unnameable())?;
         let audiences: Option<_> =
             audiences.into_iter().map(|audience| uid("Audience", &audience.id).map(|uid| (audience, uid))).collect();
         Ok(Self {
@@ -149,6 +151,7 @@ impl Bundle {
             checker: settings.checker,
             attributes: settings.attributes,
             action: settings.action,
+            actions: actions.iter().cloned().collect(),
             cache,
             zones: manifest.zones,
             profiles: manifest.profiles,
@@ -282,6 +285,10 @@ impl Bundle {
         &self.action
     }
 
+    pub(crate) fn actions(&self) -> &[Entity] {
+        &self.actions
+    }
+
     pub(crate) fn issuer_named(&self, name: &str) -> Option<(usize, &Issuer, &IssuerEntity)> {
         let index = self.issuers.iter().position(|(issuer, _)| issuer.name == name)?;
         let (issuer, entity) = self.issuers.get(index)?;
@@ -307,7 +314,7 @@ impl Bundle {
         &self,
         key: (usize, usize),
         scope: impl FnOnce() -> RequestScope<'a>,
-    ) -> Option<Arc<PolicySet>> {
+    ) -> Option<Matching> {
         self.cache.get_or_collect(key, scope, |indices| match &self.lazy {
             Some(lazy) => {
                 let policies = lazy.policies(indices, &self.checker)?.into_iter();

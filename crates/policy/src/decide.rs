@@ -7,6 +7,9 @@ pub(crate) mod decision;
 pub(crate) mod request;
 
 use crate::bundle::{Bundle, IssuerEntity};
+use crate::policies::attributes::AttributeType;
+use crate::policies::index::Matching;
+use crate::policies::reads::Reads;
 use crate::settings::records::Issuer;
 use cedar_policy::{
     AuthorizationError, Authorizer, Decision as CedarDecision, Entities, Entity, EntityId, EntityUid, PolicyId,
@@ -16,9 +19,9 @@ use cedar_request::cedar_request;
 use context::{ContextInput, context, string_set};
 use decision::{DecideError, Decision, Effect};
 use request::{Principal, TokenRequest};
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
-use vouchsafe_providers::AttributeValue;
+use vouchsafe_providers::{Attribute, AttributeValue, ClaimType};
 
 /// A request that fits the schema, with everything that Cedar needs to decide it.
 pub struct PreparedRequest {
@@ -34,14 +37,17 @@ impl Bundle {
     /// # Errors
     /// The request does not fit the bundle or its schema. Treat this as a denial.
     pub fn decide(&self, principal: &Principal, request: &TokenRequest, now: u64) -> Result<Decision, DecideError> {
-        let prepared = self.prepare(principal, request, now)?;
+        let parties = self.parties(principal, request)?;
+        let Matching { policies, reads, audience_groups } = self.matching(&parties)?;
+        let prepared = self.prepare_reads(principal, request, now, &parties, (policies, &reads, &audience_groups))?;
         let response = Authorizer::new().is_authorized(&prepared.request, &prepared.policies, &prepared.entities);
         let (effect, determining_rules, erring_rules) = judge(&response, &prepared.policies);
-        let cedar_request = cedar_request(self, principal, request, now);
+        let cedar_request =
+            cedar_request(self, principal, request, &audience_groups, now).ok_or(DecideError::TimeInvalid)?;
         Ok(Decision { effect, determining_rules, erring_rules, cedar_request })
     }
 
-    /// Checks a request and converts it for Cedar.
+    /// Checks a request and converts all of it for Cedar, whether policies can read it or not.
     ///
     /// # Errors
     /// The request does not fit the bundle or its schema.
@@ -51,28 +57,50 @@ impl Bundle {
         request: &TokenRequest,
         now: u64,
     ) -> Result<PreparedRequest, DecideError> {
+        let parties = self.parties(principal, request)?;
+        let Matching { policies, audience_groups, .. } = self.matching(&parties)?;
+        self.prepare_reads(principal, request, now, &parties, (policies, &Reads::Everything, &audience_groups))
+    }
+
+    /// The parties of a request. Checks the principal against the schema.
+    fn parties(&self, principal: &Principal, request: &TokenRequest) -> Result<Parties<'_>, DecideError> {
         let (issuer_index, issuer, entity) =
             self.issuer_named(&principal.issuer_name).ok_or(DecideError::IssuerUnknown)?;
         check_entity_type(issuer, entity, principal)?;
-        let (audience_index, audience_uid) =
-            self.audience_uid(&request.audience).ok_or(DecideError::AudienceUnknown)?;
-        let principal_uid = EntityUid::from_type_name_and_id(entity.type_name.clone(), EntityId::new(&principal.id));
-        let groups = self.group_entities();
-        let of_audience = groups.of_audience(&request.audience);
-        let parents = self.parents(principal, entity);
+        let (audience_index, audience) = self.audience_uid(&request.audience).ok_or(DecideError::AudienceUnknown)?;
+        check_attributes(principal, self.attributes_of(&principal.entity_type))?;
+        Ok(Parties { key: (issuer_index, audience_index), issuer, entity, audience })
+    }
+
+    fn matching(&self, parties: &Parties<'_>) -> Result<Matching, DecideError> {
+        let Parties { key, issuer, entity, audience } = *parties;
+        let matching = self.matching_policies(key, || self.request_scope(issuer, entity, audience));
+        matching.ok_or(DecideError::PoliciesInvalid)
+    }
+
+    /// Converts what policies can read.
+    ///
+    /// INVARIANT: Cedar does not check the result against the schema again. The attributes were checked, the entities
+    /// have the types that the schema was checked for when the bundle was loaded, and so has the context.
+    fn prepare_reads(
+        &self,
+        principal: &Principal,
+        request: &TokenRequest,
+        now: u64,
+        parties: &Parties<'_>,
+        (policies, reads, audience_groups): (Arc<PolicySet>, &Reads, &[EntityUid]),
+    ) -> Result<PreparedRequest, DecideError> {
+        let Parties { entity, audience, .. } = parties;
+        let uid = EntityUid::from_type_name_and_id(entity.type_name.clone(), EntityId::new(&principal.id));
         let entities = [
-            principal_entity(principal, principal_uid.clone(), parents)?,
+            principal_entity(principal, uid.clone(), self.parents(principal, entity), reads)?,
             Entity::with_uid(entity.uid.clone()),
-            Entity::new_no_attrs(audience_uid.clone(), of_audience.into_iter().collect()),
+            Entity::new_no_attrs((*audience).clone(), audience_groups.iter().cloned().collect()),
         ];
-        let entities = Entities::from_entities(entities, Some(self.schema()))
+        let entities = Entities::from_entities(entities.into_iter().chain(self.actions().iter().cloned()), None)
             .map_err(|_| DecideError::AttributesInvalid { entity_type: principal.entity_type.clone() })?;
-        let context = context(&ContextInput::from(request), self.zones(), now)?;
-        let action = self.action().uid().clone();
-        let policies = self
-            .matching_policies((issuer_index, audience_index), || self.request_scope(issuer, entity, audience_uid))
-            .ok_or(DecideError::PoliciesInvalid)?;
-        let request = Request::new(principal_uid, action, audience_uid.clone(), context, Some(self.schema()))
+        let context = context(&ContextInput::from(request), self.zones(), now, reads)?;
+        let request = Request::new(uid, self.action().uid().clone(), (*audience).clone(), context, None)
             .map_err(|_| DecideError::RequestInvalid)?;
         Ok(PreparedRequest { request, entities, policies })
     }
@@ -84,6 +112,15 @@ impl Bundle {
         let issuer = std::iter::once(&entity.uid);
         issuer.chain(groups).cloned().collect()
     }
+}
+
+/// Who requests what, by the bundle's names.
+struct Parties<'a> {
+    /// The indices of issuer and audience.
+    key: (usize, usize),
+    issuer: &'a Issuer,
+    entity: &'a IssuerEntity,
+    audience: &'a EntityUid,
 }
 
 /// The effect, the determining policies and the failed ones. Cedar skips a `forbid` that fails to evaluate; here it
@@ -124,20 +161,54 @@ fn check_entity_type(issuer: &Issuer, entity: &IssuerEntity, principal: &Princip
     })
 }
 
-fn principal_entity(principal: &Principal, uid: EntityUid, parents: HashSet<EntityUid>) -> Result<Entity, DecideError> {
-    let mut attributes = HashMap::with_capacity(principal.attributes.len());
-    for attribute in &principal.attributes {
-        let value = match &attribute.value {
-            AttributeValue::Boolean(value) => RestrictedExpression::new_bool(*value),
-            AttributeValue::Integer(value) => RestrictedExpression::new_long(*value),
-            AttributeValue::Text(value) => RestrictedExpression::new_string(value.clone()),
-            AttributeValue::TextSet(values) => string_set(values),
-        };
-        let previous = attributes.insert(attribute.name.clone(), value);
-        if previous.is_some() {
-            return Err(DecideError::AttributesInvalid { entity_type: principal.entity_type.clone() });
+/// Refuses attributes that the schema does not declare, that have another type or are given twice, and principals that
+/// lack a required one.
+fn check_attributes(
+    principal: &Principal,
+    declared: Option<&BTreeMap<String, AttributeType>>,
+) -> Result<(), DecideError> {
+    let invalid = || DecideError::AttributesInvalid { entity_type: principal.entity_type.clone() };
+    let mut given: Vec<&Attribute> = principal.attributes.iter().collect();
+    given.sort_unstable_by(|one, other| one.name.cmp(&other.name));
+    let mut given = given.into_iter().peekable();
+    for (name, attribute) in declared.ok_or_else(invalid)? {
+        match given.next_if(|it| it.name == *name) {
+            Some(found) if attribute.claim_type == Some(claim_type(&found.value)) => {}
+            None if !attribute.required => {}
+            Some(_) | None => return Err(invalid()),
         }
     }
+    // What is left is not declared, or is given twice.
+    given.next().map_or(Ok(()), |_| Err(invalid()))
+}
+
+fn claim_type(value: &AttributeValue) -> ClaimType {
+    match value {
+        AttributeValue::Boolean(_) => ClaimType::Boolean,
+        AttributeValue::Integer(_) => ClaimType::Integer,
+        AttributeValue::Text(_) => ClaimType::Text,
+        AttributeValue::TextSet(_) => ClaimType::TextSet,
+    }
+}
+
+fn principal_entity(
+    principal: &Principal,
+    uid: EntityUid,
+    parents: HashSet<EntityUid>,
+    reads: &Reads,
+) -> Result<Entity, DecideError> {
+    let read = principal.attributes.iter().filter(|attribute| reads.has(&attribute.name));
+    let attributes: HashMap<String, RestrictedExpression> = read
+        .map(|attribute| {
+            let value = match &attribute.value {
+                AttributeValue::Boolean(value) => RestrictedExpression::new_bool(*value),
+                AttributeValue::Integer(value) => RestrictedExpression::new_long(*value),
+                AttributeValue::Text(value) => RestrictedExpression::new_string(value.clone()),
+                AttributeValue::TextSet(values) => string_set(values),
+            };
+            (attribute.name.clone(), value)
+        })
+        .collect();
     Entity::new(uid, attributes, parents)
         .map_err(|_| DecideError::AttributesInvalid { entity_type: principal.entity_type.clone() })
 }

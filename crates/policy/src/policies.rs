@@ -8,6 +8,7 @@ pub(crate) mod on_demand;
 pub(crate) mod parse;
 pub(crate) mod policy;
 pub(crate) mod profiles;
+pub(crate) mod reads;
 mod scan;
 pub(crate) mod schema;
 pub mod span;

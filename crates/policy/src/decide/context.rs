@@ -3,6 +3,7 @@
 use crate::calendar;
 use crate::decide::decision::DecideError;
 use crate::decide::request::TokenRequest;
+use crate::policies::reads::Reads;
 use crate::settings::zones::Zones;
 use cedar_policy::{Context, RestrictedExpression};
 use std::net::IpAddr;
@@ -26,23 +27,29 @@ impl<'a> From<&'a TokenRequest> for ContextInput<'a> {
     }
 }
 
-/// The Cedar context of a request at `now` (Unix seconds).
-pub(crate) fn context(input: &ContextInput<'_>, zones: &Zones, now: u64) -> Result<Context, DecideError> {
+/// The Cedar context of a request at `now` (Unix seconds), as far as policies can read it.
+pub(crate) fn context(
+    input: &ContextInput<'_>,
+    zones: &Zones,
+    now: u64,
+    reads: &Reads,
+) -> Result<Context, DecideError> {
     let lifetime = i64::try_from(input.requested_lifetime_seconds).map_err(|_| DecideError::LifetimeInvalid)?;
+    let address: Option<IpAddr> =
+        input.client_ip.map(str::parse).transpose().map_err(|_| DecideError::ClientIpInvalid)?;
+    let mut pairs = Vec::with_capacity(6);
+    let mut add = |name: &str, value: &dyn Fn() -> Option<RestrictedExpression>| {
+        if reads.has(name) {
+            pairs.extend(value().map(|value| (name.to_owned(), value)));
+        }
+    };
     let moment = calendar::to_rfc3339(now).ok_or(DecideError::TimeInvalid)?;
-    let mut pairs = vec![
-        ("now".to_owned(), RestrictedExpression::new_datetime(moment)),
-        ("proof_of_possession".to_owned(), RestrictedExpression::new_bool(input.proof_of_possession)),
-        ("requested_lifetime_seconds".to_owned(), RestrictedExpression::new_long(lifetime)),
-        ("scopes".to_owned(), string_set(input.scopes)),
-    ];
-    if let Some(text) = input.client_ip {
-        let address: IpAddr = text.parse().map_err(|_| DecideError::ClientIpInvalid)?;
-        pairs.push(("client_ip".to_owned(), RestrictedExpression::new_ip(address.to_string())));
-    }
-    if let Some(local) = zones.expression(now) {
-        pairs.push(("local".to_owned(), local));
-    }
+    add("now", &|| Some(RestrictedExpression::new_datetime(&moment)));
+    add("proof_of_possession", &|| Some(RestrictedExpression::new_bool(input.proof_of_possession)));
+    add("requested_lifetime_seconds", &|| Some(RestrictedExpression::new_long(lifetime)));
+    add("scopes", &|| Some(string_set(input.scopes)));
+    add("client_ip", &|| address.map(|address| RestrictedExpression::new_ip(address.to_string())));
+    add("local", &|| zones.expression(now));
     Context::from_pairs(pairs).map_err(|_| DecideError::RequestInvalid)
 }
 

@@ -5,6 +5,7 @@
 
 use crate::policies::entities::is_issuer;
 use crate::policies::policy::{NamedPolicy, policy_set};
+use crate::policies::reads::Reads;
 use cedar_policy::{EntityTypeName, EntityUid, PolicySet, PrincipalConstraint, ResourceConstraint};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -19,8 +20,17 @@ type Key = (usize, usize);
 /// The policy sets collected so far, and the index to collect others from.
 #[derive(Debug, Default)]
 pub(crate) struct PolicyCache {
-    sets: Mutex<BTreeMap<Key, Arc<PolicySet>>>,
+    sets: Mutex<BTreeMap<Key, Matching>>,
     index: PolicyIndex,
+}
+
+/// The policies that can match requests by principals of one issuer for one audience.
+#[derive(Debug, Clone)]
+pub(crate) struct Matching {
+    pub policies: Arc<PolicySet>,
+    pub reads: Arc<Reads>,
+    /// Groups that the audience is in.
+    pub audience_groups: Arc<[EntityUid]>,
 }
 
 /// Indices of policies by the audience and the issuer that their scopes name, or none if they name none.
@@ -90,10 +100,10 @@ impl PolicyCache {
         key: Key,
         scope: impl FnOnce() -> RequestScope<'a>,
         policies: impl FnOnce(&[usize]) -> Option<Vec<Cow<'r, NamedPolicy>>>,
-    ) -> Option<Arc<PolicySet>> {
+    ) -> Option<Matching> {
         let mut sets = self.sets.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(set) = sets.get(&key) {
-            return Some(Arc::clone(set));
+        if let Some(matching) = sets.get(&key) {
+            return Some(matching.clone());
         }
         if sets.len() >= SETS_MAX {
             sets.clear();
@@ -101,9 +111,14 @@ impl PolicyCache {
         let scope = scope();
         let (issuer, audience) = (scope.issuer.id(), scope.audience.id());
         let indices = self.index.candidates(issuer.unescaped(), audience.unescaped());
-        let set = Arc::new(collect(&policies(&indices)?, &scope)?);
-        sets.insert(key, Arc::clone(&set));
-        Some(set)
+        let policies = collect(&policies(&indices)?, &scope)?;
+        let matching = Matching {
+            reads: Arc::new(Reads::of(&policies)),
+            policies: Arc::new(policies),
+            audience_groups: scope.audience_groups.into(),
+        };
+        sets.insert(key, matching.clone());
+        Some(matching)
     }
 }
 

@@ -7,6 +7,7 @@ use crate::diagnostics::cedar::cedar_diagnostic;
 use crate::diagnostics::{BundleError, Diagnostic};
 use crate::policies::attributes::{AttributeType, Attributes};
 use crate::policies::entities::{AUDIENCE_GROUP, IssueAction, WORKLOAD_GROUP};
+use crate::policies::reads::Reads;
 use crate::settings::records::Issuer;
 use crate::settings::zones::Zones;
 use cedar_policy::{EntityTypeName, Schema, SchemaFragment};
@@ -266,7 +267,7 @@ fn action_error(schema: &Schema, action: &IssueAction, zones: &Zones) -> Option<
     [None, Some("192.0.2.1")].into_iter().find_map(|client_ip| {
         let input =
             ContextInput { requested_lifetime_seconds: 1, scopes: &scopes, client_ip, proof_of_possession: false };
-        let sample = context(&input, zones, 0).ok()?;
+        let sample = context(&input, zones, 0, &Reads::Everything).ok()?;
         let error = sample.validate(schema, action.uid()).err()?;
         Some(format!("the context of action `issue` does not fit what a decision gives: {error}"))
     })

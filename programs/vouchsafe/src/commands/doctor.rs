@@ -86,6 +86,7 @@ impl Args {
             components: None,
             cache_dir: None,
             danger_now: None,
+            perf_map: false,
             lifetime: Lifetime {
                 requests_max: 1,
                 concurrent_max: 1,

@@ -74,6 +74,9 @@ pub struct Args {
     /// Verify and make signatures in the components too, in WebAssembly, which takes several times as long
     #[arg(long)]
     wasm_crypto: bool,
+    /// Write /tmp/perf-PID.map, with which `perf report` names the components' functions
+    #[arg(long)]
+    perf_map: bool,
 }
 
 pub fn run(args: Args) -> Result<ExitCode, Failure> {
@@ -149,6 +152,7 @@ impl Args {
             wait_ready: self.wait_ready,
             check_variables: variable_faults,
             warn,
+            perf_map: self.perf_map,
             crypto: if self.wasm_crypto { CryptoPlace::Wasm } else { CryptoPlace::Host },
         })
     }
