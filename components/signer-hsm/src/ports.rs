@@ -26,6 +26,7 @@ thread_local! {
 ///
 /// An unreadable or invalid configuration is not remembered: the next call reads it again.
 pub async fn signer() -> Result<Rc<GatewaySigner>, Error> {
+    vouchsafe_guest::next_step().await;
     if let Some(signer) = SIGNER.with_borrow(Clone::clone) {
         return Ok(signer);
     }

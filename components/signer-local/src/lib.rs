@@ -17,6 +17,7 @@ mod bindings {
 }
 
 use bindings::exports::vouchsafe::signer::signing::Guest;
+use vouchsafe_signer::{Error, Signer};
 use vouchsafe_types::{
     Audience, BackendStatus, PublicKeySet, SignedToken, SignerError, SignerSettings, SigningRequest,
 };
@@ -42,11 +43,16 @@ impl Guest for Component {
     }
 
     async fn sign_token(request: SigningRequest) -> Result<SignedToken, SignerError> {
-        let sign = |signer: &mut vouchsafe_signer::Signer| {
-            signer.sign(&request, ports::now()?, &vouchsafe_guest::signer::draw_entropy()?)
-        };
-        Ok(ports::with_signer(sign).await?)
+        Ok(ports::with_signer(|signer| sign(signer, &request)).await?)
     }
+
+    fn sign_at_once(request: SigningRequest) -> Result<Option<SignedToken>, SignerError> {
+        Ok(ports::with_ready_signer(|signer| sign(signer, &request)).transpose()?)
+    }
+}
+
+fn sign(signer: &mut Signer, request: &SigningRequest) -> Result<SignedToken, Error> {
+    signer.sign(request, ports::now()?, &vouchsafe_guest::signer::draw_entropy()?)
 }
 
 #[cfg(target_arch = "wasm32")]

@@ -15,6 +15,7 @@ thread_local! {
 ///
 /// An unreadable or invalid configuration is not remembered: the next call reads it again.
 pub async fn with_signer<T>(use_signer: impl FnOnce(&mut Signer) -> Result<T, Error>) -> Result<T, Error> {
+    vouchsafe_guest::next_step().await;
     if !is_initialized() {
         // Two concurrent first calls may both read the variables; the later signer replaces an equal one. The cell is
         // not borrowed across the await.
@@ -22,9 +23,14 @@ pub async fn with_signer<T>(use_signer: impl FnOnce(&mut Signer) -> Result<T, Er
         let signer = Signer::new(Config::parse(&variables)?, Root::parse(&variables)?, vouchsafe_guest::crypto());
         SIGNER.with(|cell| cell.replace(Some(signer)));
     }
+    with_ready_signer(use_signer).unwrap_or(Err(Error::Internal))
+}
+
+/// Runs `use_signer` on the instance's signer, if it was created.
+pub fn with_ready_signer<T>(use_signer: impl FnOnce(&mut Signer) -> Result<T, Error>) -> Option<Result<T, Error>> {
     SIGNER.with(|cell| match cell.try_borrow_mut() {
-        Ok(mut signer) => signer.as_mut().ok_or(Error::Internal).and_then(use_signer),
-        Err(_) => Err(Error::Internal),
+        Ok(mut signer) => signer.as_mut().map(use_signer),
+        Err(_) => Some(Err(Error::Internal)),
     })
 }
 

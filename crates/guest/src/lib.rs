@@ -13,7 +13,9 @@ mod deadline;
 pub mod http;
 #[cfg(feature = "signer")]
 pub mod signer;
+mod step;
 
 #[cfg(feature = "crypto")]
 pub use crypto::crypto;
 pub use deadline::within;
+pub use step::next_step;
