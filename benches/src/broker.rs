@@ -141,24 +141,18 @@ impl Broker {
         }
     }
 
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// CPU time of all its threads so far.
     pub fn cpu(&self) -> Outcome<Duration> {
-        let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
-        // The name, which may contain blanks, ends with the last parenthesis; utime and stime are the
-        // 14th and 15th field of the whole line.
-        let (_, fields) = stat.rsplit_once(')').ok_or("no such process")?;
-        let ticks: u64 =
-            fields.split_whitespace().skip(11).take(2).map(|field| field.parse::<u64>().unwrap_or(0)).sum();
-        Ok(Duration::from_millis(ticks * 1000 / TICKS_PER_SECOND))
+        cpu_of(self.pid())
     }
 
     /// Peak resident memory, in MB.
     pub fn peak_memory_mb(&self) -> Outcome<u64> {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
-        let line = status.lines().find(|line| line.starts_with("VmHWM:"));
-        let kib = line.and_then(|line| line.split_whitespace().nth(1));
-        let kib: u64 = kib.ok_or("no VmHWM")?.parse()?;
-        Ok(kib * 1024 / 1_000_000)
+        memory(self.pid(), "VmHWM:")
     }
 
     /// Size of its log.
@@ -200,6 +194,29 @@ impl Broker {
         medians.sort_by_key(|(name, _)| STEPS.iter().position(|step| step == name));
         Ok(medians)
     }
+}
+
+/// CPU time of all threads of a process so far.
+pub fn cpu_of(pid: u32) -> Outcome<Duration> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    // The name, which may contain blanks, ends with the last parenthesis; utime and stime are the 14th and 15th field
+    // of the whole line.
+    let (_, fields) = stat.rsplit_once(')').ok_or("no such process")?;
+    let ticks: u64 = fields.split_whitespace().skip(11).take(2).map(|field| field.parse::<u64>().unwrap_or(0)).sum();
+    Ok(Duration::from_millis(ticks * 1000 / TICKS_PER_SECOND))
+}
+
+/// Resident memory of a process, in MB.
+pub fn memory_of(pid: u32) -> Outcome<u64> {
+    memory(pid, "VmRSS:")
+}
+
+fn memory(pid: u32, field: &str) -> Outcome<u64> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let line = status.lines().find(|line| line.starts_with(field));
+    let kib = line.and_then(|line| line.split_whitespace().nth(1));
+    let kib: u64 = kib.ok_or("no such field")?.parse()?;
+    Ok(kib * 1024 / 1_000_000)
 }
 
 impl Drop for Broker {

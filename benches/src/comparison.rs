@@ -22,7 +22,7 @@ struct Best {
 pub fn run(site: &Site, other: &Path, issuer: &Issuer, options: &Options) -> Outcome<()> {
     let before = if other.is_dir() {
         // With its own manifest, components and bundle.
-        Site::new(other, other.join("target/debug/vouchsafe"), issuer)?
+        Site::new(other, other.join("target/release/vouchsafe"), issuer)?
     } else {
         Site::new(&repository(), other.to_path_buf(), issuer)?
     };

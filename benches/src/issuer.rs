@@ -51,14 +51,24 @@ impl Issuer {
     /// HTTP requests for exchanges, each with a token whose `kid` is in no key set.
     pub fn requests_with_unknown_keys(&self, count: usize) -> Vec<Vec<u8>> {
         let now = now();
-        (0..count).map(|number| request(&body(&self.mint_as(&format!("unknown-{number}"), now)))).collect()
+        (0..count).map(|number| request("/token", &body(&self.mint_as(&format!("unknown-{number}"), now)))).collect()
     }
 
     /// HTTP requests for exchanges, each with a token of its own.
     pub fn requests(&self, count: usize) -> Outcome<Vec<Vec<u8>>> {
+        Ok(self.requests_of(&self.tokens(count)?, "/token", ""))
+    }
+
+    /// HTTP requests for exchanges of `tokens` at `path`, with `more` in the form.
+    pub fn requests_of(&self, tokens: &[String], path: &str, more: &str) -> Vec<Vec<u8>> {
+        tokens.iter().map(|token| request(path, &format!("{}{more}", body(token)))).collect()
+    }
+
+    /// Distinct tokens.
+    pub fn tokens(&self, count: usize) -> Outcome<Vec<String>> {
         let now = now();
         let half = count.div_ceil(2);
-        let batch = |count| -> Vec<_> { (0..count).map(|_| request(&body(&self.mint(now)))).collect() };
+        let batch = |count| -> Vec<_> { (0..count).map(|_| self.mint(now)).collect() };
         std::thread::scope(|scope| {
             let second = scope.spawn(|| batch(count - half));
             let mut all = batch(half);
@@ -84,9 +94,9 @@ pub fn body(token: &str) -> String {
     Form::of(token).set("subject_token_type", TYPE_ID).and("scope", "read").body()
 }
 
-fn request(body: &str) -> Vec<u8> {
+fn request(path: &str, body: &str) -> Vec<u8> {
     format!(
-        "POST /token HTTP/1.1\r\nhost: broker\r\ncontent-type: {FORM}\r\ncontent-length: {}\r\n\r\n{body}",
+        "POST {path} HTTP/1.1\r\nhost: broker\r\ncontent-type: {FORM}\r\ncontent-length: {}\r\n\r\n{body}",
         body.len()
     )
     .into_bytes()

@@ -1,8 +1,8 @@
 //! `scripts/bench`: what an exchange costs, beside the least that it could cost.
 //!
 //! Starts the real broker on loopback with a real database, sends it distinct RS256 tokens and prints what it
-//! measured, without a verdict. The figure that counts is the last one: the broker's CPU time per exchange as a
-//! multiple of the floor's. With `--against` it is the ratio of two versions.
+//! measured, without a verdict: a table of this broker in several settings, a peer and the floor. `--full` measures
+//! more of the broker, and `--against` the ratio of two versions.
 
 #![allow(
     clippy::arithmetic_side_effects,
@@ -19,7 +19,9 @@ mod floor;
 mod hsm;
 mod issuer;
 mod load;
+mod peer;
 mod policy;
+mod table;
 mod verification;
 
 use broker::{Broker, Site};
@@ -47,7 +49,7 @@ const FLOOD_CONNECTIONS: usize = 4;
 const FLOOD_HONEST_PER_SECOND: f64 = 200.0;
 /// The rate of the open loop as a share of the closed loop's.
 const OPEN_LOOP_SHARE: f64 = 0.5;
-const USAGE: &str = "usage: scripts/bench [--seconds 1..12] [--brief | --policy | --hsm | --against PROGRAM|CHECKOUT]";
+const USAGE: &str = "usage: scripts/bench [--seconds 1..12] [--full | --policy | --hsm | --against PROGRAM|CHECKOUT | --peer URL [--peer-pid PID]]";
 
 type Error = Box<dyn std::error::Error + Send + Sync>;
 type Outcome<T> = Result<T, Error>;
@@ -56,8 +58,12 @@ type Outcome<T> = Result<T, Error>;
 struct Options {
     /// How long each measurement lasts.
     lasting: Duration,
-    /// Only the steps, the closed loop and the floor.
-    brief: bool,
+    /// Everything about this broker.
+    full: bool,
+    /// The token endpoint to compare with, in place of `oidc-provider`.
+    peer: Option<String>,
+    /// Its process, whose CPU time is measured.
+    peer_pid: Option<u32>,
     /// Only what bundles cost.
     policy: bool,
     /// Only both tiers with an HSM.
@@ -93,7 +99,9 @@ fn exit_code(outcome: Outcome<()>) -> ExitCode {
 fn options() -> Outcome<Options> {
     let mut options = Options {
         lasting: Duration::from_secs(SECONDS_DEFAULT),
-        brief: false,
+        full: false,
+        peer: None,
+        peer_pid: None,
         policy: false,
         hsm: false,
         against: None,
@@ -101,7 +109,9 @@ fn options() -> Outcome<Options> {
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
-            "--brief" => options.brief = true,
+            "--full" => options.full = true,
+            "--peer" => options.peer = Some(arguments.next().ok_or("--peer needs a URL")?),
+            "--peer-pid" => options.peer_pid = Some(arguments.next().ok_or("--peer-pid needs a number")?.parse()?),
             "--policy" => options.policy = true,
             "--hsm" => options.hsm = true,
             "--against" => {
@@ -124,7 +134,7 @@ fn options() -> Outcome<Options> {
 fn run(options: &Options) -> Outcome<()> {
     let repository = repository();
     let program =
-        std::env::var_os("VOUCHSAFE_BIN").map_or_else(|| target_folder().join("debug/vouchsafe"), PathBuf::from);
+        std::env::var_os("VOUCHSAFE_BIN").map_or_else(|| target_folder().join("release/vouchsafe"), PathBuf::from);
     let issuer = Issuer::start();
     let site = Site::new(&repository, program, &issuer)?;
     print_machine();
@@ -138,20 +148,25 @@ fn run(options: &Options) -> Outcome<()> {
     if options.policy {
         return policy::run(&repository, &site, &issuer);
     }
+    if !options.full {
+        if options.peer.is_some() {
+            println!("the peer must accept tokens of {} for {BROKER}; waiting 20 s", issuer.url());
+            std::thread::sleep(Duration::from_secs(20));
+        }
+        return table::run(&site, &issuer, options);
+    }
     let before = measure_floor(&issuer, &site, options)?;
     print_floor(&before);
     verification::run(&site)?;
-    start_up(&site, options)?;
+    start_up(&site)?;
     let pool = pool(&issuer, options)?;
     let long_lived = long_lived(&site, &pool, options)?;
-    if !options.brief {
-        single_use(&site, &issuer, options)?;
-        spin_like(&site, &pool, options)?;
-        new_instance(&site, &pool, options)?;
-        flood(&site, &issuer, &pool, options)?;
-        hsm::run(&site, &issuer, &pool, options)?;
-        policy::run(&repository, &site, &issuer)?;
-    }
+    single_use(&site, &issuer, options)?;
+    spin_like(&site, &pool, options)?;
+    new_instance(&site, &pool, options)?;
+    flood(&site, &issuer, &pool, options)?;
+    hsm::run(&site, &issuer, &pool, options)?;
+    policy::run(&repository, &site, &issuer)?;
     let again = measure_floor(&issuer, &site, options)?.whole_us;
     let floor_us = again.min(before.whole_us);
     println!(
@@ -196,13 +211,10 @@ fn pool(issuer: &Issuer, options: &Options) -> Outcome<Vec<Vec<u8>>> {
     issuer.requests(TOKENS_PER_SECOND * options.lasting.as_secs() as usize)
 }
 
-fn start_up(site: &Site, options: &Options) -> Outcome<()> {
+fn start_up(site: &Site) -> Outcome<()> {
     let cold = site.start("allow", &[])?;
     let cold_in = cold.started_in;
     drop(cold);
-    if options.brief {
-        return Ok(());
-    }
     let cached_in = site.start("allow", &[])?.started_in;
     println!(
         "\nstart-up until ready: {:.1} s with an empty cache, {:.2} s with cached code",
@@ -225,18 +237,14 @@ fn long_lived(site: &Site, pool: &[Vec<u8>], options: &Options) -> Outcome<f64> 
     let steps = broker.steps_us(from)?;
     let row = Row::of("long-lived", &broker, pool, options);
     let busy = row.measure(Arrivals::Closed { connections: 16 })?;
-    if !options.brief {
-        row.measure(Arrivals::Closed { connections: 32 })?;
-        row.open_loop(busy.per_second)?;
-    }
+    row.measure(Arrivals::Closed { connections: 32 })?;
+    row.open_loop(busy.per_second)?;
     // Printed late so that the table stays in one piece.
     println!("\nsteps of an exchange, one at a time, median, as logged:");
     for (step, us) in steps {
         println!("  {step:<24} {us:>7} us");
     }
-    if !options.brief {
-        heading();
-    }
+    heading();
     Ok(busy.cpu_us)
 }
 

@@ -4,7 +4,9 @@ use crate::directories::private_directory;
 use crate::error::HostError;
 use std::path::Path;
 use std::time::Duration;
-use wasmtime::{Cache, CacheConfig, Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, ProfilingStrategy};
+use wasmtime::{
+    Cache, CacheConfig, Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, ProfilingStrategy,
+};
 
 /// Length of one epoch, in which the CPU time of guests is measured.
 pub const EPOCH: Duration = Duration::from_millis(10);

@@ -71,9 +71,10 @@ mod tests {
             ("principal.a == \"x\" || !(principal has b)", &["a", "b"]),
             ("context.local.berlin.hour > 9", &["berlin", "hour", "local"]),
             ("context has local.berlin", &["berlin", "local"]),
-            ("if principal.a like \"x*\" then [principal.b].contains(context.c) else {d: resource.e}.d", &[
-                "a", "b", "c", "d", "e",
-            ]),
+            (
+                "if principal.a like \"x*\" then [principal.b].contains(context.c) else {d: resource.e}.d",
+                &["a", "b", "c", "d", "e"],
+            ),
             ("context.client_ip.isInRange(ip(principal.range))", &["client_ip", "range"]),
         ] {
             let names = expected.iter().map(|name| (*name).to_owned()).collect();
