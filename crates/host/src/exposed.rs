@@ -35,7 +35,7 @@ impl Application {
         files.extend(self.runtime.client_tls.iter().filter_map(|tls| tls.ca_roots_file.clone()));
         files.extend(self.options.variables.iter().filter_map(|flag| Some(flag.split_once("=@")?.1.into())));
         files.extend(self.component_files());
-        let mut found: Vec<Exposed> = files.iter().filter_map(|path| of_file(path)).collect();
+        let mut found: Vec<Exposed> = files.iter().filter_map(|path| Exposed::of(path)).collect();
         // A folder that is not a bundle is refused anyway, and may have any number of files.
         let bundle = self.mounted(POLICIES).filter(|bundle| folder::read(bundle).is_ok());
         found.extend(bundle.and_then(|bundle| of_folder(&bundle)));
@@ -65,16 +65,19 @@ impl Application {
     }
 }
 
-/// How other users can change a file; `None` also if there is no such file.
-fn of_file(path: &Path) -> Option<Exposed> {
-    let found = path.metadata().ok()?;
-    let identity = Identity::of_process(&found);
-    of_entry(&identity, path, &found).or_else(|| of_parents(&identity, path))
+impl Exposed {
+    /// How other users can change a file, or a folder without its content; `None` also if there is no such file.
+    #[must_use]
+    pub fn of(path: &Path) -> Option<Self> {
+        let found = path.metadata().ok()?;
+        let identity = Identity::of_process(&found);
+        of_entry(&identity, path, &found).or_else(|| of_parents(&identity, path))
+    }
 }
 
 /// How other users can change a folder or anything in it.
 fn of_folder(path: &Path) -> Option<Exposed> {
-    of_file(path).or_else(|| {
+    Exposed::of(path).or_else(|| {
         let identity = Identity::of_process(&path.metadata().ok()?);
         of_content(&identity, path).unwrap_or_default()
     })
@@ -231,6 +234,6 @@ mod tests {
 
     #[test]
     fn missing_file_is_not_exposed() {
-        assert_eq!(of_file(Path::new("/no/such/file")), None);
+        assert_eq!(Exposed::of(Path::new("/no/such/file")), None);
     }
 }

@@ -47,6 +47,7 @@ mod outbound;
 mod output;
 mod proxy;
 mod reload;
+mod remembered;
 mod server;
 mod space;
 mod spin;

@@ -18,7 +18,7 @@ use clap::Parser;
 use jsonwebtoken::jwk::{Jwk, JwkSet};
 use jsonwebtoken::{Algorithm, DecodingKey, Header, Validation};
 use serde_json::Value;
-use std::io::Read;
+use std::io::{ErrorKind, Read as _, Write as _};
 use std::time::Duration;
 
 /// The header's `typ` of an access token (RFC 9068 §2.1).
@@ -48,8 +48,12 @@ fn main() -> Result<()> {
     let token = token.trim();
     let keys = published_keys(args.broker.trim_end_matches('/'))?;
     let (header, claims) = verify(token, &keys, &args)?;
-    println!("{}", serde_json::to_string_pretty(&serde_json::json!({ "header": header, "claims": claims }))?);
-    Ok(())
+    let text = serde_json::to_string_pretty(&serde_json::json!({ "header": header, "claims": claims }))?;
+    match writeln!(std::io::stdout(), "{text}") {
+        // As `head` does, the reader may leave early.
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        written => Ok(written?),
+    }
 }
 
 /// The keys behind the broker's `OpenID` discovery document.

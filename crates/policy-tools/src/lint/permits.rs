@@ -28,6 +28,7 @@ pub(super) fn warnings(rule: &Rule<'_>, bundle: &Bundle, clock: &Clock, forbids:
             events.add(search)?;
             warnings.extend(patterns::warnings(search)?);
             warnings.extend(any_audience(search)?);
+            warnings.extend(any_environment(search)?);
         }
         warnings.extend(requests::warnings(search)?);
         warnings.extend(scopes::warnings(search)?);
@@ -142,6 +143,23 @@ fn names_without_ids(search: &Search<'_>) -> Result<Vec<Warning>, TooComplex> {
         }
     }
     Ok(warnings)
+}
+
+/// A job of an environment that nobody has set up: GitHub and GitLab create one when a workflow names it.
+fn any_environment(search: &Search<'_>) -> Result<Option<Warning>, TooComplex> {
+    let variable = Variable::claim("environment");
+    let provider = search.scene.issuer.provider.name;
+    if !matches!(provider, "github" | "gitlab") || !search.rule.reads(&variable) || search.scene.is_pinned("environment") {
+        return Ok(None);
+    }
+    let named = search.foreign(["environment"]).filter(|_| search.scene.claim_type("environment").is_some());
+    let Some(named) = named else {
+        return Ok(None);
+    };
+    let without = Adversary::default().with(variable.clone(), vec![Value::Absent]);
+    let with = named.without(&variable, &Value::Absent);
+    let is_warned = search.permitted(&with)?.is_some() && search.permitted(&without)?.is_none();
+    Ok(is_warned.then(|| Warning::AnyEnvironment(search.rule.policy.id.clone())))
 }
 
 /// An audience that nobody has added yet.
