@@ -120,7 +120,7 @@ impl Identity {
         Ok(None)
     }
 
-    fn is_writable_for_others(&self, directory: &Metadata) -> bool {
+    pub fn is_writable_for_others(&self, directory: &Metadata) -> bool {
         let is_sticky = directory.permissions().mode() & STICKY != 0;
         !self.trusts(directory.uid()) || (!is_sticky && self.may_others_write(directory))
     }

@@ -73,6 +73,22 @@ impl Exposed {
         let identity = Identity::of_process(&found);
         of_entry(&identity, path, &found).or_else(|| of_parents(&identity, path))
     }
+
+    /// Like [`Self::of`], also for a folder that does not exist yet: whether others could replace it once it does.
+    #[must_use]
+    pub fn of_new(path: &Path) -> Option<Self> {
+        if path.exists() {
+            return Self::of(path);
+        }
+        let absolute = std::path::absolute(path).ok()?;
+        let existing = absolute.ancestors().find(|folder| folder.exists())?;
+        let found = existing.metadata().ok()?;
+        let identity = Identity::of_process(&found);
+        match identity.is_writable_for_others(&found) {
+            true => of_entry(&identity, existing, &found),
+            false => of_parents(&identity, existing),
+        }
+    }
 }
 
 /// How other users can change a folder or anything in it.
@@ -235,5 +251,17 @@ mod tests {
     #[test]
     fn missing_file_is_not_exposed() {
         assert_eq!(Exposed::of(Path::new("/no/such/file")), None);
+    }
+
+    #[test]
+    fn new_folder_is_exposed_by_those_above() {
+        let place = Place::new("new");
+        let new = place.0.join("a/b");
+        for (mode, exposed) in [(0o755, false), (0o1777, false), (0o757, true)] {
+            place.set("", mode);
+            let found = Exposed::of_new(&new).map(|it| (it.message, it.is_refused));
+            let message = format!("`{}` can be changed by other users (mode 0757)", place.0.display());
+            assert_eq!(found, exposed.then_some((message, true)), "{mode:o}");
+        }
     }
 }

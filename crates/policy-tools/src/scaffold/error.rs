@@ -11,7 +11,9 @@ pub enum ScaffoldError {
     AudienceUnknown { audience: String, known: String },
     #[error("claim `{0}` has no value")]
     ClaimEmpty(String),
-    #[error("claim `{claim}` would have to be `{value}` literally: `*` stands for nothing")]
+    #[error(
+        "claim `{claim}` would have to be `{value}` literally: name one value, and edit the policy to compare with `like`"
+    )]
     ClaimPattern { claim: String, value: String },
     #[error("{entity_type} has no claim `{claim}`; it has {known}")]
     ClaimUnknown { claim: String, entity_type: String, known: String },

@@ -129,9 +129,7 @@ fn refuse_existing(dir: &Path) -> Result<(), Failure> {
 
 /// `serve` would refuse what is written to a folder that other users can change, and they could read or replace it.
 fn refuse_exposed(dir: &Path) -> Result<(), Failure> {
-    let absolute = std::path::absolute(dir).map_err(|error| Failure::file(dir, error))?;
-    let existing = absolute.ancestors().find(|folder| folder.exists());
-    match existing.and_then(Exposed::of).filter(|exposed| exposed.is_refused) {
+    match Exposed::of_new(dir).filter(|exposed| exposed.is_refused) {
         Some(Exposed { message, fix, .. }) => Err(Failure::refused(message).hint(fix)),
         None => Ok(()),
     }

@@ -284,9 +284,9 @@ fn finds_values_away_from_their_claim() {
     let id = "principal.repository_id == \"1\" && principal.event_name == \"push\"";
     let chosen = format!("{id} && principal.workflow == (if principal.ref == \"refs/heads/main\" then \"m\" else \"n\")");
     warns(&GITHUB, "chosen-by-caller", "trusts `workflow`", &[&chosen]);
-    for level in ["level + 1 == 5", "level * 2 == 8", "level - 3 == 1", "10 - principal.level == 6"] {
-        let level = if level.starts_with("10") { level.to_owned() } else { format!("principal.{level}") };
-        warns(&OIDC, "no-workload-named", "subject `evil`", &[&level]);
+    for lifetime in ["lifetime * 2 == 1800", "lifetime + 100 == 1000", "lifetime - 50 == 850", "1000 - lifetime == 100"] {
+        let lifetime = lifetime.replace("lifetime", "context.requested_lifetime_seconds");
+        warns(&GITHUB, "any-tenant", "`evil/evil`", &[&lifetime]);
     }
 }
 
@@ -301,11 +301,11 @@ fn finds_whole_accounts() {
 
 #[test]
 fn finds_characters_that_look_like_nothing() {
-    let found = of(&GITHUB, "principal.repository_id == \"1\" && principal.event_name == \"push\" && \
-        principal.ref == \"refs/heads/main\u{3164}\"");
-    let expected = "rules/api.cedar: the file contains U+3164, which is displayed as nothing or as a space: remove it, or \
-        write it as an escape such as `\\u{3164}`";
-    assert_eq!(found, [("character-invisible", expected.to_owned())]);
+    let condition = "principal.repository_id == \"1\" && principal.event_name == \"push\" && \
+        principal.ref == \"refs/heads/main\u{3164}\"";
+    let expected = "the file contains U+3164, which is displayed as nothing or as a space: remove it, or write it as an \
+        escape such as `\\u{3164}`";
+    warns(&GITHUB, "character-invisible", expected, &[condition]);
 }
 
 #[test]

@@ -22,7 +22,7 @@ fn accepts_ordinary_policies_for_github() {
             "principal.ref like \"refs/heads/release/*\"",
             "principal.ref like \"refs/tags/v*\"",
             "principal has environment && [\"production\", \"staging\"].contains(principal.environment)",
-            "(!(principal has environment) || principal.environment == \"production\")",
+            "(if principal has environment then principal.environment == \"production\" else true)",
             "principal.ref like \"refs/heads/release-*\" && !(principal.ref like \"refs/heads/release-*/*\")",
             "principal has environment && principal.environment == \"production\"",
             "principal has workflow_ref && \

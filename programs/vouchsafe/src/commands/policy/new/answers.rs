@@ -218,9 +218,6 @@ fn failure(error: ScaffoldError) -> Failure {
         ScaffoldError::AlreadyExists(_) | ScaffoldError::Invalid(_) | ScaffoldError::NeverPermits(_) => {
             Failure::refused(text)
         }
-        ScaffoldError::ClaimPattern { .. } => {
-            Failure::usage(text).hint("name one value, and edit the policy to compare with `like`")
-        }
         ScaffoldError::OthersInFile(_) => Failure::refused(text).hint("edit it by hand"),
         ScaffoldError::ZoneUnknown { zone, .. } => {
             Failure::usage(text).hint(format!("add `{zone} = \"Europe/Berlin\"` to `[zones]` of `bundle.toml`"))

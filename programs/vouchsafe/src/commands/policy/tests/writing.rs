@@ -113,10 +113,10 @@ fn new_refuses_values_that_match_nothing() {
     };
     let (message, _, code) = new("ref=");
     assert_eq!((message.as_str(), code), ("claim `ref` has no value", 2));
-    let (message, hint, code) = new("ref=refs/heads/*");
-    let expected = "claim `ref` would have to be `refs/heads/*` literally: `*` stands for nothing";
+    let (message, _, code) = new("ref=refs/heads/*");
+    let expected = "claim `ref` would have to be `refs/heads/*` literally: name one value, and edit the policy to \
+        compare with `like`";
     assert_eq!((message.as_str(), code), (expected, 2));
-    assert_eq!(hint.as_deref(), Some("name one value, and edit the policy to compare with `like`"));
     assert!(!dir.join("rules/new.cedar").exists());
     fs::remove_dir_all(dir).expect("it can be removed");
 }
