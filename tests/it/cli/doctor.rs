@@ -155,10 +155,11 @@ fn with_runtime_config(setup: Setup, config: &str) -> Setup {
     setup.argument("--runtime-config-file").argument(file.display().to_string())
 }
 
-/// A server that answers everything with these headers and this body; its thread runs until the process ends.
+/// A server that answers everything with these headers and this body, in which `ORIGIN` stands for its own; its thread runs until the process ends.
 fn server(status: u16, headers: String, body: &'static str) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = listener.local_addr().expect("an address");
+    let body = body.replace("ORIGIN", &format!("http://{address}"));
     std::thread::spawn(move || {
         for mut stream in listener.incoming().flatten() {
             let mut head = Vec::new();
@@ -245,6 +246,16 @@ fn reports_what_other_users_can_change() {
     let stderr = String::from_utf8_lossy(&serve.stderr);
     assert_eq!(serve.status.code(), Some(2), "{stderr}");
     assert!(stderr.contains("error: `spin.toml` can be changed by other users (mode 0646)\nerror: `"), "{stderr}");
+}
+
+#[test]
+fn names_refused_url_of_discovery_document() {
+    let body = r#"{"issuer":"ORIGIN","jwks_uri":"http://keys.example/jwks?secret=1"}"#;
+    let url = server(200, String::new(), body);
+    let found = findings(&trusting(&url, &url), "issuer `main`");
+    let why = "the `jwks_uri` of the discovery document, `http://keys.example/jwks`, must not be fetched: the scheme is not https";
+    let fix = "ask the operator of the issuer, or set `jwks_uri` in issuers/main.toml, after checking that URL";
+    assert_eq!(found, [("error".to_owned(), format!("{url}{DISCOVERY}: {why}"), fix.to_owned())]);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Warnings about a single `permit`: what a stranger would get by it.
 
 use super::clock::Clock;
-use super::domain::PATTERNS_MAX;
+use super::domain::{self, PATTERNS_MAX};
 use super::events::Events;
 use super::facts::Rule;
 use super::judge::Forbids;
@@ -147,19 +147,15 @@ fn names_without_ids(search: &Search<'_>) -> Result<Vec<Warning>, TooComplex> {
 
 /// A job of an environment that nobody has set up: GitHub and GitLab create one when a workflow names it.
 fn any_environment(search: &Search<'_>) -> Result<Option<Warning>, TooComplex> {
-    let variable = Variable::claim("environment");
-    let provider = search.scene.issuer.provider.name;
-    if !matches!(provider, "github" | "gitlab") || !search.rule.reads(&variable) || search.scene.is_pinned("environment") {
+    let (claim, variable) = ("environment", Variable::claim("environment"));
+    let has_environments = matches!(search.scene.issuer.provider.name, "github" | "gitlab");
+    if !has_environments || !search.rule.reads(&variable) || search.scene.claim_type(claim).is_none() {
         return Ok(None);
     }
-    let named = search.foreign(["environment"]).filter(|_| search.scene.claim_type("environment").is_some());
-    let Some(named) = named else {
-        return Ok(None);
-    };
-    let without = Adversary::default().with(variable.clone(), vec![Value::Absent]);
-    let with = named.without(&variable, &Value::Absent);
-    let is_warned = search.permitted(&with)?.is_some() && search.permitted(&without)?.is_none();
-    Ok(is_warned.then(|| Warning::AnyEnvironment(search.rule.policy.id.clone())))
+    let any = domain::fresh(search.scene, claim, &search.rule.facts, &search.forbids.facts);
+    let of = |value: Value| search.permitted(&Adversary::default().with(variable.clone(), vec![value]));
+    let is_any = of(any)?.is_some() && of(Value::Absent)?.is_none();
+    Ok(is_any.then(|| Warning::AnyEnvironment(search.rule.policy.id.clone())))
 }
 
 /// An audience that nobody has added yet.

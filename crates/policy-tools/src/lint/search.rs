@@ -41,12 +41,6 @@ impl Adversary {
         self.0.insert(variable, values);
         self
     }
-
-    /// The same, but `variable` does not have `value`.
-    pub fn without(mut self, variable: &Variable, value: &Value) -> Self {
-        self.0.entry(variable.clone()).and_modify(|values| values.retain(|known| known != value));
-        self
-    }
 }
 
 /// One policy, the principals of one scene, and the `forbid`s.

@@ -25,6 +25,7 @@ fn accepts_ordinary_policies_for_github() {
             "(if principal has environment then principal.environment == \"production\" else true)",
             "principal.ref like \"refs/heads/release-*\" && !(principal.ref like \"refs/heads/release-*/*\")",
             "principal has environment && principal.environment == \"production\"",
+            "principal has environment && principal.environment like \"prod-*\"",
             "principal has workflow_ref && \
              principal.workflow_ref == \"o/r/.github/workflows/deploy.yml@refs/heads/main\"",
             "principal.repository == \"octo-org/octo-repo\"",
