@@ -49,8 +49,9 @@ impl Application {
         let joined = |part: fn(&Exposed) -> &str, by| refused.iter().map(part).collect::<Vec<_>>().join(by);
         match refused.is_empty() {
             true => Ok(()),
-            false => Err(HostError::configuration(joined(|it| &it.message, "\nerror: "))
-                .hint(joined(|it| &it.fix, "; "))),
+            false => {
+                Err(HostError::configuration(joined(|it| &it.message, "\nerror: ")).hint(joined(|it| &it.fix, "; ")))
+            }
         }
     }
 

@@ -146,7 +146,8 @@ fn never_fetches_from_closed_servers() {
     {
         let (discovered, configured) = (network(), network());
         let found = fetch(&discovered, KeySource::Discovery, &closed(url));
-        assert_eq!(found, refused, "{url}");
+        let jwks_uri = FetchError::JwksUriRefused { url: JWKS_URL.to_owned(), reason: UrlRejection::Closed };
+        assert_eq!(found, Err(jwks_uri), "{url}");
         assert_eq!(asked(discovered), [DISCOVERY_URL], "{url}");
         let keys = KeySource::JwksUri(JWKS_URL.to_owned());
         assert_eq!(fetch(&configured, keys, &closed(url)), refused, "{url}");

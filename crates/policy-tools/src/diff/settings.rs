@@ -3,7 +3,6 @@
 use super::change::{Change, Direction, Subject, Takeover, TakeoverOf};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
-use std::fmt::Debug;
 use vouchsafe_policy::{Audience, Bundle, Claim, Issuer, KeySource, ReplayMode, RequiredClaim, Tier, to_rfc3339};
 use vouchsafe_providers::Source;
 

@@ -62,9 +62,11 @@ impl Events {
             warnings.push(Warning::EventUnchecked { policy: policy(), events: listed(self.by_ref) });
         }
         let unbounded = self.unbounded.into_iter();
-        warnings.extend(
-            unbounded.map(|(claim, events)| Warning::EventsUnbounded { policy: policy(), claim, events: listed(events) }),
-        );
+        warnings.extend(unbounded.map(|(claim, events)| Warning::EventsUnbounded {
+            policy: policy(),
+            claim,
+            events: listed(events),
+        }));
         warnings.extend(self.branch_by_name.then(|| Warning::BranchOfStrangers(policy())));
         warnings.extend(self.builds);
         warnings

@@ -5,9 +5,7 @@ use super::facts::{Facts, Rule};
 use super::scene::State;
 use super::value::{Value, Variable};
 use crate::conditions::Conditions;
-use cedar_policy::{
-    Authorizer, Context, Decision, Entities, Entity, EntityUid, Request, RestrictedExpression,
-};
+use cedar_policy::{Authorizer, Context, Decision, Entities, Entity, EntityUid, Request, RestrictedExpression};
 use serde_json::{Value as Json, json};
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
@@ -73,11 +71,13 @@ fn is_permitted_by_cedar(permit: &Rule<'_>, forbids: &Forbids<'_>, state: &State
     }
     // Asking about a forbid that cannot match changes nothing.
     let forbids = forbids.possible(state).map(|(forbid, _)| forbid);
-    let mut forbidden = forbids.map(|forbid| forbid.set().is_none_or(|set| {
-        let answer = authorizer.is_authorized(&request, set, &entities);
-        let diagnostics = answer.diagnostics();
-        diagnostics.reason().next().is_some() || diagnostics.errors().next().is_some()
-    }));
+    let mut forbidden = forbids.map(|forbid| {
+        forbid.set().is_none_or(|set| {
+            let answer = authorizer.is_authorized(&request, set, &entities);
+            let diagnostics = answer.diagnostics();
+            diagnostics.reason().next().is_some() || diagnostics.errors().next().is_some()
+        })
+    });
     !forbidden.any(|forbidden| forbidden)
 }
 

@@ -229,7 +229,12 @@ pub(super) static PROPOSALS: [Proposal; 9] = [
     },
     Proposal {
         provider: "github",
-        claims: &[("event_name", "pull_request_review"), ("ref", "refs/pull/1/merge"), ("base_ref", ""), ("head_ref", "")],
+        claims: &[
+            ("event_name", "pull_request_review"),
+            ("ref", "refs/pull/1/merge"),
+            ("base_ref", ""),
+            ("head_ref", ""),
+        ],
         on_branch: false,
         telling: &["event_name", "ref"],
     },

@@ -201,7 +201,9 @@ impl Warning {
                 let push = reviewed(claim);
                 Some(format!("accept only runs of reviewed code, such as `{push}`, or forbid the others"))
             }
-            Self::EventsUnbounded { claim, .. } => Some(format!("compare `{}`, or forbid these events", reviewed(claim))),
+            Self::EventsUnbounded { claim, .. } => {
+                Some(format!("compare `{}`, or forbid these events", reviewed(claim)))
+            }
             Self::GroupNameWithoutId { id, .. } | Self::NameWithoutId { id, .. } => {
                 Some(format!("also compare `{id}`"))
             }

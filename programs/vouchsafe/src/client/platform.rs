@@ -216,6 +216,9 @@ mod tests {
             assert_eq!(failure.hint.as_deref(), Some("update it; `aws --version` shows the one that is installed"));
         }
         let other = failed("aws", &arguments, "\nAn error occurred (AccessDenied)\n\n");
-        assert_eq!((other.code, other.message.as_str()), (3, "`aws` returned no token: An error occurred (AccessDenied)"));
+        assert_eq!(
+            (other.code, other.message.as_str()),
+            (3, "`aws` returned no token: An error occurred (AccessDenied)")
+        );
     }
 }

@@ -266,7 +266,12 @@ fn finds_runs_of_proposed_code() {
     let expected = "does not read `terraform_run_phase` and accepts `plan` runs, which can build untrusted code: compare \
         `terraform_run_phase == \"apply\"`, or forbid these events";
     assert_eq!(found, [("events-unbounded", expected.to_owned())]);
-    warns(&TERRAFORM, code, "`plan`", &["principal.terraform_workspace_id == \"ws-1\" && principal.terraform_run_phase != \"\""]);
+    warns(
+        &TERRAFORM,
+        code,
+        "`plan`",
+        &["principal.terraform_workspace_id == \"ws-1\" && principal.terraform_run_phase != \"\""],
+    );
 }
 
 #[test]
@@ -276,15 +281,22 @@ fn finds_environments_that_nobody_set_up() {
     let present = format!("{id} && principal has environment");
     assert_eq!(of(&GITHUB, &present), [("any-environment", expected.to_owned())]);
     let other = format!("{present} && principal.environment != \"test\"");
-    warns(&GITHUB, "any-environment", "any will do", &[&other, &format!("{present} && principal.environment like \"*\"")]);
+    warns(
+        &GITHUB,
+        "any-environment",
+        "any will do",
+        &[&other, &format!("{present} && principal.environment like \"*\"")],
+    );
 }
 
 #[test]
 fn finds_values_away_from_their_claim() {
     let id = "principal.repository_id == \"1\" && principal.event_name == \"push\"";
-    let chosen = format!("{id} && principal.workflow == (if principal.ref == \"refs/heads/main\" then \"m\" else \"n\")");
+    let chosen =
+        format!("{id} && principal.workflow == (if principal.ref == \"refs/heads/main\" then \"m\" else \"n\")");
     warns(&GITHUB, "chosen-by-caller", "trusts `workflow`", &[&chosen]);
-    for lifetime in ["lifetime * 2 == 1800", "lifetime + 100 == 1000", "lifetime - 50 == 850", "1000 - lifetime == 100"] {
+    for lifetime in ["lifetime * 2 == 1800", "lifetime + 100 == 1000", "lifetime - 50 == 850", "1000 - lifetime == 100"]
+    {
         let lifetime = lifetime.replace("lifetime", "context.requested_lifetime_seconds");
         warns(&GITHUB, "any-tenant", "`evil/evil`", &[&lifetime]);
     }

@@ -188,7 +188,10 @@ fn warns_of_events_of_strangers() {
             "pull_request_target",
         ),
         ("principal.event_name == \"workflow_run\"", "workflow_run"),
-        ("principal.event_name like \"pull_request*\"", "pull_request`, `pull_request_review`, `pull_request_review_comment`, `pull_request_target"),
+        (
+            "principal.event_name like \"pull_request*\"",
+            "pull_request`, `pull_request_review`, `pull_request_review_comment`, `pull_request_target",
+        ),
         ("principal.event_name != \"pull_request_target\"", others),
         ("!(principal.event_name == \"pull_request_target\")", others),
         (
@@ -313,14 +316,19 @@ fn warns_of_policy_for_every_event() {
     };
     assert_eq!(
         of_condition(code, "principal.repository_id == \"1\""),
-        warning("issue_comment`, `pull_request`, `pull_request_review`, `pull_request_review_comment`, `pull_request_target`, `workflow_run")
+        warning(
+            "issue_comment`, `pull_request`, `pull_request_review`, `pull_request_review_comment`, `pull_request_target`, `workflow_run"
+        )
     );
     assert_eq!(of_condition(code, "principal.event_name == \"push\""), [""; 0]);
     let rule = PERMIT.replace("when { ", "when { principal.repository_id == \"1\" && ");
     let forbid = "@id(\"no-targets\") forbid (principal is GitHub::Workflow, action, resource) \
         when { principal.event_name == \"pull_request_target\" };";
     let changes = [("rules/api.cedar", Some(rule.as_str())), ("rules/no.cedar", Some(forbid))];
-    assert_eq!(warned(code, &changes), warning("issue_comment`, `pull_request`, `pull_request_review`, `pull_request_review_comment`, `workflow_run"));
+    assert_eq!(
+        warned(code, &changes),
+        warning("issue_comment`, `pull_request`, `pull_request_review`, `pull_request_review_comment`, `workflow_run")
+    );
 }
 
 #[test]

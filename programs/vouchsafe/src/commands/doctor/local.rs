@@ -41,7 +41,10 @@ pub fn exposed(application: &Application) -> Vec<Finding> {
     let what = "write access";
     let exposed = application.exposed();
     if exposed.is_empty() {
-        return vec![Finding::ok(what, "only root and this user can change the manifest, the components and the bundle")];
+        return vec![Finding::ok(
+            what,
+            "only root and this user can change the manifest, the components and the bundle",
+        )];
     }
     let of = |Exposed { message, fix, is_refused }| match is_refused {
         true => Finding::error(what, message).fix(fix),
