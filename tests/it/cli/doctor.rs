@@ -266,7 +266,7 @@ fn compares_root_with_database() {
     check(&setup, what, "ok", "the database remembers none yet", "");
     drop(setup.start());
     check(&setup, what, "ok", "the one that the database has seen", "");
-    let other = "B".repeat(43);
+    let other = "A".repeat(43);
     let found = findings(&setup.variable("signer_root", &other), what);
     assert_eq!(found[0].0, "warning");
     assert!(found[0].1.starts_with("`signer_root` is not the one that this database has seen: "), "{found:?}");
