@@ -9,7 +9,12 @@
     reason = "a developer tool may panic"
 )]
 
+// Output macros that don't panic when a pipe is closed, for all modules.
+#[macro_use]
+extern crate vouchsafe_cli;
+
 mod imports;
+mod links;
 mod lints;
 mod metadata;
 mod modules;
@@ -38,6 +43,11 @@ enum Command {
         #[arg(long)]
         bless: bool,
     },
+    /// Make links absolute that lead from copied documentation to files that were not copied
+    Links {
+        /// A folder with copies of files of the repository, at the same paths
+        folder: PathBuf,
+    },
     /// Check that every workspace member inherits the workspace's lints
     Lints,
     /// Check that the modules of each crate depend on one another without cycles
@@ -56,6 +66,7 @@ fn main() -> Result<ExitCode> {
     let root = repository()?;
     let faults = match Cli::parse().command {
         Command::Imports { bless } => imports::check(&root, bless)?,
+        Command::Links { folder } => links::complete(&root, &folder)?,
         Command::Lints => lints::check(&root)?,
         Command::Modules => modules::check(&root)?,
         Command::Notices { archive } => {
@@ -72,7 +83,7 @@ fn main() -> Result<ExitCode> {
     for fault in &faults {
         eprintln!("error: {fault}");
     }
-    Ok(if faults.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(vouchsafe_cli::print::finish(if faults.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }))
 }
 
 /// The root of the repository that contains the current folder.

@@ -7,13 +7,20 @@
 use crate::failure::Failure;
 use crate::keys::hex;
 use crate::ports::Store;
-use crate::settings::Settings;
+use crate::settings::{Settings, generation_of};
 use sha2::{Digest, Sha256};
 
 /// The warning for the operator.
 pub const CHANGED: &str = "`signer_root` is not the one that this database has seen: verifiers with cached keys refuse \
     new tokens for up to 300 s, and all brokers of this issuer need the same root; \
     docs/operations/maintain.md says how to accept it";
+
+/// The name under which the store remembers the root of this issuer and key group. Hashed, because the name of a
+/// pointer is shorter than an issuer URL may be.
+#[must_use]
+pub fn pointer_name(issuer: &str, group: &str) -> String {
+    format!("signer-root/{}", hex(&Sha256::digest(generation_of(issuer, group))))
+}
 
 /// A warning if the root is not the one that the store remembers; remembers the first one. The store keeps a fingerprint,
 /// which reveals nothing about the root.
@@ -24,8 +31,7 @@ pub async fn warning(store: &impl Store, settings: &Settings) -> Result<Option<&
     let Some(fingerprint) = &settings.root_fingerprint else {
         return Ok(None);
     };
-    // Hashed, because the name of a pointer is shorter than an issuer URL may be.
-    let name = format!("signer-root/{}", hex(&Sha256::digest(settings.generation_of())));
+    let name = pointer_name(&settings.issuer, &settings.group);
     let mut known = store.pointer(&name).await?;
     if known.is_none() {
         store.create_pointer(&name, fingerprint).await?;

@@ -27,8 +27,7 @@ impl Settings {
     /// The name under which the store remembers generations.
     #[must_use]
     pub fn generation_of(&self) -> String {
-        // Unambiguous: neither contains a space.
-        format!("{} {}", self.issuer, self.group)
+        generation_of(&self.issuer, &self.group)
     }
 
     /// The environment that the bundle is validated against.
@@ -36,6 +35,11 @@ impl Settings {
     pub fn environment(&self) -> Environment {
         Environment { issuer: self.issuer.clone(), development: self.development, epoch_seconds: self.epoch_seconds }
     }
+}
+
+pub(crate) fn generation_of(issuer: &str, group: &str) -> String {
+    // Unambiguous: neither contains a space.
+    format!("{issuer} {group}")
 }
 
 impl TryFrom<SignerSettings> for Settings {

@@ -17,7 +17,7 @@ use vouchsafe_manifest::{Manifest, ManifestError, Resolved};
 
 const VARIABLES_HINT: &str = "set variables with --variable NAME=VALUE, --variable NAME=@FILE, SPIN_VARIABLE_NAME or .env; `vouchsafe init` writes a manifest and a .env, and so does `scripts/dev-env` in a source checkout";
 /// Read from the current directory.
-const DOTENV: &str = ".env";
+pub(crate) const DOTENV: &str = ".env";
 
 /// How to run an application.
 pub struct Options {

@@ -24,6 +24,8 @@ pub struct BundleCopy {
     pub folder: PathBuf,
     pub digest: String,
     pub names: Names,
+    /// Whether there was no such copy before.
+    pub is_new: bool,
 }
 
 /// Copies the bundle in `source` to `<state_dir>/bundles/<digest>`.
@@ -44,10 +46,11 @@ pub fn copy(source: &Path, state_dir: &Path, credentials_mounted: bool) -> Resul
     private_directory(&bundles)?;
     let digest = files.digest();
     let folder = bundles.join(&digest);
-    if !is_copy(&folder, &files) {
+    let is_new = !is_copy(&folder, &files);
+    if is_new {
         write(&folder, &files).map_err(|error| HostError::startup(format!("{}: {error}", folder.display())))?;
     }
-    Ok(BundleCopy { folder, digest, names: Names::of(&files) })
+    Ok(BundleCopy { folder, digest, names: Names::of(&files), is_new })
 }
 
 fn read(source: &Path) -> Result<BundleFiles, HostError> {
@@ -79,7 +82,8 @@ fn write(target: &Path, files: &BundleFiles) -> std::io::Result<()> {
     }
 }
 
-fn remove(folder: &Path) -> std::io::Result<()> {
+/// Removes a folder, which need not exist.
+pub fn remove(folder: &Path) -> std::io::Result<()> {
     match fs::remove_dir_all(folder) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
         removed => removed,
@@ -96,9 +100,11 @@ mod tests {
         let (source, state) = (root.join("policies"), root.join("state"));
         fs::create_dir_all(source.join("rules")).expect("a folder");
         fs::write(source.join("rules/a.cedar"), "// one").expect("a file");
-        let copy_folder = || copy(&source, &state, false).expect("a copy").folder;
-        let first = copy_folder();
-        assert_eq!(copy_folder(), first);
+        let copied = || copy(&source, &state, false).expect("a copy");
+        let copy_folder = || copied().folder;
+        let BundleCopy { folder: first, is_new, .. } = copied();
+        assert!(is_new);
+        assert_eq!((copied().is_new, copy_folder()), (false, first.clone()));
 
         fs::write(source.join("rules/a.cedar"), "// two").expect("a file");
         let content = |folder: &Path| fs::read_to_string(folder.join("rules/a.cedar")).expect("a file");

@@ -56,9 +56,12 @@ impl Cause {
     /// What an operator can do about it.
     pub fn hint(self) -> Option<&'static str> {
         Some(match self {
+            Self::CertificateInvalid => "the server's operator must replace the certificate",
             Self::CertificateExpired | Self::CertificateNotYetValid => {
                 "compare the certificate with this machine's clock"
             }
+            Self::ConnectionRefused => "nothing listens there: check the port in the URL, and whether the server runs",
+            Self::Dns => "check the name in the URL, and this machine's resolver (/etc/resolv.conf)",
             Self::HostNotAllowed => "add it to allowed_outbound_hosts of the manifest",
             Self::NetworkBlocked => "change block_networks in the runtime config file",
             Self::Proxy => "check HTTPS_PROXY and NO_PROXY",

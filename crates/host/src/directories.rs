@@ -90,7 +90,7 @@ fn refuse_shared(path: &Path, found: &Metadata) -> Result<(), HostError> {
 }
 
 /// The user and group of this process, and the owner of `/`.
-struct Identity {
+pub struct Identity {
     user: u32,
     group: u32,
     /// In some user namespaces, `/` is not owned by root.
@@ -99,7 +99,7 @@ struct Identity {
 
 impl Identity {
     /// Reads `/proc/self`; without `/proc`, uses the owner of `created`, a directory that was just created.
-    fn of_process(created: &Metadata) -> Self {
+    pub fn of_process(created: &Metadata) -> Self {
         let process = std::fs::metadata("/proc/self");
         let process = process.as_ref().unwrap_or(created);
         Self {
@@ -110,7 +110,7 @@ impl Identity {
     }
 
     /// The first directory above `path` in which other users could replace it.
-    fn unsafe_parent(&self, path: &Path) -> io::Result<Option<PathBuf>> {
+    pub fn unsafe_parent(&self, path: &Path) -> io::Result<Option<PathBuf>> {
         let real = path.canonicalize()?;
         for parent in real.ancestors().skip(1) {
             if self.is_writable_for_others(&parent.metadata()?) {
@@ -120,14 +120,23 @@ impl Identity {
         Ok(None)
     }
 
-    fn is_writable_for_others(&self, directory: &Metadata) -> bool {
-        let mode = directory.permissions().mode();
-        let is_trusted = [ROOT, self.root_owner, self.user].contains(&directory.uid());
+    pub fn is_writable_for_others(&self, directory: &Metadata) -> bool {
+        let is_sticky = directory.permissions().mode() & STICKY != 0;
+        !self.trusts(directory.uid()) || (!is_sticky && self.may_others_write(directory))
+    }
+
+    /// Whether this owner is root or the user of this process.
+    pub fn trusts(&self, owner: u32) -> bool {
+        [ROOT, self.root_owner, self.user].contains(&owner)
+    }
+
+    /// Whether the mode lets users other than the owner write.
+    pub fn may_others_write(&self, found: &Metadata) -> bool {
+        let mode = found.permissions().mode();
         // Many systems give each user a private group, whose members may write by default.
-        let is_own_group = [ROOT, self.group].contains(&directory.gid());
+        let is_own_group = [ROOT, self.group].contains(&found.gid());
         let by_group = mode & GROUP_WRITE != 0 && !is_own_group;
-        let by_others = mode & OTHER_WRITE != 0;
-        !is_trusted || (mode & STICKY == 0 && (by_group || by_others))
+        by_group || mode & OTHER_WRITE != 0
     }
 }
 

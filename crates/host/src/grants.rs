@@ -111,6 +111,7 @@ pub fn mounts(application: &Application) -> Result<Mounts, HostError> {
         }
         mounts.files.push((source, destination.clone()));
     }
+    application.refuse_exposed()?;
     (options.warn)(application);
     Ok(mounts)
 }

@@ -4,10 +4,12 @@
 //! in flight finish with the bundle that they began with.
 
 use crate::app::App;
+use crate::bundle;
 use crate::error::HostError;
 use crate::grants::{self, Mounts};
 use crate::loader::Loader;
 use crate::metrics::Reload;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use vouchsafe_serve::log;
@@ -35,11 +37,35 @@ pub async fn reload(app: &App, loader: &Arc<Loader>, authority: &str) {
     app.metrics.record_reload(outcome);
 }
 
-/// Returns the digest of the bundle that is now in use.
+/// Returns the digest of the bundle that is now in use. Removes the copies of others.
 async fn try_reload(app: &App, loader: &Arc<Loader>, authority: &str) -> Result<String, HostError> {
-    let first = read(loader).await?;
+    let mut copies = Vec::new();
+    let loaded = load(app, loader, authority, &mut copies).await;
+    let in_use = app.digest();
+    copies.retain(|(_, digest)| Some(digest) != in_use.as_ref());
+    let removed = tokio::task::spawn_blocking(move || copies.iter().try_for_each(|(folder, _)| bundle::remove(folder)));
+    if let Ok(Err(error)) = removed.await {
+        log!("serve: reload: cannot remove the copy of the rejected bundle: {error}");
+    }
+    loaded
+}
+
+/// Adds new copies of bundles, with their digests, to `copies`.
+async fn load(
+    app: &App,
+    loader: &Arc<Loader>,
+    authority: &str,
+    copies: &mut Vec<(PathBuf, String)>,
+) -> Result<String, HostError> {
+    let mut read_copy = async || {
+        let mounts = read(loader).await?;
+        let new = mounts.bundle.as_ref().filter(|bundle| bundle.is_new);
+        copies.extend(new.map(|bundle| (bundle.folder.clone(), bundle.digest.clone())));
+        Ok::<Mounts, HostError>(mounts)
+    };
+    let first = read_copy().await?;
     tokio::time::sleep(SETTLING).await;
-    let mounts = read(loader).await?;
+    let mounts = read_copy().await?;
     let digest_of = |mounts: &Mounts| mounts.bundle.as_ref().map(|bundle| bundle.digest.clone());
     let Some(digest) = digest_of(&mounts) else {
         return Err(HostError::configuration("the manifest mounts no bundle"));

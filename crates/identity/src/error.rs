@@ -113,7 +113,7 @@ impl From<FetchError> for vouchsafe_types::FetchError {
             FetchError::TimedOut => Self::TimedOut,
             FetchError::TooLarge => Self::TooLarge,
             FetchError::Unreachable(unreachable) => Self::Unreachable(unreachable),
-            FetchError::UrlRefused(_) => Self::UrlRefused,
+            FetchError::JwksUriRefused { .. } | FetchError::UrlRefused(_) => Self::UrlRefused,
         }
     }
 }
@@ -175,6 +175,13 @@ pub enum FetchError {
     DocumentInvalid(#[source] DocumentError),
     #[error("the discovery document names another issuer")]
     IssuerMismatch,
+    #[error("the `jwks_uri` of the discovery document, `{url}`, must not be fetched")]
+    JwksUriRefused {
+        /// Without a query.
+        url: String,
+        #[source]
+        reason: UrlRejection,
+    },
     #[error("the pinned keys have expired")]
     PinnedKeysExpired,
     #[error("the issuer responded with status {0}")]

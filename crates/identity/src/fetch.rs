@@ -63,13 +63,11 @@ pub async fn fetch_keys(
     let (url, bearer) = match issuer.keys() {
         KeySource::Pinned(pinned) => return pinned_keys(pinned, issuer.key_use(), now, crypto),
         KeySource::JwksUri(url) => {
-            let url = KeyUrl::of_keys(url, issuer.development()).map_err(FetchError::UrlRefused)?;
-            (url, bearer)
+            let url = KeyUrl::of_keys(url, issuer.development()).and_then(|url| url.outside(closed));
+            (url.map_err(FetchError::UrlRefused)?, bearer)
         }
         KeySource::Discovery => discover(source, issuer, bearer, closed).await?,
     };
-    // ORDER: before any request to the keys' URL, whether configured or discovered.
-    let url = url.outside(closed).map_err(FetchError::UrlRefused)?;
     let known_etag = known.as_ref().and_then(|keys| etag_of(&url, keys));
     let answer = source.get(&url, known_etag, bearer, KEY_SET_BYTES_MAX).await?;
     let trusted_until = trusted_until(now, answer.cache_control.as_deref(), issuer.keys_max_age_seconds());
@@ -101,7 +99,7 @@ async fn discover<'b>(
     if answer.status != STATUS_OK {
         return Err(FetchError::Status(answer.status));
     }
-    let keys = discovery::jwks_url(&answer.body, issuer)?;
+    let keys = discovery::jwks_url(&answer.body, issuer, closed)?;
     // INVARIANT: the credential is for the issuer only: a discovery document that points elsewhere must not leak it.
     let bearer = bearer.filter(|_| keys.origin() == url.origin());
     Ok((keys, bearer))

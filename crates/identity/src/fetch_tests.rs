@@ -146,7 +146,8 @@ fn never_fetches_from_closed_servers() {
     {
         let (discovered, configured) = (network(), network());
         let found = fetch(&discovered, KeySource::Discovery, &closed(url));
-        assert_eq!(found, refused, "{url}");
+        let jwks_uri = FetchError::JwksUriRefused { url: JWKS_URL.to_owned(), reason: UrlRejection::Closed };
+        assert_eq!(found, Err(jwks_uri), "{url}");
         assert_eq!(asked(discovered), [DISCOVERY_URL], "{url}");
         let keys = KeySource::JwksUri(JWKS_URL.to_owned());
         assert_eq!(fetch(&configured, keys, &closed(url)), refused, "{url}");
@@ -257,16 +258,20 @@ fn rejects_discovery_documents_of_another_issuer() {
 
 #[test]
 fn rejects_discovery_documents_with_refused_urls() {
-    for (jwks_uri, rejection) in [
-        ("http://keys.example/jwks", UrlRejection::Scheme),
-        ("https://169.254.169.254/jwks", UrlRejection::Address),
-        ("https://localhost/jwks", UrlRejection::Address),
-        ("https://a@keys.example/jwks", UrlRejection::Userinfo),
-        ("https://keys.example/jwks#x", UrlRejection::Fragment),
-        ("/jwks", UrlRejection::Scheme),
+    for (jwks_uri, shown, reason) in [
+        ("http://keys.example/jwks", "http://keys.example/jwks", UrlRejection::Scheme),
+        ("https://169.254.169.254/jwks?secret", "https://169.254.169.254/jwks", UrlRejection::Address),
+        ("https://localhost/jwks", "https://localhost/jwks", UrlRejection::Address),
+        ("https://a:secret@keys.example/jwks", "…@keys.example/jwks", UrlRejection::Userinfo),
+        ("https://keys.example/jwks#x", "https://keys.example/jwks", UrlRejection::Fragment),
+        ("/jwks\u{1b}[2J", "/jwks\u{fffd}[2J", UrlRejection::Malformed),
     ] {
-        check_discovery(discovery(ISSUER, jwks_uri), FetchError::UrlRefused(rejection));
+        let url = shown.to_owned();
+        check_discovery(discovery(ISSUER, jwks_uri), FetchError::JwksUriRefused { url, reason });
     }
+    let long = format!("http://keys.example/{}", "a".repeat(300));
+    let url = long[..300].to_owned();
+    check_discovery(discovery(ISSUER, &long), FetchError::JwksUriRefused { url, reason: UrlRejection::Scheme });
 }
 
 #[test]

@@ -6,6 +6,7 @@ mod domain;
 mod events;
 mod expression;
 mod facts;
+mod invisible;
 mod judge;
 mod patterns;
 mod permits;
@@ -97,6 +98,7 @@ pub fn check(files: &BundleFiles, environment: &Environment) -> Report {
     let unused = bundle.unused_templates().iter();
     let unused = unused.map(|template| template.diagnostic(files, Warning::TemplateUnused(template.id.clone())));
     warnings.extend(unused);
+    warnings.extend(invisible::warnings(files));
     warnings.extend(settings::warnings(files, &bundle, environment, &dead));
     if errors.is_empty() {
         warnings.extend(untested(files, &bundle, &cases));

@@ -51,7 +51,8 @@ impl Root {
     }
 
     /// Identifies the secret: the same for the same secret, and unrelated to every seed that is derived from it.
-    pub(crate) fn fingerprint(&self) -> String {
+    #[must_use]
+    pub fn fingerprint(&self) -> String {
         // A label of a seed starts with the length of its first field, so none equals this one.
         let mac = Hmac::<Sha256>::new_from_slice(&self.secret).map(|mac| mac.chain_update(FINGERPRINT_LABEL));
         let digest = mac.map(|mac| mac.finalize().into_bytes());

@@ -103,6 +103,7 @@ pub use database::{Database, Row, Statement, Value};
 pub use deadline::Deadline;
 pub use error::{Cause, Error, Limit};
 pub use space::{SPACE_LOW_BYTES, note_space};
+pub use statements::pointer_get;
 pub use store::{BODY_BYTES_MAX, KEY_BYTES_MAX, LEASE_MS_MAX, NAME_BYTES_MAX, POINTER_BYTES_MAX, Store};
 pub use time::UnixMilliseconds;
 pub use vouchsafe_types::{

@@ -142,7 +142,9 @@ pub(crate) fn document_put(name: &str, body: String, keep_until: u64) -> Result<
     Ok(Statement::new(DOCUMENT_PUT, [name.into(), Value::Text(body), keep_until.try_into()?]))
 }
 
-pub(crate) fn pointer_get(name: &str) -> Statement {
+/// Reads the value of a pointer, and its revision.
+#[must_use]
+pub fn pointer_get(name: &str) -> Statement {
     Statement::new(POINTER_GET, [name.into()])
 }
 

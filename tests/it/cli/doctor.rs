@@ -47,6 +47,7 @@ fn trusting(url: &str, origin: &str) -> Setup {
     Setup::broker(&[IssuerFile::new("main", url, "")], &[origin.to_owned()])
 }
 
+const REFUSED_HINT: &str = "nothing listens there: check the port in the URL, and whether the server runs";
 const DISCOVERY: &str = "/.well-known/openid-configuration";
 
 #[test]
@@ -78,7 +79,7 @@ fn reports_each_issuer_with_its_cause() {
                 &dead,
                 &format!("cannot connect to {}: Connection refused (os error 111)", dead.trim_start_matches("http://")),
             ),
-            "",
+            REFUSED_HINT,
         ),
         (
             url("stalled"),
@@ -154,10 +155,11 @@ fn with_runtime_config(setup: Setup, config: &str) -> Setup {
     setup.argument("--runtime-config-file").argument(file.display().to_string())
 }
 
-/// A server that answers everything with these headers and this body; its thread runs until the process ends.
+/// A server that answers everything with these headers and this body, in which `ORIGIN` stands for its own; its thread runs until the process ends.
 fn server(status: u16, headers: String, body: &'static str) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = listener.local_addr().expect("an address");
+    let body = body.replace("ORIGIN", &format!("http://{address}"));
     std::thread::spawn(move || {
         for mut stream in listener.incoming().flatten() {
             let mut head = Vec::new();
@@ -217,6 +219,60 @@ fn reports_readable_root() {
 }
 
 #[test]
+fn reports_what_other_users_can_change() {
+    let issuer = Issuer::start([("main", Script::honest())]);
+    let setup = trusting(&issuer.url("main"), &issuer.origin());
+    let what = "write access";
+    check(&setup, what, "ok", "only root and this user can change the manifest, the components and the bundle", "");
+    let set = |path: &str, mode: u32| {
+        let mode = std::fs::Permissions::from_mode(mode);
+        std::fs::set_permissions(setup.folder.join(path), mode).expect("set");
+    };
+    set("policies/rules", 0o777);
+    set("spin.toml", 0o646);
+    let found = findings(&setup, what);
+    let [manifest, bundle] = found.as_slice() else { panic!("{found:?}") };
+    let expected = ["error", "`spin.toml` can be changed by other users (mode 0646)", "chmod go-w spin.toml"];
+    assert_eq!(*manifest, expected.map(str::to_owned).into());
+    assert!(bundle.1.ends_with("policies/rules` can be changed by other users (mode 0777)"), "{bundle:?}");
+    assert!(bundle.2.starts_with("chmod -R go-w "), "{bundle:?}");
+    let serve = Command::new(profile_folder().join("vouchsafe"))
+        .args(["serve", "--listen", "127.0.0.1:0", "--manifest", "spin.toml", "--state-dir", "state"])
+        .args(setup.variables.iter().map(|(name, value)| format!("--variable={name}={value}")))
+        .args(&setup.arguments)
+        .current_dir(&**setup.folder)
+        .output()
+        .expect("it starts");
+    let stderr = String::from_utf8_lossy(&serve.stderr);
+    assert_eq!(serve.status.code(), Some(2), "{stderr}");
+    assert!(stderr.contains("error: `spin.toml` can be changed by other users (mode 0646)\nerror: `"), "{stderr}");
+}
+
+#[test]
+fn names_refused_url_of_discovery_document() {
+    let body = r#"{"issuer":"ORIGIN","jwks_uri":"http://keys.example/jwks?secret=1"}"#;
+    let url = server(200, String::new(), body);
+    let found = findings(&trusting(&url, &url), "issuer `main`");
+    let why = "the `jwks_uri` of the discovery document, `http://keys.example/jwks`, must not be fetched: the scheme is not https";
+    let fix = "ask the operator of the issuer, or set `jwks_uri` in issuers/main.toml, after checking that URL";
+    assert_eq!(found, [("error".to_owned(), format!("{url}{DISCOVERY}: {why}"), fix.to_owned())]);
+}
+
+#[test]
+fn compares_root_with_database() {
+    let issuer = Issuer::start([("main", Script::honest())]);
+    let setup = trusting(&issuer.url("main"), &issuer.origin());
+    let what = "signing root";
+    check(&setup, what, "ok", "the database remembers none yet", "");
+    drop(setup.start());
+    check(&setup, what, "ok", "the one that the database has seen", "");
+    let other = "A".repeat(43);
+    let found = findings(&setup.variable("signer_root", &other), what);
+    assert_eq!(found[0].0, "warning");
+    assert!(found[0].1.starts_with("`signer_root` is not the one that this database has seen: "), "{found:?}");
+}
+
+#[test]
 fn compares_audiences_with_signer() {
     let issuer = Issuer::start([("main", Script::honest())]);
     let setup = trusting(&issuer.url("main"), &issuer.origin());
@@ -258,7 +314,7 @@ fn reports_each_gateway() {
     let addresses = "`gateway_urls` must contain the gateways' `listen` addresses";
     check(&other, "error", "status 200, and not an answer of a gateway", addresses);
     let address = dead.trim_start_matches("http://");
-    check(&dead, "error", &format!("cannot connect to {address}: Connection refused (os error 111)"), "");
+    check(&dead, "error", &format!("cannot connect to {address}: Connection refused (os error 111)"), REFUSED_HINT);
     drop(running);
 }
 

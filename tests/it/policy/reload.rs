@@ -22,6 +22,12 @@ fn put(setup: &Setup, path: &str, text: &str) {
     std::fs::write(setup.folder.join("policies").join(path), text).expect("a file");
 }
 
+/// The bundles that the broker has copied.
+fn copies(setup: &Setup) -> Vec<String> {
+    let copies = std::fs::read_dir(setup.folder.join("state/bundles")).expect("a folder");
+    copies.map(|copy| copy.expect("a copy").file_name().to_string_lossy().into_owned()).collect()
+}
+
 /// Seconds that an issued token lives.
 fn exchange(broker: &Broker, request: &Request) -> Result<u64, String> {
     let response = http::send(&broker.address, request).map_err(|error| format!("{error:#}"))?;
@@ -107,6 +113,7 @@ fn keeps_the_bundle_when_the_new_one_is_invalid() {
         assert!(line.starts_with(&rejected) && line.contains(why), "{line}");
         check(&broker, &request, &token, Want::Issued).expect(path);
         assert_eq!(digest(&broker), before);
+        assert_eq!(copies(&setup), [before.as_str()], "{path}");
         match original {
             Some(original) => std::fs::write(file, original).expect("restored"),
             None => std::fs::remove_file(file).expect("removed"),

@@ -18,7 +18,7 @@ use clap::Parser;
 use jsonwebtoken::jwk::{Jwk, JwkSet};
 use jsonwebtoken::{Algorithm, DecodingKey, Header, Validation};
 use serde_json::Value;
-use std::io::Read;
+use std::io::{ErrorKind, Read as _, Write};
 use std::time::Duration;
 
 /// The header's `typ` of an access token (RFC 9068 §2.1).
@@ -48,8 +48,16 @@ fn main() -> Result<()> {
     let token = token.trim();
     let keys = published_keys(args.broker.trim_end_matches('/'))?;
     let (header, claims) = verify(token, &keys, &args)?;
-    println!("{}", serde_json::to_string_pretty(&serde_json::json!({ "header": header, "claims": claims }))?);
-    Ok(())
+    let text = serde_json::to_string_pretty(&serde_json::json!({ "header": header, "claims": claims }))?;
+    print(std::io::stdout(), &text)
+}
+
+/// Prints a line. As `head` does, its reader may leave early.
+fn print(mut output: impl Write, text: &str) -> Result<()> {
+    match writeln!(output, "{text}").and_then(|()| output.flush()) {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        written => Ok(written?),
+    }
 }
 
 /// The keys behind the broker's `OpenID` discovery document.
@@ -92,4 +100,28 @@ fn algorithm(key: &Jwk, header: &Header) -> Result<Algorithm> {
         bail!("the token says {:?}, its key {algorithm:?}", header.alg);
     }
     Ok(algorithm)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Failing(ErrorKind);
+
+    impl Write for Failing {
+        fn write(&mut self, _: &[u8]) -> std::io::Result<usize> {
+            Err(self.0.into())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn reader_may_leave_but_disk_may_not_fill() {
+        assert!(print(Failing(ErrorKind::BrokenPipe), "text").is_ok());
+        let failed = print(Failing(ErrorKind::StorageFull), "text").expect_err("not printed");
+        assert_eq!(failed.downcast_ref::<std::io::Error>().map(std::io::Error::kind), Some(ErrorKind::StorageFull));
+    }
 }

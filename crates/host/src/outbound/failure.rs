@@ -152,6 +152,9 @@ fn of_certificate(host: &str, fault: &CertificateError) -> Failure {
         CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
             (Cause::CertificateName, format!("the server's certificate is not for `{host}`"))
         }
+        CertificateError::Other(other) if other.to_string().contains("CaUsedAsEndEntity") => {
+            (Cause::CertificateInvalid, "the server uses the certificate of a CA as its own".to_owned())
+        }
         other => (Cause::CertificateInvalid, format!("the server's certificate is invalid: {other}")),
     };
     // The alert that this side sent (RFC 8446 §6.2), since no other error has a text, which the guest can log.

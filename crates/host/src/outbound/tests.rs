@@ -134,11 +134,13 @@ async fn distinguishes_closed_port_from_unknown_name() {
     let closed = failure(&network("http://127.0.0.1:1", &[]), "http://127.0.0.1:1/").await;
     assert!(matches!((closed.cause, &closed.error), (Cause::ConnectionRefused, Error::ConnectionRefused)));
     assert!(closed.text().starts_with("cannot connect to 127.0.0.1:1: "), "{}", closed.text());
+    assert!(closed.text().contains(" (hint: nothing listens there: check the port in the URL, "), "{}", closed.text());
     // Longer than a label may be, so that no name server is asked.
     let name = "a".repeat(64) + ".invalid";
     let unknown = failure(&network("http://*", &[]), &format!("http://{name}/")).await;
     assert!(matches!((unknown.cause, &unknown.error), (Cause::Dns, Error::DnsError { .. })), "{}", unknown.text());
     assert!(unknown.text().starts_with(&format!("cannot resolve `{name}`: ")), "{}", unknown.text());
+    assert!(unknown.text().contains(" (hint: check the name in the URL, "), "{}", unknown.text());
 }
 
 #[tokio::test]

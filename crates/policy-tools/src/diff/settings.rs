@@ -3,8 +3,8 @@
 use super::change::{Change, Direction, Subject, Takeover, TakeoverOf};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
-use std::fmt::Debug;
-use vouchsafe_policy::{Audience, Bundle, Issuer, KeySource, ReplayMode, Tier, to_rfc3339};
+use vouchsafe_policy::{Audience, Bundle, Claim, Issuer, KeySource, ReplayMode, RequiredClaim, Tier, to_rfc3339};
+use vouchsafe_providers::Source;
 
 pub(super) fn settings(old: &Bundle, new: &Bundle) -> (Vec<Change>, Vec<Takeover>) {
     let mut changes = Vec::new();
@@ -56,6 +56,84 @@ fn expiry(keys: &KeySource) -> u64 {
     }
 }
 
+/// A setting as it is shown.
+trait Words {
+    fn words(&self) -> String;
+}
+
+impl Words for bool {
+    fn words(&self) -> String {
+        self.to_string()
+    }
+}
+
+impl Words for u64 {
+    fn words(&self) -> String {
+        self.to_string()
+    }
+}
+
+/// How often one token can be used.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Uses(u32);
+
+impl Words for Uses {
+    fn words(&self) -> String {
+        match self.0 {
+            u32::MAX => "unlimited".to_owned(),
+            uses => uses.to_string(),
+        }
+    }
+}
+
+impl Words for RequiredClaim {
+    fn words(&self) -> String {
+        format!("`{}` is {}", self.name, self.values.words().replace(", ", " or "))
+    }
+}
+
+impl Words for Claim {
+    fn words(&self) -> String {
+        let kind = self.claim_type.expected();
+        let optional = if self.required { "" } else { ", optional" };
+        let null = if self.nullable { ", may be null" } else { "" };
+        let from = match self.source {
+            Source::Claim => String::new(),
+            Source::Path(path) => format!(", at `{}`", path.join(".")),
+            Source::SpiffePath => ", the path of the SPIFFE ID".to_owned(),
+            Source::SpiffeTrustDomain => ", the trust domain of the SPIFFE ID".to_owned(),
+        };
+        format!("`{}` ({kind}{optional}{null}{from})", self.name)
+    }
+}
+
+impl Words for &str {
+    fn words(&self) -> String {
+        format!("`{self}`")
+    }
+}
+
+impl Words for String {
+    fn words(&self) -> String {
+        self.as_str().words()
+    }
+}
+
+impl<T: Words> Words for Option<T> {
+    fn words(&self) -> String {
+        self.as_ref().map_or("none".to_owned(), Words::words)
+    }
+}
+
+impl<T: Words> Words for Vec<T> {
+    fn words(&self) -> String {
+        match self.is_empty() {
+            true => "none".to_owned(),
+            false => self.iter().map(Words::words).collect::<Vec<_>>().join(", "),
+        }
+    }
+}
+
 struct Compared<'a> {
     subject: Subject,
     name: &'a str,
@@ -73,13 +151,13 @@ impl<'a> Compared<'a> {
     }
 
     /// Compares a value of which more grants more.
-    fn number<T: Ord + Debug>(&mut self, key: &str, old: T, new: T) {
+    fn number<T: Ord + Words>(&mut self, key: &str, old: T, new: T) {
         let direction = match new.cmp(&old) {
             std::cmp::Ordering::Equal => return,
             std::cmp::Ordering::Greater => Direction::Widening,
             std::cmp::Ordering::Less => Direction::Narrowing,
         };
-        self.push(key, direction, format!("{old:?}"), format!("{new:?}"));
+        self.push(key, direction, old.words(), new.words());
     }
 
     /// Compares a list of which each entry grants more.
@@ -95,9 +173,9 @@ impl<'a> Compared<'a> {
     }
 
     /// Compares a value whose direction is unknown.
-    fn other<T: PartialEq + Debug>(&mut self, key: &str, old: &T, new: &T) {
+    fn other<T: PartialEq + Words>(&mut self, key: &str, old: &T, new: &T) {
         if old != new {
-            self.push(key, Direction::Either, format!("{old:?}"), format!("{new:?}"));
+            self.push(key, Direction::Either, old.words(), new.words());
         }
     }
 }
@@ -176,11 +254,10 @@ fn audience(compared: &mut Compared<'_>, was: &Audience, is: &Audience) {
     compared.number("outlive_subject", was.outlive_subject, is.outlive_subject);
 }
 
-/// How often one token can be used.
-fn uses(replay: ReplayMode) -> u32 {
+fn uses(replay: ReplayMode) -> Uses {
     match replay {
-        ReplayMode::Allow => u32::MAX,
-        ReplayMode::Bounded(uses) => uses,
-        ReplayMode::SingleUse => 1,
+        ReplayMode::Allow => Uses(u32::MAX),
+        ReplayMode::Bounded(uses) => Uses(uses),
+        ReplayMode::SingleUse => Uses(1),
     }
 }

@@ -153,6 +153,11 @@ pub(super) fn fresh(scene: &Scene<'_>, name: &str, own: &Facts, forbids: &Facts)
     }
 }
 
+/// Whether an ARN says nothing behind the kind of the resource, such as `role/`.
+fn is_whole_account(start: &str) -> bool {
+    start.strip_suffix('/').is_some_and(|start| !start.contains('/'))
+}
+
 /// The values of a claim that somebody else can have: a fresh one, and some that fit the policy's patterns. The tenant
 /// comes first in such values, so one that starts with a whole tenant is its own.
 pub(super) fn foreign(scene: &Scene<'_>, name: &str, own: &Facts, forbids: &Facts) -> Vec<Value> {
@@ -171,6 +176,8 @@ pub(super) fn foreign(scene: &Scene<'_>, name: &str, own: &Facts, forbids: &Fact
         "email" => !pattern.end().contains('@'),
         // Nobody knows what the claims of such an issuer consist of.
         _ if scene.issuer.provider.declares_claims() => pattern.start().is_empty(),
+        // `arn:aws:iam::123456789012:role/` is the start of every role of an account.
+        _ if name.ends_with("_arn") && is_whole_account(&pattern.start()) => true,
         _ => pattern.start().matches('/').count() < parts,
     };
     let open = |pattern: &&Pattern| pattern.has_wildcard() && is_open(pattern);

@@ -13,7 +13,8 @@ pub(super) struct Events {
     /// By the claim that identifies what triggered a run.
     by_trigger: BTreeMap<&'static str, BTreeSet<&'static str>>,
     by_ref: BTreeSet<&'static str>,
-    unbounded: BTreeSet<&'static str>,
+    /// By the claim that identifies what triggered a run.
+    unbounded: BTreeMap<&'static str, BTreeSet<&'static str>>,
     branch_by_name: bool,
     builds: Vec<Warning>,
 }
@@ -42,11 +43,10 @@ impl Events {
             self.by_trigger.entry(claim).or_default().insert(event);
         } else if is_github && is_compared("ref") {
             self.by_ref.insert(event);
-        } else if is_github && search.scene.claim_type(claim).is_some() {
-            self.unbounded.insert(event);
         } else if !is_github && search.decided_by(&Variable::claim("ref"), &adversary)?.is_some() {
-            // Most policies for GitLab compare `ref_protected` or nothing.
             self.branch_by_name = true;
+        } else if search.scene.claim_type(claim).is_some() {
+            self.unbounded.entry(claim).or_default().insert(event);
         }
         Ok(())
     }
@@ -61,9 +61,12 @@ impl Events {
         if !self.by_ref.is_empty() {
             warnings.push(Warning::EventUnchecked { policy: policy(), events: listed(self.by_ref) });
         }
-        if !self.unbounded.is_empty() {
-            warnings.push(Warning::EventsUnbounded { policy: policy(), events: listed(self.unbounded) });
-        }
+        let unbounded = self.unbounded.into_iter();
+        warnings.extend(unbounded.map(|(claim, events)| Warning::EventsUnbounded {
+            policy: policy(),
+            claim,
+            events: listed(events),
+        }));
         warnings.extend(self.branch_by_name.then(|| Warning::BranchOfStrangers(policy())));
         warnings.extend(self.builds);
         warnings

@@ -25,6 +25,7 @@ pub(super) enum Expression {
     Not(Box<Self>),
     If(Box<[Self; 3]>),
     Binary(Operator, Box<[Self; 2]>),
+    Arithmetic(Arithmetic, Box<[Self; 2]>),
     IsEmpty(Box<Self>),
     Like(Box<Self>, Pattern),
     Is {
@@ -46,6 +47,24 @@ pub(super) enum Operator {
     InRange,
     Less,
     LessOrEqual,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Arithmetic {
+    Add,
+    Multiply,
+    Subtract,
+}
+
+impl Arithmetic {
+    /// Cedar fails on an overflow; none here.
+    fn of(self, one: i64, other: i64) -> Option<i64> {
+        match self {
+            Self::Add => one.checked_add(other),
+            Self::Multiply => one.checked_mul(other),
+            Self::Subtract => one.checked_sub(other),
+        }
+    }
 }
 
 /// What is known about a request.
@@ -90,6 +109,13 @@ impl Expression {
             "<=" => Self::Binary(Operator::LessOrEqual, sides()),
             ">" => Self::Binary(Operator::Less, swapped()),
             ">=" => Self::Binary(Operator::LessOrEqual, swapped()),
+            "+" => Self::Arithmetic(Arithmetic::Add, sides()),
+            "-" => Self::Arithmetic(Arithmetic::Subtract, sides()),
+            "*" => Self::Arithmetic(Arithmetic::Multiply, sides()),
+            "neg" => {
+                let zero = Self::Literal(Value::Integer(0));
+                Self::Arithmetic(Arithmetic::Subtract, Box::new([zero, part("arg")]))
+            }
             "contains" => Self::Binary(Operator::Contains, sides()),
             "containsAll" => Self::Binary(Operator::ContainsAll, sides()),
             "containsAny" => Self::Binary(Operator::ContainsAny, sides()),
@@ -154,7 +180,7 @@ impl Expression {
             Self::Literal(_) | Self::Entity { .. } | Self::Principal | Self::Resource => Vec::new(),
             Self::Read(_) | Self::Has(_) => Vec::new(),
             Self::Set(parts) | Self::Other(parts) => parts.iter().collect(),
-            Self::And(two) | Self::Or(two) | Self::Binary(_, two) => two.iter().collect(),
+            Self::And(two) | Self::Or(two) | Self::Binary(_, two) | Self::Arithmetic(_, two) => two.iter().collect(),
             Self::If(three) => three.iter().collect(),
             Self::Not(one) | Self::IsEmpty(one) | Self::Like(one, _) => vec![one],
             Self::Is { of, within, .. } => std::iter::once(of).chain(within).map(AsRef::as_ref).collect(),
@@ -209,6 +235,21 @@ impl Expression {
             Self::Literal(value) => Some(value.clone()),
             Self::Read(variable) => known.value(variable).filter(|value| *value != Value::Absent),
             Self::Set(_) => self.texts(known).map(Value::Texts),
+            Self::Arithmetic(operator, sides) => {
+                let [one, other] = sides.as_ref();
+                match (one.value(known)?, other.value(known)?) {
+                    (Value::Integer(one), Value::Integer(other)) => operator.of(one, other).map(Value::Integer),
+                    _ => None,
+                }
+            }
+            Self::If(parts) => {
+                let [condition, then, otherwise] = parts.as_ref();
+                match condition.holds(known) {
+                    Some(true) => then.value(known),
+                    Some(false) => otherwise.value(known),
+                    None => then.value(known).filter(|then| otherwise.value(known).as_ref() == Some(then)),
+                }
+            }
             Self::Entity { .. } | Self::Principal | Self::Resource | Self::Other(_) => None,
             _ => self.holds(known).map(Value::Boolean),
         }

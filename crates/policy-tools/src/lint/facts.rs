@@ -88,6 +88,9 @@ impl Facts {
                     variables.extend(read);
                     values.extend(written);
                 }
+                if sides.iter().any(has_arithmetic) {
+                    values.extend(solutions(&values));
+                }
                 self.compare(*operator, &variables, &values);
             }
             _ => {}
@@ -159,24 +162,46 @@ impl Facts {
 /// The variables and literals that an operand consists of; no more of its parts are compared.
 fn compared(operand: &Expression) -> (BTreeSet<Variable>, BTreeSet<Value>) {
     let (mut variables, mut values) = (BTreeSet::new(), BTreeSet::new());
-    match operand {
+    let parts = match operand {
         Expression::Read(variable) => {
             variables.insert(clock_of(variable));
+            Vec::new()
         }
         Expression::Literal(value) => {
             values.insert(value.clone());
+            Vec::new()
         }
         // The operands of functions of other types count too: a date within an offset, for example.
-        Expression::Set(parts) | Expression::Other(parts) => {
-            for part in parts {
-                let (read, written) = compared(part);
-                variables.extend(read);
-                values.extend(written);
-            }
+        Expression::Set(_) | Expression::Other(_) | Expression::Arithmetic(..) => operand.parts(),
+        // The operand is one of the branches; the condition has comparisons of its own.
+        Expression::If(parts) => {
+            let [_, then, otherwise] = parts.as_ref();
+            vec![then, otherwise]
         }
-        _ => {}
+        _ => Vec::new(),
+    };
+    for (read, written) in parts.into_iter().map(compared) {
+        variables.extend(read);
+        values.extend(written);
     }
     (variables, values)
+}
+
+fn has_arithmetic(operand: &Expression) -> bool {
+    let mut found = false;
+    operand.walk(&mut |part| found |= matches!(part, Expression::Arithmetic(..)));
+    found
+}
+
+/// The values at which a comparison of a sum, a difference or a product with a number can change.
+fn solutions(values: &BTreeSet<Value>) -> BTreeSet<Value> {
+    let numbers: Vec<i64> = values.iter().filter_map(Value::as_integer).collect();
+    let mut found = BTreeSet::new();
+    for (one, other) in numbers.iter().flat_map(|one| numbers.iter().map(move |other| (*one, *other))) {
+        let all = [one.checked_add(other), one.checked_sub(other), one.checked_div(other), one.checked_neg()];
+        found.extend(all.into_iter().flatten().map(Value::Integer));
+    }
+    found
 }
 
 /// The variable that decides the value of `variable`: the time, for local times.

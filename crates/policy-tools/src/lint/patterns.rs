@@ -51,7 +51,9 @@ fn crossing(search: &Search<'_>, claim: &str, pattern: &Pattern) -> Result<Optio
     let shown = pattern.shown();
     let below = |text: &str| text.ends_with(SEPARATORS);
     let wildcards = pattern.0.iter().filter(|part| part.is_none()).count();
-    let is_meant = wildcards == 1 && shown.strip_suffix('*').is_some_and(below);
+    // Whoever may push one tag of a prefix may push any: no part of its name is somebody's own.
+    let is_tag = matches!(claim, "ref" | "ref_path") && shown.starts_with("refs/tags/");
+    let is_meant = wildcards == 1 && shown.strip_suffix('*').is_some_and(|start| is_tag || below(start));
     if wildcards == 0 || is_meant || !(shown.contains(SEPARATORS) || has_parts(claim)) {
         return Ok(None);
     }

@@ -1,7 +1,7 @@
 //! Warnings about a single `permit`: what a stranger would get by it.
 
 use super::clock::Clock;
-use super::domain::PATTERNS_MAX;
+use super::domain::{self, PATTERNS_MAX};
 use super::events::Events;
 use super::facts::Rule;
 use super::judge::Forbids;
@@ -28,6 +28,7 @@ pub(super) fn warnings(rule: &Rule<'_>, bundle: &Bundle, clock: &Clock, forbids:
             events.add(search)?;
             warnings.extend(patterns::warnings(search)?);
             warnings.extend(any_audience(search)?);
+            warnings.extend(any_environment(search)?);
         }
         warnings.extend(requests::warnings(search)?);
         warnings.extend(scopes::warnings(search)?);
@@ -142,6 +143,19 @@ fn names_without_ids(search: &Search<'_>) -> Result<Vec<Warning>, TooComplex> {
         }
     }
     Ok(warnings)
+}
+
+/// A job of an environment that nobody has set up: GitHub and GitLab create one when a workflow names it.
+fn any_environment(search: &Search<'_>) -> Result<Option<Warning>, TooComplex> {
+    let (claim, variable) = ("environment", Variable::claim("environment"));
+    let has_environments = matches!(search.scene.issuer.provider.name, "github" | "gitlab");
+    if !has_environments || !search.rule.reads(&variable) || search.scene.claim_type(claim).is_none() {
+        return Ok(None);
+    }
+    let any = domain::fresh(search.scene, claim, &search.rule.facts, &search.forbids.facts);
+    let of = |value: Value| search.permitted(&Adversary::default().with(variable.clone(), vec![value]));
+    let is_any = of(any)?.is_some() && of(Value::Absent)?.is_none();
+    Ok(is_any.then(|| Warning::AnyEnvironment(search.rule.policy.id.clone())))
 }
 
 /// An audience that nobody has added yet.

@@ -3,8 +3,7 @@
 use super::warning::Warning;
 use crate::conditions::{Conditions, compared};
 use cedar_policy::{EntityUid, PrincipalConstraint, ResourceConstraint};
-use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use vouchsafe_policy::authoring::{can_match, is_issuer};
 use vouchsafe_policy::{Bundle, Issuer, NamedPolicy};
 
@@ -53,15 +52,43 @@ fn issuer_in_scope<'b>(policy: &NamedPolicy, bundle: &'b Bundle) -> Option<&'b I
     issuers.find(|issuer| is_issuer(&uid) && uid.id().unescaped() == issuer.name)
 }
 
-/// The `forbid`s of a bundle without `unless`, each in Cedar's JSON format.
-pub(super) struct Overruling<'b>(Vec<(&'b NamedPolicy, Value)>);
+/// The `forbid`s of a bundle without `unless`, by the conjunct that fewest of them have.
+pub(super) struct Overruling<'b>(BTreeMap<Option<String>, Vec<Forbid<'b>>>);
+
+struct Forbid<'b> {
+    policy: &'b NamedPolicy,
+    /// Its place among the policies.
+    at: usize,
+    /// In Cedar's JSON format.
+    conjuncts: BTreeSet<String>,
+}
 
 impl<'b> Overruling<'b> {
     pub fn of(bundle: &'b Bundle) -> Self {
-        let forbids = bundle.policies().iter().filter(|policy| policy.is_forbid());
-        let with_json = forbids.filter_map(|policy| Some((policy, policy.cedar.to_json().ok()?)));
-        Self(with_json.filter(|(_, json)| Conditions::of(json).unless.is_empty()).collect())
+        let policies = bundle.policies().iter().enumerate();
+        let forbids = policies.filter(|(_, policy)| policy.is_forbid()).filter_map(|(at, policy)| {
+            let json = policy.cedar.to_json().ok()?;
+            let conditions = Conditions::of(&json);
+            let conjuncts = texts(&conditions);
+            conditions.unless.is_empty().then_some(Forbid { policy, at, conjuncts })
+        });
+        let forbids: Vec<Forbid<'b>> = forbids.collect();
+        let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+        for conjunct in forbids.iter().flat_map(|forbid| &forbid.conjuncts) {
+            let count = counts.entry(conjunct.clone()).or_default();
+            *count = count.saturating_add(1);
+        }
+        let mut by_conjunct: BTreeMap<Option<String>, Vec<Forbid<'b>>> = BTreeMap::new();
+        for forbid in forbids {
+            let rarest = forbid.conjuncts.iter().min_by_key(|conjunct| counts.get(*conjunct)).cloned();
+            by_conjunct.entry(rarest).or_default().push(forbid);
+        }
+        Self(by_conjunct)
     }
+}
+
+fn texts(conditions: &Conditions<'_>) -> BTreeSet<String> {
+    conditions.conjuncts().into_iter().map(ToString::to_string).collect()
 }
 
 /// A warning if a `forbid` matches whenever the `permit` does.
@@ -71,15 +98,16 @@ pub(super) fn overruled(
     overruling: &Overruling<'_>,
     bundle: &Bundle,
 ) -> Option<Warning> {
-    let conjuncts = conditions.conjuncts();
-    let implied = |one: &Value| conjuncts.contains(&one);
-    let overrules = |(forbid, json): &&(&NamedPolicy, Value)| {
-        covers_principal(forbid, policy, bundle)
-            && covers_resource(forbid, policy)
-            && Conditions::of(json).conjuncts().into_iter().all(implied)
+    let conjuncts = texts(conditions);
+    let overrules = |forbid: &&Forbid<'_>| {
+        forbid.conjuncts.is_subset(&conjuncts)
+            && covers_principal(forbid.policy, policy, bundle)
+            && covers_resource(forbid.policy, policy)
     };
-    let (by, _) = overruling.0.iter().find(overrules)?;
-    Some(Warning::PolicyOverruled { policy: policy.id.clone(), by: by.id.clone() })
+    let keys = conjuncts.iter().cloned().map(Some).chain([None]);
+    let candidates = keys.filter_map(|key| overruling.0.get(&key)).flatten();
+    let first = candidates.filter(overrules).min_by_key(|forbid| forbid.at)?;
+    Some(Warning::PolicyOverruled { policy: policy.id.clone(), by: first.policy.id.clone() })
 }
 
 /// Whether the resource scope of `wide` includes that of `narrow`; false if unknown.

@@ -363,17 +363,11 @@ impl<'s> Walk<'_, 's> {
     /// The variables without a value that `forbid`s depend on; none if a `forbid` certainly matches.
     fn undecided(&self, state: &State<'s>) -> Option<BTreeSet<Variable>> {
         let mut variables = BTreeSet::new();
-        for forbid in &self.search.forbids.rules {
-            let matches = match state.is_in_scope(forbid.policy) {
-                Some(false) => Some(false),
-                Some(true) => forbid.holds(state),
-                None => forbid.holds(state).filter(|holds| !holds),
-            };
-            match matches {
-                Some(true) => return None,
-                Some(false) => {}
-                None => variables.extend(forbid.facts.reads.iter().cloned()),
+        for (forbid, certain) in self.search.forbids.possible(state) {
+            if certain {
+                return None;
             }
+            variables.extend(forbid.facts.reads.iter().cloned());
         }
         let known = |variable: &Variable| match variable {
             Variable::Claim(name) => self.search.scene.claim_type(name).is_some(),

@@ -210,10 +210,11 @@ impl Proposal {
 
 /// GitHub: `pull_request_target`, `workflow_run` and `issue_comment` runs have the identity of the base repository and
 /// the `ref` of its default or base branch, whatever they check out. A `pull_request` run has the `ref` of the merge,
-/// and a token if the repository gives write tokens to forks. Only the two for pull requests have a `base_ref`. GitLab:
-/// a merge request of a fork runs as the target project when a member starts it there, with the name of the source
-/// branch.
-pub(super) static PROPOSALS: [Proposal; 6] = [
+/// and a token if the repository gives write tokens to forks; a review starts such a run too. Only the two for pull
+/// requests themselves have a `base_ref`. GitLab: a merge request of a fork runs as the target project when a member
+/// starts it there, with the name of the source branch. Terraform: a pull request starts a plan, which runs the code of
+/// the proposal.
+pub(super) static PROPOSALS: [Proposal; 9] = [
     Proposal {
         provider: "github",
         claims: &[("event_name", "issue_comment"), ("ref_type", "branch"), ("base_ref", ""), ("head_ref", "")],
@@ -225,6 +226,28 @@ pub(super) static PROPOSALS: [Proposal; 6] = [
         claims: &[("event_name", "pull_request"), ("ref", "refs/pull/1/merge")],
         on_branch: false,
         telling: &["base_ref", "event_name", "ref"],
+    },
+    Proposal {
+        provider: "github",
+        claims: &[
+            ("event_name", "pull_request_review"),
+            ("ref", "refs/pull/1/merge"),
+            ("base_ref", ""),
+            ("head_ref", ""),
+        ],
+        on_branch: false,
+        telling: &["event_name", "ref"],
+    },
+    Proposal {
+        provider: "github",
+        claims: &[
+            ("event_name", "pull_request_review_comment"),
+            ("ref", "refs/pull/1/merge"),
+            ("base_ref", ""),
+            ("head_ref", ""),
+        ],
+        on_branch: false,
+        telling: &["event_name", "ref"],
     },
     Proposal {
         provider: "github",
@@ -257,5 +280,11 @@ pub(super) static PROPOSALS: [Proposal; 6] = [
         ],
         on_branch: false,
         telling: &["pipeline_source", "ref_protected"],
+    },
+    Proposal {
+        provider: "terraform",
+        claims: &[("terraform_run_phase", "plan")],
+        on_branch: false,
+        telling: &["terraform_run_phase"],
     },
 ];

@@ -10,6 +10,11 @@ use vouchsafe_policy::authoring::{WORKLOAD_GROUP, is_issuer, span};
 pub enum Warning {
     #[error("policy `{policy}` keeps no client address out: it permits a request {from}")]
     AddressUnbounded { policy: String, from: String },
+    #[error(
+        "policy `{0}` requires an `environment`, but any will do: whoever can change a workflow can name one without \
+         protection"
+    )]
+    AnyEnvironment(String),
     #[error("policy `{policy}` permits a service account of any namespace: {stranger} is permitted")]
     AnyNamespace { policy: String, stranger: String },
     #[error(
@@ -30,6 +35,8 @@ pub enum Warning {
     AudienceOfOthers(String),
     #[error("nobody can get a token for audience `{0}`: no policy permits it")]
     AudienceUnreachable(String),
+    #[error("the file contains {0}, which is displayed as nothing or as a space")]
+    CharacterInvisible(String),
     #[error("{message}")]
     Cedar { message: String, help: Option<String> },
     #[error("policy `{policy}` trusts `{claim}`, which the requester of the token chose")]
@@ -62,8 +69,13 @@ pub enum Warning {
          repository, whatever code they build"
     )]
     EventUnchecked { policy: String, events: String },
-    #[error("policy `{policy}` does not read `event_name` and accepts `{events}` runs, which can build untrusted code")]
-    EventsUnbounded { policy: String, events: String },
+    #[error("policy `{policy}` does not read `{claim}` and accepts `{events}` runs, which can build untrusted code")]
+    EventsUnbounded {
+        policy: String,
+        /// The claim that identifies what triggered a run.
+        claim: &'static str,
+        events: String,
+    },
     #[error("group `{group}` admits any tenant of issuer `{issuer}`, which issues tokens to everyone")]
     GroupAnyTenant { group: String, issuer: String, claims: String },
     #[error("group `{group}` trusts `{name}`, a name that someone else can take over")]
@@ -130,6 +142,7 @@ impl Warning {
     pub fn code(&self) -> &'static str {
         match self {
             Self::AddressUnbounded { .. } => "address-unbounded",
+            Self::AnyEnvironment(_) => "any-environment",
             Self::AnyNamespace { .. } => "any-namespace",
             Self::AnyTenant { .. } => "any-tenant",
             Self::AttemptUnchecked { .. } => "attempt-unchecked",
@@ -139,6 +152,7 @@ impl Warning {
             Self::AudienceUnreachable(_) => "audience-unreachable",
             Self::BranchOfStrangers(_) => "branch-of-strangers",
             Self::BuildOfFork { .. } => "build-of-fork",
+            Self::CharacterInvisible(_) => "character-invisible",
             Self::Cedar { .. } => "cedar-warning",
             Self::ChosenByCaller { .. } => "chosen-by-caller",
             Self::EventOfStrangers { .. } => "event-of-strangers",
@@ -184,7 +198,11 @@ impl Warning {
             Self::BuildOfFork { fix, .. } => Some((*fix).to_owned()),
             Self::Cedar { help, .. } => help.clone(),
             Self::EventOfStrangers { claim, .. } => {
-                Some(format!("accept only runs of reviewed code, such as `{claim} == \"push\"`, or forbid the others"))
+                let push = reviewed(claim);
+                Some(format!("accept only runs of reviewed code, such as `{push}`, or forbid the others"))
+            }
+            Self::EventsUnbounded { claim, .. } => {
+                Some(format!("compare `{}`, or forbid these events", reviewed(claim)))
             }
             Self::GroupNameWithoutId { id, .. } | Self::NameWithoutId { id, .. } => {
                 Some(format!("also compare `{id}`"))
@@ -208,6 +226,7 @@ impl Warning {
             Self::AddressUnbounded { .. } => {
                 "require `context has client_ip && context.client_ip.isInRange(ip(\"…\"))` with your network"
             }
+            Self::AnyEnvironment(_) => "compare `environment` with `==`",
             Self::AnyNamespace { .. } => "also compare `namespace` with `==`",
             Self::AttemptUnchecked { .. } => "also compare `run_attempt == \"1\"`",
             Self::AudienceIsBroker => "name the service that verifies the tokens",
@@ -215,10 +234,9 @@ impl Warning {
             Self::AudienceOfOthers(_) => "request tokens for the broker's URL, and remove the key",
             Self::AudienceUnreachable(_) => "add a `permit` for it, or remove the file",
             Self::ChosenByCaller { .. } => "compare a claim that the platform sets",
+            Self::CharacterInvisible(_) => "remove it, or write it as an escape such as `\\u{3164}`",
             Self::BranchOfStrangers(_) => "also compare `ref_protected == \"true\"`, `ref_path` or `pipeline_source`",
-            Self::EventUnchecked { .. } | Self::EventsUnbounded { .. } => {
-                "compare `event_name == \"push\"`, or forbid these events"
-            }
+            Self::EventUnchecked { .. } => "compare `event_name == \"push\"`, or forbid these events",
             Self::KeysElsewhere(_) => "remove `keys`: the platform publishes where its keys are",
             Self::LifetimeLong(_) => "shorten it: a job can request another token, and a stolen token is valid as long",
             Self::LikeCrossesSeparator { .. } => {
@@ -294,6 +312,7 @@ impl Warning {
             Self::AddressUnbounded { .. } => {
                 begins("context has client_ip".to_owned()).or_else(|| begins("context.client_ip".to_owned()))
             }
+            Self::AnyEnvironment(_) => expression("principal has environment".to_owned()),
             Self::TimeUnbounded(_) => {
                 begins("context.local".to_owned()).or_else(|| expression("context.now".to_owned()))
             }
@@ -319,6 +338,14 @@ impl Warning {
             Self::ScopesUnbounded(_) => begins("context.scopes.".to_owned()),
             _ => None,
         }
+    }
+}
+
+/// A condition that keeps out runs of proposed code, for the claim that identifies what triggered a run.
+fn reviewed(claim: &str) -> String {
+    match claim {
+        "terraform_run_phase" => format!("{claim} == \"apply\""),
+        _ => format!("{claim} == \"push\""),
     }
 }
 

@@ -9,6 +9,12 @@ pub enum ScaffoldError {
     AlreadyExists(String),
     #[error("the bundle has no audience `{audience}`; it has {known}")]
     AudienceUnknown { audience: String, known: String },
+    #[error("claim `{0}` has no value")]
+    ClaimEmpty(String),
+    #[error(
+        "claim `{claim}` would have to be `{value}` literally: name one value, and edit the policy to compare with `like`"
+    )]
+    ClaimPattern { claim: String, value: String },
     #[error("{entity_type} has no claim `{claim}`; it has {known}")]
     ClaimUnknown { claim: String, entity_type: String, known: String },
     #[error("claim `{claim}` is {wanted}, not `{value}`")]

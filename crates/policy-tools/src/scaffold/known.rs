@@ -67,6 +67,10 @@ pub fn known_claim<'i>(issuer: &'i Issuer, name: &str, value: &str) -> Result<&'
     let wanted = match claim.claim_type {
         ClaimType::Boolean if !matches!(value, "true" | "false") => "true or false",
         ClaimType::Integer if value.parse::<i64>().is_err() => "an integer",
+        _ if value.is_empty() => return Err(ScaffoldError::ClaimEmpty(name.to_owned())),
+        _ if value.contains('*') => {
+            return Err(ScaffoldError::ClaimPattern { claim: name.to_owned(), value: value.to_owned() });
+        }
         _ => return Ok(claim),
     };
     Err(ScaffoldError::ClaimValue { claim: name.to_owned(), wanted, value: value.to_owned() })

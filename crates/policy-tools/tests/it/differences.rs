@@ -30,6 +30,18 @@ fn check_rules(from: &str, to: &str, there: &[&str], back: &[&str]) {
 }
 
 #[test]
+fn shows_settings_as_they_are_written() {
+    let changed = format!("replay = \"allow\"\nsubject = \"{{repository_id}}\"\n{GITHUB}");
+    let difference = difference(&[], &[("issuers/github.toml", Some(&changed))]);
+    let shown =
+        difference.changes.iter().map(|change| (change.name.as_str(), change.old.as_str(), change.new.as_str()));
+    let expected = [("github subject", "none", "`{repository_id}`"), ("github replay uses", "1", "unlimited")];
+    for one in expected {
+        assert!(shown.clone().any(|change| change == one), "{one:?}: {difference:?}");
+    }
+}
+
+#[test]
 fn ignores_comments_order_and_layout() {
     assert!(difference(&[], &[]).is_empty());
     assert_eq!(difference(&[], &[]).decided, 2);

@@ -181,9 +181,44 @@ fn from_command(command: &[&str]) -> Result<String, Failure> {
             .hint("install it, or pass the token with --subject-token-file or --subject-token-env")
     })?;
     if !output.status.success() {
-        let errors = String::from_utf8_lossy(&output.stderr);
-        let last = errors.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("no error message");
-        return Err(Failure::unreachable(format!("`{program}` returned no token: {}", sanitize(last.trim()))));
+        return Err(failed(program, arguments, &String::from_utf8_lossy(&output.stderr)));
     }
     validate(&String::from_utf8_lossy(&output.stdout))
+}
+
+/// Why a platform's command failed, from its standard error.
+fn failed(program: &str, arguments: &[&str], errors: &str) -> Failure {
+    // The AWS CLI lists all commands that it knows, after this.
+    if errors.to_ascii_lowercase().contains("invalid choice") {
+        let operation = arguments.iter().take(2).copied().collect::<Vec<_>>().join(" ");
+        return Failure::usage(format!("this version of `{program}` has no `{operation}`"))
+            .hint(format!("update it; `{program} --version` shows the one that is installed"));
+    }
+    let last = errors.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("no error message");
+    Failure::unreachable(format!("`{program}` returned no token: {}", sanitize(last.trim())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn old_aws_cli_is_named() {
+        let arguments = ["sts", "get-web-identity-token", "--audience", "https://broker.example"];
+        for errors in [
+            "usage: aws [options] <command>\naws: error: argument operation: Invalid choice, valid choices are:\n\n\
+             assume-role | help\n",
+            "aws: [ERROR]: argument operation: Found invalid choice 'get-web-identity-token'\n",
+        ] {
+            let failure = failed("aws", &arguments, errors);
+            let expected = "this version of `aws` has no `sts get-web-identity-token`";
+            assert_eq!((failure.code, failure.message.as_str()), (2, expected));
+            assert_eq!(failure.hint.as_deref(), Some("update it; `aws --version` shows the one that is installed"));
+        }
+        let other = failed("aws", &arguments, "\nAn error occurred (AccessDenied)\n\n");
+        assert_eq!(
+            (other.code, other.message.as_str()),
+            (3, "`aws` returned no token: An error occurred (AccessDenied)")
+        );
+    }
 }

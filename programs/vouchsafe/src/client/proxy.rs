@@ -27,7 +27,7 @@ impl Proxy {
         // The URL may contain a password.
         let proxy = ureq::Proxy::new(url.trim()).map_err(|_| {
             Failure::usage(format!("{name} is not the URL of a proxy"))
-                .hint("use http://, https:// or socks5://, for example http://proxy.example:3128")
+                .hint("use http://, https://, socks5h:// or socks5://, for example http://proxy.example:3128")
         })?;
         let no_proxy = set("NO_PROXY").or_else(|| set("no_proxy")).unwrap_or_default();
         Ok(Some(Self { variable: name, proxy, no_proxy }))

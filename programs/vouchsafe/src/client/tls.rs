@@ -238,6 +238,23 @@ mod tests {
     }
 
     #[test]
+    fn recognizes_certificate_of_an_authority() {
+        let authority = concat!(env!("CARGO_MANIFEST_DIR"), "/../../crates/host/src/tls/test-certificates/ca.pem");
+        let found = certificates(Path::new(authority)).unwrap();
+        let der = CertificateDer::from(found[0].der().to_vec());
+        let mut roots = rustls::RootCertStore::empty();
+        roots.add(der.clone()).unwrap();
+        let verifier =
+            rustls::client::WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::new(default_provider()));
+        let name = ServerName::try_from("localhost").unwrap();
+        let verified = verifier.build().unwrap().verify_server_cert(&der, &[], &name, &[], UnixTime::now());
+        let error = verified.map(|_| ()).unwrap_err();
+        let (message, hint) = explain(&error, || None);
+        assert_eq!(message, "the server uses the certificate of an authority as its own");
+        assert!(hint.is_some_and(|hint| hint.ends_with("with basicConstraints CA:FALSE")), "{hint:?}");
+    }
+
+    #[test]
     fn hints_at_the_flag_for_unknown_authorities() {
         let (message, hint) = explain(&CertificateError::UnknownIssuer.into(), || None);
         assert_eq!(message, "the server's certificate is issued by an unknown authority");

@@ -18,7 +18,8 @@ use vouchsafe_host::{Application, CryptoPlace, Lifetime, Options};
 ///
 /// Reads what `serve` reads: the manifest, the variables, the bundle. Fetches the keys of each issuer by the
 /// rules for the broker (allowed hosts, blocked networks, CAs), asks each gateway whether it is ready, and
-/// checks the clock, the state directory, and the modes of files with secrets. Starts and changes nothing.
+/// checks the clock, the state directory, and who can read secrets or
+/// change what `serve` reads. Starts and changes nothing.
 #[derive(clap::Args)]
 #[command(
     after_help = "Examples:\n  vouchsafe doctor\n  vouchsafe doctor --runtime-config-file spin-runtime.toml \\\n    --state-dir /var/lib/vouchsafe --variable issuer=https://broker.example \\\n    --variable signer_root=@/etc/vouchsafe/signer-root\n  vouchsafe doctor --format json\n\nPass the options of `serve`, and run it as the same user: files and networks may differ for others.\nExit codes: 0 no errors (warnings are possible), 1 errors, 2 the command line is wrong."
@@ -66,9 +67,11 @@ async fn examine(application: &Application) -> Vec<Finding> {
         findings.extend(settings::hosts(application, bundle));
         findings.extend(settings::audiences(application, bundle));
     }
+    findings.extend(settings::root(application));
     findings.extend(network::check(application, bundle.as_ref()).await);
     findings.push(local::state_dir(application));
     findings.extend(local::secrets(application));
+    findings.extend(local::exposed(application));
     findings
 }
 

@@ -12,16 +12,18 @@ use check::{check_audience, check_url};
 use manifest::Settings;
 use providers::WorkloadArgs;
 use std::io::{BufRead, IsTerminal as _, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use vouchsafe_cli::Failure;
+use vouchsafe_host::Exposed;
 
 /// Length of the signing root.
 const ROOT_BYTES: usize = 32;
 /// Mode of the file with the root.
 const SECRET_MODE: u32 = 0o600;
 const PUBLIC_MODE: u32 = 0o644;
+const FOLDER_MODE: u32 = 0o755;
 
 const MANIFEST: &str = "spin.toml";
 /// `serve` and Spin read it from the current directory.
@@ -81,6 +83,7 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
 fn make(args: &Args, terminal: bool, input: &mut dyn BufRead) -> Result<String, Failure> {
     // ORDER: before the questions, so that nobody answers them in vain.
     refuse_existing(&args.dir)?;
+    refuse_exposed(&args.dir)?;
     let mut asker = Asker { terminal, input };
     let issuer = asker.value("the public URL of this broker", "--issuer", args.issuer.as_deref(), None, &check_url)?;
     let workload = providers::ask(&args.workload, &mut asker)?;
@@ -93,7 +96,8 @@ fn make(args: &Args, terminal: bool, input: &mut dyn BufRead) -> Result<String, 
         NewFile { path: MANIFEST.to_owned(), mode: PUBLIC_MODE, content: manifest::text(&settings) },
         NewFile { path: SECRETS.to_owned(), mode: SECRET_MODE, content: secrets()? },
     ];
-    let has_git_ignore = args.dir.join(GIT_IGNORE).exists();
+    // A link counts too, wherever it leads: nothing is written through one.
+    let has_git_ignore = args.dir.join(GIT_IGNORE).symlink_metadata().is_ok();
     if !has_git_ignore {
         let content = "/.env\n/.state\n".to_owned();
         files.push(NewFile { path: GIT_IGNORE.to_owned(), mode: PUBLIC_MODE, content });
@@ -101,11 +105,9 @@ fn make(args: &Args, terminal: bool, input: &mut dyn BufRead) -> Result<String, 
     for (path, content) in bundle {
         files.push(NewFile { path: format!("{BUNDLE}/{path}"), mode: PUBLIC_MODE, content });
     }
-    let mut text = String::new();
-    for file in &files {
-        write(&args.dir, file)?;
-        text.push_str(&format!("{}\n", args.dir.join(&file.path).display()));
-    }
+    write_all(&args.dir, &files)?;
+    let paths = files.iter().map(|file| format!("{}\n", args.dir.join(&file.path).display()));
+    let mut text: String = paths.collect();
     if has_git_ignore {
         text.push_str("note: `.gitignore` exists; add `/.env` to it: that file is a secret\n");
     }
@@ -123,6 +125,14 @@ fn refuse_existing(dir: &Path) -> Result<(), Failure> {
         "`vouchsafe policy new` extends an existing bundle, and `vouchsafe doctor` checks a broker; \
          to set up another one, choose a new folder",
     ))
+}
+
+/// `serve` would refuse what is written to a folder that other users can change, and they could read or replace it.
+fn refuse_exposed(dir: &Path) -> Result<(), Failure> {
+    match Exposed::of_new(dir).filter(|exposed| exposed.is_refused) {
+        Some(Exposed { message, fix, .. }) => Err(Failure::refused(message).hint(fix)),
+        None => Ok(()),
+    }
 }
 
 fn ask_scopes(args: &Args, asker: &mut Asker<'_>) -> Result<Vec<String>, Failure> {
@@ -149,16 +159,27 @@ fn secrets() -> Result<String, Failure> {
     ))
 }
 
-/// Creates a file, which must not exist.
-fn write(dir: &Path, file: &NewFile) -> Result<(), Failure> {
-    let path = dir.join(&file.path);
-    let cannot = |error: std::io::Error| Failure::refused(format!("cannot write `{}`: {error}", path.display()));
+/// Creates all files or none.
+fn write_all(dir: &Path, files: &[NewFile]) -> Result<(), Failure> {
+    for (at, file) in files.iter().enumerate() {
+        let path = dir.join(&file.path);
+        if let Err(error) = write(&path, file) {
+            let written = files[..at].iter().map(|file| dir.join(&file.path));
+            written.for_each(|path| drop(std::fs::remove_file(path)));
+            return Err(Failure::refused(format!("cannot write `{}`: {error}", path.display())));
+        }
+    }
+    Ok(())
+}
+
+/// Creates a file, which must not exist. Whatever the umask is, only this user can write to it and its new folders.
+fn write(path: &Path, file: &NewFile) -> std::io::Result<()> {
     if let Some(folder) = path.parent() {
-        std::fs::create_dir_all(folder).map_err(cannot)?;
+        std::fs::DirBuilder::new().recursive(true).mode(FOLDER_MODE).create(folder)?;
     }
     let mut options = std::fs::OpenOptions::new();
-    let created = options.write(true).create_new(true).mode(file.mode).open(&path);
-    created.and_then(|mut created| created.write_all(file.content.as_bytes())).map_err(cannot)
+    let mut created = options.write(true).create_new(true).mode(file.mode).open(path)?;
+    created.write_all(file.content.as_bytes())
 }
 
 fn next_steps(dir: &Path) -> String {

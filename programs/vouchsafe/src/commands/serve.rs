@@ -105,6 +105,9 @@ fn warn(application: &Application) {
     for warning in warnings::warnings(&options.manifest, manifest, options.policies.as_deref(), resolved) {
         eprintln!("{warning}");
     }
+    for exposed in application.exposed() {
+        eprintln!("warning: {}\nhint: {}", exposed.message, exposed.fix);
+    }
 }
 
 fn duration(text: &str) -> Result<Duration, String> {

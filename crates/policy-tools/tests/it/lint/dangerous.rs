@@ -259,6 +259,65 @@ fn finds_runs_of_proposed_code() {
     warns(&BUILDKITE, "build-of-fork", "pipeline id `p`", &[by_push]);
     let branch = "principal.project_id == \"20\" && principal.ref == \"main\"";
     warns(&GITLAB, "branch-of-strangers", "trusts a branch by its name alone", &[branch]);
+    let merges = "accepts `external_pull_request_event`, `merge_request_event` runs, which can build untrusted code: \
+        compare `pipeline_source == \"push\"`, or forbid these events";
+    warns(&GITLAB, "events-unbounded", merges, &["principal.project_id == \"20\""]);
+    let found = of(&TERRAFORM, "principal.terraform_workspace_id == \"ws-1\"");
+    let expected = "does not read `terraform_run_phase` and accepts `plan` runs, which can build untrusted code: compare \
+        `terraform_run_phase == \"apply\"`, or forbid these events";
+    assert_eq!(found, [("events-unbounded", expected.to_owned())]);
+    warns(
+        &TERRAFORM,
+        code,
+        "`plan`",
+        &["principal.terraform_workspace_id == \"ws-1\" && principal.terraform_run_phase != \"\""],
+    );
+}
+
+#[test]
+fn finds_environments_that_nobody_set_up() {
+    let id = "principal.repository_id == \"1\" && principal.event_name == \"push\"";
+    let expected = "requires an `environment`, but any will do: whoever can change a workflow can name one without protection: compare `environment` with `==`";
+    let present = format!("{id} && principal has environment");
+    assert_eq!(of(&GITHUB, &present), [("any-environment", expected.to_owned())]);
+    let other = format!("{present} && principal.environment != \"test\"");
+    warns(
+        &GITHUB,
+        "any-environment",
+        "any will do",
+        &[&other, &format!("{present} && principal.environment like \"*\"")],
+    );
+}
+
+#[test]
+fn finds_values_away_from_their_claim() {
+    let id = "principal.repository_id == \"1\" && principal.event_name == \"push\"";
+    let chosen =
+        format!("{id} && principal.workflow == (if principal.ref == \"refs/heads/main\" then \"m\" else \"n\")");
+    warns(&GITHUB, "chosen-by-caller", "trusts `workflow`", &[&chosen]);
+    for lifetime in ["lifetime * 2 == 1800", "lifetime + 100 == 1000", "lifetime - 50 == 850", "1000 - lifetime == 100"]
+    {
+        let lifetime = lifetime.replace("lifetime", "context.requested_lifetime_seconds");
+        warns(&GITHUB, "any-tenant", "`evil/evil`", &[&lifetime]);
+    }
+}
+
+#[test]
+fn finds_whole_accounts() {
+    let role = "arn:aws:iam::123456789012:role";
+    for pattern in [format!("{role}/*"), "arn:aws:iam::123456789012:*".to_owned()] {
+        let condition = format!("principal.principal_arn like \"{pattern}\"");
+        warns(&AWS, "no-workload-named", "principal `arn:aws:iam::123456789012:", &[&condition]);
+    }
+}
+
+#[test]
+fn finds_characters_that_look_like_nothing() {
+    let condition = "principal.repository_id == \"1\" && principal.event_name == \"push\" && \
+        principal.ref == \"refs/heads/main\u{3164}\"";
+    let expected = "the file contains U+3164, which is displayed as nothing or as a space: remove it, or write it as an \
+        escape such as `\\u{3164}`";
+    warns(&GITHUB, "character-invisible", expected, &[condition]);
 }
 
 #[test]

@@ -20,8 +20,12 @@ fn accepts_ordinary_policies_for_github() {
         for more in [
             "principal.ref == \"refs/heads/main\"",
             "principal.ref like \"refs/heads/release/*\"",
+            "principal.ref like \"refs/tags/v*\"",
+            "principal has environment && [\"production\", \"staging\"].contains(principal.environment)",
+            "(if principal has environment then principal.environment == \"production\" else true)",
             "principal.ref like \"refs/heads/release-*\" && !(principal.ref like \"refs/heads/release-*/*\")",
             "principal has environment && principal.environment == \"production\"",
+            "principal has environment && principal.environment like \"prod-*\"",
             "principal has workflow_ref && \
              principal.workflow_ref == \"o/r/.github/workflows/deploy.yml@refs/heads/main\"",
             "principal.repository == \"octo-org/octo-repo\"",
@@ -68,12 +72,11 @@ fn accepts_ordinary_policies_for_gitlab() {
         is_fine(
             provider,
             &[
-                "principal.project_id == \"20\"",
                 "principal.project_id == \"20\" && principal has ref_protected && principal.ref_protected == \"true\"",
                 "principal.project_id == \"20\" && principal.ref == \"main\" && principal.pipeline_source == \"push\"",
                 "principal.project_id == \"20\" && principal has ref_path && principal.ref_path == \"refs/heads/main\"",
                 "principal.namespace_id == \"12\" && principal.project_id == \"20\" && \
-                 principal.project_path == \"corp/app\"",
+                 principal.project_path == \"corp/app\" && principal.pipeline_source == \"push\"",
             ],
         );
     }

@@ -177,7 +177,8 @@ fn of_group(codes: &[&str], entry: &str, condition: &str) -> Vec<String> {
 #[test]
 fn warns_of_groups_with_proposed_code() {
     let codes = ["event-of-strangers", "event-unchecked", "events-unbounded"];
-    let all = "issue_comment`, `pull_request`, `pull_request_target`, `workflow_run";
+    let all = "issue_comment`, `pull_request`, `pull_request_review`, `pull_request_review_comment`, \
+        `pull_request_target`, `workflow_run";
     let unbounded = |events: &str| {
         [format!(
             "rules/api.cedar: policy `api` does not read `event_name` and accepts `{events}` runs, which can build untrusted code: compare `event_name == \"push\"`, or forbid these events"

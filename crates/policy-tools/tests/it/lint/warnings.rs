@@ -179,7 +179,7 @@ fn warns_of_events_of_strangers() {
             "rules/api.cedar: policy `api` accepts `{events}` runs, which can build untrusted code: accept only runs of reviewed code, such as `event_name == \"push\"`, or forbid the others"
         )]
     };
-    let others = "issue_comment`, `pull_request`, `workflow_run";
+    let others = "issue_comment`, `pull_request`, `pull_request_review`, `pull_request_review_comment`, `workflow_run";
     for (condition, events) in [
         ("principal.event_name == \"pull_request_target\"", "pull_request_target"),
         ("[\"push\", \"pull_request_target\"].contains(principal.event_name)", "pull_request_target"),
@@ -188,18 +188,22 @@ fn warns_of_events_of_strangers() {
             "pull_request_target",
         ),
         ("principal.event_name == \"workflow_run\"", "workflow_run"),
-        ("principal.event_name like \"pull_request*\"", "pull_request`, `pull_request_target"),
+        (
+            "principal.event_name like \"pull_request*\"",
+            "pull_request`, `pull_request_review`, `pull_request_review_comment`, `pull_request_target",
+        ),
         ("principal.event_name != \"pull_request_target\"", others),
         ("!(principal.event_name == \"pull_request_target\")", others),
         (
             "(if principal.ref == \"a\" then principal.event_name == \"push\" else true)",
             "issue_comment`, \
-          `pull_request`, `pull_request_target`, `workflow_run",
+          `pull_request`, `pull_request_review`, `pull_request_review_comment`, \
+          `pull_request_target`, `workflow_run",
         ),
         // By the `ref` that only such runs have.
-        ("principal.ref like \"refs/pull/*\"", "pull_request"),
-        ("principal.ref like \"refs/*\"", "pull_request"),
-        ("principal.ref != \"refs/heads/dev\"", "pull_request"),
+        ("principal.ref like \"refs/pull/*\"", "pull_request`, `pull_request_review`, `pull_request_review_comment"),
+        ("principal.ref like \"refs/*\"", "pull_request`, `pull_request_review`, `pull_request_review_comment"),
+        ("principal.ref != \"refs/heads/dev\"", "pull_request`, `pull_request_review`, `pull_request_review_comment"),
     ] {
         assert_eq!(of_condition(code, condition), warning(events), "{condition}");
     }
@@ -312,14 +316,19 @@ fn warns_of_policy_for_every_event() {
     };
     assert_eq!(
         of_condition(code, "principal.repository_id == \"1\""),
-        warning("issue_comment`, `pull_request`, `pull_request_target`, `workflow_run")
+        warning(
+            "issue_comment`, `pull_request`, `pull_request_review`, `pull_request_review_comment`, `pull_request_target`, `workflow_run"
+        )
     );
     assert_eq!(of_condition(code, "principal.event_name == \"push\""), [""; 0]);
     let rule = PERMIT.replace("when { ", "when { principal.repository_id == \"1\" && ");
     let forbid = "@id(\"no-targets\") forbid (principal is GitHub::Workflow, action, resource) \
         when { principal.event_name == \"pull_request_target\" };";
     let changes = [("rules/api.cedar", Some(rule.as_str())), ("rules/no.cedar", Some(forbid))];
-    assert_eq!(warned(code, &changes), warning("issue_comment`, `pull_request`, `workflow_run"));
+    assert_eq!(
+        warned(code, &changes),
+        warning("issue_comment`, `pull_request`, `pull_request_review`, `pull_request_review_comment`, `workflow_run")
+    );
 }
 
 #[test]

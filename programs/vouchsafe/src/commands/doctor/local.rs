@@ -1,7 +1,7 @@
 //! This machine: space and modes.
 
 use super::finding::Finding;
-use vouchsafe_host::Application;
+use vouchsafe_host::{Application, Exposed};
 use vouchsafe_store::SPACE_LOW_BYTES;
 
 const MEBIBYTE: u64 = 1024 * 1024;
@@ -34,4 +34,21 @@ pub fn secrets(application: &Application) -> Vec<Finding> {
         true => vec![Finding::ok(what, "no file with a secret can be read by other users")],
         false => findings,
     }
+}
+
+/// Files that decide what the broker permits, and that others can change.
+pub fn exposed(application: &Application) -> Vec<Finding> {
+    let what = "write access";
+    let exposed = application.exposed();
+    if exposed.is_empty() {
+        return vec![Finding::ok(
+            what,
+            "only root and this user can change the manifest, the components and the bundle",
+        )];
+    }
+    let of = |Exposed { message, fix, is_refused }| match is_refused {
+        true => Finding::error(what, message).fix(fix),
+        false => Finding::warning(what, message).fix(fix),
+    };
+    exposed.into_iter().map(of).collect()
 }

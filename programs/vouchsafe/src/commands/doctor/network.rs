@@ -113,16 +113,23 @@ async fn check_issuer(application: &Application, servers: &Servers, issuer: &Iss
             let count = document["keys"].as_array().map_or(0, Vec::len);
             let origin = match &issuer.keys {
                 KeySource::Pinned(_) => "pinned in the bundle".to_owned(),
-                KeySource::Discovery | KeySource::JwksUri(_) => format!("fetched from {url}"),
+                KeySource::Discovery | KeySource::JwksUri(_) => format!("fetched from {}", without_query(&url)),
             };
             Finding::ok(what, format!("{count} keys, {origin}"))
         }
-        (Err(_), Some(ClientError { message, fix })) => Finding::error(what, format!("{url}: {message}")).fix(fix),
+        (Err(_), Some(ClientError { message, fix })) => {
+            Finding::error(what, format!("{}: {message}", without_query(&url))).fix(fix)
+        }
         (Err(error), None) => {
-            let place = if url.is_empty() { String::new() } else { format!("{url}: ") };
+            let place = if url.is_empty() { String::new() } else { format!("{}: ", without_query(&url)) };
             Finding::error(what, format!("{place}{}", chain(&error))).fix(hint(&error, issuer))
         }
     }
+}
+
+/// A query may hold a secret.
+fn without_query(url: &str) -> &str {
+    url.split('?').next().unwrap_or_default()
 }
 
 fn chain(error: &FetchError) -> String {
@@ -143,6 +150,9 @@ fn hint(error: &FetchError, issuer: &Issuer) -> String {
         FetchError::PinnedKeysExpired => format!("get the issuer's current keys, and change `expires` in {file}"),
         FetchError::Status(401 | 403) => format!("set `bearer_file` in {file}, or renew what it contains"),
         FetchError::Status(_) | FetchError::UrlRefused(_) => format!("check the URLs in {file}"),
+        FetchError::JwksUriRefused { .. } => {
+            format!("ask the operator of the issuer, or set `jwks_uri` in {file}, after checking that URL")
+        }
         FetchError::DocumentInvalid(_) | FetchError::TimedOut | FetchError::TooLarge | FetchError::Unreachable(_) => {
             "ask the operator of the issuer".to_owned()
         }

@@ -4,10 +4,12 @@ use super::finding::Finding;
 use crate::commands::policy::hosts as manifest_hosts;
 use crate::commands::policy::settings::Started;
 use vouchsafe_cli::clock;
+use vouchsafe_exchange::root::{CHANGED, pointer_name};
 use vouchsafe_host::{Application, POLICIES};
 use vouchsafe_policy::{Bundle, Environment, folder};
 use vouchsafe_policy_tools::lint;
 use vouchsafe_policy_tools::report::{self, Item, Severity};
+use vouchsafe_signer::{Config, Root, Variable, Variables};
 
 /// Epoch of a signer without the variable.
 const EPOCH_SECONDS: u64 = 3600;
@@ -87,6 +89,26 @@ fn of_items(what: &str, items: &[Item]) -> Vec<Finding> {
         finding.fix(item.fix.clone())
     };
     items.iter().map(of).collect()
+}
+
+/// The signing root, compared with the one that the database remembers. `None` if the root is in an HSM.
+pub fn root(application: &Application) -> Option<Finding> {
+    let what = "signing root";
+    if !application.manifest.variables().contains_key(Variable::SignerRoot.name()) {
+        return None;
+    }
+    let mut variables = Variables::default();
+    for each in Variable::LOCAL {
+        variables.slot(each).push_str(variable(application, each.name()));
+    }
+    // Wrong variables are reported as such.
+    let (config, root) = (Config::parse(&variables).ok()?, Root::parse(&variables).ok()?);
+    Some(match application.remembered(&pointer_name(config.issuer(), config.group())) {
+        Err(error) => Finding::warning(what, error.message).fix(error.hint),
+        Ok(None) => Finding::ok(what, "the database remembers none yet"),
+        Ok(Some(known)) if known == root.fingerprint() => Finding::ok(what, "the one that the database has seen"),
+        Ok(Some(_)) => Finding::warning(what, CHANGED),
+    })
 }
 
 /// Audiences, and the signer's ceilings.

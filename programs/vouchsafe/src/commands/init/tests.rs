@@ -119,6 +119,49 @@ fn keeps_existing_git_ignore() {
 }
 
 #[test]
+fn link_as_git_ignore_is_left_alone() {
+    let place = Place::new("link");
+    std::fs::create_dir_all(&place.0).expect("a folder");
+    std::os::unix::fs::symlink("elsewhere", place.0.join(".gitignore")).expect("a link");
+    let flags = [&BROKER[..], &["--provider", "github", "--claim", "repository_id=1"]].concat();
+    let text = place.init(&flags, None).expect("written");
+    assert!(text.contains("note: `.gitignore` exists; add `/.env` to it"), "{text}");
+    assert!(!place.0.join("elsewhere").exists());
+}
+
+#[test]
+fn refuses_folder_that_others_can_change() {
+    let place = Place::new("shared");
+    std::fs::create_dir_all(&place.0).expect("a folder");
+    let set = |mode| std::fs::set_permissions(&place.0, std::fs::Permissions::from_mode(mode)).expect("set");
+    set(0o757);
+    let shown = place.0.display();
+    let failure = place.init(&BROKER, None).expect_err("shared");
+    assert_eq!(
+        (failure.code, failure.message, failure.hint),
+        (1, format!("`{shown}` can be changed by other users (mode 0757)"), Some(format!("chmod -R go-w {shown}")))
+    );
+    assert_eq!(std::fs::read_dir(&place.0).expect("a folder").count(), 0);
+    set(0o755);
+    let flags = [&BROKER[..], &["--provider", "github", "--claim", "repository_id=1"]].concat();
+    place.init(&flags, None).expect("written");
+    for folder in ["policies", "policies/rules", "policies/issuers"] {
+        let mode = std::fs::metadata(place.0.join(folder)).expect(folder).permissions().mode();
+        assert_eq!(mode & 0o022, 0, "{folder}");
+    }
+}
+
+#[test]
+fn writes_all_files_or_none() {
+    let place = Place::new("none");
+    let file = |path: &str| NewFile { path: path.to_owned(), mode: PUBLIC_MODE, content: String::new() };
+    let failure = write_all(&place.0, &[file("a"), file("b/c"), file("a/d")]).expect_err("`a` is a file");
+    assert_eq!(failure.code, 1);
+    assert!(failure.message.starts_with(&format!("cannot write `{}/a/d`: ", place.0.display())), "{}", failure.message);
+    assert!(!place.0.join("a").exists() && !place.0.join("b/c").exists());
+}
+
+#[test]
 fn asks_again_after_wrong_answer() {
     let place = Place::new("answers");
     let answers = "http://broker.example\nhttps://broker.example\njenkins\nazure\ngithub\n\nocto-org/octo-repo\n123456\n\n\

@@ -14,6 +14,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use vouchsafe_cli::Failure;
 use vouchsafe_policy_tools::SuiteError;
+use vouchsafe_policy_tools::lint;
 use vouchsafe_policy_tools::scaffold::NewFiles;
 
 pub fn run(args: &Args) -> Result<ExitCode, Failure> {
@@ -83,8 +84,18 @@ pub(super) fn make(
     text.push_str(&notes);
     if matches!(args.what, What::Rule(_)) {
         text.push_str(&broken_cases(args)?);
+        text.push_str(&warnings(args, &made)?);
     }
     Ok(text + &args.what.next_step())
+}
+
+/// What `policy check` warns about in the files that were made.
+fn warnings(args: &Args, made: &NewFiles) -> Result<String, Failure> {
+    let files = read_folder(args.what.dir())?;
+    let files = files.map_err(|error| Failure::refused(SuiteError::from(error).to_string()))?;
+    let report = lint::check(&files, &args.environment.environment());
+    let of_made = report.warnings.iter().filter(|warning| made.contains_key(&warning.file));
+    Ok(of_made.map(|warning| format!("warning: {warning}\n")).collect())
 }
 
 /// Notes about existing cases that are no longer met, for example because another policy permits them too.

@@ -39,8 +39,8 @@ pub struct Args {
     /// Show which conditions were never true, or never false, in any case.
     #[arg(long)]
     coverage: bool,
-    /// Also fail if a condition was never true or never false.
-    #[arg(long, requires = "coverage")]
+    /// Like --coverage, and fail if a condition was never true or never false.
+    #[arg(long)]
     require_coverage: bool,
     /// Explain each case that is not met, as `vouchsafe policy explain --case` does.
     #[arg(long)]
@@ -88,7 +88,8 @@ pub(super) fn test(args: &Args) -> Result<(String, bool), Failure> {
         Ok(outcome) => outcome,
         Err(error) => return Ok((error_text(args.format, &error), false)),
     };
-    let policies = match args.coverage {
+    let shows_coverage = args.coverage || args.require_coverage;
+    let policies = match shows_coverage {
         true => coverage(&suite),
         false => Vec::new(),
     };
@@ -102,11 +103,11 @@ pub(super) fn test(args: &Args) -> Result<(String, bool), Failure> {
     };
     let whole = policies.iter().all(is_whole);
     let text = match args.format {
-        Format::Json => format!("{}\n", as_json(&suite, args.coverage.then_some(&policies))),
+        Format::Json => format!("{}\n", as_json(&suite, shows_coverage.then_some(&policies))),
         Format::Text => {
             let mut text: String = suite.failures().map(|result| failure_text(args, &suite, result)).collect();
             text.push_str(&as_text(&suite, elapsed));
-            if args.coverage {
+            if shows_coverage {
                 text.push_str(&coverage_text(&policies));
             }
             text.extend(notes);

@@ -53,6 +53,10 @@ fn of_signer(
             break;
         }
         found.push((variable, error.to_string()));
+        if variable == Variable::Development && variables.issuer.starts_with("http://") {
+            // Off loopback, no value of `development` is valid.
+            variables.issuer = "http://localhost".to_owned();
+        }
         let value = valid(variable, &variables.issuer);
         let slot = variables.slot(variable);
         slot.clear();
@@ -134,6 +138,28 @@ mod tests {
             ],
             "{found:?}"
         );
+    }
+
+    #[test]
+    fn issuer_without_tls_hides_no_fault() {
+        for (development, expected) in [
+            ("true", "variable `development` is `true` but `issuer` is not on loopback"),
+            ("false", "variable `issuer` is not an https URL without query, fragment and user name"),
+            ("", "variable `development` is empty"),
+        ] {
+            let found = of(
+                "spin.toml",
+                &[
+                    ("issuer", "http://broker.example"),
+                    ("development", development),
+                    ("signer_root", "c2hvcnQ"),
+                    ("signer_epoch", "30"),
+                ],
+            );
+            let epoch = "variable `signer_epoch` is not between 300 and 604800";
+            let root = "variable `signer_root` does not have 32 to 64 bytes";
+            assert_eq!(found, [expected, epoch, root], "{development}");
+        }
     }
 
     #[test]

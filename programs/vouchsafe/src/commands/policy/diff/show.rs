@@ -79,11 +79,12 @@ fn summary(difference: &Difference) -> String {
         ),
     };
     format!(
-        "{} decided by both: {} widening, {} either way, {} narrowing; {taken}",
-        count(difference.decided, "request"),
+        "{}: {} widening, {} either way, {} narrowing; {taken}; {} decided by both bundles",
+        count(difference.changes.len(), "change"),
         number(Direction::Widening),
         number(Direction::Either),
         number(Direction::Narrowing),
+        count(difference.decided, "request"),
     )
 }
 

@@ -37,7 +37,7 @@ fn ignores_changes_without_effect() {
     let (text, failed) = run(&[&default_bundle(), &shown]).expect("it runs");
     assert_eq!(
         text,
-        "31 requests decided by both: 0 widening, 0 either way, 0 narrowing; no issuer URL or key source changed\n"
+        "0 changes: 0 widening, 0 either way, 0 narrowing; no issuer URL or key source changed; 31 requests decided by both bundles\n"
     );
     assert!(!failed);
     fs::remove_dir_all(dir).expect("it can be removed");
@@ -62,14 +62,14 @@ fn shows_widening_and_narrowing() {
          rule deploy-from-main: principal.ref == \"refs/heads/main\" -> without\n\
          narrowing:\n  \
          audience https://api.example max_lifetime: 900 -> 600\n\
-         31 requests decided by both: 3 widening, 0 either way, 1 narrowing; no issuer URL or key source changed\n"
+         4 changes: 3 widening, 0 either way, 1 narrowing; no issuer URL or key source changed; 31 requests decided by both bundles\n"
     );
     assert!(failed);
     let (_, failed) = run(&[&old, &shown, "--fail-on", "never"]).expect("it runs");
     assert!(!failed);
     // The inverse change narrows and widens the same.
     let (text, failed) = run(&[&shown, &old, "--fail-on", "narrowing"]).expect("it runs");
-    assert!(text.contains("31 requests decided by both: 1 widening, 0 either way, 3 narrowing"), "{text}");
+    assert!(text.contains("4 changes: 1 widening, 0 either way, 3 narrowing; "), "{text}");
     assert!(failed);
     fs::remove_dir_all(dir).expect("it can be removed");
 }
@@ -143,7 +143,7 @@ fn decides_recorded_requests_with_both() {
         "\n  5 decisions of `github:repo:octo-org/octo-repo:ref:refs/heads/main` for `https://deploy.example`, last at \
          2200-01-01T00:00:00Z: permit by `deploy-from-main` -> deny by no policy\n",
         "\nnote: skipped 1 recorded request that cannot be parsed\n",
-        "\n34 requests decided by both: ",
+        "; 34 requests decided by both bundles\n",
     ] {
         assert!(text.contains(line), "{text}");
     }
@@ -186,10 +186,10 @@ fn counts_repeats_of_database_by_last_time() {
     let counted = ", repeats INTEGER NOT NULL DEFAULT 0, last_at_ms INTEGER";
     let text = decided(counted, &format!(", 2, {YEAR_2200_MS}"));
     assert!(text.contains("\n  3 decisions of `github:repo:octo-org/octo-repo"), "{text}");
-    assert!(text.contains("\n32 requests decided by both: "), "{text}");
+    assert!(text.contains("; 32 requests decided by both bundles\n"), "{text}");
     for (more, values) in [(counted, ", 2, 2"), (counted, ", 0, NULL"), ("", "")] {
         let text = decided(more, values);
-        assert!(text.contains("\n31 requests decided by both: "), "{more}{values}: {text}");
+        assert!(text.contains("; 31 requests decided by both bundles\n"), "{more}{values}: {text}");
     }
     fs::remove_dir_all(state).expect("it can be removed");
     fs::remove_dir_all(dir).expect("it can be removed");
@@ -208,7 +208,7 @@ fn warns_of_changed_key_source() {
         text,
         "warning: the keys of issuer `github` would be from https://attacker.example/jwks instead of discovery: \
          whoever has the new keys could sign for its workloads\n\
-         31 requests decided by both: 0 widening, 0 either way, 0 narrowing; 0 issuer URLs and 1 key source changed\n"
+         0 changes: 0 widening, 0 either way, 0 narrowing; 0 issuer URLs and 1 key source changed; 31 requests decided by both bundles\n"
     );
     assert!(failed);
     let (text, _) = run(&[&default_bundle(), &shown, "--format", "json"]).expect("it runs");
@@ -236,7 +236,7 @@ fn markdown_has_tables_and_escapes() {
          | rule <code>deploy-from-main</code> | <code>principal.ref == \"refs/heads/main\"</code> | <code>without</code> |\n\
          | audience <code>https://api.example scopes</code> | <code>{\"read\", \"write\"}</code> | \
          <code>{\"&lt;a\\|b>\\[x\\](y)\", \"read\", \"write\"}</code> |\n\n\
-         31 requests decided by both: 4 widening, 0 either way, 0 narrowing; no issuer URL or key source changed.\n"
+         4 changes: 4 widening, 0 either way, 0 narrowing; no issuer URL or key source changed; 31 requests decided by both bundles.\n"
     );
     assert!(failed);
     fs::remove_dir_all(dir).expect("it can be removed");

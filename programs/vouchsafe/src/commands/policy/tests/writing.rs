@@ -95,7 +95,29 @@ fn new_writes_policy_with_cases() {
     let (message, _, code) = said(run_new(&arguments, None));
     assert_eq!((message.as_str(), code), ("`rules/release-deploys.cedar` already exists", 1));
     let replaced = run_new(&[&arguments[..], &["--claim", "workflow=release", "--replace"]].concat(), None);
-    assert_eq!(replaced.expect("it runs").lines().count(), 8);
+    let replaced = replaced.expect("it runs");
+    assert_eq!(replaced.lines().count(), 9, "{replaced}");
+    let warning = "warning: rules/release-deploys.cedar:";
+    let chosen = "policy `release-deploys` trusts `workflow`, which the requester of the token chose";
+    assert!(replaced.lines().any(|line| line.starts_with(warning) && line.contains(chosen)), "{replaced}");
+    fs::remove_dir_all(dir).expect("it can be removed");
+}
+
+#[test]
+fn new_refuses_values_that_match_nothing() {
+    let dir = scratch("new-values");
+    let shown = dir.display().to_string();
+    let new = |claim: &str| {
+        let audience = ["--issuer-name", "github", "--audience", "https://deploy.example", "--scope", "deploy:write"];
+        said(run_new(&[&["rule", "new", &shown][..], &audience, &["--claim", claim]].concat(), None))
+    };
+    let (message, _, code) = new("ref=");
+    assert_eq!((message.as_str(), code), ("claim `ref` has no value", 2));
+    let (message, _, code) = new("ref=refs/heads/*");
+    let expected = "claim `ref` would have to be `refs/heads/*` literally: name one value, and edit the policy to \
+        compare with `like`";
+    assert_eq!((message.as_str(), code), (expected, 2));
+    assert!(!dir.join("rules/new.cedar").exists());
     fs::remove_dir_all(dir).expect("it can be removed");
 }
 
