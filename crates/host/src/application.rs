@@ -84,6 +84,11 @@ impl Application {
         warnings
     }
 
+    /// Whether the variable `development` is `true`.
+    pub(crate) fn is_development(&self) -> bool {
+        is_development(&self.resolved)
+    }
+
     /// The directory of the database and of the copies of bundles.
     #[must_use]
     pub fn state_dir(&self) -> PathBuf {
@@ -117,6 +122,10 @@ impl Application {
     }
 }
 
+fn is_development(resolved: &Resolved) -> bool {
+    resolved.application_variables.get("development").map(String::as_str) == Some("true")
+}
+
 fn read_manifest(path: &Path) -> Result<Manifest, HostError> {
     let text = std::fs::read_to_string(path).map_err(|error| {
         HostError::configuration(format!("{}: {error}", path.display()))
@@ -141,8 +150,7 @@ fn resolve(manifest: &Manifest, options: &Options) -> Result<Resolved, HostError
         Ok(resolved) if faults.is_empty() => resolved,
         _ => return Err(HostError::configuration(faults.join("\nerror: ")).hint(VARIABLES_HINT)),
     };
-    let development = resolved.application_variables.get("development").map(String::as_str) == Some("true");
-    if options.danger_now.is_some() && !development {
+    if options.danger_now.is_some() && !is_development(&resolved) {
         return Err(HostError::configuration(
             "--danger-now changes the time of every check and requires the variable `development` to be `true`",
         ));

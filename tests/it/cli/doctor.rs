@@ -232,13 +232,17 @@ fn reports_what_other_users_can_change() {
     set("spin.toml", 0o646);
     let found = findings(&setup, what);
     let [manifest, bundle] = found.as_slice() else { panic!("{found:?}") };
-    let expected = ["error", "`spin.toml` can be changed by other users (mode 0646)", "chmod go-w spin.toml"];
+    // In development mode, others may.
+    let expected = ["warning", "`spin.toml` can be changed by other users (mode 0646)", "chmod go-w spin.toml"];
     assert_eq!(*manifest, expected.map(str::to_owned).into());
     assert!(bundle.1.ends_with("policies/rules` can be changed by other users (mode 0777)"), "{bundle:?}");
     assert!(bundle.2.starts_with("chmod -R go-w "), "{bundle:?}");
     let serve = Command::new(profile_folder().join("vouchsafe"))
         .args(["serve", "--listen", "127.0.0.1:0", "--manifest", "spin.toml", "--state-dir", "state"])
-        .args(setup.variables.iter().map(|(name, value)| format!("--variable={name}={value}")))
+        .args(setup.variables.iter().map(|(name, value)| match name.as_str() {
+            "development" => "--variable=development=false".to_owned(),
+            _ => format!("--variable={name}={value}"),
+        }))
         .args(&setup.arguments)
         .current_dir(&**setup.folder)
         .output()
