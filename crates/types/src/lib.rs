@@ -30,7 +30,7 @@ pub use revocation::{
     Added, Affected, AffectedWorkload, Attribution, IssuedTokens, Lifted, Revocation, RevocationTarget, TokenFilter,
 };
 pub use signer::{
-    BackendStatus, ExtraClaim, PresentedIdentity, PublicKeySet, SignedToken, SignerError, SignerSettings,
+    BackendStatus, ExtraClaim, IssuedToken, PresentedIdentity, PublicKeySet, SignedToken, SignerError, SignerSettings,
     SigningRequest, Superseded, TokenType,
 };
 pub use store::{
