@@ -11,6 +11,7 @@ pub mod keys;
 pub mod man;
 pub mod policy;
 pub mod probe;
+pub mod revoke;
 #[cfg(feature = "host")]
 pub mod serve;
 pub mod token;

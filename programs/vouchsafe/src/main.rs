@@ -48,6 +48,7 @@ enum Command {
     Man(commands::man::Args),
     Policy(commands::policy::Args),
     Probe(commands::probe::Args),
+    Revoke(commands::revoke::Args),
     #[cfg(feature = "host")]
     Serve(commands::serve::Args),
     Token(commands::token::Args),
@@ -86,6 +87,7 @@ fn main() -> ExitCode {
         Command::Man(args) => commands::man::run(&args, Cli::command()),
         Command::Policy(args) => commands::policy::run(args),
         Command::Probe(args) => commands::probe::run(args),
+        Command::Revoke(args) => commands::revoke::run(args),
         #[cfg(feature = "host")]
         Command::Serve(args) => commands::serve::run(args),
         Command::Token(args) => commands::token::run(args),
