@@ -159,7 +159,7 @@ fn writes_nothing() {
     let (token, caller) = (scene.token(), scene.resource_server(API));
     let rows = || {
         let database = rusqlite::Connection::open(scene.setup.database()).expect("opens");
-        ["audit", "operations", "revocations", "consumed"].map(|table| -> u64 {
+        ["audit", "operations", "revocations", "consumed"].map(|table| -> i64 {
             database.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0)).expect("a count")
         })
     };

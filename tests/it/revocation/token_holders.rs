@@ -81,7 +81,7 @@ fn writes_nothing_for_other_tokens() {
     }
     assert!(scene.is_active(&token));
     let database = rusqlite::Connection::open(scene.setup.database()).expect("opens");
-    let count = |table: &str| -> u64 {
+    let count = |table: &str| -> i64 {
         database.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0)).expect("a count")
     };
     assert_eq!((count("revocations"), count("operations")), (0, 0));
