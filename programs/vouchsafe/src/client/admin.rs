@@ -13,8 +13,9 @@ use vouchsafe_cli::Failure;
 #[derive(clap::Args)]
 pub struct AdminArgs {
     /// The broker's issuer URL; https, except on loopback.
-    #[arg(long, env = "VOUCHSAFE_BROKER", value_name = "URL")]
-    broker: String,
+    // Required except with a subcommand, which clap decides; so the type is optional.
+    #[arg(long, env = "VOUCHSAFE_BROKER", value_name = "URL", required = true)]
+    broker: Option<String>,
     #[command(flatten)]
     subject: SubjectArgs,
     #[command(flatten)]
@@ -31,9 +32,10 @@ pub struct Admin {
 impl AdminArgs {
     /// Exchanges the platform's token for one of the audience `<issuer>/admin` with this scope.
     pub fn authorize(&self, scope: &str) -> Result<Admin, Failure> {
+        let broker = self.broker.as_ref().ok_or_else(|| Failure::usage("--broker is missing"))?;
         let source = self.subject.source()?;
         let http = self.network.http()?;
-        let broker = Broker::discover(&http, &self.broker)?;
+        let broker = Broker::discover(&http, broker)?;
         let subject_token = source.token(&http, &broker.issuer)?;
         let request = ExchangeRequest {
             subject_token: &subject_token,

@@ -35,7 +35,7 @@ pub struct Args {
     #[command(subcommand)]
     command: Option<Command>,
     #[command(flatten)]
-    add: Option<add::Args>,
+    add: add::RevokeArgs,
 }
 
 #[derive(Subcommand)]
@@ -45,10 +45,44 @@ enum Command {
 }
 
 pub fn run(args: Args) -> Result<ExitCode, Failure> {
-    match (args.command, args.add) {
-        (Some(Command::Lift(args)), _) => lift::run(&args),
-        (Some(Command::List(args)), _) => list::run(&args),
-        (None, Some(args)) => add::run(&args),
-        (None, None) => Err(Failure::usage("--broker is missing")),
+    match args.command {
+        Some(Command::Lift(args)) => lift::run(&args),
+        Some(Command::List(args)) => list::run(&args),
+        None => add::run(&args.add),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Cli {
+        #[command(flatten)]
+        args: Args,
+    }
+
+    #[test]
+    fn takes_conditions_or_a_subcommand() {
+        let parse = |line: &str| {
+            let words = ["revoke"].into_iter().chain(line.split_whitespace());
+            let args = Cli::try_parse_from(words).map(|cli| cli.args).map_err(|error| error.kind())?;
+            Ok(args.command.is_some())
+        };
+        use clap::error::ErrorKind::{ArgumentConflict, MissingRequiredArgument};
+        for (line, expected) in [
+            ("--broker b --kid k --dry-run", Ok(false)),
+            ("--broker b --kid k --reason r --block", Ok(false)),
+            ("list --broker b", Ok(true)),
+            ("lift i --broker b --reason r", Ok(true)),
+            ("", Err(MissingRequiredArgument)),
+            ("--kid k --reason r", Err(MissingRequiredArgument)),
+            ("--broker b --kid k", Err(MissingRequiredArgument)),
+            ("lift i --broker b", Err(MissingRequiredArgument)),
+            ("--broker b --kid k --reason r list", Err(ArgumentConflict)),
+        ] {
+            assert_eq!(parse(line), expected, "{line}");
+        }
     }
 }

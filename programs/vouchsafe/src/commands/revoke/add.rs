@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use vouchsafe_cli::{Failure, Format, clock};
 
 #[derive(clap::Args)]
-pub struct Args {
+pub struct RevokeArgs {
     #[command(flatten)]
     conditions: Conditions,
     /// Also refuse new tokens that match, until `vouchsafe revoke lift`.
@@ -72,7 +72,7 @@ struct Answer {
     affected: Option<Affected>,
 }
 
-pub fn run(args: &Args) -> Result<ExitCode, Failure> {
+pub fn run(args: &RevokeArgs) -> Result<ExitCode, Failure> {
     let body = body(args, clock::unix_seconds()?)?;
     let answer: Answer = args.admin.authorize("revoke")?.post("revocations", &body)?;
     if args.format == Format::Json {
@@ -94,7 +94,7 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn body(args: &Args, now: u64) -> Result<Value, Failure> {
+fn body(args: &RevokeArgs, now: u64) -> Result<Value, Failure> {
     let conditions = &args.conditions;
     let texts = [
         ("issuer", &conditions.issuer),
@@ -155,10 +155,10 @@ mod tests {
     #[derive(Parser)]
     struct Cli {
         #[command(flatten)]
-        args: Args,
+        args: RevokeArgs,
     }
 
-    fn parse(line: &str) -> Result<Args, String> {
+    fn parse(line: &str) -> Result<RevokeArgs, String> {
         let words = ["revoke", "--broker", "https://b.example"].into_iter().chain(line.split_whitespace());
         Cli::try_parse_from(words).map(|cli| cli.args).map_err(|error| error.to_string())
     }
