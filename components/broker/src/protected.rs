@@ -84,7 +84,7 @@ pub async fn answer(route: Route, mut request: Request, id: &str) -> Reply {
                 Some(challenge) => respond::challenged(reply, challenge),
                 None => reply,
             };
-            (reply, refused.slug, refused.detail.as_str())
+            (reply, refused.slug, &*refused.detail)
         }
     };
     log(Line {

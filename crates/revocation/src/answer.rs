@@ -20,38 +20,38 @@ pub struct Attempt {
 pub struct Refused {
     pub error: WireError,
     /// The value of `www-authenticate` (RFC 6750 §3).
-    pub challenge: Option<String>,
+    pub challenge: Option<Box<str>>,
     pub slug: &'static str,
     /// For the log; never contains a token or a claim's value.
-    pub detail: String,
+    pub detail: Box<str>,
 }
 
 impl Refused {
     /// The request has no credentials, so it gets no error code either (RFC 6750 §3.1).
     pub(crate) fn unauthenticated() -> Self {
         let text = "send a token of this broker in the header `Authorization: Bearer`";
-        Self { challenge: Some("Bearer".to_owned()), ..Self::new(401, "invalid_token", "caller.unauthenticated", text) }
+        Self { challenge: Some("Bearer".into()), ..Self::new(401, "invalid_token", "caller.unauthenticated", text) }
     }
 
     /// The request has several credentials, or some of another kind than a bearer token.
     pub(crate) fn credentials_unsupported() -> Self {
         let text = "send exactly one header `Authorization: Bearer` with a token of this broker";
-        Self { challenge: Some("Bearer".to_owned()), ..Self::new(401, "invalid_token", "caller.unsupported", text) }
+        Self { challenge: Some("Bearer".into()), ..Self::new(401, "invalid_token", "caller.unsupported", text) }
     }
 
     /// The caller's token is not accepted. One text, whatever the reason; the log has the reason.
     pub(crate) fn token_invalid(detail: &'static str) -> Self {
         let text = "the access token is invalid, expired, revoked, or for another audience";
         Self {
-            challenge: Some(format!("Bearer error=\"invalid_token\", error_description=\"{text}\"")),
-            detail: detail.to_owned(),
+            challenge: Some(format!("Bearer error=\"invalid_token\", error_description=\"{text}\"").into()),
+            detail: detail.into(),
             ..Self::new(401, "invalid_token", "caller.invalid", text)
         }
     }
 
     pub(crate) fn scope_missing(scope: &'static str) -> Self {
         Self {
-            challenge: Some(format!("Bearer error=\"insufficient_scope\", scope=\"{scope}\"")),
+            challenge: Some(format!("Bearer error=\"insufficient_scope\", scope=\"{scope}\"").into()),
             ..Self::new(403, "insufficient_scope", "caller.scope_missing", format!("this needs the scope {scope}"))
         }
     }
@@ -100,14 +100,14 @@ impl Refused {
     ) -> Self {
         let description = description.into();
         let error = WireError { status, error, description, retry_after_seconds: None, allow: None };
-        Self { error, challenge: None, slug, detail: String::new() }
+        Self { error, challenge: None, slug, detail: Box::default() }
     }
 }
 
 impl From<Failure> for Refused {
     fn from(failure: Failure) -> Self {
         let Failure { refusal, detail } = failure;
-        Self { error: WireError::from(&refusal), challenge: None, slug: refusal.slug(), detail }
+        Self { error: WireError::from(&refusal), challenge: None, slug: refusal.slug(), detail: detail.into() }
     }
 }
 

@@ -4,10 +4,23 @@ use std::borrow::Cow;
 
 use crate::database::{self, Row, Statement, Value};
 use crate::error::{Cause, Error};
-use crate::revocations::{DECISIONS_COUNTED_MAX, REVOCATIONS_MAX, TOKEN_SECONDS_MAX, WORKLOADS_MAX};
 use vouchsafe_types::{
     Affected, AffectedWorkload, Attribution, IssuedTokens, Lifted, Revocation, RevocationTarget, TokenFilter,
 };
+
+/// Longest field of a filter, and longest reason, in bytes, inclusive.
+pub const FILTER_BYTES_MAX: usize = 2048;
+/// Most revocations, other than those of single tokens, that can be kept at once: each issued token is compared with all.
+pub const REVOCATIONS_MAX: u64 = 1000;
+/// Most tokens of one [`crate::Store::active`].
+pub const TOKENS_MAX: usize = 2;
+/// Most workloads that [`crate::Store::count_revoked`] lists.
+pub const WORKLOADS_MAX: u64 = 50;
+/// Most of the latest decisions that [`crate::Store::count_revoked`] reads: meanwhile, the connection does nothing else.
+pub const DECISIONS_COUNTED_MAX: u64 = 100_000;
+/// The longest life of any token, in seconds: the longest signing epoch. For that long after the last token that it can
+/// match was issued, a revocation is kept.
+pub const TOKEN_SECONDS_MAX: u64 = 604_800;
 
 /// The columns of a revocation, in the order of [`revocation`].
 const COLUMNS: &str = "id, jti, issuer_name, subject, audience, bundle_digest, kid, since, cutoff, keep_until, \

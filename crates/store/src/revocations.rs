@@ -5,24 +5,10 @@
 
 use crate::database::{Database, Row};
 use crate::error::{Cause, Error, Limit};
-use crate::revocation_rows as rows;
+use crate::revocation_rows::{self as rows, FILTER_BYTES_MAX, TOKEN_SECONDS_MAX, TOKENS_MAX};
 use crate::store::{NAME_BYTES_MAX, Store, within};
 use crate::time::UnixMilliseconds;
 use vouchsafe_types::{Added, Affected, Attribution, IssuedTokens, Revocation, RevocationTarget, TokenFilter};
-
-/// Longest field of a filter, and longest reason, in bytes, inclusive.
-pub const FILTER_BYTES_MAX: usize = 2048;
-/// Most revocations, other than those of single tokens, that can be kept at once: each issued token is compared with all.
-pub const REVOCATIONS_MAX: u64 = 1000;
-/// Most tokens of one [`Store::active`].
-pub const TOKENS_MAX: usize = 2;
-/// Most workloads that [`Store::count`] lists.
-pub const WORKLOADS_MAX: u64 = 50;
-/// Most of the latest decisions that [`Store::count`] reads: meanwhile, the connection does nothing else.
-pub const DECISIONS_COUNTED_MAX: u64 = 100_000;
-/// The longest life of any token, in seconds: the longest signing epoch. For that long after the last token that it can
-/// match was issued, a revocation is kept.
-pub const TOKEN_SECONDS_MAX: u64 = 604_800;
 
 impl<D: Database> Store<D> {
     /// Adds the revocation `id`, which is durable on return. If it exists with the same target, nothing changes.

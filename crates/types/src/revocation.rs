@@ -60,6 +60,7 @@ pub struct Lifted {
 }
 
 /// The outcome of adding a revocation.
+#[expect(clippy::large_enum_variant, reason = "it crosses components, where a box can't")]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Added {
     /// Another revocation has this id.

@@ -5,6 +5,7 @@ pub mod dev_issuer;
 #[cfg(feature = "host")]
 pub mod doctor;
 pub mod exec;
+pub mod incident;
 #[cfg(feature = "host")]
 pub mod init;
 pub mod keys;

@@ -20,7 +20,7 @@ fn bearer(token: &str) -> Vec<String> {
 fn check(fake: &Fake, headers: &[String], status: u16, challenge: &str, slug: &str, detail: &str) {
     let attempt = list(fake, headers);
     let refused = attempt.outcome.unwrap_err();
-    let answer = (refused.error.status, refused.challenge.as_deref(), refused.slug, refused.detail.as_str());
+    let answer = (refused.error.status, refused.challenge.as_deref(), refused.slug, &*refused.detail);
     assert_eq!(answer, (status, Some(challenge), slug, detail), "{headers:?}");
     assert_eq!(attempt.decision_id, None);
     assert!(!fake.calls().contains(&"list".to_owned()), "{headers:?}");
@@ -106,7 +106,7 @@ fn each_operation_has_its_own_scope() {
             match attempt.outcome {
                 Err(refused) if other != scope => {
                     let challenge = format!("Bearer error=\"insufficient_scope\", scope=\"{scope}\"");
-                    assert_eq!(refused.challenge, Some(challenge));
+                    assert_eq!(refused.challenge, Some(challenge.into()));
                     assert_eq!((refused.error.status, refused.slug), (403, "caller.scope_missing"));
                 }
                 Err(refused) => assert_eq!(refused.slug, "operation.no_such_block", "{scope}"),

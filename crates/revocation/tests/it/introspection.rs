@@ -84,7 +84,7 @@ fn admin_tokens_cannot_introspect() {
     let fake = Fake::default();
     let credentials = Credentials(vec![format!("Bearer {}", token("caller", ADMIN, API))]);
     let refused = done(introspect(&fake, &credentials, b"token=t")).outcome.unwrap_err();
-    assert_eq!((refused.slug, refused.detail.as_str()), ("caller.invalid", "token.audience_mismatch"));
+    assert_eq!((refused.slug, &*refused.detail), ("caller.invalid", "token.audience_mismatch"));
 }
 
 #[test]

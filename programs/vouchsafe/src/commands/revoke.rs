@@ -1,7 +1,7 @@
 //! `vouchsafe revoke`: revokes tokens, blocks workloads, and shows and lifts what was done.
 
 mod add;
-mod answer;
+pub mod answer;
 mod lift;
 mod list;
 

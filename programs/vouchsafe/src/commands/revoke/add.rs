@@ -1,9 +1,8 @@
 //! `vouchsafe revoke`: one revocation.
 
-use super::answer::{Affected, Revocation};
+use super::answer::{Answer, Revocation, random_id};
 use crate::client::admin::AdminArgs;
 use crate::client::moment::{self, Moment};
-use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use std::process::ExitCode;
 use vouchsafe_cli::{Failure, Format, clock};
@@ -64,14 +63,6 @@ struct Conditions {
     all: bool,
 }
 
-/// The broker's answer; no revocation after a dry run, and no count if the broker could not count in time.
-#[derive(Deserialize, Serialize)]
-struct Answer {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    revocation: Option<Revocation>,
-    affected: Option<Affected>,
-}
-
 pub fn run(args: &RevokeArgs) -> Result<ExitCode, Failure> {
     let body = body(args, clock::unix_seconds()?)?;
     let answer: Answer = args.admin.authorize("revoke")?.post("revocations", &body)?;
@@ -116,18 +107,12 @@ fn body(args: &RevokeArgs, now: u64) -> Result<Value, Failure> {
     if !args.dry_run {
         let id = match &args.id {
             Some(id) => id.clone(),
-            None => random_id(now)?,
+            None => random_id("r", now)?,
         };
         members.insert("id".to_owned(), json!(id));
         members.insert("reason".to_owned(), json!(args.reason));
     }
     Ok(Value::Object(members))
-}
-
-/// `r-<Unix seconds>-<random>`, so that ids sort by time.
-fn random_id(now: u64) -> Result<String, Failure> {
-    let random = getrandom::u32().map_err(|error| Failure::refused(format!("no randomness: {error}")))?;
-    Ok(format!("r-{now}-{random:08x}"))
 }
 
 /// What a revocation does not do.

@@ -3,6 +3,15 @@
 use crate::client::moment;
 use crate::client::text::sanitize;
 use serde::{Deserialize, Serialize};
+use vouchsafe_cli::Failure;
+
+/// No revocation after a dry run, and no count if the broker could not count in time.
+#[derive(Debug, Deserialize, Serialize)]
+pub struct Answer {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub revocation: Option<Revocation>,
+    pub affected: Option<Affected>,
+}
 
 /// A revocation. Absent conditions do not apply.
 #[derive(Debug, Default, Deserialize, Serialize)]
@@ -89,6 +98,12 @@ impl Revocation {
             (true, Some(_)) => "lifted",
         }
     }
+}
+
+/// `<prefix>-<Unix seconds>-<random>`, so that ids sort by time.
+pub fn random_id(prefix: &str, now: u64) -> Result<String, Failure> {
+    let random = getrandom::u32().map_err(|error| Failure::refused(format!("no randomness: {error}")))?;
+    Ok(format!("{prefix}-{now}-{random:08x}"))
 }
 
 impl Affected {
