@@ -77,6 +77,18 @@ class Process:
         self.child.stdout.close()
 
 
+ADMINISTRATION = """
+@id("{name}")
+permit (
+  principal is GitHub::Workflow in Issuer::"dev",
+  action == Action::"issue",
+  resource == Audience::"{audience}"
+) when {{ principal.repository_id == "{repository}" && {scopes}.containsAll(context.scopes) }};
+"""
+# `repository_id` of the workloads that may administer the broker, and introspect tokens for the API.
+ADMIN, RESOURCE_SERVER = "777", "888"
+
+
 class Setup:
     """Dev issuer and broker, as a context manager."""
 
@@ -88,6 +100,18 @@ class Setup:
 
     def prepare(self, policies, issuer):
         """Hook that runs before the broker starts."""
+
+    def administer(self, policies, issuer):
+        """Adds the broker's own audiences to the bundle."""
+        rules = ""
+        for name, repository, scopes in (
+            ("admin", ADMIN, '["revoke", "revoke:lift", "revoke:read"]'),
+            ("introspect", RESOURCE_SERVER, '["https://api.example"]'),
+        ):
+            audience = f"{issuer}/{name}"
+            (policies / f"audiences/{name}.toml").write_text(f'id = "{audience}"\nscopes = {scopes}\n')
+            rules += ADMINISTRATION.format(name=name, audience=audience, repository=repository, scopes=scopes)
+        (policies / "rules/administration.cedar").write_text(rules)
 
     def __enter__(self):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="vouchsafe-clients-"))
@@ -108,6 +132,7 @@ class Setup:
         text = manifest.read_text()
         manifest.write_text(text.replace('source = "target/', f'source = "{REPO}/target/'))
         self.broker = f"http://127.0.0.1:{free_port()}"
+        self.administer(policies, self.broker)
         self.prepare(policies, self.broker)
         self.start_broker()
 

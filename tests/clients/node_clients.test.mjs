@@ -91,3 +91,35 @@ test("exchanges a token from @actions/core", async () => {
   const answer = await exchange(config, await getIDToken(broker));
   await verify(config, answer.access_token);
 });
+
+// Sends a token of the broker, which openid-client has no method of its own for.
+function bearer(token) {
+  return (_server, _client, _body, headers) => headers.set("authorization", `Bearer ${token}`);
+}
+
+test("openid-client introspects and revokes tokens", async () => {
+  const config = await discover("oauth2");
+  const resourceServer = await exchange(config, await mint({ claims: { repository_id: "888" } }), {
+    audience: `${broker}/introspect`,
+    scope: api,
+  });
+  const options = { execute: [client.allowInsecureRequests], algorithm: "oauth2" };
+  const introspecting = await client.discovery(new URL(broker), "api", {}, bearer(resourceServer.access_token), options);
+  const { access_token: token } = await exchange(config, await mint());
+  const active = await client.tokenIntrospection(introspecting, token);
+  assert.equal(active.active, true);
+  assert.equal(active.aud, api);
+  assert.equal(active.scope, "read");
+  await client.tokenRevocation(config, token, { token_type_hint: "access_token" });
+  assert.deepEqual(await client.tokenIntrospection(introspecting, token), { active: false });
+  // A token that is unknown needs no revocation.
+  await client.tokenRevocation(config, "unknown");
+});
+
+test("openid-client is refused introspection without a token of the broker", async () => {
+  const config = await discover("oauth2");
+  await assert.rejects(client.tokenIntrospection(config, "x"), (refusal) => {
+    assert.equal(refusal.status, 401);
+    return true;
+  });
+});

@@ -298,6 +298,40 @@ class Ceremony(unittest.TestCase):
 class WithoutHsm(unittest.TestCase):
     audience = "https://api.example"
 
+    def test_compromised_workload_is_contained(self):
+        with broker.Setup() as setup:
+            incident, token = "incident-1800000000-9f86d081", "--subject-token-file admin.jwt"
+            claims = {"repository_id": broker.ADMIN, "sub": "repo:octo-org/security"}
+            answer = requests.post(f"{setup.dev_issuer}/mint", json={"aud": setup.broker, "claims": claims}, timeout=10)
+            (setup.folder / "admin.jwt").write_text(answer.json()["token"])
+            changes = {
+                "https://broker.example": setup.broker,
+                "--issuer github": "--issuer dev",
+                "'github'": "'dev'",
+                "repo:acme/app": "repo:octo-org/octo-repo",
+                "/var/lib/vouchsafe": str(setup.folder / "state"),
+                "vouchsafe incident contain": f"vouchsafe incident contain {token} --id {incident}",
+                "vouchsafe revoke lift": f"vouchsafe revoke lift {token}",
+            }
+            operator = Operator("runbooks/compromised-workload.md", "Steps", setup.folder, os.environ, changes)
+            issue(setup, self.audience)
+            contained = operator.next("vouchsafe incident contain")
+            self.assertIn(f"contained {incident}: issuer dev, subject repo:octo-org/octo-repo:ref:refs/heads/main\n", contained)
+            self.assertIn("1 live token; the last one expires at ", contained)
+            # A lost answer: the same id again.
+            operator.blocks.insert(0, pages.blocks("runbooks/compromised-workload.md")[0].text)
+            self.assertIn(f"contained {incident}: ", operator.next("vouchsafe incident contain"))
+            self.assertEqual(exchange(setup, self.audience).json()["error"], "invalid_target")
+            self.assertIn('"slug":"issued"', operator.next("SELECT decision_id"))
+            self.assertIn(f"lifted {incident}: ", operator.next("vouchsafe revoke lift"))
+            self.assertEqual(operator.blocks, [])
+            # The second of the lift still counts as blocked.
+            eventually("a new token", lambda: exchange(setup, self.audience).status_code == 200)
+            operations = Operator("runbooks/compromised-workload.md", "Afterwards", setup.folder, os.environ, changes)
+            noted = operations.next("FROM operations")
+            self.assertIn('"operation":"lift"', noted)
+            self.assertEqual(noted.count('"operation":"block"'), 1)
+
     def test_leaked_root_is_replaced(self):
         with broker.Setup() as setup:
             changes = {"https://broker.example": setup.broker, "/etc/vouchsafe": str(setup.folder)}

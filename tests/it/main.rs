@@ -120,6 +120,15 @@ mod repository {
     mod error_slugs;
 }
 
+/// Revocation and introspection with the broker's own tokens.
+mod revocation {
+    pub mod administrators;
+    mod introspection;
+    mod races;
+    pub mod scene;
+    mod token_holders;
+}
+
 /// The database: single use, records, crashes and disk space.
 mod store {
     mod crashes;

@@ -3,6 +3,10 @@
 //! | route | method | answer |
 //! |---|---|---|
 //! | `/token` | POST | the exchange (RFC 8693) |
+//! | `/revoke` | POST | ends a token for its holder (RFC 7009) |
+//! | `/introspect` | POST | the state of a token (RFC 7662), for callers with a token of this broker |
+//! | `/admin/revocations` | GET, POST | lists revocations, revokes tokens |
+//! | `/admin/revocations/lift` | POST | lifts a block |
 //! | `/.well-known/oauth-authorization-server` | GET | RFC 8414 metadata |
 //! | `/.well-known/openid-configuration` | GET | OpenID Connect Discovery 1.0 |
 //! | `/.well-known/jwks.json` | GET | the signer's JWK Set, with ETag |
@@ -12,11 +16,13 @@
 //! Each response has an `x-request-id`, which is in its log line too. A client's own `x-request-id` is ignored: it could
 //! forge or repeat the id of another request.
 //!
-//! Makes no decisions: `crates/exchange` does. Has no network, no database and no variables.
+//! Makes no decisions: `crates/exchange` and `crates/revocation` do. Has no network, no database and no variables.
 
 mod bindings;
 mod discard;
+mod own_tokens;
 mod ports;
+mod protected;
 mod ready;
 mod respond;
 mod routes;

@@ -34,6 +34,14 @@ pub fn refused(error: &WireError, request_id: &str, decision_id: Option<&str>) -
     reply
 }
 
+/// A refusal that says how to authenticate (RFC 6750 §3).
+pub fn challenged(mut reply: Reply, challenge: &str) -> Reply {
+    if let Ok(value) = HeaderValue::from_str(challenge) {
+        reply.headers_mut().insert("www-authenticate", value);
+    }
+    reply
+}
+
 /// The response with the id of its request. A copy from a cache has the id of the request that filled it.
 pub fn identified(mut reply: Reply, request_id: &str) -> Reply {
     if let Ok(value) = HeaderValue::from_str(request_id) {

@@ -2,7 +2,7 @@
 
 use crate::ports::{self, Wasm};
 use crate::respond::{self, Reply};
-use crate::{discard, ready};
+use crate::{discard, protected, ready};
 use http_body_util::BodyExt;
 use spin_sdk::http::Request;
 use vouchsafe_exchange::client_address::ForwardedFor;
@@ -23,9 +23,10 @@ pub async fn route(request: Request) -> Reply {
     let path = request.uri().path().to_owned();
     let reply = match path.as_str() {
         "/token" => token(request, &id).await,
-        path => match Route::of(path) {
-            Some(route) => document(route, request, &id).await,
-            None => {
+        path => match (Route::of(path), protected::Route::of(path)) {
+            (Some(route), _) => document(route, request, &id).await,
+            (None, Some(route)) => protected::answer(route, request, &id).await,
+            (None, None) => {
                 discard::rest(request);
                 log_and_refuse("other", "not_found", &WireError::not_found(), &id)
             }
@@ -124,7 +125,7 @@ impl Route {
 
 async fn token(mut request: Request, id: &str) -> Reply {
     let forwarded_for = forwarded_for(&request);
-    let body = match read(&mut request).await {
+    let body = match read_form(&mut request).await {
         Ok(body) => body,
         Err(refusal) => {
             discard::rest(request);
@@ -178,15 +179,21 @@ fn forwarded_for(request: &Request) -> ForwardedFor {
     }
 }
 
-/// Checks the head, then reads the body up to the limit.
-async fn read(request: &mut Request) -> Result<Vec<u8>, Refusal> {
-    let header = |name: &str| {
-        let value = request.headers().get(name)?;
-        value.to_str().ok()
-    };
-    Head { method: request.method().as_str(), query: request.uri().query(), content_type: header("content-type") }
-        .check()?;
-    if header("content-length").and_then(|text| text.parse::<usize>().ok()).is_some_and(|n| n > BODY_BYTES_MAX) {
+/// Checks the head of a form, then reads it.
+pub async fn read_form(request: &mut Request) -> Result<Vec<u8>, Refusal> {
+    let content_type = header(request, "content-type");
+    Head { method: request.method().as_str(), query: request.uri().query(), content_type }.check()?;
+    read(request).await
+}
+
+pub fn header<'a>(request: &'a Request, name: &str) -> Option<&'a str> {
+    request.headers().get(name)?.to_str().ok()
+}
+
+/// Reads the body up to the limit.
+pub async fn read(request: &mut Request) -> Result<Vec<u8>, Refusal> {
+    if header(request, "content-length").and_then(|text| text.parse::<usize>().ok()).is_some_and(|n| n > BODY_BYTES_MAX)
+    {
         return Err(RequestFault::BodyTooLarge.into());
     }
     let mut bytes = Vec::new();
@@ -203,7 +210,7 @@ async fn read(request: &mut Request) -> Result<Vec<u8>, Refusal> {
     Ok(bytes)
 }
 
-fn log_and_refuse(route: &'static str, slug: &'static str, error: &WireError, id: &str) -> Reply {
+pub fn log_and_refuse(route: &'static str, slug: &'static str, error: &WireError, id: &str) -> Reply {
     let reply = respond::refused(error, id, None);
     log(Line {
         time: ports::clock(),
@@ -217,7 +224,7 @@ fn log_and_refuse(route: &'static str, slug: &'static str, error: &WireError, id
     reply
 }
 
-fn log(line: Line<'_>) {
+pub fn log(line: Line<'_>) {
     for line in ports::log_lines(&line) {
         println!("{line}");
     }

@@ -8,7 +8,7 @@ mod ports;
 use std::cell::RefCell;
 
 use vouchsafe_identity::{Bearer, ParsedKeys, ProofCache};
-use vouchsafe_types::{FetchError, IssuerRecord, KeySet, Subject, TokenError, UnixSeconds};
+use vouchsafe_types::{FetchError, IssuedToken, IssuerRecord, KeySet, Subject, TokenError, UnixSeconds};
 
 mod bindings {
     spin_sdk::wit_bindgen::generate!({
@@ -79,6 +79,11 @@ impl wit::GuestTrustedKeys for TrustedKeys {
         let keys = ParsedKeys::parse(&keys, key_use, vouchsafe_guest::crypto())?;
         Ok(wit::TrustedKeys::new(Self(keys)))
     }
+
+    fn of_broker(document: String) -> Result<wit::TrustedKeys, TokenError> {
+        let keys = ParsedKeys::of_broker(&document, vouchsafe_guest::crypto())?;
+        Ok(wit::TrustedKeys::new(Self(keys)))
+    }
 }
 
 impl wit::GuestUnverifiedToken for UnverifiedToken {
@@ -102,6 +107,20 @@ impl wit::GuestUnverifiedToken for UnverifiedToken {
         let keys = keys.get::<TrustedKeys>().0.trusted_until(UnixSeconds(trusted_until));
         let verified = PROOFS.with_borrow_mut(|proofs| self.0.verify(issuer, &keys, UnixSeconds(now), proofs));
         Ok(verified?.into_subject())
+    }
+
+    fn stated_audience(&self) -> Option<String> {
+        self.0.stated_audience().map(str::to_owned)
+    }
+
+    fn verify_issued(
+        &self,
+        issuer: String,
+        keys: wit::TrustedKeysBorrow<'_>,
+        now: u64,
+    ) -> Result<IssuedToken, TokenError> {
+        let keys = keys.get::<TrustedKeys>().0.trusted_until(UnixSeconds(u64::MAX));
+        Ok(self.0.verify_issued(&issuer, &keys, UnixSeconds(now))?)
     }
 }
 

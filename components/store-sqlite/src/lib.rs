@@ -7,9 +7,12 @@ mod bindings;
 mod convert;
 mod ports;
 
-use bindings::exports::vouchsafe::store::state as wit;
+use bindings::exports::vouchsafe::store::{revocations, state as wit};
 use ports::{call_deadline, now, store, within_deadline};
-use vouchsafe_types::{AuditRecord, Consumption, Document, Pointer, Recorded, Space, StoreError};
+use vouchsafe_types::{
+    Added, Affected, Attribution, AuditRecord, Consumption, Document, Pointer, Recorded, Revocation, RevocationTarget,
+    Space, StoreError,
+};
 
 struct Component;
 
@@ -58,6 +61,28 @@ impl wit::Guest for Component {
 
     async fn pointer_compare_and_swap(name: String, expected: Option<u64>, value: String) -> Result<bool, StoreError> {
         Ok(within_deadline(async { store().await?.pointer_compare_and_swap(&name, expected, value).await }).await?)
+    }
+}
+
+impl revocations::Guest for Component {
+    async fn add(id: String, target: RevocationTarget, by: Attribution) -> Result<Added, StoreError> {
+        Ok(within_deadline(async { store().await?.add_revocation(&id, target, by, now()?).await }).await?)
+    }
+
+    async fn lift(id: String, by: Attribution) -> Result<Option<Revocation>, StoreError> {
+        Ok(within_deadline(async { store().await?.lift_block(&id, by, now()?).await }).await?)
+    }
+
+    async fn list() -> Result<Vec<Revocation>, StoreError> {
+        Ok(within_deadline(async { store().await?.revocations(now()?).await }).await?)
+    }
+
+    async fn count(target: RevocationTarget) -> Result<Affected, StoreError> {
+        Ok(within_deadline(async { store().await?.count_revoked(target, now()?).await }).await?)
+    }
+
+    async fn active(jtis: Vec<String>) -> Result<Vec<bool>, StoreError> {
+        Ok(within_deadline(async { store().await?.active(&jtis).await }).await?)
     }
 }
 

@@ -5,7 +5,7 @@ use crate::issued::{IssuedExchange, SignedExchange};
 use crate::keys::hex;
 use crate::limits::LIMITED_SECONDS_MAX;
 use crate::ports::{Instance, Store};
-use crate::refusal::Refusal;
+use crate::refusal::{Denial, Refusal};
 use crate::trace::Trace;
 use crate::verified::VerifiedExchange;
 use sha2::{Digest, Sha256};
@@ -99,6 +99,8 @@ impl Audit {
                 let failure = superseded(ports, signed.generation.as_ref()).await;
                 Err(self.record_refusal(ports, failure, trace).await)
             }
+            // INVARIANT: a token that a revocation matches is never released (I11).
+            Recorded::Revoked => Err(self.record_refusal(ports, Denial::Revoked.into(), trace).await),
             // Only refusals are counted on other entries.
             Recorded::Counted(_) | Recorded::Limited(_) => Err(Refusal::Internal.into()),
         }
@@ -116,7 +118,7 @@ impl Audit {
             ..self.record
         };
         let (failure, decision_id) = match (ports.record(record).await, kind) {
-            (Ok(Recorded::Written | Recorded::Superseded), _) => (failure, own_id),
+            (Ok(Recorded::Written | Recorded::Revoked | Recorded::Superseded), _) => (failure, own_id),
             (Ok(Recorded::Counted(decision_id)), _) => (failure, decision_id),
             (Ok(Recorded::Limited(Limited { decision_id, until })), RefusedKind::Denial) => {
                 ports.limit(&token, until);

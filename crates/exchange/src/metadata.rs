@@ -7,6 +7,9 @@ use serde_json::{Value, json};
 /// How long metadata may be cached, in seconds.
 pub const MAX_AGE_SECONDS: u64 = 300;
 
+/// Client authentication is optional: credentials are accepted and ignored.
+const OPTIONAL_CLIENT_AUTH: [&str; 3] = ["none", "client_secret_basic", "client_secret_post"];
+
 /// Metadata for OAuth clients (RFC 8414).
 pub fn authorization_server(settings: &Settings) -> String {
     common(settings).to_string()
@@ -36,7 +39,11 @@ fn common(settings: &Settings) -> Value {
         "jwks_uri": format!("{base}/.well-known/jwks.json"),
         "grant_types_supported": [GRANT_TYPE],
         "response_types_supported": ["none"],
-        // Client authentication is optional: credentials are accepted and ignored.
-        "token_endpoint_auth_methods_supported": ["none", "client_secret_basic", "client_secret_post"],
+        "token_endpoint_auth_methods_supported": OPTIONAL_CLIENT_AUTH,
+        "revocation_endpoint": format!("{base}/revoke"),
+        "revocation_endpoint_auth_methods_supported": OPTIONAL_CLIENT_AUTH,
+        "introspection_endpoint": format!("{base}/introspect"),
+        // An access token type of the IANA registry, which RFC 8414 §2 allows: callers send a token of this broker.
+        "introspection_endpoint_auth_methods_supported": ["Bearer"],
     })
 }

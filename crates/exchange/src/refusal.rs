@@ -94,6 +94,8 @@ pub enum Denial {
     AudienceUnknown,
     #[error("policy denies the request")]
     PolicyDenied,
+    #[error("a revocation in force matches the token")]
+    Revoked,
     #[error("the audience requires a scope, and none is requested")]
     ScopeMissing,
     #[error("the audience does not offer a requested scope")]
@@ -178,6 +180,7 @@ impl Denial {
             Self::TierUnavailable => "audience.tier_unavailable",
             Self::AudienceUnknown => "audience.unknown",
             Self::PolicyDenied => "policy.denied",
+            Self::Revoked => "exchange.revoked",
             Self::ScopeMissing => "scope.missing",
             Self::ScopeNotOffered => "scope.not_offered",
             Self::SignerRefused => "signer.refused",

@@ -153,6 +153,11 @@ fn denial_error(denial: Denial) -> WireError {
         Denial::AudienceUnknown | Denial::PolicyDenied | Denial::SignerRefused => {
             WireError::new(400, "invalid_target", TARGET_REFUSED)
         }
+        Denial::Revoked => WireError::new(
+            400,
+            "invalid_target",
+            "the operators of this broker have revoked tokens of this subject or for this audience",
+        ),
         Denial::ScopeMissing => {
             WireError::new(400, "invalid_scope", "this audience requires a scope: request at least one")
         }

@@ -189,7 +189,7 @@ pub(crate) fn require_lifetime(
 }
 
 /// Parses a NumericDate; a fraction is truncated (RFC 7519 §2).
-fn numeric_date(claims: &JsonObject, name: &ClaimName) -> Result<Option<UnixSeconds>, TokenError> {
+pub(crate) fn numeric_date(claims: &JsonObject, name: &ClaimName) -> Result<Option<UnixSeconds>, TokenError> {
     let invalid = || TokenError::ClaimInvalid(name.clone());
     let seconds = match claims.get(&name.0) {
         None => return Ok(None),
@@ -228,7 +228,7 @@ pub(crate) fn token_id_of(claims: &JsonObject) -> Result<Option<&str>, TokenErro
     }
 }
 
-fn required_text(claims: &JsonObject, name: ClaimName) -> Result<&str, TokenError> {
+pub(crate) fn required_text(claims: &JsonObject, name: ClaimName) -> Result<&str, TokenError> {
     match claims.get(&name.0) {
         None => Err(TokenError::ClaimMissing(name)),
         Some(Json::Text(text)) => Ok(text),

@@ -30,6 +30,16 @@ impl ParsedKeys {
         Ok(Self { set: Rc::new(set.map_err(DocumentError::KeySet)?), digest: keys.digest.as_str().into() })
     }
 
+    /// Parses the broker's own JWK Set `document`.
+    ///
+    /// # Errors
+    /// The document is not a valid key set.
+    pub fn of_broker(document: &str, crypto: &dyn Crypto) -> Result<Self, DocumentError> {
+        let set = vouchsafe_jose::KeySet::parse(document.as_bytes(), KeyUse::Signature, crypto);
+        let digest = sha256_hex(document.as_bytes()).into();
+        Ok(Self { set: Rc::new(set.map_err(DocumentError::KeySet)?), digest })
+    }
+
     /// The keys, trusted strictly before `until`.
     #[must_use]
     pub fn trusted_until(&self, until: UnixSeconds) -> TrustedKeys {

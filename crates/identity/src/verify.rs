@@ -53,6 +53,14 @@ impl UnverifiedToken {
         &self.issuers
     }
 
+    pub(crate) fn jws(&self) -> &UnverifiedJws {
+        &self.jws
+    }
+
+    pub(crate) fn claims(&self) -> &JsonObject {
+        &self.claims
+    }
+
     /// Verifies that the token is from `issuer`, by its `keys`, at `now`. A signature in `proofs` is not verified
     /// again; everything else is always checked.
     ///

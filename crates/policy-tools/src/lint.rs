@@ -1,6 +1,7 @@
 //! Lints: errors and warnings of `vouchsafe policy check` about bundles that load.
 
 mod addresses;
+mod administration;
 mod clock;
 mod domain;
 mod events;
@@ -98,6 +99,8 @@ pub fn check(files: &BundleFiles, environment: &Environment) -> Report {
     let unused = bundle.unused_templates().iter();
     let unused = unused.map(|template| template.diagnostic(files, Warning::TemplateUnused(template.id.clone())));
     warnings.extend(unused);
+    let wide = administration::beyond_one_group(&bundle).into_iter();
+    warnings.extend(wide.map(|(policy, warning)| of_policy(files, policy, warning)));
     warnings.extend(invisible::warnings(files));
     warnings.extend(settings::warnings(files, &bundle, environment, &dead));
     if errors.is_empty() {

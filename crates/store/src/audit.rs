@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use crate::database::{self, Row, Statement, Value};
 use crate::error::{Error, Limit};
+use crate::revocation_rows::is_revoked;
 use crate::time::UnixMilliseconds;
 use vouchsafe_types::{AuditRecord, Generation, Limited, Recorded, Refused, RefusedKind};
 
@@ -57,15 +58,20 @@ const COUNTED_BY_KEY: &str = "ELSE min(3, 1 + column24 + (SELECT count(*) FROM a
     ('1 ' || column20 || ' ' || column22, '2 ' || column20 || ' ' || column22, '3 ' || column20 || ' ' || column22))) \
     || ' ' || column20 || ' ' || column22 END FROM (VALUES ";
 const PLACEHOLDERS: &str = "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
-/// Skips records of a generation below the highest, and returns a row for each other record.
-const INSERT_TAIL: &str = ") WHERE column19 IS NULL OR column19 >= \
-    coalesce((SELECT highest FROM generations WHERE name = column18), 0) \
+/// The columns of [`is_revoked`].
+const OF_TOKEN: [&str; 7] = ["column1", "column2", "column5", "column9", "column10", "column13", "column15"];
+/// Skips records of a generation below the highest.
+const OF_GENERATION: &str = "(column19 IS NULL OR column19 >= \
+    coalesce((SELECT highest FROM generations WHERE name = column18), 0))";
+/// Returns a row for each record that is not skipped.
+const INSERT_TAIL: &str = " \
     ON CONFLICT (counted_as) WHERE counted_as IS NOT NULL DO UPDATE SET repeats = repeats + 1, \
         last_at_ms = excluded.last_at_ms, last_decision_id = excluded.decision_id \
     RETURNING decision_id, coalesce(last_decision_id, decision_id), coalesce(counted_as, '')";
 /// The prefix of `counted_as` for refusals over [`REFUSALS_PER_MINUTE_MAX`]. Others begin with `many` or a digit.
 const OVER: &str = "over ";
 const COLUMNS: usize = 19;
+const IS_SUPERSEDED: &str = "SELECT 1 FROM generations WHERE name = ?1 AND highest > ?2";
 const GENERATION_GET: &str = "SELECT highest FROM generations WHERE name = ?1";
 
 /// A checked record as column values.
@@ -165,6 +171,16 @@ impl AuditRow {
         Claim { decision_id: self.decision_id.clone(), minute: self.minute() }
     }
 
+    /// Selects a row if the record's generation is superseded; none if it has no generation.
+    pub(crate) fn superseding(&self) -> Option<Statement> {
+        match self.columns.as_slice() {
+            [.., of @ Value::Text(_), generation] => {
+                Some(Statement::new(IS_SUPERSEDED, [of.clone(), generation.clone()]))
+            }
+            _ => None,
+        }
+    }
+
     /// How many of the rows `before` this one have the same subject in the same minute, the same key, and the same issuer in
     /// the same minute.
     fn places(&self, before: &[Self]) -> [i64; 3] {
@@ -204,7 +220,9 @@ pub(crate) fn insert(rows: Vec<AuditRow>) -> Statement {
     let sql = format!(
         "{INSERT}WHEN {OF_SUBJECT}{REFUSALS_PER_MINUTE_MAX} THEN CASE WHEN {of_issuer} \
          THEN 'over ' || {COUNTED_BY_ISSUER} ELSE {COUNTED_BY_SUBJECT} END \
-         WHEN {of_issuer} THEN {COUNTED_BY_ISSUER} {COUNTED_BY_KEY}{values}{INSERT_TAIL}"
+         WHEN {of_issuer} THEN {COUNTED_BY_ISSUER} {COUNTED_BY_KEY}{values}) \
+         WHERE {OF_GENERATION} AND NOT (column3 = 'issued' AND {}){INSERT_TAIL}",
+        is_revoked(OF_TOKEN)
     );
     let places: Vec<_> =
         rows.iter().enumerate().map(|(at, row)| row.places(rows.get(..at).unwrap_or_default())).collect();
@@ -229,8 +247,8 @@ pub(crate) fn generation_get(of: &str) -> Statement {
     Statement::new(GENERATION_GET, [of.into()])
 }
 
-/// The results for the records `claims`, from the rows that [`insert`] returned.
-pub(crate) fn recorded(claims: &[Claim], answer: Vec<Row>) -> Result<Vec<Recorded>, Error> {
+/// The results for the records `claims`, from the rows that [`insert`] returned; none for a record that it skipped.
+pub(crate) fn recorded(claims: &[Claim], answer: Vec<Row>) -> Result<Vec<Option<Recorded>>, Error> {
     // By decision id: the row of the table and how it counts.
     let mut rows: BTreeMap<String, (String, bool)> = BTreeMap::new();
     for mut row in answer {
@@ -240,13 +258,13 @@ pub(crate) fn recorded(claims: &[Claim], answer: Vec<Row>) -> Result<Vec<Recorde
         rows.insert(of, (decision_id, over));
     }
     let verdict = |claim: &Claim| match rows.remove(&claim.decision_id) {
-        None => Recorded::Superseded,
-        Some((decision_id, true)) => Recorded::Limited(Limited {
+        None => None,
+        Some((decision_id, true)) => Some(Recorded::Limited(Limited {
             decision_id,
             until: claim.minute.saturating_add(1).saturating_mul(MINUTE_SECONDS),
-        }),
-        Some((decision_id, false)) if decision_id == claim.decision_id => Recorded::Written,
-        Some((decision_id, false)) => Recorded::Counted(decision_id),
+        })),
+        Some((decision_id, false)) if decision_id == claim.decision_id => Some(Recorded::Written),
+        Some((decision_id, false)) => Some(Recorded::Counted(decision_id)),
     };
     Ok(claims.iter().map(verdict).collect())
 }

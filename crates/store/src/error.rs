@@ -41,6 +41,8 @@ pub enum Limit {
     DecisionId,
     #[error("document is too long")]
     DocumentBody,
+    #[error("a field of a filter or a reason is empty or too long")]
+    Filter,
     #[error("generation name is empty or too long")]
     GenerationOf,
     #[error("`keep_until` has already passed")]
@@ -57,6 +59,8 @@ pub enum Limit {
     PointerValue,
     #[error("refusal key is empty or too long")]
     RefusedKey,
+    #[error("no tokens or too many")]
+    Tokens,
     #[error("`uses_max` is 0")]
     Uses,
 }

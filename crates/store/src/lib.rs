@@ -1,4 +1,4 @@
-//! The broker's state in SQLite: single use, audit, leases, documents, pointers.
+//! The broker's state in SQLite: single use, audit, revocations, leases, documents, pointers.
 //!
 //! Does not open a database, read a clock or depend on a host: it runs [`Statement`]s through a [`Database`], and the time
 //! is a parameter.
@@ -8,7 +8,8 @@
 //! Invariants: every write is one statement, because on Spin all instances share one connection, so a transaction of one
 //! instance would include the writes of others (I10); nothing is answered before the statement's final result, and what
 //! is not confirmed in time counts as failed; `changes()` is never read, since it is shared too; a consumed key is never
-//! fresh again (I4).
+//! fresh again (I4); no
+//! token is recorded as issued that a revocation matches (I11).
 //!
 //! ```
 //! use rusqlite::types::Value as Sql;
@@ -88,6 +89,8 @@ mod database;
 mod deadline;
 mod error;
 mod group;
+mod revocation_rows;
+mod revocations;
 mod schema;
 mod space;
 mod statements;
@@ -102,12 +105,16 @@ pub use continuity::{ALIVE_SECONDS, Continuity, GAP_SECONDS, keep_alive};
 pub use database::{Database, Row, Statement, Value};
 pub use deadline::Deadline;
 pub use error::{Cause, Error, Limit};
+pub use revocation_rows::{
+    DECISIONS_COUNTED_MAX, FILTER_BYTES_MAX, REVOCATIONS_MAX, TOKEN_SECONDS_MAX, TOKENS_MAX, WORKLOADS_MAX,
+};
 pub use space::{SPACE_LOW_BYTES, note_space};
 pub use statements::pointer_get;
 pub use store::{BODY_BYTES_MAX, KEY_BYTES_MAX, LEASE_MS_MAX, NAME_BYTES_MAX, POINTER_BYTES_MAX, Store};
 pub use time::UnixMilliseconds;
 pub use vouchsafe_types::{
-    AuditRecord, Consumption, Document, Generation, Limited, Pointer, Recorded, Refused, RefusedKind, Space,
+    Added, Affected, AffectedWorkload, Attribution, AuditRecord, Consumption, Document, Generation, IssuedTokens,
+    Lifted, Limited, Pointer, Recorded, Refused, RefusedKind, Revocation, RevocationTarget, Space, TokenFilter,
 };
 
 #[cfg(test)]

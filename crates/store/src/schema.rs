@@ -17,13 +17,13 @@ pub(crate) const IS_SET_UP: &str = "SELECT 1 WHERE \
     (SELECT journal_mode FROM pragma_journal_mode) = 'wal' \
     AND (SELECT synchronous FROM pragma_synchronous) >= 2 \
     AND (SELECT timeout FROM pragma_busy_timeout) = 750 \
-    AND (SELECT value FROM meta WHERE name = 'tables') = 4 \
+    AND (SELECT value FROM meta WHERE name = 'tables') = 5 \
     AND EXISTS (SELECT 1 FROM meta WHERE name = 'created_at')";
 /// Records that all [`TABLES`] exist. The number increases with each change of the tables.
-pub(crate) const TABLES_WRITE: &str = "INSERT OR REPLACE INTO meta (name, value) VALUES ('tables', 4)";
+pub(crate) const TABLES_WRITE: &str = "INSERT OR REPLACE INTO meta (name, value) VALUES ('tables', 5)";
 
 /// The tables and indexes, in the order of creation.
-pub(crate) const TABLES: [&str; 10] = [
+pub(crate) const TABLES: [&str; 14] = [
     "CREATE TABLE IF NOT EXISTS meta (
         name TEXT PRIMARY KEY NOT NULL,
         value INTEGER NOT NULL
@@ -88,6 +88,49 @@ pub(crate) const TABLES: [&str; 10] = [
         value TEXT NOT NULL,
         revision INTEGER NOT NULL
     ) STRICT, WITHOUT ROWID",
+    // Absent fields match every token. Without `cutoff`, tokens are revoked whenever they are issued; without
+    // `keep_until`, until the block is lifted.
+    "CREATE TABLE IF NOT EXISTS revocations (
+        seq INTEGER PRIMARY KEY,
+        id TEXT NOT NULL UNIQUE,
+        jti TEXT,
+        issuer_name TEXT,
+        subject TEXT,
+        audience TEXT,
+        bundle_digest TEXT,
+        kid TEXT,
+        since INTEGER,
+        cutoff INTEGER,
+        keep_until INTEGER,
+        created_at INTEGER NOT NULL,
+        actor TEXT NOT NULL,
+        actor_decision_id TEXT NOT NULL,
+        reason TEXT NOT NULL,
+        lifted_at INTEGER,
+        lifted_by TEXT,
+        lifted_by_decision_id TEXT,
+        lift_reason TEXT
+    ) STRICT",
+    "CREATE INDEX IF NOT EXISTS revocations_jti ON revocations (jti)",
+    "CREATE INDEX IF NOT EXISTS revocations_keep_until ON revocations (keep_until)",
+    // What operators and holders of tokens did; never deleted. `AUTOINCREMENT`, so that no number is used twice.
+    "CREATE TABLE IF NOT EXISTS operations (
+        seq INTEGER PRIMARY KEY AUTOINCREMENT,
+        at INTEGER NOT NULL,
+        operation TEXT NOT NULL CHECK (operation IN ('block', 'lift', 'revoke')),
+        revocation_id TEXT NOT NULL,
+        jti TEXT,
+        issuer_name TEXT,
+        subject TEXT,
+        audience TEXT,
+        bundle_digest TEXT,
+        kid TEXT,
+        since INTEGER,
+        cutoff INTEGER,
+        actor TEXT NOT NULL,
+        actor_decision_id TEXT NOT NULL,
+        reason TEXT NOT NULL
+    ) STRICT",
 ];
 
 /// A column that older databases lack. SQLite can't add a column only if it is missing, so its existence is checked before
@@ -134,8 +177,9 @@ pub(crate) const COLUMNS: [Column; 8] = [
 ];
 
 /// Statements that need [`COLUMNS`], in order. Only with triggers can one SQLite statement write two tables: they store the
-/// highest generation in the statement that records its token, and count a refusal in the statement that records it.
-pub(crate) const AFTER_COLUMNS: [&str; 4] = [
+/// highest generation in the statement that records its token, count a refusal in the statement that records it, and note
+/// an operation in the statement that does it.
+pub(crate) const AFTER_COLUMNS: [&str; 6] = [
     "CREATE TRIGGER IF NOT EXISTS remember_generation \
         AFTER INSERT ON audit WHEN NEW.generation IS NOT NULL BEGIN \
         INSERT INTO generations (name, highest) VALUES (NEW.generation_of, NEW.generation) \
@@ -153,6 +197,18 @@ pub(crate) const AFTER_COLUMNS: [&str; 4] = [
         INSERT INTO refusals (minute, issuer_name, subject, refused, count) \
         VALUES (NEW.last_at_ms / 60000, NEW.issuer_name, NEW.subject, NEW.refused, 1) \
         ON CONFLICT (minute, issuer_name, subject, refused) DO UPDATE SET count = count + 1; END",
+    "CREATE TRIGGER IF NOT EXISTS note_revocation AFTER INSERT ON revocations BEGIN \
+        INSERT INTO operations (at, operation, revocation_id, jti, issuer_name, subject, audience, bundle_digest, kid, \
+        since, cutoff, actor, actor_decision_id, reason) VALUES (NEW.created_at, \
+        CASE WHEN NEW.keep_until IS NULL THEN 'block' ELSE 'revoke' END, NEW.id, NEW.jti, NEW.issuer_name, \
+        NEW.subject, NEW.audience, NEW.bundle_digest, NEW.kid, NEW.since, NEW.cutoff, \
+        NEW.actor, NEW.actor_decision_id, NEW.reason); END",
+    "CREATE TRIGGER IF NOT EXISTS note_lift \
+        AFTER UPDATE OF lifted_at ON revocations WHEN OLD.lifted_at IS NULL AND NEW.lifted_at IS NOT NULL BEGIN \
+        INSERT INTO operations (at, operation, revocation_id, jti, issuer_name, subject, audience, bundle_digest, kid, \
+        since, cutoff, actor, actor_decision_id, reason) VALUES (NEW.lifted_at, 'lift', NEW.id, NEW.jti, \
+        NEW.issuer_name, NEW.subject, NEW.audience, NEW.bundle_digest, NEW.kid, NEW.since, NEW.cutoff, \
+        NEW.lifted_by, NEW.lifted_by_decision_id, NEW.lift_reason); END",
 ];
 
 /// Writes the creation mark: when this store began to record uses, in Unix seconds.

@@ -38,13 +38,15 @@ const POINTER_SWAP: &str = "UPDATE pointers SET value = ?2, revision = revision 
 /// Most rows that one sweep deletes: more than the writes between two sweeps add.
 pub(crate) const SWEEP_ROWS_MAX: i64 = 256;
 /// Statements that delete at most ?2 rows that expired before ?1, oldest first.
-pub(crate) const SWEEPS: [&str; 4] = [
+pub(crate) const SWEEPS: [&str; 5] = [
     "DELETE FROM consumed WHERE key IN \
         (SELECT key FROM consumed WHERE keep_until < ?1 ORDER BY keep_until LIMIT ?2)",
     "DELETE FROM documents WHERE rowid IN \
         (SELECT rowid FROM documents WHERE keep_until < ?1 ORDER BY keep_until LIMIT ?2)",
     "DELETE FROM leases WHERE name IN \
         (SELECT name FROM leases WHERE expires_at_ms < ?1 * 1000 LIMIT ?2)",
+    "DELETE FROM revocations WHERE seq IN \
+        (SELECT seq FROM revocations WHERE keep_until < ?1 ORDER BY keep_until LIMIT ?2)",
     "DELETE FROM refusals WHERE (minute, issuer_name, subject, refused) IN \
         (SELECT minute, issuer_name, subject, refused FROM refusals WHERE minute < ?1 / 60 ORDER BY minute LIMIT ?2)",
 ];

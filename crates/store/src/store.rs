@@ -39,7 +39,7 @@ pub struct Store<D: Database> {
     /// Counts writes, to select those that sweep.
     writes: Cell<u64>,
     consuming: Group<ConsumeRow, bool, D::Alarm>,
-    recording: Group<AuditRow, Recorded, D::Alarm>,
+    recording: Group<AuditRow, Option<Recorded>, D::Alarm>,
 }
 
 impl<D: Database> Store<D> {
@@ -108,7 +108,8 @@ impl<D: Database> Store<D> {
     }
 
     /// Appends `record`, which is durable on return, or counts it on an earlier record if there are enough of its kind. Does
-    /// neither if a higher generation was already recorded. Answers at most one statement after `deadline`.
+    /// neither if a higher generation was already recorded, or if the token is revoked (I11). Answers at most one statement
+    /// after `deadline`.
     pub async fn record(
         &self,
         record: AuditRecord,
@@ -119,7 +120,24 @@ impl<D: Database> Store<D> {
         self.sweep_in_time(now, deadline).await?;
         let alarm = || self.database.alarm();
         let run = async |rows| self.record_all(rows).await;
-        self.recording.submit(row, deadline, alarm, run).await
+        let superseding = row.superseding();
+        match self.recording.submit(row, deadline, alarm, run).await? {
+            Some(recorded) => Ok(recorded),
+            None => self.why_skipped(superseding, deadline).await,
+        }
+    }
+
+    /// Why a record was skipped. A generation that is superseded stays so, and nothing else but a revocation skips one.
+    async fn why_skipped(
+        &self,
+        superseding: Option<Statement>,
+        deadline: &mut Deadline<impl Future<Output = ()> + Unpin>,
+    ) -> Result<Recorded, Error> {
+        let Some(superseding) = superseding else {
+            return Ok(Recorded::Revoked);
+        };
+        let superseded = !deadline.limit(self.run(superseding)).await?.is_empty();
+        Ok(if superseded { Recorded::Superseded } else { Recorded::Revoked })
     }
 
     /// The highest recorded generation of the name `of`.
@@ -231,7 +249,7 @@ impl<D: Database> Store<D> {
         statements::fresh(&claims, answer)
     }
 
-    async fn record_all(&self, rows: Vec<AuditRow>) -> Result<Vec<Recorded>, Error> {
+    async fn record_all(&self, rows: Vec<AuditRow>) -> Result<Vec<Option<Recorded>>, Error> {
         let claims: Vec<_> = rows.iter().map(AuditRow::claim).collect();
         let answer = self.run(audit::insert(rows)).await?;
         audit::recorded(&claims, answer)
@@ -246,7 +264,7 @@ impl<D: Database> Store<D> {
     ///
     /// Sweeps before the write, so that a write that succeeded is not reported as failed because the sweep took too long.
     /// Ignores a failed sweep, because the next one makes up for it.
-    async fn sweep_sometimes(&self, now: UnixMilliseconds) {
+    pub(crate) async fn sweep_sometimes(&self, now: UnixMilliseconds) {
         let write = self.writes.get();
         self.writes.set(write.wrapping_add(1));
         if !write.is_multiple_of(WRITES_PER_SWEEP) {
@@ -282,7 +300,7 @@ impl<D: Database> Store<D> {
         &self.database
     }
 
-    async fn run(&self, statement: Statement) -> Result<Vec<Row>, Error> {
+    pub(crate) async fn run(&self, statement: Statement) -> Result<Vec<Row>, Error> {
         self.database.run(statement).await
     }
 }
@@ -300,6 +318,6 @@ fn named(name: &str) -> Result<(), Error> {
     within(name.len(), 1, NAME_BYTES_MAX, Limit::Name)
 }
 
-fn within(bytes: usize, min: usize, max: usize, limit: Limit) -> Result<(), Error> {
+pub(crate) fn within(bytes: usize, min: usize, max: usize, limit: Limit) -> Result<(), Error> {
     if (min..=max).contains(&bytes) { Ok(()) } else { Err(Error::Invalid(limit)) }
 }

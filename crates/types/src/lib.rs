@@ -13,6 +13,7 @@
 
 mod issuer;
 mod policy;
+mod revocation;
 mod signer;
 mod store;
 mod time;
@@ -25,8 +26,11 @@ pub use issuer::{
     UnreachableCause,
 };
 pub use policy::{Audience, BundleInfo, Decision, Effect, Environment, PolicyError, Tier, TokenRequest};
+pub use revocation::{
+    Added, Affected, AffectedWorkload, Attribution, IssuedTokens, Lifted, Revocation, RevocationTarget, TokenFilter,
+};
 pub use signer::{
-    BackendStatus, ExtraClaim, PresentedIdentity, PublicKeySet, SignedToken, SignerError, SignerSettings,
+    BackendStatus, ExtraClaim, IssuedToken, PresentedIdentity, PublicKeySet, SignedToken, SignerError, SignerSettings,
     SigningRequest, Superseded, TokenType,
 };
 pub use store::{

@@ -117,6 +117,21 @@ pub struct SignedToken {
     pub expires_at: u64,
 }
 
+/// A token that this broker issued and has verified. Says nothing of revocations.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IssuedToken {
+    pub token_type: TokenType,
+    /// `sub`: `<issuer name>:<subject>`.
+    pub subject: String,
+    pub audience: String,
+    pub client_id: String,
+    pub scopes: Vec<String>,
+    /// The decision id.
+    pub jti: String,
+    pub issued_at: u64,
+    pub expires_at: u64,
+}
+
 /// Why the signer did not sign. The texts are for the log.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SignerError {

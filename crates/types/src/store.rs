@@ -90,6 +90,8 @@ pub enum Recorded {
     Counted(String),
     /// Counted on an entry for everything over a limit.
     Limited(Limited),
+    /// A revocation in force matches the token; nothing was written.
+    Revoked,
     /// A higher generation was already recorded; nothing was written.
     Superseded,
 }

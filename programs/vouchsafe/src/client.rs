@@ -2,6 +2,7 @@
 //!
 //! It sees the broker as any other client would: over HTTP.
 
+pub mod admin;
 pub mod base64url;
 pub mod broker;
 pub mod dev_issuer;
@@ -11,6 +12,7 @@ pub mod gateway;
 mod hints;
 pub mod http;
 pub mod issue;
+pub mod moment;
 mod network;
 mod platform;
 mod proxy;

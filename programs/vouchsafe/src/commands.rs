@@ -5,12 +5,14 @@ pub mod dev_issuer;
 #[cfg(feature = "host")]
 pub mod doctor;
 pub mod exec;
+pub mod incident;
 #[cfg(feature = "host")]
 pub mod init;
 pub mod keys;
 pub mod man;
 pub mod policy;
 pub mod probe;
+pub mod revoke;
 #[cfg(feature = "host")]
 pub mod serve;
 pub mod token;

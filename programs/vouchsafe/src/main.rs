@@ -49,10 +49,12 @@ enum Command {
     Exec(commands::exec::Args),
     #[cfg(feature = "host")]
     Init(commands::init::Args),
+    Incident(commands::incident::Args),
     Keys(commands::keys::Args),
     Man(commands::man::Args),
     Policy(commands::policy::Args),
     Probe(commands::probe::Args),
+    Revoke(Box<commands::revoke::Args>),
     #[cfg(feature = "host")]
     Serve(commands::serve::Args),
     Token(commands::token::Args),
@@ -87,10 +89,12 @@ fn main() -> ExitCode {
         Command::Exec(args) => commands::exec::run(args),
         #[cfg(feature = "host")]
         Command::Init(args) => commands::init::run(args),
+        Command::Incident(args) => commands::incident::run(args),
         Command::Keys(args) => commands::keys::run(args),
         Command::Man(args) => commands::man::run(&args, Cli::command()),
         Command::Policy(args) => commands::policy::run(args),
         Command::Probe(args) => commands::probe::run(args),
+        Command::Revoke(args) => commands::revoke::run(*args),
         #[cfg(feature = "host")]
         Command::Serve(args) => commands::serve::run(args),
         Command::Token(args) => commands::token::run(args),

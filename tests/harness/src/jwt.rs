@@ -74,3 +74,22 @@ impl Issued {
         keys::verifies(jwks, &self.kid(), input, &from_base64url(signature).expect("base64url"))
     }
 }
+
+/// The order of P-256.
+const P256_ORDER: [u8; 32] = [
+    0xff, 0xff, 0xff, 0xff, 0x00, 0x00, 0x00, 0x00, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xbc, 0xe6, 0xfa,
+    0xad, 0xa7, 0x17, 0x9e, 0x84, 0xf3, 0xb9, 0xca, 0xc2, 0xfc, 0x63, 0x25, 0x51,
+];
+
+/// The same ES256 token with the other valid form of its signature: (r, n − s).
+pub fn second_signature(token: &str) -> String {
+    let (input, signature) = token.rsplit_once('.').expect("a signature");
+    let mut signature = from_base64url(signature).expect("base64url");
+    let mut borrow = 0;
+    for (byte, order) in signature[32..].iter_mut().zip(P256_ORDER).rev() {
+        let difference = i16::from(order) - i16::from(*byte) - borrow;
+        borrow = i16::from(difference < 0);
+        *byte = difference.rem_euclid(256) as u8;
+    }
+    format!("{input}.{}", base64url(signature))
+}

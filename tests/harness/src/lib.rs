@@ -15,6 +15,7 @@
     reason = "tests may panic"
 )]
 
+pub mod administration;
 pub mod broker;
 pub mod bundle;
 pub mod cases;

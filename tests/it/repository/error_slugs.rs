@@ -5,6 +5,7 @@ use crate::hsm::ops::emergency_rotation;
 use crate::hsm::tiers;
 use crate::issuers::unavailable;
 use crate::policy::providers;
+use crate::revocation::administrators;
 use crate::store::{records, single_use};
 use std::collections::BTreeSet;
 use vouchsafe_harness::broker::repository;
@@ -41,6 +42,7 @@ fn reaches_or_excuses_every_slug() {
         .chain(emergency_rotation::wants())
         .chain(unavailable::wants())
         .chain(providers::wants())
+        .chain(administrators::wants())
         .chain(records::wants())
         .chain(single_use::wants());
     let reached: BTreeSet<_> = wants.filter_map(|want| want.slug()).map(str::to_owned).collect();

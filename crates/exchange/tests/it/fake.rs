@@ -55,6 +55,8 @@ pub struct Fake {
     pub jitter: Cell<u64>,
     /// The highest generation that the store remembers.
     pub generation_seen: Cell<u64>,
+    /// Whether a revocation matches every token.
+    pub revoked: Cell<bool>,
     /// The clock's time at the end of the request, if it moves.
     pub moves_to: Cell<Option<u64>>,
     pub bundle_digest: RefCell<String>,
@@ -95,6 +97,7 @@ impl Fake {
             trusted_proxies: RefCell::default(),
             jitter: Cell::new(0),
             generation_seen: Cell::new(0),
+            revoked: Cell::new(false),
             moves_to: Cell::new(None),
             bundle_digest: RefCell::new("b1".into()),
             recorded: RefCell::default(),
@@ -279,6 +282,9 @@ impl Store for Fake {
             }
         }
         let refused = record.refused.is_some();
+        if self.revoked.get() && !refused {
+            return Ok(Recorded::Revoked);
+        }
         self.records.borrow_mut().push(record);
         let scripted = refused.then(|| self.recorded.borrow_mut().pop_front());
         Ok(scripted.flatten().unwrap_or(Recorded::Written))

@@ -206,6 +206,18 @@ fn withholds_token_of_superseded_generation() {
 }
 
 #[test]
+fn withholds_revoked_token_and_records_a_denial() {
+    let fake = Fake::new();
+    fake.revoked.set(true);
+    check(&fake, "", denied(Denial::Revoked));
+    let records = fake.records.borrow();
+    let [record] = records.as_slice() else { panic!("{records:?}") };
+    assert_eq!((record.slug.as_str(), record.kid.as_str(), record.expires_at), ("exchange.revoked", "", 0));
+    let kind = record.refused.as_ref().map(|refused| refused.kind);
+    assert_eq!(kind, Some(RefusedKind::Denial));
+}
+
+#[test]
 fn records_only_decisions_on_verified_tokens() {
     let fake = Fake::new();
     fake.permitted.set(false);

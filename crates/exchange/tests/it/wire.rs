@@ -57,6 +57,7 @@ fn every_refusal() -> Vec<(Refusal, &'static str, u16, &'static str)> {
         denied(Denial::TierUnavailable, "audience.tier_unavailable", "invalid_target"),
         denied(Denial::AudienceUnknown, "audience.unknown", "invalid_target"),
         denied(Denial::PolicyDenied, "policy.denied", "invalid_target"),
+        denied(Denial::Revoked, "exchange.revoked", "invalid_target"),
         denied(Denial::ScopeMissing, "scope.missing", "invalid_scope"),
         denied(Denial::ScopeNotOffered, "scope.not_offered", "invalid_scope"),
         denied(Denial::SignerRefused, "signer.refused", "invalid_target"),

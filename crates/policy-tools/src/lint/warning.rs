@@ -10,6 +10,8 @@ use vouchsafe_policy::authoring::{WORKLOAD_GROUP, is_issuer, span};
 pub enum Warning {
     #[error("policy `{policy}` keeps no client address out: it permits a request {from}")]
     AddressUnbounded { policy: String, from: String },
+    #[error("policy `{0}` permits administration of the broker beyond the members of one workload group")]
+    AdministrationWide(String),
     #[error(
         "policy `{0}` requires an `environment`, but any will do: whoever can change a workflow can name one without \
          protection"
@@ -142,6 +144,7 @@ impl Warning {
     pub fn code(&self) -> &'static str {
         match self {
             Self::AddressUnbounded { .. } => "address-unbounded",
+            Self::AdministrationWide(_) => "administration-wide",
             Self::AnyEnvironment(_) => "any-environment",
             Self::AnyNamespace { .. } => "any-namespace",
             Self::AnyTenant { .. } => "any-tenant",
@@ -225,6 +228,9 @@ impl Warning {
         let fix = match self {
             Self::AddressUnbounded { .. } => {
                 "require `context has client_ip && context.client_ip.isInRange(ip(\"…\"))` with your network"
+            }
+            Self::AdministrationWide(_) => {
+                "require `principal in WorkloadGroup::\"…\"`, with the same group in every policy for this audience"
             }
             Self::AnyEnvironment(_) => "compare `environment` with `==`",
             Self::AnyNamespace { .. } => "also compare `namespace` with `==`",

@@ -2,6 +2,7 @@
 
 mod absent;
 mod addresses;
+mod administration;
 mod complex;
 mod dangerous;
 mod explanations;

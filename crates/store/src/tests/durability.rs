@@ -33,13 +33,20 @@ fn makes_exactly_this_schema() {
             "table generations",
             "table leases",
             "table meta",
+            "trigger note_lift",
+            "trigger note_revocation",
+            "table operations",
             "table pointers",
             "table refusals",
             "trigger remember_generation",
+            "table revocations",
+            "index revocations_jti",
+            "index revocations_keep_until",
+            "table sqlite_sequence",
         ]
     );
     let columns = "SELECT group_concat(m.name || '.' || c.name || ' ' || c.type, ', ') \
-        FROM sqlite_schema m, pragma_table_info(m.name) c WHERE m.type = 'table' AND m.name <> 'audit' \
+        FROM sqlite_schema m, pragma_table_info(m.name) c WHERE m.type = 'table' AND m.name NOT IN ('audit', 'operations', 'revocations', 'sqlite_sequence') \
         GROUP BY m.name ORDER BY m.name";
     assert_eq!(
         file.connect().column(columns),

@@ -18,6 +18,8 @@ mod durability;
 mod group;
 mod names;
 mod refusals;
+mod revocation_races;
+mod revocations;
 mod space;
 mod sweep;
 

@@ -245,7 +245,7 @@ fn records_of_one_statement_are_counted_in_order() {
         let rows: Vec<_> = rows.collect();
         let claims: Vec<_> = rows.iter().map(crate::audit::AuditRow::claim).collect();
         let answer = done(database.run(crate::audit::insert(rows))).unwrap();
-        crate::audit::recorded(&claims, answer).unwrap()
+        crate::audit::recorded(&claims, answer).unwrap().into_iter().map(Option::unwrap).collect::<Vec<_>>()
     };
     let of_token = |ids: [&'static str; 4]| ids.map(|id| (id, "token", MINUTE));
     let written = || Recorded::Written;

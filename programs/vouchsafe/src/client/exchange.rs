@@ -197,7 +197,7 @@ impl Refused {
         known.or_else(|| error.decision_id.as_ref().map(|_| finds)).map(str::to_owned)
     }
 
-    fn failure(&self, broker: &str) -> Failure {
+    pub fn failure(&self, broker: &str) -> Failure {
         let what = match self.status {
             429 => "too many requests",
             _ if self.is_temporary() => "the broker made no decision",

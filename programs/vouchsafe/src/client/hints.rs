@@ -9,7 +9,7 @@ use super::text::sanitize;
 use serde_json::Value;
 
 /// Prefixes of descriptions. ORDER: of two that match, the first counts.
-const BY_DESCRIPTION: [(&str, &str); 21] = [
+const BY_DESCRIPTION: [(&str, &str); 22] = [
     (
         "requested_expires_in exceeds",
         "ask for less with --requested-expires-in, or omit it and get the audience's default lifetime",
@@ -36,6 +36,7 @@ const BY_DESCRIPTION: [(&str, &str); 21] = [
     ("the claim ", "the token is of another tenant, or not as the broker's issuer file requires it"),
     ("the subject token lacks", "the token is of another platform, or not as the broker's issuer file requires it"),
     ("the subject token cannot be used", "get a new token from the platform, and exchange it once"),
+    ("the operators of this broker have revoked", "ask them: `vouchsafe revoke list` shows why"),
     ("this audience requires a scope", "add --scope with one that the audience offers"),
     ("this audience does not offer", "request only scopes that the audience offers"),
     (
@@ -56,8 +57,11 @@ pub fn hint(error: &str, description: Option<&str>) -> Option<&'static str> {
         return Some(hint);
     }
     match error {
+        "conflict" => Some("choose another --id, or repeat the command as it was"),
+        "insufficient_scope" => Some("the policy for the audience `<broker>/admin` permits other scopes only"),
         "invalid_request" => Some("correct the request as the broker's description says"),
         "invalid_scope" => Some("request only scopes that the audience offers"),
+        "invalid_token" => Some("the token for the broker's own audience is not accepted any more; try again"),
         "invalid_target" => Some(
             "the audience is unknown, or no policy permits it for this workload; the broker's operator finds the reason under the decision id",
         ),
@@ -133,6 +137,7 @@ mod tests {
         check(Refusal::Denied(Denial::PolicyDenied), "decision id");
         check(Refusal::Denied(Denial::ScopeNotOffered), "only scopes");
         check(Refusal::Denied(Denial::ScopeMissing), "add --scope");
+        check(Refusal::Denied(Denial::Revoked), "ask them");
         check(Refusal::Denied(Denial::TierUnavailable), "tier `delegated`");
         check(Refusal::Replay(ReplayFault::Spent), "get a new token");
         check(Refusal::Replay(ReplayFault::PredatesStore), "get a new token");

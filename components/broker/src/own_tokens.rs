@@ -1,0 +1,81 @@
+//! The ports of the endpoints that take the broker's own tokens.
+//!
+//! Documented cache, per instance (I7): the parsed form of the broker's own JWK Set, until its document changes. The
+//! document is the one that is published, so a key of a superseded generation verifies nothing here either.
+
+use crate::bindings::{revocations, verification};
+use crate::ports::Wasm;
+use std::cell::RefCell;
+use std::rc::Rc;
+use vouchsafe_exchange::failure::Failure;
+use vouchsafe_exchange::ports::{Instance, Signer};
+use vouchsafe_exchange::refusal::{Part, Refusal};
+use vouchsafe_exchange::settings::Settings;
+use vouchsafe_revocation::ports::Ports;
+use vouchsafe_types::{Added, Affected, Attribution, IssuedToken, Revocation, RevocationTarget, TokenError};
+
+thread_local! {
+    static OWN_KEYS: RefCell<Option<(String, Rc<verification::TrustedKeys>)>> = const { RefCell::new(None) };
+}
+
+/// The identity component's handle for the broker's own keys, parsed once per document.
+fn own_keys(document: String) -> Result<Rc<verification::TrustedKeys>, Failure> {
+    let known = OWN_KEYS.with_borrow(|known| {
+        let known = known.as_ref().filter(|(parsed, _)| *parsed == document);
+        known.map(|(_, keys)| Rc::clone(keys))
+    });
+    if let Some(keys) = known {
+        return Ok(keys);
+    }
+    let keys = verification::TrustedKeys::of_broker(&document)
+        .map_err(|error| Failure::new(Refusal::Unavailable(Part::Signer), error.to_string()))?;
+    let keys = Rc::new(keys);
+    OWN_KEYS.set(Some((document, Rc::clone(&keys))));
+    Ok(keys)
+}
+
+impl Ports for Wasm {
+    type Token = verification::UnverifiedToken;
+
+    fn now(&self) -> u64 {
+        Instance::now(self)
+    }
+
+    async fn settings(&self) -> Result<Settings, Failure> {
+        Signer::settings(self).await
+    }
+
+    fn parse(&self, token: &str) -> Result<Self::Token, TokenError> {
+        verification::UnverifiedToken::parse(token)
+    }
+
+    fn stated_audience(&self, token: &Self::Token) -> Option<String> {
+        token.stated_audience()
+    }
+
+    async fn verify_issued(&self, token: &Self::Token) -> Result<Result<IssuedToken, TokenError>, Failure> {
+        let settings = Signer::settings(self).await?;
+        let keys = own_keys(self.public_keys().await?.document)?;
+        Ok(token.verify_issued(&settings.issuer, &keys, Instance::now(self)))
+    }
+
+    async fn active(&self, jtis: Vec<String>) -> Result<Vec<bool>, Failure> {
+        Ok(revocations::active(jtis).await?)
+    }
+
+    async fn add(&self, id: String, target: RevocationTarget, by: Attribution) -> Result<Added, Failure> {
+        Ok(revocations::add(id, target, by).await?)
+    }
+
+    async fn lift(&self, id: String, by: Attribution) -> Result<Option<Revocation>, Failure> {
+        Ok(revocations::lift(id, by).await?)
+    }
+
+    async fn list(&self) -> Result<Vec<Revocation>, Failure> {
+        Ok(revocations::list().await?)
+    }
+
+    async fn count(&self, target: RevocationTarget) -> Result<Affected, Failure> {
+        Ok(revocations::count(target).await?)
+    }
+}

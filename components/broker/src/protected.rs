@@ -1,0 +1,109 @@
+//! The routes that take the broker's own tokens.
+
+use crate::discard;
+use crate::ports::{self, Wasm};
+use crate::respond::{self, Reply};
+use crate::routes::{header, log, read, read_form};
+use spin_sdk::http::Request;
+use vouchsafe_exchange::log::Line;
+use vouchsafe_revocation::operations::{self, Operation};
+use vouchsafe_revocation::{Attempt, Credentials, Refused, introspect, revoke_token};
+
+#[derive(Clone, Copy)]
+pub enum Route {
+    Introspect,
+    Lift,
+    Revocations,
+    Revoke,
+}
+
+impl Route {
+    pub fn of(path: &str) -> Option<Self> {
+        match path {
+            "/admin/revocations" => Some(Self::Revocations),
+            "/admin/revocations/lift" => Some(Self::Lift),
+            "/introspect" => Some(Self::Introspect),
+            "/revoke" => Some(Self::Revoke),
+            _ => None,
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Introspect => "introspect",
+            Self::Lift => "admin-lift",
+            Self::Revocations => "admin-revocations",
+            Self::Revoke => "revoke",
+        }
+    }
+
+    /// Reads the body, or refuses the request by its head.
+    async fn read(self, request: &mut Request) -> Result<Vec<u8>, Refused> {
+        match self {
+            Self::Introspect | Self::Revoke => return Ok(read_form(request).await?),
+            Self::Revocations if request.method().as_str() == "GET" => return Ok(Vec::new()),
+            Self::Lift => operations::check_head(request.method().as_str(), "POST", header(request, "content-type"))?,
+            Self::Revocations => {
+                operations::check_head(request.method().as_str(), "GET, POST", header(request, "content-type"))?;
+            }
+        }
+        Ok(read(request).await?)
+    }
+
+    async fn attempt(self, request: &mut Request) -> (usize, Attempt) {
+        let body = match self.read(request).await {
+            Ok(body) => body,
+            Err(refused) => return (0, Attempt { outcome: Err(refused), decision_id: None }),
+        };
+        let credentials = credentials(request);
+        // ORDER: read the clock once the whole request has arrived.
+        let ports = Wasm::new();
+        let attempt = match self {
+            Self::Introspect => introspect(&ports, &credentials, &body).await,
+            Self::Lift => operations::perform(&ports, &credentials, Operation::Lift(&body)).await,
+            Self::Revocations if request.method().as_str() == "GET" => {
+                operations::perform(&ports, &credentials, Operation::List).await
+            }
+            Self::Revocations => operations::perform(&ports, &credentials, Operation::Revoke(&body)).await,
+            Self::Revoke => revoke_token(&ports, &body).await,
+        };
+        (body.len(), attempt)
+    }
+}
+
+/// Answers a request, and logs it.
+pub async fn answer(route: Route, mut request: Request, id: &str) -> Reply {
+    let (request_bytes, attempt) = route.attempt(&mut request).await;
+    discard::rest(request);
+    let decision_id = attempt.decision_id.as_deref();
+    let (reply, slug, detail) = match &attempt.outcome {
+        Ok(body) => (respond::json(200, "no-store", body.clone()), "ok", ""),
+        Err(refused) => {
+            let reply = respond::refused(&refused.error, id, decision_id);
+            let reply = match &refused.challenge {
+                Some(challenge) => respond::challenged(reply, challenge),
+                None => reply,
+            };
+            (reply, refused.slug, &*refused.detail)
+        }
+    };
+    log(Line {
+        time: ports::clock(),
+        request_id: id,
+        route: route.name(),
+        status: reply.status().as_u16(),
+        slug,
+        decision_id,
+        detail,
+        request_bytes,
+        response_bytes: respond::length(&reply),
+        ..Line::default()
+    });
+    reply
+}
+
+/// The `authorization` headers. A value that is not UTF-8 is kept as one of no known scheme.
+fn credentials(request: &Request) -> Credentials {
+    let values = request.headers().get_all("authorization").iter();
+    Credentials(values.map(|value| value.to_str().unwrap_or("?").to_owned()).collect())
+}

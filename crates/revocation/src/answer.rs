@@ -1,0 +1,118 @@
+//! How a request ended, and every way in which it is refused.
+
+use std::borrow::Cow;
+
+use vouchsafe_exchange::failure::Failure;
+use vouchsafe_exchange::refusal::Refusal;
+use vouchsafe_exchange::wire::WireError;
+
+/// The outcome of a request.
+#[derive(Debug)]
+pub struct Attempt {
+    /// The JSON body of a 200.
+    pub outcome: Result<String, Refused>,
+    /// `jti` of the caller's token: the decision that permitted the request.
+    pub decision_id: Option<String>,
+}
+
+/// A refusal, for the caller and for the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refused {
+    pub error: WireError,
+    /// The value of `www-authenticate` (RFC 6750 §3).
+    pub challenge: Option<Box<str>>,
+    pub slug: &'static str,
+    /// For the log; never contains a token or a claim's value.
+    pub detail: Box<str>,
+}
+
+impl Refused {
+    /// The request has no credentials, so it gets no error code either (RFC 6750 §3.1).
+    pub(crate) fn unauthenticated() -> Self {
+        let text = "send a token of this broker in the header `Authorization: Bearer`";
+        Self { challenge: Some("Bearer".into()), ..Self::new(401, "invalid_token", "caller.unauthenticated", text) }
+    }
+
+    /// The request has several credentials, or some of another kind than a bearer token.
+    pub(crate) fn credentials_unsupported() -> Self {
+        let text = "send exactly one header `Authorization: Bearer` with a token of this broker";
+        Self { challenge: Some("Bearer".into()), ..Self::new(401, "invalid_token", "caller.unsupported", text) }
+    }
+
+    /// The caller's token is not accepted. One text, whatever the reason; the log has the reason.
+    pub(crate) fn token_invalid(detail: &'static str) -> Self {
+        let text = "the access token is invalid, expired, revoked, or for another audience";
+        Self {
+            challenge: Some(format!("Bearer error=\"invalid_token\", error_description=\"{text}\"").into()),
+            detail: detail.into(),
+            ..Self::new(401, "invalid_token", "caller.invalid", text)
+        }
+    }
+
+    pub(crate) fn scope_missing(scope: &'static str) -> Self {
+        Self {
+            challenge: Some(format!("Bearer error=\"insufficient_scope\", scope=\"{scope}\"").into()),
+            ..Self::new(403, "insufficient_scope", "caller.scope_missing", format!("this needs the scope {scope}"))
+        }
+    }
+
+    pub(crate) fn operation_invalid(text: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(400, "invalid_request", "operation.invalid", text)
+    }
+
+    pub(crate) fn operation_too_large() -> Self {
+        Self::new(413, "invalid_request", "operation.too_large", "the request body is larger than 16 KiB")
+    }
+
+    pub(crate) fn method(allow: &'static str) -> Self {
+        let refused = Self::new(405, "method_not_allowed", "operation.method_not_allowed", format!("use {allow}"));
+        Self { error: WireError { allow: Some(allow), ..refused.error.clone() }, ..refused }
+    }
+
+    pub(crate) fn content_type() -> Self {
+        let text = "the content type must be application/json";
+        Self::new(415, "invalid_request", "operation.content_type_unsupported", text)
+    }
+
+    pub(crate) fn conflict() -> Self {
+        Self::new(409, "conflict", "operation.conflict", "another revocation has this id: choose a new one")
+    }
+
+    pub(crate) fn no_such_token() -> Self {
+        Self::new(404, "not_found", "operation.no_such_token", "no live token has this id")
+    }
+
+    pub(crate) fn no_such_block() -> Self {
+        let text = "no block has this id; revocations without block end by themselves";
+        Self::new(404, "not_found", "operation.no_such_block", text)
+    }
+
+    pub(crate) fn too_many() -> Self {
+        let text = "too many revocations are kept: revoke more tokens with fewer, or lift blocks";
+        Self::new(409, "conflict", "operation.too_many", text)
+    }
+
+    pub(crate) fn new(
+        status: u16,
+        error: &'static str,
+        slug: &'static str,
+        description: impl Into<Cow<'static, str>>,
+    ) -> Self {
+        let description = description.into();
+        let error = WireError { status, error, description, retry_after_seconds: None, allow: None };
+        Self { error, challenge: None, slug, detail: Box::default() }
+    }
+}
+
+impl From<Failure> for Refused {
+    fn from(failure: Failure) -> Self {
+        let Failure { refusal, detail } = failure;
+        Self { error: WireError::from(&refusal), challenge: None, slug: refusal.slug(), detail: detail.into() }
+    }
+}
+
+impl From<Refusal> for Refused {
+    fn from(refusal: Refusal) -> Self {
+        Failure::from(refusal).into()
+    }
+}

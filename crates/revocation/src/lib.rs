@@ -1,0 +1,30 @@
+//! The endpoints that take the broker's own tokens: revocation (RFC 7009), introspection (RFC 7662), and the operations of
+//! administrators. Callers authenticate with a token that this broker issued for one of its own audiences, so a Cedar
+//! policy decides who may call, and that decision is on record.
+//!
+//! Has no clock, network, database or Wasm bindings: everything external comes through [`ports::Ports`]. Entry points:
+//! [`revoke_token`], [`introspect`] and the functions of [`operations`].
+//!
+//! Invariants:
+//! - A caller's token is believed only with the broker's signature, type `at+jwt`, the exact audience and scope, and
+//!   while it is not revoked.
+//! - Every refusal of introspection is the same response, and nothing of a token is told for other audiences than those
+//!   that the caller's scopes name.
+//! - Nobody without a live token can cause a write.
+
+#![cfg_attr(test, allow(clippy::arithmetic_side_effects, reason = "tests may panic"))]
+
+mod answer;
+mod caller;
+mod introspection;
+pub mod limits;
+mod operation_request;
+pub mod operations;
+pub mod ports;
+mod render;
+mod token_revocation;
+
+pub use answer::{Attempt, Refused};
+pub use caller::{Credentials, admin_audience, introspection_audience};
+pub use introspection::introspect;
+pub use token_revocation::revoke_token;

@@ -1,0 +1,31 @@
+//! The capabilities that these endpoints need from outside.
+
+use vouchsafe_exchange::failure::Failure;
+use vouchsafe_exchange::settings::Settings;
+use vouchsafe_types::{Added, Affected, Attribution, IssuedToken, Revocation, RevocationTarget, TokenError};
+
+/// The broker's own tokens, and the store's revocations.
+#[expect(async_fn_in_trait, reason = "the only implementations are single-threaded guests and tests")]
+pub trait Ports {
+    /// A parsed but unverified token.
+    type Token;
+
+    /// The time of the request, in Unix seconds.
+    fn now(&self) -> u64;
+    async fn settings(&self) -> Result<Settings, Failure>;
+    fn parse(&self, token: &str) -> Result<Self::Token, TokenError>;
+    /// The `aud` that the token states, if it is a string.
+    fn stated_audience(&self, token: &Self::Token) -> Option<String>;
+    /// Verifies that this broker issued `token`, and that it is valid now.
+    ///
+    /// # Errors
+    /// [`Failure`] if the broker's keys are unavailable.
+    async fn verify_issued(&self, token: &Self::Token) -> Result<Result<IssuedToken, TokenError>, Failure>;
+
+    /// Which of the tokens with these `jti`s were issued and are not revoked.
+    async fn active(&self, jtis: Vec<String>) -> Result<Vec<bool>, Failure>;
+    async fn add(&self, id: String, target: RevocationTarget, by: Attribution) -> Result<Added, Failure>;
+    async fn lift(&self, id: String, by: Attribution) -> Result<Option<Revocation>, Failure>;
+    async fn list(&self) -> Result<Vec<Revocation>, Failure>;
+    async fn count(&self, target: RevocationTarget) -> Result<Affected, Failure>;
+}

@@ -1,0 +1,144 @@
+//! In-memory ports. A token is `jti audience scopes`, with the parts separated by `|`.
+
+use std::cell::{Cell, RefCell};
+use std::future::Future;
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
+use vouchsafe_exchange::failure::Failure;
+use vouchsafe_exchange::refusal::{Part, Refusal};
+use vouchsafe_exchange::settings::Settings;
+use vouchsafe_revocation::ports::Ports;
+use vouchsafe_types::{
+    Added, Affected, Attribution, IssuedToken, Lifted, Revocation, RevocationTarget, SignerSettings, TokenError,
+    TokenType,
+};
+
+pub const NOW: u64 = 1_800_000_000;
+pub const ISSUER: &str = "https://broker.example";
+pub const ADMIN: &str = "https://broker.example/admin";
+pub const INTROSPECT: &str = "https://broker.example/introspect";
+
+/// Ports whose tokens all verify until a test changes that.
+#[derive(Default)]
+pub struct Fake {
+    pub verify_error: RefCell<Option<TokenError>>,
+    pub plain_jwt: Cell<bool>,
+    pub revoked: RefCell<Vec<&'static str>>,
+    pub unavailable: RefCell<Vec<&'static str>>,
+    /// The store's answer to the next `add`, instead of that the revocation is in force.
+    pub added: RefCell<Option<Added>>,
+    pub calls: RefCell<Vec<String>>,
+    pub revocations: RefCell<Vec<Revocation>>,
+}
+
+impl Fake {
+    fn call(&self, name: &'static str, argument: &str, part: Part) -> Result<(), Failure> {
+        self.calls.borrow_mut().push(format!("{name} {argument}").trim().to_owned());
+        match self.unavailable.borrow().contains(&name) {
+            true => Err(Failure::new(Refusal::Unavailable(part), "down")),
+            false => Ok(()),
+        }
+    }
+
+    /// The calls since the last time.
+    pub fn calls(&self) -> Vec<String> {
+        self.calls.take()
+    }
+}
+
+/// The text of a token.
+pub fn token(jti: &str, audience: &str, scopes: &str) -> String {
+    format!("{jti}|{audience}|{scopes}")
+}
+
+impl Ports for Fake {
+    type Token = Vec<String>;
+
+    fn now(&self) -> u64 {
+        NOW
+    }
+
+    async fn settings(&self) -> Result<Settings, Failure> {
+        Settings::try_from(SignerSettings {
+            issuer: ISSUER.into(),
+            development: false,
+            epoch_seconds: 3600,
+            algorithms: vec!["ES256".into()],
+            backend_urls: vec![],
+            warnings: vec![],
+            trusted_proxies: String::new(),
+            forwarded_header: String::new(),
+            group: "default".into(),
+            root_fingerprint: None,
+        })
+    }
+
+    fn parse(&self, token: &str) -> Result<Vec<String>, TokenError> {
+        let parts: Vec<_> = token.split('|').map(str::to_owned).collect();
+        if parts.len() == 3 { Ok(parts) } else { Err(TokenError::Malformed) }
+    }
+
+    fn stated_audience(&self, token: &Vec<String>) -> Option<String> {
+        Some(token[1].clone())
+    }
+
+    async fn verify_issued(&self, token: &Vec<String>) -> Result<Result<IssuedToken, TokenError>, Failure> {
+        self.call("verify", &token[0], Part::Signer)?;
+        if let Some(error) = self.verify_error.borrow().clone().filter(|_| token[0] != "caller") {
+            return Ok(Err(error));
+        }
+        Ok(Ok(IssuedToken {
+            token_type: if self.plain_jwt.get() { TokenType::Jwt } else { TokenType::AccessToken },
+            subject: format!("github:{}", token[0]),
+            audience: token[1].clone(),
+            client_id: format!("github:{}", token[0]),
+            scopes: token[2].split_whitespace().map(str::to_owned).collect(),
+            jti: token[0].clone(),
+            issued_at: NOW - 10,
+            expires_at: NOW + 290,
+        }))
+    }
+
+    async fn active(&self, jtis: Vec<String>) -> Result<Vec<bool>, Failure> {
+        self.call("active", &jtis.join(","), Part::Store)?;
+        Ok(jtis.iter().map(|jti| !self.revoked.borrow().contains(&jti.as_str())).collect())
+    }
+
+    async fn add(&self, id: String, target: RevocationTarget, by: Attribution) -> Result<Added, Failure> {
+        self.call("add", &id, Part::Store)?;
+        if let Some(added) = self.added.take() {
+            return Ok(added);
+        }
+        let revocation = Revocation { id, target, at: NOW, by, lifted: None };
+        self.revocations.borrow_mut().push(revocation.clone());
+        Ok(Added::InForce(revocation))
+    }
+
+    async fn lift(&self, id: String, by: Attribution) -> Result<Option<Revocation>, Failure> {
+        self.call("lift", &id, Part::Store)?;
+        let mut revocations = self.revocations.borrow_mut();
+        let block = revocations.iter_mut().find(|revocation| revocation.id == id);
+        Ok(block.map(|block| {
+            block.lifted = Some(Lifted { at: NOW, by });
+            block.clone()
+        }))
+    }
+
+    async fn list(&self) -> Result<Vec<Revocation>, Failure> {
+        self.call("list", "", Part::Store)?;
+        Ok(self.revocations.borrow().clone())
+    }
+
+    async fn count(&self, target: RevocationTarget) -> Result<Affected, Failure> {
+        self.call("count", &format!("{target:?}"), Part::Store)?;
+        Ok(Affected { tokens: 2, expires_at: NOW + 290, complete: true, workloads: vec![] })
+    }
+}
+
+/// Runs a future that never waits.
+pub fn done<T>(future: impl Future<Output = T>) -> T {
+    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(answer) => answer,
+        Poll::Pending => panic!("nothing to wait for"),
+    }
+}

@@ -1,0 +1,96 @@
+//! Operations of administrators at a broker: authorized by a token that the broker issues for its own audience.
+
+use super::broker::Broker;
+use super::exchange::{ExchangeRequest, OAuthError, Refused, exchange};
+use super::http::Http;
+use super::network::NetworkArgs;
+use super::reply::Reply;
+use super::subject::{Source, SubjectArgs, mask};
+use serde::de::DeserializeOwned;
+use vouchsafe_cli::Failure;
+
+/// Options of commands for administrators.
+#[derive(clap::Args)]
+pub struct AdminArgs {
+    /// The broker's issuer URL; https, except on loopback.
+    // Required except with a subcommand, which clap decides; so the type is optional.
+    #[arg(long, env = "VOUCHSAFE_BROKER", value_name = "URL", required = true)]
+    broker: Option<String>,
+    #[command(flatten)]
+    subject: SubjectArgs,
+    #[command(flatten)]
+    network: NetworkArgs,
+}
+
+/// A broker with a token for one operation.
+pub struct Admin {
+    http: Http,
+    issuer: String,
+    token: String,
+}
+
+impl AdminArgs {
+    /// Exchanges the platform's token for one of the audience `<issuer>/admin` with this scope.
+    pub fn authorize(&self, scope: &str) -> Result<Admin, Failure> {
+        let broker = self.broker.as_ref().ok_or_else(|| Failure::usage("--broker is missing"))?;
+        let source = self.subject.source()?;
+        let http = self.network.http()?;
+        let broker = Broker::discover(&http, broker)?;
+        let subject_token = source.token(&http, &broker.issuer)?;
+        let request = ExchangeRequest {
+            subject_token: &subject_token,
+            subject_token_type: self.subject.token_type(),
+            audience: &format!("{}/admin", broker.issuer.trim_end_matches('/')),
+            scopes: &[scope.to_owned()],
+            requested_token_type: None,
+            requested_expires_in: None,
+        };
+        let renew = || match &source {
+            Source::Given(_) => Ok(None),
+            Source::Platform { .. } => source.token(&http, &broker.issuer).map(Some),
+        };
+        let issued = exchange(&http, &broker, &request, renew)?.into_issued(&broker.issuer);
+        let issued = issued.map_err(|failure| Failure {
+            message: format!("not authorized to administer this broker: {}", failure.message),
+            ..failure
+        })?;
+        // ORDER: masked before anything is printed.
+        mask(&issued.access_token);
+        Ok(Admin { http, issuer: broker.issuer, token: issued.access_token })
+    }
+}
+
+impl Admin {
+    pub fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Failure> {
+        let url = self.url(path);
+        self.read(&url, &self.http.get(&url, Some(&self.token))?)
+    }
+
+    /// Sends an operation. It is idempotent, so it may be sent again.
+    pub fn post<T: DeserializeOwned>(&self, path: &str, body: &serde_json::Value) -> Result<T, Failure> {
+        let url = self.url(path);
+        self.read(&url, &self.http.post_json(&url, Some(&self.token), body)?)
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("{}/admin/{path}", self.issuer.trim_end_matches('/'))
+    }
+
+    fn read<T: DeserializeOwned>(&self, url: &str, reply: &Reply) -> Result<T, Failure> {
+        if reply.is_success() {
+            return reply.json().ok_or_else(|| reply.not_of_broker(&format!("invalid response from {url}")));
+        }
+        let Some(error) = reply.json::<OAuthError>().filter(|error| !error.error.is_empty()) else {
+            return Err(reply.not_of_broker(&format!("invalid response from {url}")));
+        };
+        let refused = Refused {
+            status: reply.status,
+            error,
+            request_id: reply.request_id.clone(),
+            retry_after: reply.retry_after,
+            tries: reply.tries,
+            ..Refused::default()
+        };
+        Err(refused.failure(&self.issuer))
+    }
+}
