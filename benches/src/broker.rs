@@ -1,7 +1,7 @@
 //! The broker under measurement: how it is started, and what its log and the kernel say about it.
 
 use crate::Outcome;
-use crate::issuer::Issuer;
+use crate::issuer::{ALGORITHMS, Issuer};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs;
@@ -10,6 +10,10 @@ use std::process::{Child, Command};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use vouchsafe_harness::broker::{Folder, Setup, target_folder};
+use vouchsafe_harness::bundle::API;
+
+/// The bundle with 100 policies more for the measured audience.
+pub const MANY_RULES: &str = "many-rules";
 
 /// The steps of an exchange, in order, as the broker logs them.
 const STEPS: [&str; 6] = ["prepare", "verify", "decide", "consume", "sign", "record"];
@@ -31,15 +35,16 @@ impl Site {
         let origins = [issuer.origin(), GITHUB.to_owned()];
         let setup = Setup::without_bundle(checkout, "spin.toml", &origins).with_root();
         let site = Self { checkout: checkout.to_path_buf(), program, setup };
-        for replay in ["allow", "single-use"] {
-            site.write_bundle(replay, &issuer.url())?;
+        for (name, replay) in [("allow", "allow"), ("single-use", "single-use"), (MANY_RULES, "allow")] {
+            site.write_bundle(name, replay, &issuer.url())?;
         }
+        fs::write(site.policies(MANY_RULES).join("rules/many.cedar"), many_rules())?;
         Ok(site)
     }
 
-    /// Writes the default bundle, in which the measured issuer has this replay mode.
-    fn write_bundle(&self, replay: &str, issuer_url: &str) -> Outcome<()> {
-        let (from, to) = (self.checkout.join("policies"), self.policies(replay));
+    /// Writes the default bundle as `name`; the measured issuer has this replay mode.
+    fn write_bundle(&self, name: &str, replay: &str, issuer_url: &str) -> Outcome<()> {
+        let (from, to) = (self.checkout.join("policies"), self.policies(name));
         for part in ["issuers", "audiences", "rules"] {
             copy_files(&from.join(part), &to.join(part))?;
         }
@@ -48,7 +53,7 @@ impl Site {
         }
         let issuer = format!(
             "issuer = \"{issuer_url}\"\nprovider = \"github\"\ndevelopment = true\n\
-             replay = \"{replay}\"\nmax_token_age = \"30m\"\n"
+             replay = \"{replay}\"\nmax_token_age = \"30m\"\nalgorithms = {ALGORITHMS:?}\n"
         );
         Ok(fs::write(to.join("issuers/dev.toml"), issuer)?)
     }
@@ -103,6 +108,19 @@ impl Site {
         let cache = self.setup.folder.join("cache");
         setup.program(&self.program).argument("--cache-dir").argument(cache.display().to_string())
     }
+}
+
+/// 100 policies more for the measured audience, none of which matches.
+fn many_rules() -> String {
+    let rule = |number: usize| {
+        format!(
+            "@id(\"many-{number}\")\npermit (\n  principal is GitHub::Workflow in Issuer::\"dev\",\n  \
+             action == Action::\"issue\",\n  resource == Audience::\"{API}\"\n)\nwhen\n{{\n  \
+             principal.repository_id == \"9{number}\" &&\n  principal.ref == \"refs/heads/main\" &&\n  \
+             [\"read\"].containsAll(context.scopes)\n}};\n\n"
+        )
+    };
+    (0..100).map(rule).collect()
 }
 
 /// Copies the files of a folder, but not its subfolders.

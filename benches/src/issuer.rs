@@ -10,21 +10,35 @@ use vouchsafe_harness::{jwt, now};
 
 const REALM: &str = "bench";
 const ALGORITHM: &str = "RS256";
+/// Algorithms of the issuer's keys; each is the `kid` of its key.
+pub const ALGORITHMS: [&str; 3] = ["RS256", "ES256", "EdDSA"];
 /// Longer than a whole run.
 const TOKEN_SECONDS: u64 = 1500;
 
-/// An issuer with one key, which counts the requests for its documents.
+/// What a token says and how it is signed.
+#[derive(Clone, Copy)]
+pub enum Shape {
+    /// All claims of a job of github.com, signed with this algorithm.
+    Whole(&'static str),
+    /// Only the claims without which the provider refuses a token.
+    Required,
+    /// All claims, and this many unknown ones.
+    More(usize),
+}
+
+/// An issuer with a key for each algorithm, which counts the requests for its documents.
 pub struct Issuer {
     server: issuer::Issuer,
-    key: Key,
+    keys: Vec<Key>,
     minted: AtomicU64,
 }
 
 impl Issuer {
     /// Serves its key set on a free port until the process ends.
     pub fn start() -> Self {
-        let keys = Script::Keys(Script::keys(&[ALGORITHM]));
-        Self { server: issuer::Issuer::start([(REALM, keys)]), key: Key::issuer(ALGORITHM), minted: AtomicU64::new(0) }
+        let keys = Script::Keys(Script::keys(&ALGORITHMS));
+        let server = issuer::Issuer::start([(REALM, keys)]);
+        Self { server, keys: ALGORITHMS.map(Key::issuer).into(), minted: AtomicU64::new(0) }
     }
 
     pub fn url(&self) -> String {
@@ -38,7 +52,7 @@ impl Issuer {
 
     /// The public key as RSAPublicKey in DER.
     pub fn public_key(&self) -> Outcome<Vec<u8>> {
-        let encodings = self.key.public_encodings(ALGORITHM);
+        let encodings = self.key(ALGORITHM).public_encodings(ALGORITHM);
         let raw = encodings.into_iter().find(|(name, _)| *name == "raw");
         Ok(raw.ok_or("no public key")?.1)
     }
@@ -66,9 +80,14 @@ impl Issuer {
 
     /// Distinct tokens.
     pub fn tokens(&self, count: usize) -> Outcome<Vec<String>> {
+        self.tokens_of(Shape::Whole(ALGORITHM), count)
+    }
+
+    /// Distinct tokens of this shape.
+    pub fn tokens_of(&self, shape: Shape, count: usize) -> Outcome<Vec<String>> {
         let now = now();
         let half = count.div_ceil(2);
-        let batch = |count| -> Vec<_> { (0..count).map(|_| self.mint(now)).collect() };
+        let batch = |count| -> Vec<_> { (0..count).map(|_| self.mint_shape(shape, now)).collect() };
         std::thread::scope(|scope| {
             let second = scope.spawn(|| batch(count - half));
             let mut all = batch(half);
@@ -83,11 +102,61 @@ impl Issuer {
     }
 
     fn mint_as(&self, kid: &str, now: u64) -> String {
-        let number = self.minted.fetch_add(1, Ordering::Relaxed);
-        let header = json!({"alg": ALGORITHM, "kid": kid, "typ": "JWT"}).to_string();
-        jwt::mint_raw(&self.key, header, claims(&self.url(), now, number).to_string())
+        self.sign(ALGORITHM, kid, &self.claims(now))
+    }
+
+    fn mint_shape(&self, shape: Shape, now: u64) -> String {
+        let mut claims = self.claims(now);
+        let algorithm = match shape {
+            Shape::Whole(algorithm) => algorithm,
+            Shape::Required | Shape::More(_) => ALGORITHM,
+        };
+        if let Some(members) = claims.as_object_mut() {
+            match shape {
+                Shape::Whole(_) => {}
+                Shape::Required => members.retain(|name, _| REQUIRED.contains(&name.as_str())),
+                Shape::More(count) => {
+                    members.extend((0..count).map(|at| (format!("unknown_{at}"), json!("value of an unknown claim"))));
+                }
+            }
+        }
+        self.sign(algorithm, algorithm, &claims)
+    }
+
+    fn claims(&self, now: u64) -> Value {
+        claims(&self.url(), now, self.minted.fetch_add(1, Ordering::Relaxed))
+    }
+
+    fn sign(&self, algorithm: &str, kid: &str, claims: &Value) -> String {
+        let header = json!({"alg": algorithm, "kid": kid, "typ": "JWT"}).to_string();
+        jwt::mint_raw(self.key(algorithm), header, claims.to_string())
+    }
+
+    fn key(&self, algorithm: &str) -> &Key {
+        let at = ALGORITHMS.iter().position(|known| *known == algorithm);
+        &self.keys[at.unwrap_or_default()]
     }
 }
+
+/// Claims that every token has, or that the provider `github` requires.
+const REQUIRED: [&str; 16] = [
+    "actor",
+    "aud",
+    "event_name",
+    "exp",
+    "iat",
+    "iss",
+    "jti",
+    "nbf",
+    "ref",
+    "repository",
+    "repository_id",
+    "repository_owner",
+    "repository_owner_id",
+    "run_id",
+    "sub",
+    "workflow",
+];
 
 /// The form of an exchange.
 pub fn body(token: &str) -> String {

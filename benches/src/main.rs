@@ -19,15 +19,18 @@ mod floor;
 mod hsm;
 mod issuer;
 mod load;
+mod options;
 mod peer;
 mod policy;
 mod table;
+mod variety;
 mod verification;
 
 use broker::{Broker, Site};
 use floor::{Floor, Measured};
 use issuer::Issuer;
 use load::{Arrivals, Load};
+use options::{Options, USAGE};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -38,8 +41,6 @@ use vouchsafe_harness::now;
 
 /// How `spin up` reuses instances by default, with the components that it can run.
 const SPIN_LIKE: [&str; 5] = ["--max-instance-reuse-count", "128", "--idle-instance-timeout", "1", "--wasm-crypto"];
-const SECONDS_DEFAULT: u64 = 8;
-const SECONDS_MAX: u64 = 12;
 /// More than a closed loop exchanges in a second; a run that outlives its tokens ends early.
 const TOKENS_PER_SECOND: usize = 1500;
 /// Tokens with one unknown `kid` each, sent repeatedly.
@@ -49,34 +50,15 @@ const FLOOD_CONNECTIONS: usize = 4;
 const FLOOD_HONEST_PER_SECOND: f64 = 200.0;
 /// The rate of the open loop as a share of the closed loop's.
 const OPEN_LOOP_SHARE: f64 = 0.5;
-const USAGE: &str = "usage: scripts/bench [--seconds 1..12] [--full | --policy | --hsm | --against PROGRAM|CHECKOUT | --peer URL [--peer-pid PID]]";
 
 type Error = Box<dyn std::error::Error + Send + Sync>;
 type Outcome<T> = Result<T, Error>;
-
-#[derive(Clone)]
-struct Options {
-    /// How long each measurement lasts.
-    lasting: Duration,
-    /// Everything about this broker.
-    full: bool,
-    /// The token endpoint to compare with, in place of `oidc-provider`.
-    peer: Option<String>,
-    /// Its process, whose CPU time is measured.
-    peer_pid: Option<u32>,
-    /// Only what bundles cost.
-    policy: bool,
-    /// Only both tiers with an HSM.
-    hsm: bool,
-    /// Only the ratio to this `vouchsafe`, or to the one of this checkout.
-    against: Option<PathBuf>,
-}
 
 fn main() -> ExitCode {
     if let Some(seconds) = std::env::args().skip_while(|it| it != hsm::CEILING).nth(1) {
         return exit_code(hsm::print_ceiling(&seconds));
     }
-    let options = match options() {
+    let options = match options::parse() {
         Ok(options) => options,
         Err(error) => {
             eprintln!("error: {error}\nhint: {USAGE}");
@@ -96,41 +78,6 @@ fn exit_code(outcome: Outcome<()>) -> ExitCode {
     }
 }
 
-fn options() -> Outcome<Options> {
-    let mut options = Options {
-        lasting: Duration::from_secs(SECONDS_DEFAULT),
-        full: false,
-        peer: None,
-        peer_pid: None,
-        policy: false,
-        hsm: false,
-        against: None,
-    };
-    let mut arguments = std::env::args().skip(1);
-    while let Some(argument) = arguments.next() {
-        match argument.as_str() {
-            "--full" => options.full = true,
-            "--peer" => options.peer = Some(arguments.next().ok_or("--peer needs a URL")?),
-            "--peer-pid" => options.peer_pid = Some(arguments.next().ok_or("--peer-pid needs a number")?.parse()?),
-            "--policy" => options.policy = true,
-            "--hsm" => options.hsm = true,
-            "--against" => {
-                let path = arguments.next().ok_or("--against needs a path")?;
-                options.against = Some(PathBuf::from(path).canonicalize()?);
-            }
-            "--seconds" => {
-                let seconds: u64 = arguments.next().ok_or("--seconds needs a number")?.parse()?;
-                if !(1..=SECONDS_MAX).contains(&seconds) {
-                    return Err("--seconds is out of range".into());
-                }
-                options.lasting = Duration::from_secs(seconds);
-            }
-            _ => return Err(format!("unknown argument `{argument}`").into()),
-        }
-    }
-    Ok(options)
-}
-
 fn run(options: &Options) -> Outcome<()> {
     let repository = repository();
     let program =
@@ -144,6 +91,9 @@ fn run(options: &Options) -> Outcome<()> {
     if options.hsm {
         let pool = pool(&issuer, options)?;
         return hsm::run(&site, &issuer, &pool, options);
+    }
+    if options.variety {
+        return variety::run(&site, &issuer, options);
     }
     if options.policy {
         return policy::run(&repository, &site, &issuer);
