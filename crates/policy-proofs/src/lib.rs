@@ -13,6 +13,7 @@
 pub mod assumptions;
 mod context;
 pub mod counterexample;
+mod erring;
 mod literals;
 mod minimize;
 pub mod prove;

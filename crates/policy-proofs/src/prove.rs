@@ -1,5 +1,6 @@
 //! Proves guardrails: no request that the bundle permits may match one.
 
+use crate::assumptions::Assumption;
 use crate::counterexample::{Counterexample, permitted_by, request_of};
 use crate::minimize::{minimize, usual};
 use crate::scene::{Scene, Translator};
@@ -83,6 +84,12 @@ pub fn brokers(files: &BundleFiles, environment: &Environment) -> Result<Vec<(Op
         Ok((Some(name), Bundle::load(files, &environment)?))
     };
     profiles.into_iter().map(load).collect()
+}
+
+/// What proofs about a scene assume.
+pub fn assumptions_of(scene: &Scene<'_>) -> Vec<Assumption> {
+    let guardrails = scene.bundle.guardrails_in_force().map(|it| it.policy.cedar.clone());
+    scene.assumptions(&PolicySet::from_policies(guardrails).unwrap_or_default())
 }
 
 /// Decides for every guardrail, in every profile and request environment, whether it holds.

@@ -2,6 +2,7 @@
 
 use crate::assumptions::{Assumption, Mentions, as_policies, assumptions};
 use crate::context::restricted;
+use crate::erring::as_broker_decides;
 use crate::solver::{NoAnswer, no_answer};
 use cedar_policy::{Effect, EntityUid, Policy, PolicyId, PolicySet, RequestEnv, Schema};
 use cedar_policy_symcc::{CompiledPolicy, CompiledPolicySet, CompiledSchema, SymEnv};
@@ -106,7 +107,7 @@ pub(crate) struct Translator<'s> {
 impl Translator<'_> {
     /// The requests that the broker makes and `policies` permit.
     pub fn permitted(&self, policies: &PolicySet) -> Result<CompiledPolicySet, NoAnswer> {
-        let mut set = policies.clone();
+        let mut set = as_broker_decides(policies)?;
         for fact in &self.facts {
             set.add(fact.clone()).map_err(unsupported)?;
         }

@@ -5,6 +5,7 @@
 //! only what matters to it. The broker never reads these files.
 
 pub(crate) mod undecidable;
+pub mod written;
 
 use crate::claims::principal_of_claims;
 use crate::error::CheckError;

@@ -11,8 +11,12 @@ mod graph;
 pub(crate) mod hosts;
 mod new;
 mod output;
+#[cfg(feature = "proofs")]
+mod prove;
 mod schema;
 pub(crate) mod settings;
+#[cfg(feature = "proofs")]
+mod solver;
 mod test;
 #[cfg(test)]
 mod tests;
@@ -39,6 +43,8 @@ enum Command {
     Fmt(fmt::Args),
     Graph(graph::Args),
     New(new::Args),
+    #[cfg(feature = "proofs")]
+    Prove(prove::Args),
     Schema(schema::Args),
     Test(test::Args),
 }
@@ -51,6 +57,8 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
         Command::Fmt(args) => fmt::run(&args),
         Command::Graph(args) => graph::run(&args),
         Command::New(args) => new::run(&args),
+        #[cfg(feature = "proofs")]
+        Command::Prove(args) => prove::run(&args),
         Command::Schema(args) => schema::run(&args),
         Command::Test(args) => test::run(&args),
     }

@@ -1,0 +1,8 @@
+//! Tests with a real solver, which `scripts/solver` installs.
+
+#![allow(clippy::arithmetic_side_effects, clippy::expect_used, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests may panic")]
+
+mod differential;
+mod generated;
+mod guardrails;
+mod support;
