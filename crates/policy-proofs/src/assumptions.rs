@@ -39,9 +39,19 @@ impl Mentions {
         mentions
     }
 
+    /// Whether no entity is named.
+    pub fn is_empty(&self) -> bool {
+        self.entities.is_empty()
+    }
+
     /// Whether some expression may read this attribute.
     pub fn reads(&self, attribute: &str) -> bool {
         self.json.contains(&format!("\"attr\":{}", serde_json::Value::from(attribute)))
+    }
+
+    /// The claims of a principal that the policies read.
+    pub fn claims(&self, names: impl Iterator<Item = String>) -> BTreeSet<String> {
+        names.filter(|name| self.reads(name)).collect()
     }
 
     fn has(&self, type_name: &str, id: &str) -> bool {

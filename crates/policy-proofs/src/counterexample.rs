@@ -4,8 +4,9 @@ use crate::literals::shown;
 use crate::scene::Scene;
 use cedar_policy::{Entity, EvalResult};
 use cedar_policy_symcc::Env;
-use vouchsafe_policy::{Attribute, AttributeValue, Bundle, Effect, Principal, TokenRequest, to_rfc3339};
-use vouchsafe_policy_tools::{RecordedRequest, refusals};
+use serde_json::Value;
+use vouchsafe_policy::{Attribute, AttributeValue, Principal, TokenRequest, to_rfc3339};
+use vouchsafe_policy_tools::RecordedRequest;
 
 /// A minimized request with what matters about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,7 +14,7 @@ pub struct Counterexample {
     pub request: RecordedRequest,
     /// The policies that permit it; none if it is denied.
     pub permitted_by: Vec<String>,
-    /// The claims, `sub` included, without which the request would not break the property.
+    /// The claims that the policies in question read, and others that matter, `sub` included.
     pub claims: Vec<(String, String)>,
     /// Other parts of the request that matter, such as `time`.
     pub circumstances: Vec<(&'static str, String)>,
@@ -24,32 +25,6 @@ pub(crate) const AT_DEFAULT: u64 = 1_798_761_600;
 const WEEK_MINUTES: u64 = 7 * 24 * 60;
 /// Weeks with winter and summer time, and an hour that only one of two hemispheres shifts.
 const WEEKS: [u64; 4] = [AT_DEFAULT, AT_DEFAULT + 13 * 604_800, AT_DEFAULT + 26 * 604_800, AT_DEFAULT + 39 * 604_800];
-
-/// The policies with which the broker permits `request`, policies and limits considered; none if it denies.
-pub(crate) fn permitted_by(bundle: &Bundle, request: &RecordedRequest) -> Option<Vec<String>> {
-    let decision = bundle.decide(&request.principal, &request.request, request.now).ok()?;
-    let audience = bundle.audience(&request.request.audience)?;
-    let is_permitted = decision.effect == Effect::Permit && refusals(audience, &request.request).is_empty();
-    (is_permitted && meets_requirements(bundle, &request.principal)).then_some(decision.determining_rules)
-}
-
-/// Whether a token of this principal passes the `require` of its issuer file.
-fn meets_requirements(bundle: &Bundle, principal: &Principal) -> bool {
-    let mut issuers = bundle.issuers();
-    let Some(issuer) = issuers.find(|issuer| issuer.name == principal.issuer_name) else {
-        return false;
-    };
-    issuer.require.iter().all(|required| {
-        let value = match required.name.as_str() {
-            "sub" => Some(&principal.id),
-            name => principal.attributes.iter().find_map(|attribute| match &attribute.value {
-                AttributeValue::Text(text) if attribute.name == name => Some(text),
-                _ => None,
-            }),
-        };
-        value.is_some_and(|value| required.values.contains(value))
-    })
-}
 
 /// The request that the solver found; none if the broker could never make one like it.
 pub(crate) fn request_of(env: &Env, scene: &Scene<'_>, holds: impl Fn(&RecordedRequest) -> bool) -> Option<RecordedRequest> {
@@ -88,7 +63,8 @@ pub(crate) fn request_of(env: &Env, scene: &Scene<'_>, holds: impl Fn(&RecordedR
     at_local_time(scene, context.get("local")?, found, holds)
 }
 
-/// The request at a moment with these local times.
+/// The request at a moment with other local times than the solver's, which is free to combine any with any moment: near
+/// the solver's moment, and in weeks of each season.
 fn at_local_time(
     scene: &Scene<'_>,
     local: EvalResult,
@@ -98,14 +74,26 @@ fn at_local_time(
     let EvalResult::Record(_) = local else {
         return None;
     };
+    let near = found.now.saturating_sub(WEEK_MINUTES.saturating_mul(60));
+    let weeks = [near, found.now].into_iter().chain(WEEKS);
     let of_week = |week: u64| (0..WEEK_MINUTES).map(move |minute| week.saturating_add(minute.saturating_mul(60)));
-    let minutes = WEEKS.into_iter().flat_map(of_week);
-    let mut seen = std::collections::BTreeSet::new();
-    let moments = minutes.filter(|now| {
-        let times = scene.bundle.local_times(*now).map(|times| times.to_string());
-        times.is_some_and(|times| seen.insert(times))
-    });
+    let minutes = weeks.flat_map(of_week);
+    let wanted = as_json(&local);
+    let moments = minutes.filter(|now| scene.bundle.local_times(*now) == wanted);
     moments.map(|now| RecordedRequest { now, ..found.clone() }).find(holds)
+}
+
+/// Local times in the form of [`vouchsafe_policy::Bundle::local_times`].
+fn as_json(value: &EvalResult) -> Option<Value> {
+    match value {
+        EvalResult::Record(members) => {
+            let members = members.iter().map(|(name, value)| Some((name.clone(), as_json(value)?)));
+            Some(Value::Object(members.collect::<Option<_>>()?))
+        }
+        EvalResult::Long(number) => Some(Value::from(*number)),
+        EvalResult::String(text) => Some(Value::from(text.as_str())),
+        _ => None,
+    }
 }
 
 fn attributes(entity: &Entity) -> Option<Vec<Attribute>> {

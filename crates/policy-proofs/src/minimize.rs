@@ -4,6 +4,7 @@
 
 use crate::counterexample::{AT_DEFAULT, Counterexample, circumstance, claim_shown};
 use crate::literals::text;
+use std::collections::BTreeSet;
 use vouchsafe_policy::{Attribute, AttributeValue, Bundle, Principal};
 use vouchsafe_policy_tools::{RecordedRequest, cases};
 
@@ -13,12 +14,12 @@ const ORDINARY: [&str; 4] = ["example", "main", "1", "999999"];
 const ANY: [&str; 2] = ["example", "example-2"];
 
 /// Reduces `request`, for which `breaks` is true, to what matters. `usual` is the principal that test cases of the
-/// issuer start from.
+/// issuer start from; `reads` are the claims that the policies in question read.
 pub(crate) fn minimize(
     bundle: &Bundle,
     request: RecordedRequest,
     usual: Option<&Principal>,
-    permitted_by: Vec<String>,
+    reads: &BTreeSet<String>,
     breaks: impl Fn(&RecordedRequest) -> bool,
 ) -> Counterexample {
     let mut small = Smaller { request, breaks };
@@ -31,12 +32,14 @@ pub(crate) fn minimize(
     let names: Vec<String> = small.request.principal.attributes.iter().map(|it| it.name.clone()).collect();
     for name in names {
         let is_optional = is_optional(bundle, &small.request.principal, &name);
-        if small.claim(&name, is_optional, usual) {
+        let matters = small.claim(&name, is_optional, usual);
+        let is_present = small.value(&name).is_some();
+        if matters || (is_present && reads.contains(&name)) {
             claims.push((name.clone(), claim_shown(&small.request.principal, &name)));
         }
     }
     let circumstances = circumstances.into_iter().map(|what| circumstance(what, &small.request)).collect();
-    Counterexample { request: small.request, permitted_by, claims, circumstances }
+    Counterexample { request: small.request, permitted_by: Vec::new(), claims, circumstances }
 }
 
 fn is_optional(bundle: &Bundle, principal: &Principal, name: &str) -> bool {

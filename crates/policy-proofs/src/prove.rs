@@ -1,7 +1,8 @@
 //! Proves guardrails: no request that the bundle permits may match one.
 
 use crate::assumptions::Assumption;
-use crate::counterexample::{Counterexample, permitted_by, request_of};
+use crate::counterexample::{Counterexample, request_of};
+use crate::granted::permitted_by;
 use crate::minimize::{minimize, usual};
 use crate::scene::{Scene, Translator};
 use crate::solver::{Answer, NoAnswer, Prover, SolverOptions, StartError};
@@ -139,8 +140,8 @@ impl Question<'_> {
         let start = Instant::now();
         let all = PolicySet::from_policies(guardrails.iter().map(|it| it.policy.cedar.clone()));
         let prepared = all.map_err(|error| NoAnswer::Unsupported(error.to_string())).and_then(|all| {
-            let translator = self.scene.translator(self.schema, &all)?;
-            let permitted = translator.permitted(&self.scene.policies)?;
+            let translator = self.scene.translator(self.schema, &all, Vec::new())?;
+            let permitted = translator.permitted(&self.scene.policies, true)?;
             Ok((translator, permitted))
         });
         // The first guardrail's time includes what all share.
@@ -186,17 +187,12 @@ impl Question<'_> {
             Err(why) => return Outcome::Unknown(why),
         };
         // ORDER: Cedar skips a `forbid` that fails to evaluate, so a guardrail that can fail would prove nothing.
-        let errs = prover.ask(async |compiler| {
-            let never = compiler.check_never_errors_with_counterexample_opt(&alone).await?;
-            Ok(never)
-        });
-        match errs {
+        match prover.never_errs(&alone) {
             Answer::Holds => {}
             Answer::Refuted(_) => return Outcome::Errs,
             Answer::Unknown(why) => return Outcome::Unknown(why),
         }
-        let asked = prover.ask(async |compiler| compiler.check_implies_with_counterexample_opt(permitted, &kept).await);
-        match asked {
+        match prover.implies(permitted, &kept) {
             Answer::Holds => Outcome::Proven,
             Answer::Unknown(why) => Outcome::Unknown(why),
             Answer::Refuted(env) => self.violation(&env, guardrail),
@@ -210,7 +206,8 @@ impl Question<'_> {
         match request_of(env, &self.scene, breaks) {
             Some(found) => {
                 let usual = usual(self.files, bundle, &self.scene.issuer.name);
-                let mut small = minimize(bundle, found, usual.as_ref(), Vec::new(), breaks);
+                let reads = self.scene.claims_read(&found, Some(&guardrail.policy.cedar));
+                let mut small = minimize(bundle, found, usual.as_ref(), &reads, breaks);
                 small.permitted_by = permitted_by(bundle, &small.request).unwrap_or_default();
                 Outcome::Violated(Box::new(small))
             }

@@ -3,12 +3,15 @@
 use crate::assumptions::{Assumption, Mentions, as_policies, assumptions};
 use crate::context::restricted;
 use crate::erring::as_broker_decides;
+use crate::granted::permitted_by;
 use crate::solver::{NoAnswer, no_answer};
 use cedar_policy::{Effect, EntityUid, Policy, PolicyId, PolicySet, RequestEnv, Schema};
 use cedar_policy_symcc::{CompiledPolicy, CompiledPolicySet, CompiledSchema, SymEnv};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use vouchsafe_policy::authoring::{IssuerEntity, RequestScope};
 use vouchsafe_policy::{Audience, Bundle, Issuer};
+use vouchsafe_policy_tools::RecordedRequest;
 
 /// Requests by principals of one issuer for one audience, with the policies that can match them.
 pub struct Scene<'b> {
@@ -76,7 +79,18 @@ impl<'b> Scene<'b> {
         assumptions(self.bundle, self.issuer, self.audience, &mentions)
     }
 
-    /// Prepares questions about this scene. `others` are the policies that questions compare with.
+    /// The claims that `other` and the policies that permit `request` read.
+    pub(crate) fn claims_read(&self, request: &RecordedRequest, other: Option<&Policy>) -> BTreeSet<String> {
+        let permitting = permitted_by(self.bundle, request).unwrap_or_default();
+        let permitting = permitting.iter().filter_map(|id| self.policies.policy(&PolicyId::new(id)));
+        let policies = permitting.chain(other).filter_map(|policy| fixed(policy).ok());
+        let mentions = Mentions::of([&PolicySet::from_policies(policies).unwrap_or_default()]);
+        let attributes = self.bundle.attributes_of(self.entity_type());
+        mentions.claims(attributes.into_iter().flat_map(|known| known.keys().cloned()))
+    }
+
+    /// Prepares questions about this scene. `others` are the policies that questions compare with, and `further` are
+    /// facts about the requests in question.
     ///
     /// # Errors
     /// Something cannot be translated.
@@ -84,13 +98,16 @@ impl<'b> Scene<'b> {
         &self,
         schema: &'b CompiledSchema,
         others: &PolicySet,
+        further: Vec<Assumption>,
     ) -> Result<Translator<'b>, NoAnswer> {
         let action: EntityUid = "Action::\"issue\"".parse().map_err(unsupported)?;
         let audience_type = self.audience_uid.type_name().clone();
         let env = RequestEnv::new(self.entity.type_name.clone(), action, audience_type);
         let symenv = schema.sym_env(&env).map_err(|error| no_answer(&error))?;
         let symenv = restricted(symenv, self.audience_uid);
-        let facts = as_policies(&self.assumptions(others)).map_err(NoAnswer::Unsupported)?;
+        let mut facts = self.assumptions(others);
+        facts.extend(further);
+        let facts = as_policies(&facts).map_err(NoAnswer::Unsupported)?;
         Ok(Translator { schema: schema.schema(), env, symenv, facts })
     }
 }
@@ -105,20 +122,19 @@ pub(crate) struct Translator<'s> {
 }
 
 impl Translator<'_> {
-    /// The requests that the broker makes and `policies` permit.
-    pub fn permitted(&self, policies: &PolicySet) -> Result<CompiledPolicySet, NoAnswer> {
+    /// The requests that `policies` permit, as the broker decides; only those that it makes if `assuming`.
+    pub fn permitted(&self, policies: &PolicySet, assuming: bool) -> Result<CompiledPolicySet, NoAnswer> {
         let mut set = as_broker_decides(policies)?;
-        for fact in &self.facts {
+        for fact in self.facts.iter().filter(|_| assuming) {
             set.add(fact.clone()).map_err(unsupported)?;
         }
         self.set(&set)
     }
 
-    /// The requests that the broker makes and `policy` matches, whatever its effect.
-    pub fn matched(&self, policy: &Policy) -> Result<CompiledPolicySet, NoAnswer> {
-        let permit = with_effect(policy, Effect::Permit)?;
-        let set = PolicySet::from_policies([permit]).map_err(unsupported)?;
-        self.permitted(&set)
+    /// What the broker permits if these are the only policies.
+    pub fn permitted_by<'p>(&self, policies: impl Iterator<Item = &'p Policy>) -> Result<CompiledPolicySet, NoAnswer> {
+        let fixed = policies.map(fixed).collect::<Result<Vec<_>, _>>()?;
+        self.permitted(&PolicySet::from_policies(fixed).map_err(unsupported)?, true)
     }
 
     /// The requests that none of the `forbids` matches.
@@ -153,6 +169,14 @@ pub(crate) fn with_effect(policy: &Policy, effect: Effect) -> Result<Policy, NoA
     Policy::from_json(Some(policy.id().clone()), json).map_err(unsupported)
 }
 
-fn unsupported(error: impl ToString) -> NoAnswer {
+/// The policy as a static one, with the values of its slots if it is template-linked.
+pub(crate) fn fixed(policy: &Policy) -> Result<Policy, NoAnswer> {
+    match policy.is_static() {
+        true => Ok(policy.clone()),
+        false => with_effect(policy, policy.effect()),
+    }
+}
+
+pub(crate) fn unsupported(error: impl ToString) -> NoAnswer {
     NoAnswer::Unsupported(error.to_string())
 }

@@ -1,7 +1,7 @@
 //! A `cvc5` process, bounded in time and memory.
 
 use cedar_policy_symcc::solver::{Decision, DecisionWithModel, Solver, SolverError};
-use cedar_policy_symcc::{CedarSymCompiler, Env, SmtLibScript};
+use cedar_policy_symcc::{CedarSymCompiler, CompiledPolicy, CompiledPolicySet, Env, SmtLibScript};
 use rustix::process::{Pid, Resource, Rlimit, prlimit};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -113,6 +113,39 @@ impl Prover {
                 found.map_or(Answer::Holds, |env| Answer::Refuted(Box::new(env)))
             }
             Err(why) => Answer::Unknown(why),
+        }
+    }
+}
+
+impl Prover {
+    /// Whether everything that `narrow` permits, `wide` permits too.
+    pub(crate) fn implies(&mut self, narrow: &CompiledPolicySet, wide: &CompiledPolicySet) -> Answer {
+        self.ask(async |compiler| compiler.check_implies_with_counterexample_opt(narrow, wide).await)
+    }
+
+    /// Whether `set` permits nothing.
+    pub(crate) fn denies_all(&mut self, set: &CompiledPolicySet) -> Answer {
+        self.ask(async |compiler| compiler.check_always_denies_with_counterexample_opt(set).await)
+    }
+
+    /// Whether `policy` never fails to evaluate.
+    pub(crate) fn never_errs(&mut self, policy: &CompiledPolicy) -> Answer {
+        self.ask(async |compiler| compiler.check_never_errors_with_counterexample_opt(policy).await)
+    }
+
+    /// Whether both permit the same.
+    pub(crate) fn equal(&mut self, one: &CompiledPolicySet, other: &CompiledPolicySet) -> Result<bool, NoAnswer> {
+        Ok(self.implies(one, other).holds()? && self.implies(other, one).holds()?)
+    }
+}
+
+impl Answer {
+    /// Whether the property holds, if that is known.
+    pub fn holds(self) -> Result<bool, NoAnswer> {
+        match self {
+            Self::Holds => Ok(true),
+            Self::Refuted(_) => Ok(false),
+            Self::Unknown(why) => Err(why),
         }
     }
 }

@@ -33,8 +33,16 @@ fn refutes_rule_for_all_other_repositories() {
                 [\"deploy:read\"].containsAll(context.scopes) };";
     let files = with(&repository("policies"), &[("guardrails/deploy.cedar", DEPLOY), ("rules/oops.cedar", rule)]);
     let found = violation(only(&files));
-    println!("{found:#?}");
     assert_eq!(found.permitted_by, ["oops"]);
+    assert_eq!(
+        found.lines(),
+        [
+            "GitHub::Workflow of issuer `github` gets scope `deploy:read` for `https://deploy.example`",
+            "event_name = \"push\"",
+            "ref = \"refs/heads/main\"",
+            "repository_id = \"example\"",
+        ]
+    );
 }
 
 #[test]

@@ -6,3 +6,6 @@ mod differential;
 mod generated;
 mod guardrails;
 mod support;
+mod access;
+mod changes;
+mod lints;
