@@ -3,8 +3,10 @@
 #![allow(clippy::arithmetic_side_effects, clippy::expect_used, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests may panic")]
 
 mod differential;
+mod examples;
 mod generated;
 mod guardrails;
+mod scale;
 mod support;
 mod access;
 mod changes;

@@ -34,13 +34,14 @@ impl Decider {
         let digest = files.digest();
         let seal = seal::of(&digest, environment);
         let checked = seal::has(kept, &seal);
+        let decider = match Bundle::load_lazily(files, environment, &digest, checked) {
+            Some(bundle) => Self { bundle, seals: (!checked).then(|| seal::with(kept, &seal)) },
+            None => Self { bundle: Bundle::load(files, environment)?, seals: None },
+        };
         if !checked && !environment.development {
             proof::require(files)?;
         }
-        match Bundle::load_lazily(files, environment, &digest, checked) {
-            Some(bundle) => Ok(Self { bundle, seals: (!checked).then(|| seal::with(kept, &seal)) }),
-            None => Ok(Self { bundle: Bundle::load(files, environment)?, seals: None }),
-        }
+        Ok(decider)
     }
 
     /// Name and digest of the bundle, and [`Self::seals`].

@@ -1,5 +1,7 @@
 //! `vouchsafe policy`: commands for authors of trust bundles.
 
+#[cfg(feature = "proofs")]
+mod access;
 mod audit;
 mod bundle;
 mod check;
@@ -37,6 +39,8 @@ pub struct Args {
 
 #[derive(clap::Subcommand)]
 enum Command {
+    #[cfg(feature = "proofs")]
+    Can(access::CanArgs),
     Check(check::Args),
     Diff(diff::Args),
     Explain(explain::Args),
@@ -47,10 +51,14 @@ enum Command {
     Prove(prove::Args),
     Schema(schema::Args),
     Test(test::Args),
+    #[cfg(feature = "proofs")]
+    WhoCan(access::WhoCanArgs),
 }
 
 pub fn run(args: Args) -> Result<ExitCode, Failure> {
     match args.command {
+        #[cfg(feature = "proofs")]
+        Command::Can(args) => access::can(&args),
         Command::Check(args) => check::run(&args),
         Command::Diff(args) => diff::run(&args),
         Command::Explain(args) => explain::run(&args),
@@ -61,5 +69,7 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
         Command::Prove(args) => prove::run(&args),
         Command::Schema(args) => schema::run(&args),
         Command::Test(args) => test::run(&args),
+        #[cfg(feature = "proofs")]
+        Command::WhoCan(args) => access::who_can(&args),
     }
 }

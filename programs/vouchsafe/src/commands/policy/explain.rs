@@ -10,6 +10,8 @@ use super::audit;
 use super::bundle::load;
 use super::output::count;
 pub use args::Args;
+#[cfg(feature = "proofs")]
+pub(super) use claims::principal;
 pub(super) use case::explain_case;
 use question::Question;
 use std::path::Path;

@@ -1,11 +1,13 @@
 //! `vouchsafe policy prove`: whether guardrails hold for every request.
 
 mod assumed;
-mod show;
+mod linted;
+pub(super) mod show;
 
 use super::bundle::{DIR_DEFAULT, EnvironmentArgs, must_have_bundle, read_folder};
 use super::output::{quoted, write_file};
 use super::solver::SolverArgs;
+pub(super) use linted::lints;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use vouchsafe_cli::{Failure, print};

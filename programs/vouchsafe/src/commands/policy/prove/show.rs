@@ -134,7 +134,7 @@ fn indented(found: &Counterexample) -> String {
     text
 }
 
-fn on_one_line(found: &Counterexample) -> String {
+pub fn on_one_line(found: &Counterexample) -> String {
     let lines = found.lines();
     let (first, others) = lines.split_first().map_or((String::new(), Vec::new()), |(first, rest)| (first.clone(), rest.to_vec()));
     match others.is_empty() {
@@ -162,7 +162,7 @@ fn of_proof(proof: &Proof) -> Value {
     })
 }
 
-fn of_counterexample(found: &Counterexample) -> Value {
+pub fn of_counterexample(found: &Counterexample) -> Value {
     let request = &found.request;
     let claims: serde_json::Map<String, Value> =
         found.claims.iter().map(|(claim, value)| (claim.clone(), value.as_str().into())).collect();
