@@ -7,12 +7,13 @@ use serde_json::{Value, json};
 /// The operators that can fail in a policy that passes strict validation: results can be out of range.
 const CAN_FAIL: [&str; 7] = ["\"+\":", "\"-\":", "\"*\":", "\"neg\":", "\"offset\":", "\"durationSince\":", "\"toDate\":"];
 
-/// The same policies for a solver that follows Cedar: each `permit` also demands that no `forbid` fails.
+/// The same policies for a solver that follows Cedar: each `permit` also demands that no `forbid` fails. Template-linked
+/// policies become static ones.
 pub(crate) fn as_broker_decides(policies: &PolicySet) -> Result<PolicySet, NoAnswer> {
     let forbids = policies.policies().filter(|policy| policy.effect() == Effect::Forbid);
     let guards = forbids.map(guard).collect::<Result<Vec<_>, _>>()?;
     let guards: Vec<Value> = guards.into_iter().flatten().collect();
-    if guards.is_empty() {
+    if guards.is_empty() && policies.policies().all(Policy::is_static) {
         return Ok(policies.clone());
     }
     let rewritten = policies.policies().map(|policy| match policy.effect() {

@@ -214,10 +214,10 @@ fn strange(files: &BundleFiles, bundle: &Bundle, scene: &Scene<'_>) -> Vec<Assum
     let declared = bundle.attributes_of(scene.entity_type());
     let fact = |claim: &&str| {
         let declared = declared?.get(*claim)?;
-        let strange = format!("!([{}].contains({}))", known.join(", "), attribute(claim));
+        let is_known = format!("[{}].contains({})", known.join(", "), attribute(claim));
         let cedar = match declared.required {
-            true => strange,
-            false => format!("!({}) || {strange}", has(claim)),
+            true => format!("!({is_known})"),
+            false => format!("!({} && {is_known})", has(claim)),
         };
         Some(Assumption { reason: format!("`{claim}` occurs nowhere in the bundle"), cedar: Some(cedar) })
     };
