@@ -80,9 +80,7 @@ pub fn assumptions(bundle: &Bundle, issuer: &Issuer, audience: &Audience, mentio
     let max = audience.max_lifetime_seconds;
     facts.push(Assumption {
         reason: format!("the audience allows lifetimes of 1 s to {max} s"),
-        cedar: Some(format!(
-            "context.requested_lifetime_seconds >= 1 && context.requested_lifetime_seconds <= {max}"
-        )),
+        cedar: Some(format!("context.requested_lifetime_seconds >= 1 && context.requested_lifetime_seconds <= {max}")),
     });
     facts.extend(times(bundle, mentions));
     if mentions.reads("client_ip") {
@@ -111,10 +109,8 @@ fn other_issuers(issuer: &Issuer, mentions: &Mentions) -> Option<Assumption> {
     let others = mentions.entities.iter().filter(|uid| is_issuer(uid));
     let names = others.map(|uid| uid.id().unescaped()).filter(|name| *name != issuer.name);
     let excluded: Vec<String> = names.map(|name| format!("!(principal in Issuer::{})", text(name))).collect();
-    (!excluded.is_empty()).then(|| Assumption {
-        reason: "a token comes from one issuer".to_owned(),
-        cedar: Some(excluded.join(" && ")),
-    })
+    (!excluded.is_empty())
+        .then(|| Assumption { reason: "a token comes from one issuer".to_owned(), cedar: Some(excluded.join(" && ")) })
 }
 
 fn required_claims(bundle: &Bundle, issuer: &Issuer) -> Vec<Assumption> {

@@ -246,7 +246,8 @@ impl Side {
 
     /// The requests of this bundle that one of its policies matches, or none if there is no such policy.
     fn matched(&self, translator: &Translator<'_>, id: &str) -> Result<CompiledPolicySet, NoAnswer> {
-        let permit = self.policies.get(id).map(|policy| crate::scene::with_effect(policy, cedar_policy::Effect::Permit));
+        let permit =
+            self.policies.get(id).map(|policy| crate::scene::with_effect(policy, cedar_policy::Effect::Permit));
         let policies = permit.transpose()?.into_iter().chain(self.facts.iter().cloned());
         translator.permitted(&PolicySet::from_policies(policies).map_err(unsupported)?, false)
     }
@@ -302,7 +303,9 @@ fn comparable(old: &Scene<'_>, new: &Scene<'_>) -> Result<(), NoAnswer> {
 
 /// The policy with other names for the groups in `renamed`.
 fn with_renamed_groups(policy: &Policy, renamed: &BTreeSet<String>) -> Result<Policy, NoAnswer> {
-    if renamed.is_empty() || Mentions::of([&PolicySet::from_policies([policy.clone()]).map_err(unsupported)?]).is_empty() {
+    if renamed.is_empty()
+        || Mentions::of([&PolicySet::from_policies([policy.clone()]).map_err(unsupported)?]).is_empty()
+    {
         return Ok(policy.clone());
     }
     let mut json = policy.to_json().map_err(unsupported)?;

@@ -1,11 +1,11 @@
 //! The symbolic request of a scene: what the schema allows, less what the broker never sends.
 
+use cedar_policy::EntityUid;
 use cedar_policy_symcc::bitvec::BitVec;
 use cedar_policy_symcc::term::{Term, TermPrim, TermVar};
 use cedar_policy_symcc::term_factory as make;
 use cedar_policy_symcc::term_type::TermType;
 use cedar_policy_symcc::{SymEnv, type_abbrevs::Attr};
-use cedar_policy::EntityUid;
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 use std::sync::Arc;

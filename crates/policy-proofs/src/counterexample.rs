@@ -27,7 +27,11 @@ const WEEK_MINUTES: u64 = 7 * 24 * 60;
 const WEEKS: [u64; 4] = [AT_DEFAULT, AT_DEFAULT + 13 * 604_800, AT_DEFAULT + 26 * 604_800, AT_DEFAULT + 39 * 604_800];
 
 /// The request that the solver found; none if the broker could never make one like it.
-pub(crate) fn request_of(env: &Env, scene: &Scene<'_>, holds: impl Fn(&RecordedRequest) -> bool) -> Option<RecordedRequest> {
+pub(crate) fn request_of(
+    env: &Env,
+    scene: &Scene<'_>,
+    holds: impl Fn(&RecordedRequest) -> bool,
+) -> Option<RecordedRequest> {
     let uid = env.request.principal()?;
     let entity = env.entities.get(uid)?;
     let context = env.request.context()?;
@@ -145,7 +149,7 @@ impl Counterexample {
             false => format!("scope `{}`", request.scopes.join(" ")),
         };
         let (entity_type, issuer, audience) = (&principal.entity_type, &principal.issuer_name, &request.audience);
-        let mut lines = vec![format!("{entity_type} of issuer `{issuer}` gets {scopes} for `{audience}`")];
+        let mut lines = vec![format!("a {entity_type} of issuer `{issuer}` gets {scopes} for `{audience}`")];
         match self.claims.is_empty() {
             true => lines.push("whatever its claims are".to_owned()),
             false => lines.extend(self.claims.iter().map(|(claim, value)| format!("{claim} = {value}"))),

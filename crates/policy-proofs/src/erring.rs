@@ -5,7 +5,8 @@ use cedar_policy::{Effect, Policy, PolicySet};
 use serde_json::{Value, json};
 
 /// The operators that can fail in a policy that passes strict validation: results can be out of range.
-const CAN_FAIL: [&str; 7] = ["\"+\":", "\"-\":", "\"*\":", "\"neg\":", "\"offset\":", "\"durationSince\":", "\"toDate\":"];
+const CAN_FAIL: [&str; 7] =
+    ["\"+\":", "\"-\":", "\"*\":", "\"neg\":", "\"offset\":", "\"durationSince\":", "\"toDate\":"];
 
 /// The same policies for a solver that follows Cedar: each `permit` also demands that no `forbid` fails. Template-linked
 /// policies become static ones.

@@ -180,7 +180,8 @@ impl Asked<'_, '_> {
         let claims = self.scene.issuer.provider.tenant_claims;
         let is_strange = |request: &RecordedRequest| {
             let known = request.principal.attributes.iter().filter(|it| claims.contains(&it.name.as_str()));
-            known.clone().count() > 0 && !known.into_iter().any(|it| literals.contains(&crate::literals::shown(&it.value)))
+            known.clone().count() > 0
+                && !known.into_iter().any(|it| literals.contains(&crate::literals::shown(&it.value)))
         };
         let breaks = |request: &RecordedRequest| {
             is_strange(request) && permitted_by(bundle, request).is_some_and(|by| by.contains(&id))

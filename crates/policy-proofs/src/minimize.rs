@@ -29,6 +29,7 @@ pub(crate) fn minimize(
     if small.identity(usual) {
         claims.push(("sub".to_owned(), text(&small.request.principal.id)));
     }
+    small.complete(usual);
     let names: Vec<String> = small.request.principal.attributes.iter().map(|it| it.name.clone()).collect();
     for name in names {
         let is_optional = is_optional(bundle, &small.request.principal, &name);
@@ -84,7 +85,8 @@ impl<B: Fn(&RecordedRequest) -> bool> Smaller<B> {
             matter.push("time");
         }
         let documentation = || Some("192.0.2.1".to_owned());
-        if !self.attempt(|it| it.request.client_ip = None) && !self.attempt(|it| it.request.client_ip = documentation()) {
+        if !self.attempt(|it| it.request.client_ip = None) && !self.attempt(|it| it.request.client_ip = documentation())
+        {
             matter.push("client address");
         }
         if !self.attempt(|it| it.request.proof_of_possession = false) {
@@ -109,41 +111,54 @@ impl<B: Fn(&RecordedRequest) -> bool> Smaller<B> {
         matters
     }
 
-    /// Makes a claim absent or ordinary; returns whether its value matters.
+    /// Makes a claim ordinary or absent; returns whether its value matters.
     fn claim(&mut self, name: &str, is_optional: bool, usual: Option<&Principal>) -> bool {
-        if is_optional && self.attempt(|it| it.principal.attributes.retain(|kept| kept.name != name)) {
-            return false;
-        }
-        let of_usual = usual.and_then(|usual| usual.attributes.iter().find(|it| it.name == name));
-        let of_usual = of_usual.map(|attribute| attribute.value.clone());
         let Some(value) = self.value(name) else {
             return false;
         };
-        let mut other_values = others(&value);
-        other_values.retain(|other| Some(other) != of_usual.as_ref());
-        let matters = !other_values.into_iter().any(|other| self.attempt_value(name, other));
-        let is_usual = of_usual.is_some_and(|usual| self.attempt_value(name, usual));
-        if matters && !is_usual {
-            self.prettify(name);
+        let of_usual = usual.and_then(|usual| usual.attributes.iter().find(|it| it.name == name));
+        let of_usual = of_usual.map(|attribute| attribute.value.clone());
+        let absent = is_optional.then_some(None);
+        let mut replaced = others(&value);
+        replaced.retain(|other| Some(other) != of_usual.as_ref());
+        let elsewhere = replaced.into_iter().map(Some);
+        let ordinary: Vec<Option<AttributeValue>> = absent.into_iter().chain(elsewhere).collect();
+        let matters = !ordinary.iter().any(|other| self.would_break(name, other.clone()));
+        let made_up = ORDINARY.iter().map(|text| AttributeValue::Text((*text).to_owned()));
+        let made_up = made_up.filter(|_| matches!(value, AttributeValue::Text(_))).map(Some);
+        let mut choices = of_usual.map(Some).into_iter().chain(ordinary).chain(made_up);
+        if !choices.any(|choice| self.attempt(|it| set_claim(it, name, choice))) {
+            self.drop_elements(name);
         }
         matters
     }
 
-    /// Replaces a made-up text by an ordinary one, and drops elements of a set.
-    fn prettify(&mut self, name: &str) {
-        match self.value(name) {
-            Some(AttributeValue::Text(_)) => {
-                let _ = ORDINARY.iter().any(|text| self.attempt_value(name, AttributeValue::Text((*text).to_owned())));
+    /// Whether the property still breaks with another value of a claim.
+    fn would_break(&self, name: &str, value: Option<AttributeValue>) -> bool {
+        let mut changed = self.request.clone();
+        set_claim(&mut changed, name, value);
+        (self.breaks)(&changed)
+    }
+
+    /// Adds claims that tokens of the issuer usually have.
+    fn complete(&mut self, usual: Option<&Principal>) {
+        for claim in usual.into_iter().flat_map(|usual| &usual.attributes) {
+            if self.value(&claim.name).is_none() {
+                self.attempt(|it| set_claim(it, &claim.name, Some(claim.value.clone())));
             }
-            Some(AttributeValue::TextSet(values)) => {
-                for value in values {
-                    if let Some(AttributeValue::TextSet(mut kept)) = self.value(name) {
-                        kept.retain(|it| *it != value);
-                        self.attempt_value(name, AttributeValue::TextSet(kept));
-                    }
-                }
+        }
+    }
+
+    /// Drops elements of a set that are not needed.
+    fn drop_elements(&mut self, name: &str) {
+        let Some(AttributeValue::TextSet(values)) = self.value(name) else {
+            return;
+        };
+        for value in values {
+            if let Some(AttributeValue::TextSet(mut kept)) = self.value(name) {
+                kept.retain(|it| *it != value);
+                self.attempt(|it| set_claim(it, name, Some(AttributeValue::TextSet(kept))));
             }
-            _ => {}
         }
     }
 
@@ -151,10 +166,18 @@ impl<B: Fn(&RecordedRequest) -> bool> Smaller<B> {
         let attribute = self.request.principal.attributes.iter().find(|it| it.name == name)?;
         Some(attribute.value.clone())
     }
+}
 
-    fn attempt_value(&mut self, name: &str, value: AttributeValue) -> bool {
-        let set = |attribute: &mut Attribute| attribute.value = value;
-        self.attempt(|it| it.principal.attributes.iter_mut().find(|it| it.name == name).map_or((), set))
+/// Gives the principal a claim, or removes it; keeps the order of names.
+fn set_claim(request: &mut RecordedRequest, name: &str, value: Option<AttributeValue>) {
+    let attributes = &mut request.principal.attributes;
+    match (value, attributes.iter_mut().find(|it| it.name == name)) {
+        (Some(value), Some(attribute)) => attribute.value = value,
+        (Some(value), None) => {
+            attributes.push(Attribute { name: name.to_owned(), value });
+            attributes.sort_by(|one, next| one.name.cmp(&next.name));
+        }
+        (None, _) => attributes.retain(|it| it.name != name),
     }
 }
 

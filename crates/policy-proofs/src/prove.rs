@@ -73,10 +73,8 @@ impl Proofs {
 /// A broker without a profile has fewer `permit`s and no fewer `forbid`s than any profile's, so it needs no proof.
 pub fn brokers(files: &BundleFiles, environment: &Environment) -> Result<Vec<(Option<String>, Bundle)>, LoadError> {
     let bundle = Bundle::load(files, environment)?;
-    let profiles: Vec<(String, String)> = bundle
-        .profile_names()
-        .filter_map(|name| Some((name.to_owned(), bundle.profile(name)?.to_owned())))
-        .collect();
+    let profiles: Vec<(String, String)> =
+        bundle.profile_names().filter_map(|name| Some((name.to_owned(), bundle.profile(name)?.to_owned()))).collect();
     if profiles.is_empty() {
         return Ok(vec![(None, bundle)]);
     }
@@ -201,8 +199,9 @@ impl Question<'_> {
 
     fn violation(&self, env: &cedar_policy_symcc::Env, guardrail: &Guardrail) -> Outcome {
         let bundle = self.scene.bundle;
-        let breaks =
-            |request: &RecordedRequest| permitted_by(bundle, request).is_some() && is_matched(bundle, guardrail, request);
+        let breaks = |request: &RecordedRequest| {
+            permitted_by(bundle, request).is_some() && is_matched(bundle, guardrail, request)
+        };
         match request_of(env, &self.scene, breaks) {
             Some(found) => {
                 let usual = usual(self.files, bundle, &self.scene.issuer.name);

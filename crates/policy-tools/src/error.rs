@@ -45,7 +45,7 @@ pub enum CheckError {
     GuardrailErrs(String),
     #[error("guardrail `{guardrail}` is not proven for `{audience}`: {why}")]
     GuardrailUndecided { guardrail: String, audience: String, why: String },
-    #[error("guardrail `{guardrail}` is violated: `{policy}` permits {request}")]
+    #[error("guardrail `{guardrail}` is violated by policy `{policy}`: {request}")]
     GuardrailViolated { guardrail: String, policy: String, request: String },
     #[error("policy `{policy}` tests `{name}`, but no request that it can match has it")]
     PolicyNameUnknown { policy: String, name: String, suggestion: Option<String> },

@@ -53,8 +53,10 @@ fn lists_what_a_workload_can_get() {
         "principal.repository_id == \"1\" && [\"read\"].containsAll(context.scopes) && \
          context.now >= datetime(\"2030-01-01T00:00:00Z\")",
     );
-    let text = |name: &str, value: &str| Attribute { name: name.to_owned(), value: AttributeValue::Text(value.to_owned()) };
-    let names = ["actor", "event_name", "ref", "repository", "repository_owner", "repository_owner_id", "run_id", "workflow"];
+    let text =
+        |name: &str, value: &str| Attribute { name: name.to_owned(), value: AttributeValue::Text(value.to_owned()) };
+    let names =
+        ["actor", "event_name", "ref", "repository", "repository_owner", "repository_owner_id", "run_id", "workflow"];
     let principal = |repository: &str| Principal {
         entity_type: "GitHub::Workflow".to_owned(),
         id: "x".to_owned(),
@@ -62,7 +64,8 @@ fn lists_what_a_workload_can_get() {
         attributes: names.iter().map(|name| text(name, "x")).chain([text("repository_id", repository)]).collect(),
     };
     let files = bundle(&rules, "");
-    let ask = |repository| can(&files, &environment(), &solver(), TWO, &principal(repository)).expect("it can be asked");
+    let ask =
+        |repository| can(&files, &environment(), &solver(), TWO, &principal(repository)).expect("it can be asked");
     let found = ask("1");
     let scopes: Vec<Option<&str>> = found.iter().map(|it| it.scope.as_deref()).collect();
     assert_eq!(scopes, [None, Some("read")]);

@@ -52,7 +52,8 @@ fn rule_that_moved_changes_nothing() {
 #[test]
 fn counts_members_of_groups() {
     let group = |id: &str| format!("[[workloads]]\nissuer = \"github\"\nclaims = {{ repository_id = \"{id}\" }}\n");
-    let rule = "@id(\"a\") permit (principal in WorkloadGroup::\"g\", action, resource == Audience::\"https://a.example\");";
+    let rule =
+        "@id(\"a\") permit (principal in WorkloadGroup::\"g\", action, resource == Audience::\"https://a.example\");";
     let files = |id: &str| with(&bundle(rule, ""), &[("entities/g.toml", &group(id))]);
     assert!(compared(&files("1"), &files("1")).is_same());
     let comparison = compared(&files("1"), &files("2"));

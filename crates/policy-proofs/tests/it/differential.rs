@@ -5,9 +5,9 @@ use crate::support::{environment, load, solver};
 use cedar_policy::{Authorizer, PolicySet};
 use std::num::NonZeroUsize;
 use vouchsafe_policy::{Bundle, BundleFiles, Effect, Guardrail};
+use vouchsafe_policy_proofs::Scene;
 use vouchsafe_policy_proofs::assumptions::as_policies;
 use vouchsafe_policy_proofs::prove::{Outcome, assumptions_of, prove};
-use vouchsafe_policy_proofs::Scene;
 use vouchsafe_policy_tools::{RecordedRequest, refusals};
 
 /// Generated bundles per run; `PROOF_BUNDLES` sets another number.
@@ -41,7 +41,8 @@ fn matched(bundle: &Bundle, asked: &RecordedRequest) -> Vec<String> {
 fn fits(bundle: &Bundle, asked: &RecordedRequest) {
     let scene = Scene::between(bundle, &asked.principal.issuer_name, &asked.request.audience).expect("it is known");
     let prepared = bundle.prepare(&asked.principal, &asked.request, asked.now).expect("it fits the schema");
-    let facts = PolicySet::from_policies(as_policies(&assumptions_of(&scene)).expect("they parse")).expect("unique ids");
+    let facts =
+        PolicySet::from_policies(as_policies(&assumptions_of(&scene)).expect("they parse")).expect("unique ids");
     let response = Authorizer::new().is_authorized(&prepared.request, &facts, &prepared.entities);
     assert_eq!(response.diagnostics().errors().count(), 0, "{asked:?}");
     let broken: Vec<String> = response.diagnostics().reason().map(ToString::to_string).collect();

@@ -103,10 +103,13 @@ pub fn bundle(numbers: &mut Numbers) -> BundleFiles {
         if numbers.chance(12) {
             when = format!("{} && {when}", arithmetic(numbers));
         }
-        let guarded = if principal.contains(" is ") { when } else { format!("principal is GitHub::Workflow && ({when})") };
+        let guarded =
+            if principal.contains(" is ") { when } else { format!("principal is GitHub::Workflow && ({when})") };
         let effect = if forbid { "forbid" } else { "permit" };
         let kind = if numbers.chance(20) { "unless" } else { "when" };
-        rules.push_str(&format!("@id(\"rule-{at}\") {effect} ({principal}, action, {resource}) {kind} {{ {guarded} }};\n"));
+        rules.push_str(&format!(
+            "@id(\"rule-{at}\") {effect} ({principal}, action, {resource}) {kind} {{ {guarded} }};\n"
+        ));
     }
     let mut guardrails = String::new();
     for at in 0..6 {
@@ -124,7 +127,10 @@ pub fn bundle(numbers: &mut Numbers) -> BundleFiles {
             ("bundle.toml", "name = \"generated\"\nversion = \"1\"\n[zones]\nberlin = \"Europe/Berlin\"\n"),
             ("schema.cedarschema", SCHEMA),
             ("issuers/github.toml", "issuer = \"https://idp.example\"\nprovider = \"github\"\n"),
-            ("audiences/a.toml", "id = \"https://a.example\"\nscopes = [\"read\", \"write\"]\nscopes_required = true\n"),
+            (
+                "audiences/a.toml",
+                "id = \"https://a.example\"\nscopes = [\"read\", \"write\"]\nscopes_required = true\n",
+            ),
             ("audiences/b.toml", "id = \"https://b.example\"\nscopes = [\"read\", \"more\"]\n"),
             (
                 "entities/team.toml",
@@ -142,7 +148,8 @@ pub fn bundle(numbers: &mut Numbers) -> BundleFiles {
 
 /// A request with values that conditions compare with.
 pub fn request(numbers: &mut Numbers) -> RecordedRequest {
-    let text = |name: &str, value: &str| Attribute { name: name.to_owned(), value: AttributeValue::Text(value.to_owned()) };
+    let text =
+        |name: &str, value: &str| Attribute { name: name.to_owned(), value: AttributeValue::Text(value.to_owned()) };
     let mut attributes = vec![
         text("actor", "octocat"),
         text("event_name", numbers.of(&EVENTS)),
@@ -157,7 +164,8 @@ pub fn request(numbers: &mut Numbers) -> RecordedRequest {
     if numbers.chance(60) {
         attributes.push(text("environment", numbers.of(&ENVIRONMENTS)));
     }
-    let (audience, offered) = numbers.of(&[("https://a.example", ["read", "write"]), ("https://b.example", ["read", "more"])]);
+    let (audience, offered) =
+        numbers.of(&[("https://a.example", ["read", "write"]), ("https://b.example", ["read", "more"])]);
     let scopes = offered.into_iter().filter(|_| numbers.chance(50)).map(str::to_owned).collect();
     RecordedRequest {
         principal: Principal {

@@ -37,7 +37,7 @@ fn refutes_rule_for_all_other_repositories() {
     assert_eq!(
         found.lines(),
         [
-            "GitHub::Workflow of issuer `github` gets scope `deploy:read` for `https://deploy.example`",
+            "a GitHub::Workflow of issuer `github` gets scope `deploy:read` for `https://deploy.example`",
             "event_name = \"push\"",
             "ref = \"refs/heads/main\"",
             "repository_id = \"example\"",

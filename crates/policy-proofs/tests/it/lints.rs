@@ -45,9 +45,10 @@ fn reports_rule_that_others_imply() {
 
 #[test]
 fn reports_equivalent_rules() {
-    assert_eq!(of_a(&(permit("a", ONE) + &permit("b", "[\"1\"].contains(principal.repository_id)"))), [
-        Lint::Equivalent("b".to_owned())
-    ]);
+    assert_eq!(
+        of_a(&(permit("a", ONE) + &permit("b", "[\"1\"].contains(principal.repository_id)"))),
+        [Lint::Equivalent("b".to_owned())]
+    );
 }
 
 #[test]
@@ -71,7 +72,9 @@ fn reports_stranger_of_open_issuer() {
         let files = with(&bundle(&permit("a", when), ""), &[("issuers/github.toml", open)]);
         found(&files).remove("a").unwrap_or_default()
     };
-    for when in ["principal.repository_id != \"1\"", "principal.repository like \"o*\"", "principal.ref == \"refs/heads/main\""] {
+    for when in
+        ["principal.repository_id != \"1\"", "principal.repository like \"o*\"", "principal.ref == \"refs/heads/main\""]
+    {
         let lints = about(when);
         assert!(matches!(lints.as_slice(), [Lint::Stranger(_)]), "{when}: {lints:?}");
     }

@@ -45,7 +45,8 @@ fn large(audiences: usize, rules: usize, guarded: bool, groups: usize, members: 
         }
     }
     for group in 0..groups {
-        let workload = |at: usize| format!("[[workloads]]\nissuer = \"github\"\nclaims = {{ repository_id = \"{group}{at}\" }}\n");
+        let workload =
+            |at: usize| format!("[[workloads]]\nissuer = \"github\"\nclaims = {{ repository_id = \"{group}{at}\" }}\n");
         files.push((format!("entities/team-{group}.toml"), (0..members).map(workload).collect()));
     }
     let mut all = BundleFiles::default();
@@ -71,7 +72,11 @@ fn scale() {
         let start = Instant::now();
         let proofs = proofs(&files);
         let slowest = proofs.proofs.iter().map(|proof| proof.time).max().unwrap_or_default();
-        assert!(proofs.hold(), "{name}: {:?}", proofs.proofs.iter().find(|proof| proof.outcome != vouchsafe_policy_proofs::prove::Outcome::Proven));
+        assert!(
+            proofs.hold(),
+            "{name}: {:?}",
+            proofs.proofs.iter().find(|proof| proof.outcome != vouchsafe_policy_proofs::prove::Outcome::Proven)
+        );
         println!(
             "{name}: {} proofs, {:.1} s, slowest {} ms",
             proofs.proofs.len(),

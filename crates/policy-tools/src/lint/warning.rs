@@ -246,7 +246,9 @@ impl Warning {
             Self::PinnedKeysExpired(_) | Self::PinnedKeysExpireSoon { .. } => "fetch and pin new keys",
             Self::ReplayAllowed(_) => "remove it: `single-use` is the default",
             Self::ResourceUnbounded(_) => "write `resource == Audience::\"…\"`, or `resource in AudienceGroup::\"…\"`",
-            Self::PolicyCanFail(_) => "bound the numbers first: a `forbid` that fails denies, a `permit` that fails permits nothing",
+            Self::PolicyCanFail(_) => {
+                "bound the numbers first: a `forbid` that fails denies, a `permit` that fails permits nothing"
+            }
             Self::PolicyEquivalent { .. } | Self::PolicyForbidsNothing(_) | Self::PolicyImplied { .. } => {
                 "remove one, or correct its condition"
             }

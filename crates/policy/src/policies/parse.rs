@@ -126,7 +126,11 @@ fn plain_id(path: &str, text: &str, span: Range<usize>, id: Option<&str>) -> Res
 }
 
 /// Duplicate ids. Policies and templates share one namespace, so that a link cannot be mistaken for its template.
-pub(crate) fn duplicates(files: &BundleFiles, policies: &[NamedPolicy], templates: &[NamedTemplate]) -> Vec<Diagnostic> {
+pub(crate) fn duplicates(
+    files: &BundleFiles,
+    policies: &[NamedPolicy],
+    templates: &[NamedTemplate],
+) -> Vec<Diagnostic> {
     let mut first: BTreeMap<&str, &NamedPolicy> = BTreeMap::new();
     let mut diagnostics = Vec::new();
     for policy in policies {

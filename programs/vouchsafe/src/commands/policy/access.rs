@@ -110,7 +110,8 @@ pub(super) fn who_can_output(args: &WhoCanArgs) -> Result<(String, bool), Failur
 fn check_known(bundle: &Bundle, audience: &str, scope: Option<&str>) -> Result<(), Failure> {
     let known = bundle.audience(audience).ok_or_else(|| {
         let all: Vec<&str> = bundle.audiences().map(|audience| audience.id.as_str()).collect();
-        Failure::usage(format!("the bundle has no audience `{audience}`")).hint(format!("it has `{}`", all.join("`, `")))
+        Failure::usage(format!("the bundle has no audience `{audience}`"))
+            .hint(format!("it has `{}`", all.join("`, `")))
     })?;
     match scope {
         Some(scope) if !known.scopes.iter().any(|offered| offered == scope) => {

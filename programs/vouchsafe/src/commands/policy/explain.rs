@@ -10,9 +10,9 @@ use super::audit;
 use super::bundle::load;
 use super::output::count;
 pub use args::Args;
+pub(super) use case::explain_case;
 #[cfg(feature = "proofs")]
 pub(super) use claims::principal;
-pub(super) use case::explain_case;
 use question::Question;
 use std::path::Path;
 use std::process::ExitCode;

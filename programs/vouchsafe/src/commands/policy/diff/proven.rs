@@ -10,11 +10,7 @@ use vouchsafe_policy_proofs::prove::ProveError;
 use vouchsafe_policy_tools::diff::Difference;
 
 /// Compares both bundles for all requests. If everything is decided, that replaces what the texts of policies say.
-pub fn proof(
-    args: &Args,
-    files: (&BundleFiles, &BundleFiles),
-    difference: &mut Difference,
-) -> Result<Proof, Failure> {
+pub fn proof(args: &Args, files: (&BundleFiles, &BundleFiles), difference: &mut Difference) -> Result<Proof, Failure> {
     let environment = args.environment.environment();
     let compared = compare(files, &environment, &args.solver.options(), args.solver.jobs());
     let comparison = compared.map_err(|error| match error {
@@ -78,12 +74,13 @@ fn as_json(comparison: &Comparison) -> Value {
     let example = |example: &Option<Example>| {
         example.as_ref().map(|it| json!({ "profile": it.profile, "request": of_counterexample(&it.found) }))
     };
-    let policies = comparison.policies.iter().map(|(id, change)| {
-        json!({ "rule": id, "matches_more": change.matches_more, "matches_less": change.matches_less })
-    });
-    let undecided = comparison.undecided.iter().map(|it| {
-        json!({ "issuer": it.issuer, "audience": it.audience, "why": it.why.to_string() })
-    });
+    let policies = comparison.policies.iter().map(
+        |(id, change)| json!({ "rule": id, "matches_more": change.matches_more, "matches_less": change.matches_less }),
+    );
+    let undecided = comparison
+        .undecided
+        .iter()
+        .map(|it| json!({ "issuer": it.issuer, "audience": it.audience, "why": it.why.to_string() }));
     json!({
         "solver": comparison.solver,
         "widening": example(&comparison.widening),

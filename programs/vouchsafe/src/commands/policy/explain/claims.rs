@@ -54,7 +54,11 @@ impl SubjectArgs {
 
 /// The principal that the claims in a file describe.
 #[cfg(feature = "proofs")]
-pub fn principal(path: &Path, issuer_name: Option<&str>, bundle: &Bundle) -> Result<vouchsafe_policy::Principal, Failure> {
+pub fn principal(
+    path: &Path,
+    issuer_name: Option<&str>,
+    bundle: &Bundle,
+) -> Result<vouchsafe_policy::Principal, Failure> {
     let claims = parse(path, &read(path)?)?;
     let issuer = issuer(issuer_name, false, bundle, &claims)?;
     principal_of_claims(issuer, &claims)
@@ -114,8 +118,7 @@ fn issuer<'a>(
     };
     found.ok_or_else(|| {
         let failure = Failure::refused(format!("the bundle does not trust issuer `{asked}`"));
-        let mut left_out =
-            bundle.issuers_of_all_environments().filter(|issuer| !development && issuer.development);
+        let mut left_out = bundle.issuers_of_all_environments().filter(|issuer| !development && issuer.development);
         match left_out.any(|issuer| issuer.issuer == asked || issuer.name == asked) {
             true => failure.hint("it is marked `development = true`; add `--development`"),
             false => {

@@ -136,7 +136,8 @@ fn indented(found: &Counterexample) -> String {
 
 pub fn on_one_line(found: &Counterexample) -> String {
     let lines = found.lines();
-    let (first, others) = lines.split_first().map_or((String::new(), Vec::new()), |(first, rest)| (first.clone(), rest.to_vec()));
+    let (first, others) =
+        lines.split_first().map_or((String::new(), Vec::new()), |(first, rest)| (first.clone(), rest.to_vec()));
     match others.is_empty() {
         true => first,
         false => format!("{first}, with {}", others.join(", ")),
