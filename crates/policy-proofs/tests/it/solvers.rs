@@ -25,7 +25,10 @@ fn options(program: &Path) -> SolverOptions {
 }
 
 fn asked(options: &SolverOptions) -> Result<Outcome, ProveError> {
-    let files = bundle(&permit("a", "principal.repository_id == \"1\""), &guardrail("g", "principal.ref == \"x\""));
+    let files = bundle(
+        &permit("a", "principal.repository_id == \"1\""),
+        &guardrail("g", "principal is GitHub::Workflow && principal.ref == \"x\""),
+    );
     let mut proofs = prove(&files, &environment(), options, TWO)?;
     assert!(!proofs.hold());
     Ok(proofs.proofs.remove(0).outcome)
@@ -65,7 +68,7 @@ fn requires_first_supported_version() {
 #[test]
 fn ends_solver_that_takes_too_long() {
     let pid_file = Path::new(env!("CARGO_TARGET_TMPDIR")).join("solvers/stuck.pid");
-    let stuck = pretender("stuck", "1.4.2", &format!("echo $$ >'{}'\nexec cat >/dev/null", pid_file.display()));
+    let stuck = pretender("stuck", "1.4.2", &format!("echo $$ >'{}'\nwhile read -r _; do :; done", pid_file.display()));
     assert_eq!(asked(&options(&stuck)).expect("it starts"), Outcome::Unknown(NoAnswer::TimedOut(1)));
     let pid = fs::read_to_string(pid_file).expect("it ran");
     let state = fs::read_to_string(format!("/proc/{}/stat", pid.trim())).unwrap_or_default();
