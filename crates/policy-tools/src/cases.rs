@@ -5,6 +5,7 @@
 //! only what matters to it. The broker never reads these files.
 
 pub(crate) mod undecidable;
+pub mod written;
 
 use crate::claims::principal_of_claims;
 use crate::error::CheckError;
@@ -137,6 +138,21 @@ fn of_path(path: &str) -> Option<(&str, Effect)> {
         ("deny", _) => Some((policy, Effect::Deny)),
         _ => None,
     }
+}
+
+/// The principal that cases of an issuer start from; none if the bundle has no file with default claims for them.
+pub fn default_principal(files: &BundleFiles, bundle: &Bundle, issuer_name: &str) -> Option<Principal> {
+    files.content(&format!("tests/{issuer_name}.toml"))?;
+    let base = base(issuer_name, files).ok()?;
+    let issuer = bundle.issuers_of_all_environments().find(|issuer| issuer.name == issuer_name)?;
+    let claims = base.claims.into_iter();
+    let attributes = claims.map(|(name, value)| Some(Attribute { name, value: attribute_value(value)? }));
+    Some(Principal {
+        entity_type: issuer.entity_type(),
+        id: base.id,
+        issuer_name: issuer_name.to_owned(),
+        attributes: attributes.collect::<Option<_>>()?,
+    })
 }
 
 /// Reads every case of the bundle in path order.

@@ -36,6 +36,11 @@ impl Difference {
         self.changes.iter().filter(move |it| it.direction == direction)
     }
 
+    /// Leaves out the changes that a proof about all requests replaces: those of policies, groups and pairs.
+    pub fn retain_unproven(&mut self) {
+        self.changes.retain(|it| !matches!(it.subject, Subject::Group | Subject::Pair | Subject::Policy));
+    }
+
     /// Whether someone may get more than before.
     pub fn widens(&self) -> bool {
         let may_widen = |change: &Change| change.direction != Direction::Narrowing;

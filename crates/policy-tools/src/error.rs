@@ -41,6 +41,12 @@ pub enum CheckError {
     CaseTimeInvalid,
     #[error("policy `{0}` forbids less if the client address is unknown")]
     ForbidNeedsAddress(String),
+    #[error("guardrail `{0}` can fail to evaluate, so it would not keep out every request that it describes")]
+    GuardrailErrs(String),
+    #[error("guardrail `{guardrail}` is not proven for `{audience}`: {why}")]
+    GuardrailUndecided { guardrail: String, audience: String, why: String },
+    #[error("guardrail `{guardrail}` is violated by policy `{policy}`: {request}")]
+    GuardrailViolated { guardrail: String, policy: String, request: String },
     #[error("policy `{policy}` tests `{name}`, but no request that it can match has it")]
     PolicyNameUnknown { policy: String, name: String, suggestion: Option<String> },
 }
@@ -66,6 +72,9 @@ impl CheckError {
             Self::CaseUndecidable(_) => "case-undecidable",
             Self::CaseUnmet { .. } => "case-unmet",
             Self::ForbidNeedsAddress(_) => "forbid-needs-address",
+            Self::GuardrailErrs(_) => "guardrail-errs",
+            Self::GuardrailUndecided { .. } => "guardrail-undecided",
+            Self::GuardrailViolated { .. } => "guardrail-violated",
             Self::PolicyNameUnknown { .. } => "rule-name-unknown",
         }
     }
@@ -88,6 +97,11 @@ impl CheckError {
                 "correct the policy or the case; `vouchsafe policy explain --case FILE` shows why"
             }
             Self::ForbidNeedsAddress(_) => "forbid all but known addresses: `unless { context has client_ip && … }`",
+            Self::GuardrailErrs(_) => "avoid arithmetic on values that a request chooses",
+            Self::GuardrailUndecided { .. } => "simplify the policies, or raise `--time-limit` or `--memory-limit`",
+            Self::GuardrailViolated { .. } => {
+                "narrow the policy until the request is denied; `--save-cases` keeps it as a test case"
+            }
             Self::PolicyNameUnknown { .. } => "correct the name: Cedar evaluates `has` of an unknown name to false",
             _ => return None,
         };

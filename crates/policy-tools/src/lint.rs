@@ -38,7 +38,7 @@ use reach::Overruling;
 use std::collections::BTreeSet;
 use std::fmt;
 use vouchsafe_policy::authoring::span::diagnostic_in;
-use vouchsafe_policy::authoring::{text_of, toml_span};
+use vouchsafe_policy::authoring::{proof, text_of, toml_span};
 use vouchsafe_policy::{
     Bundle, BundleFiles, Diagnostic, Environment, NamedPolicy, parse_unix_seconds, policy_set, to_rfc3339,
 };
@@ -95,6 +95,7 @@ pub fn check(files: &BundleFiles, environment: &Environment) -> Report {
         errors.extend(presence::unknown_names(files, policy, &conditions, &bundle));
         errors.extend(addresses::forbid_that_needs_one(files, policy, &json));
     }
+    errors.extend(proof::require(files).err().map(|unproven| unproven.map(CheckError::from)));
     warnings.extend(of_other_profiles(files, environment, &bundle));
     let unused = bundle.unused_templates().iter();
     let unused = unused.map(|template| template.diagnostic(files, Warning::TemplateUnused(template.id.clone())));

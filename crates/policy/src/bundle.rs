@@ -5,6 +5,7 @@ pub mod folder;
 mod hidden_characters;
 pub(crate) mod layout;
 pub(crate) mod manifest;
+pub mod proof;
 pub(crate) mod seal;
 mod settings;
 
@@ -13,6 +14,7 @@ use crate::limits::RULES_MAX;
 use crate::policies::attributes::{AttributeType, Attributes};
 use crate::policies::checker::PolicyChecker;
 use crate::policies::entities::{IssueAction, uid};
+use crate::policies::guardrails::{self, Guardrail};
 use crate::policies::index::{Matching, PolicyCache, RequestScope};
 use crate::policies::on_demand::LazyPolicies;
 use crate::policies::parse::{self, Policies};
@@ -59,6 +61,8 @@ pub struct Bundle {
     inactive_policies: Vec<String>,
     /// Templates without a link.
     unused_templates: Vec<NamedTemplate>,
+    /// Upper bounds of all profiles. They take no part in decisions.
+    guardrails: Vec<Guardrail>,
 }
 
 /// Cedar's names for an issuer and its principals, parsed once.
@@ -83,9 +87,12 @@ impl Bundle {
     /// Everything that is wrong with the files.
     pub fn load(files: &BundleFiles, environment: &Environment) -> Result<Self, LoadError> {
         let settings = Settings::read(files, environment)?;
-        parse::read(files, &settings.layout, &settings.checker)
-            .and_then(|policies| Self::assemble(settings, files, files.digest(), policies))
-            .map_err(|diagnostics| LoadError { diagnostics })
+        let load = || {
+            let policies = parse::read(files, &settings.layout, &settings.checker)?;
+            let guardrails = read_guardrails(files, &settings)?;
+            Ok(Self { guardrails, ..Self::assemble(settings, files, files.digest(), policies)? })
+        };
+        load().map_err(|diagnostics| LoadError { diagnostics })
     }
 
     /// Loads a bundle that parses policies when a request needs them. Unless it is known to be `checked`, parses and
@@ -109,6 +116,7 @@ impl Bundle {
         }
         if !checked {
             lazy.all(&settings.checker)?;
+            read_guardrails(files, &settings).ok()?;
         }
         let none = Policies::default();
         let mut bundle = Self::assemble(settings, files, digest.to_owned(), none).ok()?;
@@ -159,6 +167,7 @@ impl Bundle {
             inactive_policies,
             groups: Groups::new(groups).ok_or_else(unnameable)?,
             unused_templates,
+            guardrails: Vec::new(),
         })
     }
 
@@ -258,6 +267,17 @@ impl Bundle {
         &self.policies
     }
 
+    /// The guardrails of all profiles, in path order.
+    pub fn guardrails(&self) -> &[Guardrail] {
+        &self.guardrails
+    }
+
+    /// The guardrails that hold at this broker. Those of other profiles hold where there is no profile, too.
+    pub fn guardrails_in_force(&self) -> impl Iterator<Item = &Guardrail> {
+        let profile = self.profile.as_deref();
+        self.guardrails.iter().filter(move |guardrail| guardrail.policy.is_for(profile))
+    }
+
     pub fn schema(&self) -> &Schema {
         self.checker.schema()
     }
@@ -309,6 +329,13 @@ impl Bundle {
         self.audiences.get(index).map(|(_, uid)| (index, uid))
     }
 
+    /// The policies that can match a request by principals of an issuer for an audience; none if either is unknown.
+    pub fn possible_policies(&self, issuer: &str, audience: &str) -> Option<Arc<PolicySet>> {
+        let (issuer_index, issuer, entity) = self.issuer_named(issuer)?;
+        let (audience_index, uid) = self.audience_uid(audience)?;
+        self.matching_policies((issuer_index, audience_index), || self.request_scope(issuer, entity, uid))
+    }
+
     /// The policies that can match a request with this `scope`, which `key` identifies.
     pub(crate) fn matching_policies<'a>(
         &self,
@@ -352,6 +379,10 @@ impl std::fmt::Debug for Bundle {
         let Self { name, version, digest, .. } = self;
         write!(f, "Bundle({name} {version} {digest})")
     }
+}
+
+fn read_guardrails(files: &BundleFiles, settings: &Settings<'_>) -> Result<Vec<Guardrail>, Vec<Diagnostic>> {
+    guardrails::read(files, &settings.layout, &settings.checker, &settings.manifest.profiles)
 }
 
 fn with_entity(issuer: Issuer) -> Option<(Issuer, IssuerEntity)> {

@@ -79,7 +79,8 @@ pub mod limits;
 mod policies;
 mod settings;
 
-pub use bundle::files::BundleFiles;
+pub use bundle::files::{BundleFiles, PROOF_FILE};
+pub use bundle::proof::ProofState;
 pub use bundle::{Bundle, PolicyCount, folder};
 pub use calendar::{parse_unix_seconds, to_rfc3339};
 pub use decide::decider::Decider;
@@ -88,6 +89,7 @@ pub use decide::request::{Principal, TokenRequest};
 pub use diagnostics::suggestion::suggest;
 pub use diagnostics::{BundleError, Diagnostic, LoadError, Position};
 pub use policies::attributes::AttributeType;
+pub use policies::guardrails::Guardrail;
 pub use policies::policy::{NamedPolicy, policy_set};
 pub use settings::duration::parse_seconds as parse_duration_seconds;
 pub use settings::groups::{Group, Workload};
@@ -104,6 +106,7 @@ pub fn providers() -> impl Iterator<Item = &'static Provider> {
 pub mod authoring {
     pub use crate::bundle::IssuerEntity;
     pub use crate::bundle::files::text_of;
+    pub use crate::bundle::proof;
     pub use crate::decide::PreparedRequest;
     pub use crate::diagnostics::spanned::Spanned;
     pub use crate::diagnostics::suggestion::suggest;

@@ -14,6 +14,9 @@ pub const FOLDER_DEPTH_MAX: usize = 3;
 pub const ISSUERS_MAX: usize = 256;
 pub const AUDIENCES_MAX: usize = 1024;
 pub const RULES_MAX: usize = 10_000;
+/// Guardrails, and bytes of the description of each.
+pub const GUARDRAILS_MAX: usize = 1024;
+pub const DESCRIPTION_BYTES_MAX: usize = 512;
 /// Time zones that a bundle names.
 pub const ZONES_MAX: usize = 16;
 /// Group files.

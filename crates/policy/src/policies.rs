@@ -3,6 +3,7 @@
 pub(crate) mod attributes;
 pub(crate) mod checker;
 pub(crate) mod entities;
+pub(crate) mod guardrails;
 pub(crate) mod index;
 pub(crate) mod on_demand;
 pub(crate) mod parse;

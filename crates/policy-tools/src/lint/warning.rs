@@ -127,6 +127,16 @@ pub enum Warning {
     SubjectShared(String),
     #[error("template `{0}` is never linked")]
     TemplateUnused(String),
+    #[error("policy `{0}` can fail to evaluate: for some requests a number is out of range")]
+    PolicyCanFail(String),
+    #[error("policies `{policy}` and `{other}` match the same requests")]
+    PolicyEquivalent { policy: String, other: String },
+    #[error("`forbid` policy `{0}` changes nothing: without it, the same requests are permitted")]
+    PolicyForbidsNothing(String),
+    #[error("policy `{policy}` changes nothing: {others} everything that it permits")]
+    PolicyImplied { policy: String, others: String },
+    #[error("nothing is proven about policy `{policy}`: {why}")]
+    PolicyUndecided { policy: String, why: String },
     #[error("policy `{0}` tests the time, but permits at any time")]
     TimeUnbounded(String),
     #[error("`max_token_age` of {0} s is longer than an hour: a stolen token can be exchanged as long")]
@@ -173,9 +183,14 @@ impl Warning {
             Self::PinnedKeysExpireSoon { .. } => "pinned-keys-expire-soon",
             Self::ReplayAllowed(_) => "replay-allowed",
             Self::ResourceUnbounded(_) => "resource-unbounded",
+            Self::PolicyCanFail(_) => "rule-can-fail",
+            Self::PolicyEquivalent { .. } => "rule-equivalent",
+            Self::PolicyForbidsNothing(_) => "rule-forbids-nothing",
+            Self::PolicyImplied { .. } => "rule-implied",
             Self::PolicyNeverMatches { .. } => "rule-never-matches",
             Self::PolicyOfCaseUnknown(_) => "rule-of-case-unknown",
             Self::PolicyOverruled { .. } => "rule-overruled",
+            Self::PolicyUndecided { .. } => "rule-undecided",
             Self::PolicyWithoutTest(_) => "rule-without-test",
             Self::ScopesOptional { .. } => "scopes-optional",
             Self::ScopeUnknown { .. } => "scope-unknown",
@@ -255,6 +270,13 @@ impl Warning {
             Self::PinnedKeysExpired(_) | Self::PinnedKeysExpireSoon { .. } => "fetch and pin new keys",
             Self::ReplayAllowed(_) => "remove it: `single-use` is the default",
             Self::ResourceUnbounded(_) => "write `resource == Audience::\"…\"`, or `resource in AudienceGroup::\"…\"`",
+            Self::PolicyCanFail(_) => {
+                "bound the numbers first: a `forbid` that fails denies, a `permit` that fails permits nothing"
+            }
+            Self::PolicyEquivalent { .. } | Self::PolicyForbidsNothing(_) | Self::PolicyImplied { .. } => {
+                "remove one, or correct its condition"
+            }
+            Self::PolicyUndecided { .. } => "simplify it, or raise `--time-limit` or `--memory-limit`",
             Self::PolicyNeverMatches { .. } => "correct the condition, or remove the policy",
             Self::PolicyOfCaseUnknown(_) => "rename the folder, or remove it",
             Self::PolicyOverruled { .. } => "narrow the `forbid`, or remove the policy",

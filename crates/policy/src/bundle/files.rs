@@ -8,6 +8,8 @@ use vouchsafe_providers::is_unprintable;
 
 /// The bundle's manifest.
 pub(crate) const MANIFEST_FILE: &str = "bundle.toml";
+/// The record that the guardrails were proven.
+pub const PROOF_FILE: &str = "guardrails/proof.toml";
 /// The Cedar schema of the bundle.
 pub(crate) const SCHEMA_FILE: &str = "schema.cedarschema";
 
@@ -56,15 +58,29 @@ impl BundleFiles {
     /// The lowercase hexadecimal SHA-256 over every path and content in path order. Each is preceded by its length as
     /// a big-endian u64, so that different bundles never hash the same bytes.
     pub fn digest(&self) -> String {
-        let mut hash = Sha256::new();
-        for (path, content) in &self.files {
-            for part in [path.as_bytes(), content.as_slice()] {
-                hash.update((part.len() as u64).to_be_bytes());
-                hash.update(part);
-            }
-        }
-        base16ct::lower::encode_string(&hash.finalize())
+        hex_digest(self.parts(|_| true))
     }
+
+    /// A digest with a `purpose` over the files whose paths `matters` accepts.
+    pub(crate) fn digest_of(&self, purpose: &str, matters: impl Fn(&str) -> bool) -> String {
+        hex_digest(std::iter::once(purpose.as_bytes()).chain(self.parts(matters)))
+    }
+
+    /// Path and content of each file that `matters`, in path order.
+    fn parts(&self, matters: impl Fn(&str) -> bool) -> impl Iterator<Item = &[u8]> {
+        let files = self.files.iter().filter(move |(path, _)| matters(path));
+        files.flat_map(|(path, content)| [path.as_bytes(), content.as_slice()])
+    }
+}
+
+/// The SHA-256 of all parts, each preceded by its length.
+fn hex_digest<'p>(parts: impl Iterator<Item = &'p [u8]>) -> String {
+    let mut hash = Sha256::new();
+    for part in parts {
+        hash.update((part.len() as u64).to_be_bytes());
+        hash.update(part);
+    }
+    base16ct::lower::encode_string(&hash.finalize())
 }
 
 /// Checks the path of a file or folder.

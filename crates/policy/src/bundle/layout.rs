@@ -1,6 +1,6 @@
 //! The files of a bundle, sorted by kind.
 
-use crate::bundle::files::{BundleFiles, MANIFEST_FILE, SCHEMA_FILE, is_plain_name};
+use crate::bundle::files::{BundleFiles, MANIFEST_FILE, PROOF_FILE, SCHEMA_FILE, is_plain_name};
 use crate::diagnostics::{BundleError, Diagnostic};
 use crate::limits::{AUDIENCES_MAX, GROUPS_MAX, ISSUERS_MAX};
 use crate::settings::key_source;
@@ -18,6 +18,7 @@ pub(crate) struct Layout<'a> {
     /// Group files with the names of their groups.
     pub groups: Vec<(&'a str, &'a str)>,
     pub policies: Vec<&'a str>,
+    pub guardrails: Vec<&'a str>,
     /// Files that link templates.
     pub links: Vec<&'a str>,
 }
@@ -46,6 +47,11 @@ impl<'a> Layout<'a> {
                 Some(("entities", file)) => {
                     let name = plain_stem(path, file, ".toml", diagnostics);
                     layout.groups.extend(name.map(|name| (path, name)));
+                }
+                Some(("guardrails", _)) if path == PROOF_FILE => {}
+                Some(("guardrails", file)) => {
+                    let name = plain_stem(path, file, ".cedar", diagnostics);
+                    layout.guardrails.extend(name.map(|_| path));
                 }
                 Some(("rules", file)) if file.ends_with(".toml") => {
                     let name = plain_stem(path, file, ".toml", diagnostics);

@@ -1,7 +1,7 @@
 //! The bundle of the policy component, which only decides.
 
 use crate::bundle::files::BundleFiles;
-use crate::bundle::{Bundle, PolicyCount, seal};
+use crate::bundle::{Bundle, PolicyCount, proof, seal};
 use crate::decide::decision::{DecideError, Decision};
 use crate::decide::request::{Principal, TokenRequest};
 use crate::diagnostics::LoadError;
@@ -27,16 +27,21 @@ impl Decider {
     /// Loads a bundle. `seals` is what [`Self::seals`] returned before, and is not trusted.
     ///
     /// # Errors
-    /// Exactly those of [`Bundle::load`], unless a seal says that there are none.
+    /// Those of [`Bundle::load`], unless a seal says that there are none. Also, except in development, if the bundle has
+    /// guardrails and no proof of them is recorded.
     pub fn load(files: &BundleFiles, environment: &Environment, seals: Option<&str>) -> Result<Self, LoadError> {
         let kept = seals.unwrap_or_default();
         let digest = files.digest();
         let seal = seal::of(&digest, environment);
         let checked = seal::has(kept, &seal);
-        match Bundle::load_lazily(files, environment, &digest, checked) {
-            Some(bundle) => Ok(Self { bundle, seals: (!checked).then(|| seal::with(kept, &seal)) }),
-            None => Ok(Self { bundle: Bundle::load(files, environment)?, seals: None }),
+        let decider = match Bundle::load_lazily(files, environment, &digest, checked) {
+            Some(bundle) => Self { bundle, seals: (!checked).then(|| seal::with(kept, &seal)) },
+            None => Self { bundle: Bundle::load(files, environment)?, seals: None },
+        };
+        if !checked && !environment.development {
+            proof::require(files)?;
         }
+        Ok(decider)
     }
 
     /// Name and digest of the bundle, and [`Self::seals`].

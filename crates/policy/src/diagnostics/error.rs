@@ -62,6 +62,12 @@ pub enum BundleError {
     GroupClaimUnknown { claim: String, entity_type: String, suggestion: Option<String> },
     #[error("issuer `{name}` has no issuer file")]
     GroupIssuerUnknown { name: String, suggestion: Option<String> },
+    #[error("guardrail `{0}` is a `permit`: a guardrail forbids what no policy may permit")]
+    GuardrailPermits(String),
+    #[error("a guardrail cannot be a template")]
+    GuardrailTemplate,
+    #[error("guardrail `{0}` has no `@description`")]
+    GuardrailWithoutDescription(String),
     #[error("hidden files are not allowed in a bundle")]
     HiddenFile,
     #[error("issuer `{issuer}` is shared by many tenants and requires provider `{provider}`")]
@@ -94,6 +100,10 @@ pub enum BundleError {
     PathInvalid { bytes_max: usize },
     #[error("policy `{0}` does not name an issuer: write `principal is TYPE in Issuer::\"NAME\"` in its scope")]
     PermitWithoutIssuer(String),
+    #[error("the bundle has guardrails, and no proof of them is recorded")]
+    ProofMissing,
+    #[error("the recorded proof of the guardrails is that of another bundle")]
+    ProofStale,
     #[error("`{key}` must be {min} to {max}, not {value}")]
     OutOfBounds { key: &'static str, value: u64, min: u64, max: u64 },
     #[error("`{key}` has more than {max} entries")]

@@ -102,7 +102,7 @@ fn read_file(path: &str, content: &[u8]) -> Result<Parsed, Vec<Diagnostic>> {
     if diagnostics.is_empty() { Ok((policies, templates)) } else { Err(diagnostics) }
 }
 
-fn named(path: &str, text: &str, policy: &Policy) -> Result<NamedPolicy, Diagnostic> {
+pub(crate) fn named(path: &str, text: &str, policy: &Policy) -> Result<NamedPolicy, Diagnostic> {
     let offset = policy.as_ref().loc().map_or(0, |loc| loc.start());
     let id_span = span::annotation(policy, "id").unwrap_or(offset..offset);
     let id = plain_id(path, text, id_span, policy.annotation("id"))?;
@@ -126,7 +126,11 @@ fn plain_id(path: &str, text: &str, span: Range<usize>, id: Option<&str>) -> Res
 }
 
 /// Duplicate ids. Policies and templates share one namespace, so that a link cannot be mistaken for its template.
-fn duplicates(files: &BundleFiles, policies: &[NamedPolicy], templates: &[NamedTemplate]) -> Vec<Diagnostic> {
+pub(crate) fn duplicates(
+    files: &BundleFiles,
+    policies: &[NamedPolicy],
+    templates: &[NamedTemplate],
+) -> Vec<Diagnostic> {
     let mut first: BTreeMap<&str, &NamedPolicy> = BTreeMap::new();
     let mut diagnostics = Vec::new();
     for policy in policies {

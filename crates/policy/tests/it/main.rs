@@ -16,6 +16,7 @@ mod deciders;
 mod decisions;
 mod differential;
 mod folders;
+mod guardrails;
 mod hidden;
 mod language;
 mod support;

@@ -26,6 +26,7 @@ Examples:
   vouchsafe policy check policies --manifest spin.toml --issuer https://broker.example
   vouchsafe policy check --manifest spin.toml --variable signer_audiences='https://api.example https://deploy.example'
   vouchsafe policy check policies --deny-warnings --format json
+  vouchsafe policy check policies --prove
   vouchsafe policy check policies --format sarif >policy.sarif")]
 pub struct Args {
     /// The folder that contains `bundle.toml`.
@@ -41,6 +42,14 @@ pub struct Args {
     /// Also fail on warnings.
     #[arg(long)]
     deny_warnings: bool,
+    /// Also decide properties of each policy for all requests, with the solver cvc5. Without, warnings about who
+    /// is permitted come from evaluated samples.
+    #[cfg(feature = "proofs")]
+    #[arg(long)]
+    prove: bool,
+    #[cfg(feature = "proofs")]
+    #[command(flatten)]
+    solver: super::solver::SolverArgs,
     #[command(flatten)]
     environment: EnvironmentArgs,
     /// Output format.
@@ -74,6 +83,11 @@ pub(super) fn check(args: &Args, colours: bool) -> Result<(String, bool), Failur
         false => lint::check_readable(&files, &environment, unread),
     };
     report.warnings.extend(lint::expiring_keys(&files, clock::unix_seconds()?));
+    #[cfg(feature = "proofs")]
+    if args.prove && report.errors.is_empty() {
+        let proven = super::prove::lints(&files, &environment, &args.solver, &report)?;
+        report.warnings.extend(proven);
+    }
     let mut items = report::items(&files, &report);
     if let (Some(manifest), Some(bundle)) = (&args.manifest, &report.bundle) {
         items.extend(of_manifest(args, manifest, bundle)?);

@@ -1,5 +1,7 @@
 //! `vouchsafe policy diff`: the effect of replacing one bundle with another.
 
+#[cfg(feature = "proofs")]
+mod proven;
 mod replay;
 mod show;
 
@@ -11,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use vouchsafe_cli::Failure;
 use vouchsafe_policy::{BundleFiles, LoadError};
-use vouchsafe_policy_tools::diff::{Side, diff};
+use vouchsafe_policy_tools::diff::{Difference, Side, diff};
 
 /// Show who gets more and who gets less when one trust bundle replaces another.
 ///
@@ -27,6 +29,7 @@ Exit codes: 0 no change of the kind that --fail-on names, 1 such a change, or a 
 
 Examples:
   vouchsafe policy diff --base origin/main
+  vouchsafe policy diff --base origin/main --prove
   vouchsafe policy diff --base origin/main policies --format markdown
   vouchsafe policy diff main/policies policies --replay .state --since 24h --fail-on widening
   vouchsafe policy diff main/policies policies --replay decisions.json --format json")]
@@ -47,6 +50,14 @@ pub struct Args {
     /// Which changes make the exit code 1.
     #[arg(long, value_enum, default_value = "any")]
     fail_on: FailOn,
+    /// Decide for all requests who gets more and who gets less, with the solver cvc5, instead of comparing the
+    /// texts of policies.
+    #[cfg(feature = "proofs")]
+    #[arg(long)]
+    prove: bool,
+    #[cfg(feature = "proofs")]
+    #[command(flatten)]
+    solver: super::solver::SolverArgs,
     #[command(flatten)]
     environment: EnvironmentArgs,
     /// Output format.
@@ -77,6 +88,10 @@ enum FailOn {
 pub fn run(args: &Args) -> Result<ExitCode, Failure> {
     let (text, failed) = compare(args)?;
     print!("{text}");
+    #[cfg(feature = "proofs")]
+    if !args.prove && matches!(args.format, Format::Text) {
+        eprintln!("note: cases and policy texts were compared; `--prove` decides for all requests");
+    }
     Ok(ExitCode::from(u8::from(failed)))
 }
 
@@ -118,19 +133,50 @@ pub(super) fn compare(args: &Args) -> Result<(String, bool), Failure> {
         Some(state) => Replay::read(state, args.since.as_deref())?,
         None => Replay::default(),
     };
-    let difference = diff(&old_side, &new_side, &replay.requests).map_err(|error| new.invalid(&error))?;
+    let mut difference = diff(&old_side, &new_side, &replay.requests).map_err(|error| new.invalid(&error))?;
+    let proof = proof(args, (old.files()?, new.files()?), &mut difference)?;
     let failed = match args.fail_on {
-        FailOn::Any => !difference.is_empty(),
-        FailOn::Narrowing => difference.narrows(),
+        FailOn::Any => !difference.is_empty() || proof.widens || proof.narrows,
+        FailOn::Narrowing => difference.narrows() || proof.narrows,
         FailOn::Never => false,
-        FailOn::Widening => difference.widens(),
+        FailOn::Widening => difference.widens() || proof.widens,
     };
     let text = match args.format {
-        Format::Json => format!("{}\n", show::as_json(&difference, &old_side, &new_side, &replay)),
-        Format::Markdown => show::as_markdown(&difference, &replay),
-        Format::Text => show::as_text(&difference, &replay),
+        Format::Json => {
+            let mut json = show::as_json(&difference, &old_side, &new_side, &replay);
+            if let Some(members) = json.as_object_mut() {
+                members.insert("proof".to_owned(), proof.json);
+            }
+            format!("{json}\n")
+        }
+        Format::Markdown => show::as_markdown(&difference, &replay) + &proof.markdown,
+        Format::Text => show::as_text(&difference, &replay) + &proof.text,
     };
     Ok((text, failed))
+}
+
+/// What is proven for all requests; nothing without `--prove`.
+#[derive(Default)]
+struct Proof {
+    text: String,
+    markdown: String,
+    json: serde_json::Value,
+    /// Whether someone gets more, or it is not known that nobody does.
+    widens: bool,
+    narrows: bool,
+}
+
+#[cfg(feature = "proofs")]
+fn proof(args: &Args, files: (&BundleFiles, &BundleFiles), difference: &mut Difference) -> Result<Proof, Failure> {
+    match args.prove {
+        true => proven::proof(args, files, difference),
+        false => Ok(Proof::default()),
+    }
+}
+
+#[cfg(not(feature = "proofs"))]
+fn proof(_: &Args, _: (&BundleFiles, &BundleFiles), _: &mut Difference) -> Result<Proof, Failure> {
+    Ok(Proof::default())
 }
 
 /// The bundle in use and the one that would replace it.

@@ -11,6 +11,8 @@ use super::bundle::load;
 use super::output::count;
 pub use args::Args;
 pub(super) use case::explain_case;
+#[cfg(feature = "proofs")]
+pub(super) use claims::principal;
 use question::Question;
 use std::path::Path;
 use std::process::ExitCode;

@@ -5,6 +5,8 @@ mod changes;
 mod commits;
 mod decisions;
 mod manifest;
+#[cfg(feature = "proofs")]
+mod proofs;
 mod writing;
 
 use super::{check, explain};

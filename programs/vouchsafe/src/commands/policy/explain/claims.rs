@@ -15,7 +15,7 @@ use vouchsafe_providers::spiffe::SpiffeId;
 
 pub(super) fn of_claims(args: &Args, bundle: &Bundle) -> Result<Question, Failure> {
     let claims = args.subject.claims()?;
-    let issuer = issuer(args, bundle, &claims)?;
+    let issuer = issuer(args.issuer_name.as_deref(), args.environment.development, bundle, &claims)?;
     let audience = audience(args, bundle)?;
     let now = match &args.at {
         None => clock::unix_seconds()?,
@@ -44,16 +44,30 @@ pub(super) fn of_claims(args: &Args, bundle: &Bundle) -> Result<Question, Failur
 impl SubjectArgs {
     /// The claims, parsed as strictly as in the broker.
     fn claims(&self) -> Result<JsonObject, Failure> {
-        let (path, text) = match (&self.token, &self.claims) {
-            (Some(path), _) => (path, decode(&read(path)?)?),
-            (None, Some(path)) => (path, read(path)?),
-            (None, None) => {
-                return Err(Failure::usage("missing `--token`, `--claims`, `--case` or `--decision`"));
-            }
-        };
-        JsonObject::parse(text.as_bytes())
-            .map_err(|error| Failure::usage(format!("`{}` does not contain claims: {error}", path.display())))
+        match (&self.token, &self.claims) {
+            (Some(path), _) => parse(path, &decode(&read(path)?)?),
+            (None, Some(path)) => parse(path, &read(path)?),
+            (None, None) => Err(Failure::usage("missing `--token`, `--claims`, `--case` or `--decision`")),
+        }
     }
+}
+
+/// The principal that the claims in a file describe.
+#[cfg(feature = "proofs")]
+pub fn principal(
+    path: &Path,
+    issuer_name: Option<&str>,
+    bundle: &Bundle,
+) -> Result<vouchsafe_policy::Principal, Failure> {
+    let claims = parse(path, &read(path)?)?;
+    let issuer = issuer(issuer_name, false, bundle, &claims)?;
+    principal_of_claims(issuer, &claims)
+        .map_err(|error| Failure::refused(format!("the broker would refuse the token: {error}")))
+}
+
+fn parse(path: &Path, text: &str) -> Result<JsonObject, Failure> {
+    JsonObject::parse(text.as_bytes())
+        .map_err(|error| Failure::usage(format!("`{}` does not contain claims: {error}", path.display())))
 }
 
 fn read(path: &Path) -> Result<String, Failure> {
@@ -78,7 +92,12 @@ fn decode(token: &str) -> Result<String, Failure> {
     String::from_utf8(bytes).map_err(|_| not_a_jwt())
 }
 
-fn issuer<'a>(args: &Args, bundle: &'a Bundle, claims: &JsonObject) -> Result<&'a Issuer, Failure> {
+fn issuer<'a>(
+    issuer_name: Option<&str>,
+    development: bool,
+    bundle: &'a Bundle,
+    claims: &JsonObject,
+) -> Result<&'a Issuer, Failure> {
     let iss = claims.get("iss").and_then(Json::as_text);
     // Like the broker: `iss` first, then the trust domain of a SPIFFE ID.
     let sub = claims.get("sub").and_then(Json::as_text);
@@ -90,8 +109,8 @@ fn issuer<'a>(args: &Args, bundle: &'a Bundle, claims: &JsonObject) -> Result<&'
         (None, Some(domain)) => Some(domain.as_str()),
         (iss, _) => iss,
     };
-    let (found, asked) = match (&args.issuer_name, iss) {
-        (Some(name), _) => (bundle.issuers().find(|issuer| &issuer.name == name), name.as_str()),
+    let (found, asked) = match (issuer_name, iss) {
+        (Some(name), _) => (bundle.issuers().find(|issuer| issuer.name == name), name),
         (None, Some(iss)) => (bundle.issuer(iss), iss),
         (None, None) => {
             return Err(Failure::usage("the claims have no `iss`").hint("add `--issuer-name NAME`"));
@@ -99,8 +118,7 @@ fn issuer<'a>(args: &Args, bundle: &'a Bundle, claims: &JsonObject) -> Result<&'
     };
     found.ok_or_else(|| {
         let failure = Failure::refused(format!("the bundle does not trust issuer `{asked}`"));
-        let mut left_out =
-            bundle.issuers_of_all_environments().filter(|issuer| !args.environment.development && issuer.development);
+        let mut left_out = bundle.issuers_of_all_environments().filter(|issuer| !development && issuer.development);
         match left_out.any(|issuer| issuer.issuer == asked || issuer.name == asked) {
             true => failure.hint("it is marked `development = true`; add `--development`"),
             false => {

@@ -1,0 +1,226 @@
+//! Properties of single policies, decided for all requests.
+
+use crate::access::{Known, schemas};
+use crate::assumptions::Assumption;
+use crate::counterexample::{Counterexample, request_of};
+use crate::granted::permitted_by;
+use crate::literals::{attribute, has};
+use crate::minimize::{minimize, usual};
+use crate::prove::{ProveError, brokers};
+use crate::scene::{Scene, with_effect};
+use crate::solver::{Answer, NoAnswer, Prover, SolverOptions};
+use crate::workers;
+use cedar_policy::{Effect, Policy, PolicySet};
+use cedar_policy_symcc::CompiledSchema;
+use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroUsize;
+use vouchsafe_policy::{Bundle, BundleFiles, Environment};
+use vouchsafe_policy_tools::RecordedRequest;
+
+/// What is proven about a policy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Lint {
+    /// It can fail to evaluate.
+    CanErr,
+    /// Another policy matches the same requests.
+    Equivalent(String),
+    /// A `forbid` without which the same requests are permitted.
+    ForbidsNothing,
+    /// Everything that it permits, this other policy permits too.
+    Implied(String),
+    /// Everything that it permits, the other policies together permit too.
+    ImpliedByOthers,
+    /// No request matches it.
+    NeverMatches,
+    /// Everything that it permits is forbidden.
+    Overruled,
+    /// It permits a workload none of whose immutable ids occurs in the bundle.
+    Stranger(Box<Counterexample>),
+    /// There is no answer.
+    Undecided(NoAnswer),
+}
+
+/// What is known about one policy in one scene.
+#[derive(Debug, Clone, Default)]
+struct Findings {
+    matches: bool,
+    /// Whether the other policies alone permit something else.
+    matters: bool,
+    is_overruled: bool,
+    errs: bool,
+    implied_by: Option<BTreeSet<String>>,
+    equivalent_to: Option<BTreeSet<String>>,
+    stranger: Option<Counterexample>,
+}
+
+/// What is proven about the policies of a bundle, by id: what holds in every profile and request environment.
+///
+/// # Errors
+/// The bundle does not load, or there is no solver.
+pub fn lints(
+    files: &BundleFiles,
+    environment: &Environment,
+    solver: &SolverOptions,
+    workers: NonZeroUsize,
+) -> Result<BTreeMap<String, Vec<Lint>>, ProveError> {
+    let brokers = brokers(files, environment)?;
+    let schemas = schemas(brokers.iter().map(|(_, bundle)| bundle))?;
+    let scenes = brokers.iter().zip(&schemas).flat_map(|((_, bundle), schema)| {
+        let scenes = Scene::of(bundle).into_iter();
+        scenes.map(move |scene| (schema, scene))
+    });
+    let (answers, _) = workers::answer(solver, workers, scenes.collect(), |prover, (schema, scene)| {
+        let policies: Vec<&Policy> = scene.policies.policies().collect();
+        let about = |policy: &&Policy| {
+            let found = Asked { files, scene: &scene, schema, prover: &mut *prover }.about(policy);
+            (policy.id().to_string(), policy.effect(), found)
+        };
+        policies.iter().map(about).collect::<Vec<_>>()
+    })?;
+    let mut by_policy: BTreeMap<String, (Effect, Vec<Known<Findings>>)> = BTreeMap::new();
+    for (id, effect, found) in answers.into_iter().flatten() {
+        by_policy.entry(id).or_insert((effect, Vec::new())).1.push(found);
+    }
+    let lints = by_policy.into_iter().map(|(id, (effect, found))| (id, of_findings(effect, found)));
+    Ok(lints.filter(|(_, lints)| !lints.is_empty()).collect())
+}
+
+/// What holds in all scenes of a policy.
+fn of_findings(effect: Effect, found: Vec<Known<Findings>>) -> Vec<Lint> {
+    let mut known = Vec::new();
+    for found in found {
+        match found {
+            Ok(findings) => known.push(findings),
+            Err(why) => return vec![Lint::Undecided(why)],
+        }
+    }
+    let mut lints = Vec::new();
+    if known.iter().any(|it| it.errs) {
+        lints.push(Lint::CanErr);
+    }
+    // What other policies are in all scenes in which the policy matches.
+    let in_all = |others: fn(&Findings) -> &Option<BTreeSet<String>>| {
+        let sets = known.iter().filter(|it| it.matches).filter_map(|it| others(it).clone());
+        sets.reduce(|one, next| &one & &next).unwrap_or_default().into_iter().next()
+    };
+    let all = |is: fn(&Findings) -> bool| known.iter().all(is);
+    if all(|it| !it.matches) {
+        lints.push(Lint::NeverMatches);
+    } else if let Some(other) = in_all(|it| &it.equivalent_to) {
+        lints.push(Lint::Equivalent(other));
+    } else if all(|it| !it.matters) {
+        lints.push(match effect {
+            Effect::Forbid => Lint::ForbidsNothing,
+            Effect::Permit if all(|it| !it.matches || it.is_overruled) => Lint::Overruled,
+            Effect::Permit => in_all(|it| &it.implied_by).map_or(Lint::ImpliedByOthers, Lint::Implied),
+        });
+    }
+    lints.extend(known.into_iter().find_map(|it| it.stranger).map(|found| Lint::Stranger(Box::new(found))));
+    lints
+}
+
+struct Asked<'q, 'b> {
+    files: &'q BundleFiles,
+    scene: &'q Scene<'b>,
+    schema: &'b CompiledSchema,
+    prover: &'q mut Prover,
+}
+
+impl Asked<'_, '_> {
+    fn about(&mut self, policy: &Policy) -> Known<Findings> {
+        let translator = self.scene.translator(self.schema, &PolicySet::new(), Vec::new())?;
+        let errs = !self.prover.never_errs(&translator.policy(policy)?).holds()?;
+        let matched = translator.permitted_by([with_effect(policy, Effect::Permit)?].iter())?;
+        if self.prover.denies_all(&matched).holds()? {
+            return Ok(Findings { errs, ..Findings::default() });
+        }
+        let others = || self.scene.policies.policies().filter(|other| other.id() != policy.id());
+        let all = translator.permitted_by(self.scene.policies.policies())?;
+        let without = translator.permitted_by(others())?;
+        let mut findings = Findings { matches: true, errs, ..Findings::default() };
+        findings.matters = !self.prover.equal(&all, &without)?;
+        let forbids = others().filter(|other| other.effect() == Effect::Forbid);
+        if policy.effect() == Effect::Permit {
+            let alone = translator.permitted_by(forbids.chain([policy]))?;
+            findings.is_overruled = self.prover.denies_all(&alone).holds()?;
+            if !findings.is_overruled {
+                findings.stranger = self.stranger(policy)?;
+            }
+        }
+        let (mut implied_by, mut equivalent_to) = (BTreeSet::new(), BTreeSet::new());
+        for other in others().filter(|other| other.effect() == policy.effect()) {
+            let of_other = translator.permitted_by([with_effect(other, Effect::Permit)?].iter())?;
+            if self.prover.implies(&matched, &of_other).holds()? {
+                implied_by.insert(other.id().to_string());
+                if self.prover.implies(&of_other, &matched).holds()? {
+                    equivalent_to.insert(other.id().to_string());
+                }
+            }
+        }
+        Ok(Findings { implied_by: Some(implied_by), equivalent_to: Some(equivalent_to), ..findings })
+    }
+
+    /// A permitted request of a workload none of whose immutable ids occurs in the bundle, if the issuer serves anyone.
+    fn stranger(&mut self, policy: &Policy) -> Known<Option<Counterexample>> {
+        let bundle = self.scene.bundle;
+        let facts = strange(self.files, bundle, self.scene);
+        if facts.is_empty() {
+            return Ok(None);
+        }
+        let translator = self.scene.translator(self.schema, &PolicySet::new(), facts.clone())?;
+        let forbids = self.scene.policies.policies().filter(|other| other.effect() == Effect::Forbid);
+        let permitted = translator.permitted_by(forbids.chain([policy]))?;
+        let env = match self.prover.denies_all(&permitted) {
+            Answer::Holds => return Ok(None),
+            Answer::Refuted(env) => env,
+            Answer::Unknown(why) => return Err(why),
+        };
+        let id = policy.id().to_string();
+        let literals = literals(self.files);
+        let claims = self.scene.issuer.provider.tenant_claims;
+        let is_strange = |request: &RecordedRequest| {
+            let known = request.principal.attributes.iter().filter(|it| claims.contains(&it.name.as_str()));
+            known.clone().count() > 0
+                && !known.into_iter().any(|it| literals.contains(&crate::literals::shown(&it.value)))
+        };
+        let breaks = |request: &RecordedRequest| {
+            is_strange(request) && permitted_by(bundle, request).is_some_and(|by| by.contains(&id))
+        };
+        let found = request_of(&env, self.scene, breaks).ok_or_else(|| NoAnswer::Unconfirmed(env.to_string()))?;
+        let reads = self.scene.claims_read(&found, Some(policy));
+        let usual = usual(self.files, bundle, &self.scene.issuer.name);
+        let mut small = minimize(bundle, found, usual.as_ref(), &reads, breaks);
+        small.permitted_by = vec![id];
+        Ok(Some(small))
+    }
+}
+
+/// Every text in policies, groups and issuer files, as Cedar writes it.
+fn literals(files: &BundleFiles) -> BTreeSet<String> {
+    let defines = |path: &str| ["rules/", "entities/", "issuers/"].iter().any(|folder| path.starts_with(folder));
+    let texts = files.iter().filter(|(path, _)| defines(path));
+    let texts = texts.filter_map(|(_, content)| std::str::from_utf8(content).ok());
+    let parts = texts.flat_map(|text| text.split(['"', '\''])).filter(|part| !part.contains('\n'));
+    parts.map(crate::literals::text).collect()
+}
+
+/// What makes a workload a stranger to the bundle; empty if the issuer does not serve everybody.
+fn strange(files: &BundleFiles, bundle: &Bundle, scene: &Scene<'_>) -> Vec<Assumption> {
+    let issuer = scene.issuer;
+    if !issuer.provider.open_issuers.contains(&issuer.issuer.as_str()) {
+        return Vec::new();
+    }
+    let known = literals(files);
+    let known: Vec<&str> = known.iter().map(String::as_str).collect();
+    let declared = bundle.attributes_of(scene.entity_type());
+    let fact = |claim: &&str| {
+        let declared = declared?.get(*claim)?;
+        let is_known = format!("[{}].contains({})", known.join(", "), attribute(claim));
+        let cedar = match declared.required {
+            true => format!("!({is_known})"),
+            false => format!("!({} && {is_known})", has(claim)),
+        };
+        Some(Assumption { reason: format!("`{claim}` occurs nowhere in the bundle"), cedar: Some(cedar) })
+    };
+    issuer.provider.tenant_claims.iter().filter_map(fact).collect()
+}

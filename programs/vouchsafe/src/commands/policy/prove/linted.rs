@@ -1,0 +1,74 @@
+//! Warnings of `policy check --prove`.
+
+use super::show::on_one_line;
+use crate::commands::policy::solver::SolverArgs;
+use vouchsafe_cli::Failure;
+use vouchsafe_policy::authoring::span::diagnostic_in;
+use vouchsafe_policy::{Bundle, BundleFiles, Diagnostic, Environment, NamedPolicy};
+use vouchsafe_policy_proofs::lints::{Lint, lints as proven};
+use vouchsafe_policy_proofs::prove::{ProveError, brokers};
+use vouchsafe_policy_tools::lint::{Report, Warning};
+
+/// What is proven about the policies of a bundle, without what `report` has already.
+pub fn lints(
+    files: &BundleFiles,
+    environment: &Environment,
+    solver: &SolverArgs,
+    report: &Report,
+) -> Result<Vec<Diagnostic<Warning>>, Failure> {
+    let failed = |error: ProveError| match error {
+        ProveError::Solver(error) => solver.missing(&error),
+        other => Failure::refused(other.to_string()),
+    };
+    let found = proven(files, environment, &solver.options(), solver.jobs()).map_err(failed)?;
+    let brokers = brokers(files, environment).map_err(|error| failed(error.into()))?;
+    let mut warnings = Vec::new();
+    for (id, lints) in found {
+        let bundles = brokers.iter().map(|(_, bundle)| bundle);
+        let Some((bundle, policy)) = bundles.filter_map(|bundle| Some((bundle, named(bundle, &id)?))).next() else {
+            continue;
+        };
+        for lint in lints {
+            let warning = diagnostic_in(files, policy, None, of_lint(bundle, policy, lint));
+            let is_known = |known: &&Diagnostic<Warning>| {
+                known.file == warning.file && known.kind.code() == warning.kind.code() && mentions(known, &id)
+            };
+            if !report.warnings.iter().any(|known| is_known(&known)) {
+                warnings.push(warning);
+            }
+        }
+    }
+    Ok(warnings)
+}
+
+fn mentions(warning: &Diagnostic<Warning>, policy: &str) -> bool {
+    warning.kind.to_string().contains(&format!("`{policy}`"))
+}
+
+fn named<'b>(bundle: &'b Bundle, id: &str) -> Option<&'b NamedPolicy> {
+    bundle.policies().iter().find(|policy| policy.id == id)
+}
+
+fn of_lint(bundle: &Bundle, policy: &NamedPolicy, lint: Lint) -> Warning {
+    let policy = policy.id.clone();
+    match lint {
+        Lint::CanErr => Warning::PolicyCanFail(policy),
+        Lint::Equivalent(other) => Warning::PolicyEquivalent { policy, other },
+        Lint::ForbidsNothing => Warning::PolicyForbidsNothing(policy),
+        Lint::Implied(other) => Warning::PolicyImplied { policy, others: format!("`{other}` permits") },
+        Lint::ImpliedByOthers => Warning::PolicyImplied { policy, others: "other policies permit".to_owned() },
+        Lint::NeverMatches => {
+            let reason = "no request meets its conditions".to_owned();
+            Warning::PolicyNeverMatches { policy, reason }
+        }
+        Lint::Overruled => {
+            let forbids = bundle.policies().iter().filter(|it| it.is_forbid()).map(|it| it.id.clone());
+            Warning::PolicyOverruled { policy, by: forbids.collect::<Vec<_>>().join("`, `") }
+        }
+        Lint::Stranger(found) => {
+            let issuer = found.request.principal.issuer_name.clone();
+            Warning::NoWorkload { policy, issuer, stranger: on_one_line(&found) }
+        }
+        Lint::Undecided(why) => Warning::PolicyUndecided { policy, why: why.to_string() },
+    }
+}
