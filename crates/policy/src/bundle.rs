@@ -25,11 +25,12 @@ use crate::policies::templates::NamedTemplate;
 use crate::settings::groups::{Group, Groups};
 use crate::settings::records::{Audience, Environment, Issuer};
 use crate::settings::zones::Zones;
-use cedar_policy::{Entity, EntityTypeName, EntityUid, Schema};
+use cedar_policy::{Entity, EntityTypeName, EntityUid, PolicySet, Schema};
 use files::{BundleFiles, SCHEMA_FILE, utf8};
 use settings::{Settings, unnameable};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// A bundle whose every file was understood and whose every policy validates.
 pub struct Bundle {
@@ -333,7 +334,9 @@ impl Bundle {
     pub fn possible_policies(&self, issuer: &str, audience: &str) -> Option<Arc<PolicySet>> {
         let (issuer_index, issuer, entity) = self.issuer_named(issuer)?;
         let (audience_index, uid) = self.audience_uid(audience)?;
-        self.matching_policies((issuer_index, audience_index), || self.request_scope(issuer, entity, uid))
+        let key = (issuer_index, audience_index);
+        let matching = self.matching_policies(key, || self.request_scope(issuer, entity, uid));
+        matching.map(|matching| matching.policies)
     }
 
     /// The policies that can match a request with this `scope`, which `key` identifies.
