@@ -19,7 +19,9 @@
 //! Makes no decisions: `crates/exchange` and `crates/revocation` do. Has no network, no database and no variables.
 
 mod bindings;
+mod body;
 mod discard;
+mod log;
 mod own_tokens;
 mod ports;
 mod protected;

@@ -1,9 +1,10 @@
 //! The routes that take the broker's own tokens.
 
+use crate::body::{header, read, read_form};
 use crate::discard;
+use crate::log::log;
 use crate::ports::{self, Wasm};
 use crate::respond::{self, Reply};
-use crate::routes::{header, log, read, read_form};
 use spin_sdk::http::Request;
 use vouchsafe_exchange::log::Line;
 use vouchsafe_revocation::operations::{self, Operation};

@@ -1,17 +1,15 @@
 //! The routes, and the log line of each request.
 
+use crate::body::read_form;
+use crate::log::log;
 use crate::ports::{self, Wasm};
 use crate::respond::{self, Reply};
 use crate::{discard, protected, ready};
-use http_body_util::BodyExt;
 use spin_sdk::http::Request;
 use vouchsafe_exchange::client_address::ForwardedFor;
 use vouchsafe_exchange::failure::Failure;
-use vouchsafe_exchange::limits::BODY_BYTES_MAX;
 use vouchsafe_exchange::log::Line;
 use vouchsafe_exchange::ports::Signer;
-use vouchsafe_exchange::refusal::{Refusal, RequestFault};
-use vouchsafe_exchange::request::Head;
 use vouchsafe_exchange::settings::Settings;
 use vouchsafe_exchange::wire::{self, WireError};
 use vouchsafe_exchange::{exchange, metadata};
@@ -179,38 +177,7 @@ fn forwarded_for(request: &Request) -> ForwardedFor {
     }
 }
 
-/// Checks the head of a form, then reads it.
-pub async fn read_form(request: &mut Request) -> Result<Vec<u8>, Refusal> {
-    let content_type = header(request, "content-type");
-    Head { method: request.method().as_str(), query: request.uri().query(), content_type }.check()?;
-    read(request).await
-}
-
-pub fn header<'a>(request: &'a Request, name: &str) -> Option<&'a str> {
-    request.headers().get(name)?.to_str().ok()
-}
-
-/// Reads the body up to the limit.
-pub async fn read(request: &mut Request) -> Result<Vec<u8>, Refusal> {
-    if header(request, "content-length").and_then(|text| text.parse::<usize>().ok()).is_some_and(|n| n > BODY_BYTES_MAX)
-    {
-        return Err(RequestFault::BodyTooLarge.into());
-    }
-    let mut bytes = Vec::new();
-    while let Some(frame) = request.body_mut().frame().await {
-        let frame = frame.map_err(|_| RequestFault::Malformed)?;
-        let Ok(data) = frame.into_data() else {
-            continue;
-        };
-        if bytes.len().saturating_add(data.len()) > BODY_BYTES_MAX {
-            return Err(RequestFault::BodyTooLarge.into());
-        }
-        bytes.extend_from_slice(&data);
-    }
-    Ok(bytes)
-}
-
-pub fn log_and_refuse(route: &'static str, slug: &'static str, error: &WireError, id: &str) -> Reply {
+fn log_and_refuse(route: &'static str, slug: &'static str, error: &WireError, id: &str) -> Reply {
     let reply = respond::refused(error, id, None);
     log(Line {
         time: ports::clock(),
@@ -222,10 +189,4 @@ pub fn log_and_refuse(route: &'static str, slug: &'static str, error: &WireError
         ..Line::default()
     });
     reply
-}
-
-pub fn log(line: Line<'_>) {
-    for line in ports::log_lines(&line) {
-        println!("{line}");
-    }
 }

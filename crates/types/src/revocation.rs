@@ -60,7 +60,10 @@ pub struct Lifted {
 }
 
 /// The outcome of adding a revocation.
-#[expect(clippy::large_enum_variant, reason = "it crosses components, where a box can't")]
+#[cfg_attr(
+    target_pointer_width = "64",
+    expect(clippy::large_enum_variant, reason = "it crosses components, where a box can't")
+)]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Added {
     /// Another revocation has this id.
