@@ -107,7 +107,16 @@ impl<'b> Scene<'b> {
         let symenv = restricted(symenv, self.audience_uid);
         let mut facts = self.assumptions(others);
         facts.extend(further);
-        let facts = as_policies(&facts).map_err(NoAnswer::Unsupported)?;
+        self.translator_with(schema, &facts)
+    }
+
+    /// Like [`Self::translator`], with these facts.
+    pub(crate) fn translator_with(
+        &self,
+        schema: &'b CompiledSchema,
+        facts: &[Assumption],
+    ) -> Result<Translator<'b>, NoAnswer> {
+        let facts = as_policies(facts).map_err(NoAnswer::Unsupported)?;
         Ok(Translator { schema: schema.schema(), env, symenv, facts })
     }
 }
