@@ -7,6 +7,7 @@ use crate::literals::{attribute, has, text, texts};
 use crate::minimize::{minimize, usual};
 use crate::prove::{ProveError, brokers};
 use crate::scene::{Scene, Translator, unsupported};
+pub use crate::solver::Known;
 use crate::solver::{Answer, NoAnswer, Prover, SolverOptions};
 use crate::workers;
 use cedar_policy::{Effect, Policy, PolicyId, PolicySet, PrincipalConstraint};
@@ -38,9 +39,6 @@ pub struct Alternative {
     pub policy: String,
     pub conditions: Vec<String>,
 }
-
-/// An answer, or why there is none.
-pub type Known<T> = Result<T, NoAnswer>;
 
 /// Which principals can get a token for `audience`, with `scope` if one is given. Leaves out issuers of whose principals
 /// none can.

@@ -1,10 +1,11 @@
 //! Compares what two bundles permit, for all requests.
 
-use crate::assumptions::{Assumption, Mentions, as_policies};
+use crate::assumptions::{Mentions, as_policies};
 use crate::counterexample::{Counterexample, request_of};
 use crate::granted::permitted_by;
 use crate::minimize::{minimize, usual};
 use crate::prove::ProveError;
+use crate::same::{comparable, is_same};
 use crate::scene::{Scene, Translator, fixed, unsupported};
 use crate::solver::{Answer, NoAnswer, Prover, SolverOptions};
 use crate::workers;
@@ -273,32 +274,6 @@ fn policy_changes(
         changes.insert(id.clone(), change);
     }
     Ok(changes)
-}
-
-/// Whether both sides have the same policies and facts.
-fn is_same(old: &Scene<'_>, new: &Scene<'_>) -> bool {
-    let text = |scene: &Scene<'_>| -> Option<BTreeMap<String, Value>> {
-        let policies = scene.policies.policies().map(|policy| Some((policy.id().to_string(), policy.to_json().ok()?)));
-        policies.collect()
-    };
-    let facts = |scene: &Scene<'_>| -> Vec<Assumption> { scene.assumptions(&PolicySet::new()) };
-    text(old).is_some() && text(old) == text(new) && facts(old) == facts(new) && comparable(old, new).is_ok()
-}
-
-/// Fails if the same request means something else to each bundle.
-fn comparable(old: &Scene<'_>, new: &Scene<'_>) -> Result<(), NoAnswer> {
-    let (of_old, of_new) = (old.entity_type(), new.entity_type());
-    if of_old != of_new {
-        let why = format!("principals were `{of_old}` and would be `{of_new}`");
-        return Err(NoAnswer::Unsupported(why));
-    }
-    if old.bundle.attributes_of(of_old) != new.bundle.attributes_of(of_new) {
-        return Err(NoAnswer::Unsupported(format!("the schema declares other claims of `{of_new}`")));
-    }
-    if old.bundle.time_zones() != new.bundle.time_zones() {
-        return Err(NoAnswer::Unsupported("the bundles name other time zones".to_owned()));
-    }
-    Ok(())
 }
 
 /// The policy with other names for the groups in `renamed`.

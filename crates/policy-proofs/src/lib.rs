@@ -22,6 +22,7 @@ pub mod lints;
 mod literals;
 mod minimize;
 pub mod prove;
+mod same;
 mod scene;
 pub mod solver;
 mod workers;

@@ -1,17 +1,18 @@
 //! Proves guardrails: no request that the bundle permits may match one.
 
-use crate::assumptions::Assumption;
+use crate::assumptions::{Assumption, is_of_large_group};
 use crate::counterexample::{Counterexample, request_of};
 use crate::granted::permitted_by;
 use crate::minimize::{minimize, usual};
-use crate::scene::{Scene, Translator};
-use crate::solver::{Answer, NoAnswer, Prover, SolverOptions, StartError};
+use crate::same::is_same;
+use crate::scene::{Scene, Translator, unsupported};
+use crate::solver::{Answer, Known, NoAnswer, Prover, SolverOptions, StartError};
 use crate::workers;
 use cedar_policy::{Authorizer, PolicySet};
 use cedar_policy_symcc::{CompiledPolicySet, CompiledSchema};
 use std::num::NonZeroUsize;
 use std::time::{Duration, Instant};
-use vouchsafe_policy::authoring::can_match;
+use vouchsafe_policy::authoring::{can_match, proof};
 use vouchsafe_policy::{Bundle, BundleFiles, Environment, Guardrail, LoadError};
 use vouchsafe_policy_tools::RecordedRequest;
 
@@ -58,6 +59,8 @@ pub struct Proofs {
     pub proofs: Vec<Proof>,
     /// Guardrails about which there is nothing to prove, because no policy can permit what they cover.
     pub idle: Vec<String>,
+    /// How many request environments were left out because they are as in the base.
+    pub unchanged: usize,
     /// Name and version of the solver.
     pub solver: String,
 }
@@ -101,10 +104,26 @@ pub fn prove(
     solver: &SolverOptions,
     workers: NonZeroUsize,
 ) -> Result<Proofs, ProveError> {
+    prove_changes(None, files, environment, solver, workers)
+}
+
+/// Like [`prove`], without the request environments that are as in `base`, if `base` has a current record that its
+/// guardrails are proven.
+///
+/// # Errors
+/// The bundle does not load, or there is no solver.
+pub fn prove_changes(
+    base: Option<&BundleFiles>,
+    files: &BundleFiles,
+    environment: &Environment,
+    solver: &SolverOptions,
+    workers: NonZeroUsize,
+) -> Result<Proofs, ProveError> {
     let brokers = brokers(files, environment)?;
+    let proven = base.map_or_else(Vec::new, |base| proven_brokers(base, files, environment));
     let schemas = brokers.iter().map(|(_, bundle)| CompiledSchema::new(bundle.schema()));
     let schemas = schemas.collect::<Result<Vec<_>, _>>().map_err(|error| ProveError::Schema(error.to_string()))?;
-    let questions: Vec<Question<'_>> = brokers
+    let mut questions: Vec<Question<'_>> = brokers
         .iter()
         .zip(&schemas)
         .flat_map(|((profile, bundle), schema)| {
@@ -112,12 +131,24 @@ pub fn prove(
             Scene::of(bundle).into_iter().map(question)
         })
         .collect();
+    let all = questions.len();
+    questions.retain(|question| !question.is_in(&proven));
+    let unchanged = all.saturating_sub(questions.len());
     let (answers, solver) = workers::answer(solver, workers, questions, |prover, question| question.answer(prover))?;
     let proofs: Vec<Proof> = answers.into_iter().flatten().collect();
     let all = brokers.first().into_iter().flat_map(|(_, bundle)| bundle.guardrails());
     let ids = all.map(|guardrail| guardrail.policy.id.clone());
-    let idle = ids.filter(|id| !proofs.iter().any(|proof| proof.guardrail == *id)).collect();
-    Ok(Proofs { proofs, idle, solver })
+    let idle = ids.filter(|id| unchanged == 0 && !proofs.iter().any(|proof| proof.guardrail == *id)).collect();
+    Ok(Proofs { proofs, idle, unchanged, solver })
+}
+
+/// The brokers of a base whose guardrails are recorded as proven; none if it is not comparable.
+fn proven_brokers(base: &BundleFiles, files: &BundleFiles, environment: &Environment) -> Vec<(Option<String>, Bundle)> {
+    let same = |path| base.content(path) == files.content(path);
+    match proof::require(base).is_ok() && same("schema.cedarschema") && same("bundle.toml") {
+        true => brokers(base, environment).unwrap_or_default(),
+        false => Vec::new(),
+    }
 }
 
 struct Question<'b> {
@@ -128,6 +159,24 @@ struct Question<'b> {
 }
 
 impl Question<'_> {
+    /// Whether a proven bundle has the same policies, facts and guardrails for this scene.
+    fn is_in(&self, proven: &[(Option<String>, Bundle)]) -> bool {
+        let Some((_, base)) = proven.iter().find(|(profile, _)| profile.as_deref() == self.profile) else {
+            return false;
+        };
+        let (issuer, audience) = (&self.scene.issuer.name, &self.scene.audience.id);
+        let Some(old) = Scene::between(base, issuer, audience) else {
+            return false;
+        };
+        let guardrails = |scene: &Scene<'_>| {
+            let scope = scene.scope();
+            let in_force = scene.bundle.guardrails_in_force().filter(|it| can_match(&it.policy, &scope));
+            in_force.map(|it| it.policy.cedar.to_json().ok()).collect::<Vec<_>>()
+        };
+        let facts = |scene: &Scene<'_>| assumptions_of(scene);
+        is_same(&old, &self.scene) && facts(&old) == facts(&self.scene) && guardrails(&old) == guardrails(&self.scene)
+    }
+
     fn answer(&self, prover: &mut Prover) -> Vec<Proof> {
         let scope = self.scene.scope();
         let guardrails = self.scene.bundle.guardrails_in_force();
@@ -137,15 +186,22 @@ impl Question<'_> {
         }
         let start = Instant::now();
         let all = PolicySet::from_policies(guardrails.iter().map(|it| it.policy.cedar.clone()));
-        let prepared = all.map_err(|error| NoAnswer::Unsupported(error.to_string())).and_then(|all| {
-            let translator = self.scene.translator(self.schema, &all, Vec::new())?;
-            let permitted = translator.permitted(&self.scene.policies, true)?;
-            Ok((translator, permitted))
-        });
-        // The first guardrail's time includes what all share.
-        let mut start = Some(start);
+        let facts = self.scene.assumptions(&all.unwrap_or_default());
+        let few: Vec<Assumption> = facts.iter().filter(|fact| !is_of_large_group(fact)).cloned().collect();
+        let holds = |prover: &mut Prover, prepared: &Known<(Translator<'_>, CompiledPolicySet)>| match prepared {
+            Ok((translator, permitted)) => self.all_hold(prover, translator, permitted, &guardrails),
+            Err(_) => false,
+        };
+        // All at once, which takes as long as one, and first without costly facts. If that fails, one by one.
+        let quick = few.len() < facts.len() && holds(prover, &self.prepare(&few));
+        let prepared = if quick { Err(NoAnswer::Unknown) } else { self.prepare(&facts) };
+        if quick || holds(prover, &prepared) {
+            let number = u32::try_from(guardrails.len()).unwrap_or(u32::MAX);
+            let each = start.elapsed().checked_div(number).unwrap_or_default();
+            return guardrails.iter().map(|guardrail| self.proof(guardrail, Outcome::Proven, each)).collect();
+        }
         let proof = |guardrail: &&Guardrail| {
-            let start = start.take().unwrap_or_else(Instant::now);
+            let start = Instant::now();
             let outcome = match &prepared {
                 Ok((translator, permitted)) => self.outcome(prover, translator, permitted, guardrail),
                 Err(why) => Outcome::Unknown(why.clone()),
@@ -153,6 +209,34 @@ impl Question<'_> {
             self.proof(guardrail, outcome, start.elapsed())
         };
         guardrails.iter().map(proof).collect()
+    }
+
+    /// Translates the policies of the scene, with these facts.
+    fn prepare(&self, facts: &[Assumption]) -> Known<(Translator<'_>, CompiledPolicySet)> {
+        let translator = self.scene.translator_with(self.schema, facts)?;
+        let permitted = translator.permitted(&self.scene.policies, true)?;
+        Ok((translator, permitted))
+    }
+
+    /// Whether it is proven that no permitted request matches any of the guardrails, none of which can fail.
+    fn all_hold(
+        &self,
+        prover: &mut Prover,
+        translator: &Translator<'_>,
+        permitted: &CompiledPolicySet,
+        guardrails: &[&Guardrail],
+    ) -> bool {
+        let policies = || guardrails.iter().map(|it| it.policy.cedar.clone());
+        let never_errs = |policy| {
+            let compiled = translator.policy(&policy);
+            compiled.is_ok_and(|compiled| matches!(prover.never_errs(&compiled), Answer::Holds))
+        };
+        if !policies().all(never_errs) {
+            return false;
+        }
+        let set = PolicySet::from_policies(policies()).map_err(unsupported);
+        let kept = set.and_then(|set| translator.not_forbidden(&set));
+        kept.is_ok_and(|kept| matches!(prover.implies(permitted, &kept), Answer::Holds))
     }
 
     fn proof(&self, guardrail: &Guardrail, outcome: Outcome, time: Duration) -> Proof {
@@ -177,8 +261,7 @@ impl Question<'_> {
         let policy = &guardrail.policy.cedar;
         let compiled = translator.policy(policy).and_then(|alone| {
             let set = PolicySet::from_policies([policy.clone()]);
-            let set = set.map_err(|error| NoAnswer::Unsupported(error.to_string()))?;
-            Ok((alone, translator.not_forbidden(&set)?))
+            Ok((alone, translator.not_forbidden(&set.map_err(unsupported)?)?))
         });
         let (alone, kept) = match compiled {
             Ok(compiled) => compiled,

@@ -100,14 +100,26 @@ impl<'b> Scene<'b> {
         others: &PolicySet,
         further: Vec<Assumption>,
     ) -> Result<Translator<'b>, NoAnswer> {
+        let mut facts = self.assumptions(others);
+        facts.extend(further);
+        self.translator_with(schema, &facts)
+    }
+
+    /// Like [`Self::translator`], with these facts.
+    ///
+    /// # Errors
+    /// Something cannot be translated.
+    pub(crate) fn translator_with(
+        &self,
+        schema: &'b CompiledSchema,
+        facts: &[Assumption],
+    ) -> Result<Translator<'b>, NoAnswer> {
         let action: EntityUid = "Action::\"issue\"".parse().map_err(unsupported)?;
         let audience_type = self.audience_uid.type_name().clone();
         let env = RequestEnv::new(self.entity.type_name.clone(), action, audience_type);
         let symenv = schema.sym_env(&env).map_err(|error| no_answer(&error))?;
         let symenv = restricted(symenv, self.audience_uid);
-        let mut facts = self.assumptions(others);
-        facts.extend(further);
-        let facts = as_policies(&facts).map_err(NoAnswer::Unsupported)?;
+        let facts = as_policies(facts).map_err(NoAnswer::Unsupported)?;
         Ok(Translator { schema: schema.schema(), env, symenv, facts })
     }
 }

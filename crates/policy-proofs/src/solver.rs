@@ -65,6 +65,9 @@ pub enum NoAnswer {
     Unconfirmed(String),
 }
 
+/// An answer, or why there is none.
+pub type Known<T> = Result<T, NoAnswer>;
+
 type Compiler = CedarSymCompiler<Process>;
 
 /// Asks one solver process at a time. It is started when it is needed and ended when it takes too long.

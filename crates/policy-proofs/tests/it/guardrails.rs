@@ -1,8 +1,10 @@
 //! Guardrails of ordinary and dangerous bundles.
 
 use crate::support::*;
+use vouchsafe_policy::authoring::proof;
+use vouchsafe_policy::{BundleFiles, PROOF_FILE};
 use vouchsafe_policy_proofs::Counterexample;
-use vouchsafe_policy_proofs::prove::Outcome;
+use vouchsafe_policy_proofs::prove::{Outcome, prove_changes};
 
 const DEPLOY: &str = "
     @id(\"deploy-from-main\")
@@ -62,4 +64,25 @@ fn knows_the_scopes_of_an_audience() {
     let files = bundle(&rules, &guardrail("g", "[\"read\", \"more\"].containsAll(context.scopes)"));
     let found = violation(only(&files));
     assert_eq!(found.request.request.scopes, ["write"]);
+}
+
+#[test]
+fn proves_only_what_differs_from_proven_base() {
+    let rules = permit("a", "principal.ref == \"x\"")
+        + &permit("b", "principal.ref == \"y\"").replace("a.example", "b.example");
+    let bound = "principal is GitHub::Workflow && [\"x\", \"y\"].contains(principal.ref)";
+    let unproven = bundle(&rules, &guardrail("g", bound));
+    let base = with(&unproven, &[(PROOF_FILE, &proof::record(&unproven, "cvc5"))]);
+    let changed = with(&base, &[("rules/all.cedar", &rules.replace("\"y\"", "\"z\""))]);
+    let ask = |base: &BundleFiles, new: &BundleFiles| {
+        prove_changes(Some(base), new, &environment(), &solver(), TWO).expect("it can be asked")
+    };
+    let proofs = ask(&base, &changed);
+    assert_eq!((proofs.unchanged, proofs.proofs.len()), (1, 1));
+    assert_eq!(proofs.proofs[0].audience, "https://b.example");
+    assert!(matches!(proofs.proofs[0].outcome, Outcome::Violated(_)));
+    assert_eq!(ask(&unproven, &changed).unchanged, 0, "the base has no record");
+    let narrower = guardrail("g", "principal is GitHub::Workflow && principal.ref == \"y\"");
+    let narrower = with(&base, &[("guardrails/all.cedar", &narrower)]);
+    assert_eq!(ask(&base, &narrower).unchanged, 0, "the guardrail differs");
 }

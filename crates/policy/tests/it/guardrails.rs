@@ -37,7 +37,7 @@ fn loads_guardrails_with_descriptions() {
 #[test]
 fn refuses_what_is_no_guardrail() {
     let permit = GUARDRAIL.replace("forbid", "permit");
-    let at = "guardrails/api.cedar:1:5";
+    let at = "guardrails/api.cedar:1:1";
     assert_eq!(
         found(&permit),
         [format!("{at}: guardrail `main` is a `permit`: a guardrail forbids what no policy may permit")]
@@ -47,7 +47,7 @@ fn refuses_what_is_no_guardrail() {
     let template = GUARDRAIL.replace("(principal,", "(principal in ?principal,");
     assert_eq!(found(&template), [format!("{at}: a guardrail cannot be a template")]);
     let twice = GUARDRAIL.repeat(2);
-    assert_eq!(found(&twice), ["guardrails/api.cedar:2:5: policy `main` is already defined in `guardrails/api.cedar`"]);
+    assert_eq!(found(&twice), ["guardrails/api.cedar:2:1: policy `main` is already defined in `guardrails/api.cedar`"]);
     let unknown = GUARDRAIL.replace("resource)", "resource == Audience::\"https://gone.example\")");
     assert_eq!(found(&unknown).len(), 1, "{:?}", found(&unknown));
     let mistyped = GUARDRAIL.replace("principal.ref ", "principal.reff ");
@@ -79,6 +79,10 @@ fn broker_requires_proof_of_this_bundle() {
     let changed = files(&[(PATH, Some(GUARDRAIL)), (PROOF_FILE, Some(&record)), ("rules/api.cedar", Some(&permit))]);
     assert_eq!(of_broker(&changed, &environment()), Some(BundleError::ProofStale));
     assert_eq!(of_broker(&files(&[]), &environment()), None, "nothing is to be proven");
+    let missing = "the bundle has guardrails, and no proof of them is recorded";
+    assert_eq!(BundleError::ProofMissing.to_string(), missing);
+    let stale = "the recorded proof of the guardrails is that of another bundle";
+    assert_eq!(BundleError::ProofStale.to_string(), stale);
 }
 
 #[test]

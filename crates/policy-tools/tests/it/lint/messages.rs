@@ -50,6 +50,8 @@ fn every_message_is_expected_by_a_test() {
         include_str!("administration.rs"),
         include_str!("../../../../policy/tests/it/bundles.rs"),
         include_str!("warnings.rs"),
+        include_str!("../../../../policy/tests/it/guardrails.rs"),
+        include_str!("../../../../../programs/vouchsafe/src/commands/policy/tests/proofs.rs"),
         include_str!("../../../../policy/tests/it/credentials.rs"),
         include_str!("../../../../policy/tests/it/folders.rs"),
         include_str!("../../../../policy/tests/it/hidden.rs"),

@@ -5,6 +5,7 @@ mod linted;
 pub(super) mod show;
 
 use super::bundle::{DIR_DEFAULT, EnvironmentArgs, must_have_bundle, read_folder};
+use super::git;
 use super::output::{quoted, write_file};
 use super::solver::SolverArgs;
 pub(super) use linted::lints;
@@ -13,7 +14,7 @@ use std::process::ExitCode;
 use vouchsafe_cli::{Failure, print};
 use vouchsafe_policy::authoring::proof;
 use vouchsafe_policy::{Bundle, BundleFiles, PROOF_FILE};
-use vouchsafe_policy_proofs::prove::{Outcome, Proofs, ProveError, brokers, prove};
+use vouchsafe_policy_proofs::prove::{Outcome, Proofs, ProveError, brokers, prove_changes};
 use vouchsafe_policy_tools::cases::written;
 
 /// Prove that guardrails hold for every request that a trust bundle permits.
@@ -28,6 +29,7 @@ Exit codes: 0 every guardrail is proven, 1 one is violated or not proven, or the
 Examples:
   vouchsafe policy prove
   vouchsafe policy prove policies --record
+  vouchsafe policy prove policies --base origin/main --format github
   vouchsafe policy prove policies --save-cases --format github
   vouchsafe policy prove policies --explain-assumptions")]
 pub struct Args {
@@ -40,6 +42,9 @@ pub struct Args {
     /// Write each request that breaks a guardrail as a test case that expects it to be denied.
     #[arg(long)]
     save_cases: bool,
+    /// Leave out what is as in the folder DIR of this commit, branch or tag, if its guardrails are recorded as proven.
+    #[arg(long, value_name = "GITREF")]
+    base: Option<String>,
     /// Print what proofs assume about requests beyond the schema, and why it holds. Needs no solver.
     #[arg(long, conflicts_with_all = ["record", "save_cases"])]
     explain_assumptions: bool,
@@ -86,7 +91,9 @@ pub(super) fn output(args: &Args, colours: bool) -> Result<(String, bool), Failu
         return Ok((text, true));
     }
     let (solver, jobs) = (args.solver.options(), args.solver.jobs());
-    let proofs = prove(&files, &environment, &solver, jobs).map_err(|error| match error {
+    let base = args.base.as_ref().map(|reference| git::read(&args.dir, reference)).transpose()?;
+    let base = base.transpose().map_err(|error| invalid(&error))?;
+    let proofs = prove_changes(base.as_ref(), &files, &environment, &solver, jobs).map_err(|error| match error {
         ProveError::Load(error) => invalid(&error),
         ProveError::Solver(error) => args.solver.missing(&error),
         ProveError::Schema(_) => Failure::refused(error.to_string()),

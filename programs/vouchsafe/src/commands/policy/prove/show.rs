@@ -50,7 +50,7 @@ impl Shown<'_> {
             })
         });
         let guardrails: Vec<Value> = guardrails.collect();
-        json!({ "bundle": digest, "solver": self.proofs.solver, "guardrails": guardrails })
+        json!({ "bundle": digest, "solver": self.proofs.solver, "unchanged": self.proofs.unchanged, "guardrails": guardrails })
     }
 
     /// Every guardrail with its proofs.
@@ -104,7 +104,14 @@ impl Shown<'_> {
         let all = self.by_guardrail().len();
         let time: Duration = self.proofs.proofs.iter().map(|proof| proof.time).sum();
         let (guardrails, solver) = (count(all, "guardrail"), &self.proofs.solver);
-        format!("{guardrails}: {violated} violated, {undecided} not decided, {} of {solver}\n", milliseconds(time))
+        let unchanged = match self.proofs.unchanged {
+            0 => String::new(),
+            number => format!("{} as in the base, which is recorded as proven\n", count(number, "request environment")),
+        };
+        format!(
+            "{unchanged}{guardrails}: {violated} violated, {undecided} not decided, {} of {solver}\n",
+            milliseconds(time)
+        )
     }
 }
 
@@ -118,7 +125,7 @@ fn summary(guardrail: &Guardrail, proofs: &[&Proof]) -> String {
     };
     let time: Duration = proofs.iter().map(|proof| proof.time).sum();
     let scope = match proofs.len() {
-        0 => "no policy permits anything that it covers".to_owned(),
+        0 => "nothing to prove".to_owned(),
         number => format!("{}, {}", count(number, "request environment"), milliseconds(time)),
     };
     format!("{word}: {} ({scope})\n  {}\n", guardrail.policy.id, guardrail.description)

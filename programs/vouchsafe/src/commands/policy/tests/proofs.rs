@@ -4,6 +4,7 @@ use super::{Failure, PathBuf, root, scratch};
 use crate::commands::policy::{access, check, diff, prove};
 use clap::Parser;
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use vouchsafe_policy::{Environment, folder};
 use vouchsafe_policy_tools::run;
@@ -40,7 +41,10 @@ fn solver() -> String {
 
 fn prove_with(dir: &Path, options: &[&str]) -> Result<(String, bool), Failure> {
     let (dir, solver) = (dir.display().to_string(), solver());
-    let command = ["prove", &dir, "--solver", &solver];
+    let mut command = vec!["prove", &dir];
+    if !options.contains(&"--solver") {
+        command.extend(["--solver", &solver]);
+    }
     let parsed = ProveCommand::try_parse_from(command.iter().chain(options)).expect("it parses");
     prove::output(&parsed.args, false)
 }
@@ -289,4 +293,65 @@ fn prints_what_a_workload_can_get() {
          https://deploy.example `deploy:read`: by `deploy-from-main`\n\
          https://deploy.example `deploy:write`: by `deploy-from-main`\n"
     );
+}
+
+/// A program that answers like cvc5, and knows nothing.
+fn unknowing(dir: &Path) -> String {
+    let path = dir.with_extension("solver");
+    let script = "#!/bin/sh\nread -r _\nread -r _\nprintf '(:name \"cvc5\")\\n(:version \"1.4.2\")\\n'\n\
+                  while read -r line; do [ \"$line\" != '(check-sat)' ] || echo unknown; done\n";
+    fs::write(&path, script).expect("it is written");
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("it is ours");
+    path.display().to_string()
+}
+
+#[test]
+fn no_answer_is_a_failure() {
+    let dir = guarded("unknown", false);
+    let (text, passed) = prove_with(&dir, &["--solver", &unknowing(&dir)]).expect("it is asked");
+    assert!(!passed);
+    let expected =
+        "guardrail `deploy-from-main` is not proven for `https://deploy.example`: the solver does not know\n";
+    assert!(text.contains(expected), "{text}");
+    let overflow = GUARDRAIL.replace(
+        "principal is GitHub",
+        "context.requested_lifetime_seconds * 9223372036854775807 > 0 && principal is GitHub",
+    );
+    fs::write(dir.join("guardrails/deploy.cedar"), overflow).expect("it is written");
+    let (text, passed) = prove_with(&dir, &[]).expect("it is asked");
+    assert!(!passed);
+    let expected =
+        "guardrail `deploy-from-main` can fail to evaluate, so it would not keep out every request that it describes\n";
+    assert!(text.contains(expected), "{text}");
+}
+
+#[test]
+fn check_proves_each_kind_of_property() {
+    let dir = scratch("properties");
+    let when = |id: &str, effect: &str, when: &str| {
+        format!(
+            "@id(\"{id}\")\n{effect} (principal is GitHub::Workflow in Issuer::\"github\", action, \
+             resource == Audience::\"https://api.example\") when {{ {when} }};\n"
+        )
+    };
+    let rules = when("one", "permit", "principal.repository_id == \"7\"")
+        + &when("same", "permit", "[\"7\"].contains(principal.repository_id)")
+        + &when("idle", "forbid", "principal.repository_id == \"8\"")
+        + &when("fails", "permit", "context.requested_lifetime_seconds * 9223372036854775807 > 0");
+    fs::write(dir.join("rules/more.cedar"), rules).expect("it is written");
+    let shown = dir.display().to_string();
+    let checked = |solver: &str| {
+        let parsed = CheckCommand::try_parse_from(["check", &shown, "--prove", "--solver", solver]).expect("it parses");
+        check::check(&parsed.args, false).expect("it checks").0
+    };
+    let text = checked(&solver());
+    for expected in [
+        "policies `one` and `same` match the same requests\n",
+        "`forbid` policy `idle` changes nothing: without it, the same requests are permitted\n",
+        "policy `fails` can fail to evaluate: for some requests a number is out of range\n",
+    ] {
+        assert!(text.contains(expected), "{expected}\n{text}");
+    }
+    let text = checked(&unknowing(&dir));
+    assert!(text.contains("nothing is proven about policy `one`: the solver does not know\n"), "{text}");
 }
