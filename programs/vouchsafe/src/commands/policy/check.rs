@@ -84,7 +84,7 @@ pub(super) fn check(args: &Args, colours: bool) -> Result<(String, bool), Failur
     };
     report.warnings.extend(lint::expiring_keys(&files, clock::unix_seconds()?));
     #[cfg(feature = "proofs")]
-    if args.prove && report.errors.is_empty() {
+    if args.prove && report.bundle.is_some() {
         let proven = super::prove::lints(&files, &environment, &args.solver, &report)?;
         report.warnings.extend(proven);
     }

@@ -124,7 +124,7 @@ fn saved_case_fails_until_rule_is_fixed() {
         let suite = run(&files, &environment).expect("it loads");
         suite.failures().map(|it| it.case.path.clone()).collect::<Vec<_>>()
     };
-    assert_eq!(unmet(), ["tests/oops/deny/guardrail deploy-from-main.toml"]);
+    assert!(unmet().contains(&"tests/oops/deny/guardrail deploy-from-main.toml".to_owned()));
     fs::write(dir.join("rules/oops.cedar"), DANGEROUS.replace("!= \"1\"", "== \"1\"")).expect("it is written");
     assert_eq!(unmet(), Vec::<String>::new());
 }
@@ -337,7 +337,11 @@ fn check_proves_each_kind_of_property() {
     let rules = when("one", "permit", "principal.repository_id == \"7\"")
         + &when("same", "permit", "[\"7\"].contains(principal.repository_id)")
         + &when("idle", "forbid", "principal.repository_id == \"8\"")
-        + &when("fails", "permit", "context.requested_lifetime_seconds * 9223372036854775807 > 0");
+        + &when(
+            "fails",
+            "permit",
+            "principal.repository_id == \"9\" && context.requested_lifetime_seconds * 9223372036854775807 > 0",
+        );
     fs::write(dir.join("rules/more.cedar"), rules).expect("it is written");
     let shown = dir.display().to_string();
     let checked = |solver: &str| {
