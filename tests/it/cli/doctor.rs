@@ -241,6 +241,7 @@ fn reports_what_other_users_can_change() {
         .args(["serve", "--listen", "127.0.0.1:0", "--manifest", "spin.toml", "--state-dir", "state"])
         .args(setup.variables.iter().map(|(name, value)| match name.as_str() {
             "development" => "--variable=development=false".to_owned(),
+            "issuer" => "--variable=issuer=https://broker.example".to_owned(),
             _ => format!("--variable={name}={value}"),
         }))
         .args(&setup.arguments)

@@ -1,7 +1,9 @@
 //! What `policy diff --prove` adds.
 
-use super::{Args, Proof};
+use super::proof::Proof;
+use crate::commands::policy::bundle::EnvironmentArgs;
 use crate::commands::policy::prove::show::of_counterexample;
+use crate::commands::policy::solver::SolverArgs;
 use serde_json::{Value, json};
 use vouchsafe_cli::Failure;
 use vouchsafe_policy::BundleFiles;
@@ -10,11 +12,15 @@ use vouchsafe_policy_proofs::prove::ProveError;
 use vouchsafe_policy_tools::diff::Difference;
 
 /// Compares both bundles for all requests. If everything is decided, that replaces what the texts of policies say.
-pub fn proof(args: &Args, files: (&BundleFiles, &BundleFiles), difference: &mut Difference) -> Result<Proof, Failure> {
-    let environment = args.environment.environment();
-    let compared = compare(files, &environment, &args.solver.options(), args.solver.jobs());
+pub fn proof(
+    environment: &EnvironmentArgs,
+    solver: &SolverArgs,
+    files: (&BundleFiles, &BundleFiles),
+    difference: &mut Difference,
+) -> Result<Proof, Failure> {
+    let compared = compare(files, &environment.environment(), &solver.options(), solver.jobs());
     let comparison = compared.map_err(|error| match error {
-        ProveError::Solver(error) => args.solver.missing(&error),
+        ProveError::Solver(error) => solver.missing(&error),
         other => Failure::refused(other.to_string()),
     })?;
     if comparison.undecided.is_empty() {
