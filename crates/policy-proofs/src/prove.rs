@@ -10,10 +10,11 @@ use crate::solver::{Answer, Known, NoAnswer, Prover, SolverOptions, StartError};
 use crate::workers;
 use cedar_policy::{Authorizer, PolicySet};
 use cedar_policy_symcc::{CompiledPolicySet, CompiledSchema};
+use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::time::{Duration, Instant};
 use vouchsafe_policy::authoring::{can_match, proof};
-use vouchsafe_policy::{Bundle, BundleFiles, Environment, Guardrail, LoadError};
+use vouchsafe_policy::{Bundle, BundleFiles, Environment, Guardrail, LoadError, PROOF_FILE};
 use vouchsafe_policy_tools::RecordedRequest;
 
 /// Why nothing can be proven.
@@ -142,10 +143,18 @@ pub fn prove_changes(
     Ok(Proofs { proofs, idle, unchanged, solver })
 }
 
-/// The brokers of a base whose guardrails are recorded as proven; none if it is not comparable.
+/// The brokers of a base whose guardrails are recorded as proven. None if guardrails, groups, the schema or the manifest
+/// differ, so that what remains to be compared are policies, issuers and audiences.
 fn proven_brokers(base: &BundleFiles, files: &BundleFiles, environment: &Environment) -> Vec<(Option<String>, Bundle)> {
-    let same = |path| base.content(path) == files.content(path);
-    match proof::require(base).is_ok() && same("schema.cedarschema") && same("bundle.toml") {
+    let is_shared = |path: &str| match path.split_once('/') {
+        None => path.ends_with(".toml") || path.ends_with(".cedarschema"),
+        Some((folder, _)) => (folder == "guardrails" && path != PROOF_FILE) || folder == "entities",
+    };
+    let shared = |files: &BundleFiles| -> BTreeMap<String, Vec<u8>> {
+        let shared = files.iter().filter(|(path, _)| is_shared(path));
+        shared.map(|(path, content)| (path.to_owned(), content.to_vec())).collect()
+    };
+    match proof::require(base).is_ok() && shared(base) == shared(files) {
         true => brokers(base, environment).unwrap_or_default(),
         false => Vec::new(),
     }
@@ -159,7 +168,7 @@ struct Question<'b> {
 }
 
 impl Question<'_> {
-    /// Whether a proven bundle has the same policies, facts and guardrails for this scene.
+    /// Whether a proven bundle, which has the same guardrails and groups, has the same policies and facts for this scene.
     fn is_in(&self, proven: &[(Option<String>, Bundle)]) -> bool {
         let Some((_, base)) = proven.iter().find(|(profile, _)| profile.as_deref() == self.profile) else {
             return false;
@@ -168,13 +177,7 @@ impl Question<'_> {
         let Some(old) = Scene::between(base, issuer, audience) else {
             return false;
         };
-        let guardrails = |scene: &Scene<'_>| {
-            let scope = scene.scope();
-            let in_force = scene.bundle.guardrails_in_force().filter(|it| can_match(&it.policy, &scope));
-            in_force.map(|it| it.policy.cedar.to_json().ok()).collect::<Vec<_>>()
-        };
-        let facts = |scene: &Scene<'_>| assumptions_of(scene);
-        is_same(&old, &self.scene) && facts(&old) == facts(&self.scene) && guardrails(&old) == guardrails(&self.scene)
+        is_same(&old, &self.scene)
     }
 
     fn answer(&self, prover: &mut Prover) -> Vec<Proof> {
