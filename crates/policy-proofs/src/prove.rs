@@ -89,6 +89,11 @@ pub fn brokers(files: &BundleFiles, environment: &Environment) -> Result<Vec<(Op
     profiles.into_iter().map(load).collect()
 }
 
+/// The schema of a bundle, translated once for all of its scenes.
+pub(crate) fn compiled_schema(bundle: &Bundle) -> Result<CompiledSchema, ProveError> {
+    CompiledSchema::new(bundle.schema()).map_err(|error| ProveError::Schema(error.to_string()))
+}
+
 /// What proofs about a scene assume.
 pub fn assumptions_of(scene: &Scene<'_>) -> Vec<Assumption> {
     let guardrails = scene.bundle.guardrails_in_force().map(|it| it.policy.cedar.clone());
@@ -122,8 +127,7 @@ pub fn prove_changes(
 ) -> Result<Proofs, ProveError> {
     let brokers = brokers(files, environment)?;
     let proven = base.map_or_else(Vec::new, |base| proven_brokers(base, files, environment));
-    let schemas = brokers.iter().map(|(_, bundle)| CompiledSchema::new(bundle.schema()));
-    let schemas = schemas.collect::<Result<Vec<_>, _>>().map_err(|error| ProveError::Schema(error.to_string()))?;
+    let schemas = brokers.iter().map(|(_, bundle)| compiled_schema(bundle)).collect::<Result<Vec<_>, _>>()?;
     let mut questions: Vec<Question<'_>> = brokers
         .iter()
         .zip(&schemas)

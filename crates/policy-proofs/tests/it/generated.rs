@@ -40,14 +40,12 @@ const MOMENTS: [u64; 6] = [1_798_761_599, 1_798_761_600, 1_798_761_601, 1_798_79
 /// A condition for principals of GitHub, with `and`, `or` and `not` up to `depth`.
 fn condition(numbers: &mut Numbers, depth: usize) -> String {
     if depth > 0 {
-        let mut part = || condition(numbers, depth - 1);
-        return match (part(), part()) {
-            (one, next) => match numbers.below(5) {
-                0 => format!("({one} || {next})"),
-                1 => format!("!({one})"),
-                2 => format!("(if {one} then {next} else !({next}))"),
-                _ => format!("({one} && {next})"),
-            },
+        let (one, next) = (condition(numbers, depth - 1), condition(numbers, depth - 1));
+        return match numbers.below(5) {
+            0 => format!("({one} || {next})"),
+            1 => format!("!({one})"),
+            2 => format!("(if {one} then {next} else !({next}))"),
+            _ => format!("({one} && {next})"),
         };
     }
     match numbers.below(16) {
