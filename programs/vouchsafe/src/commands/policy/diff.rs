@@ -1,5 +1,6 @@
 //! `vouchsafe policy diff`: the effect of replacing one bundle with another.
 
+mod proof;
 #[cfg(feature = "proofs")]
 mod proven;
 mod replay;
@@ -8,6 +9,7 @@ mod show;
 use super::bundle::{DIR_DEFAULT, EnvironmentArgs, read_folder};
 use super::git;
 use super::output::quoted;
+use proof::Proof;
 use replay::Replay;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -155,21 +157,10 @@ pub(super) fn compare(args: &Args) -> Result<(String, bool), Failure> {
     Ok((text, failed))
 }
 
-/// What is proven for all requests; nothing without `--prove`.
-#[derive(Default)]
-struct Proof {
-    text: String,
-    markdown: String,
-    json: serde_json::Value,
-    /// Whether someone gets more, or it is not known that nobody does.
-    widens: bool,
-    narrows: bool,
-}
-
 #[cfg(feature = "proofs")]
 fn proof(args: &Args, files: (&BundleFiles, &BundleFiles), difference: &mut Difference) -> Result<Proof, Failure> {
     match args.prove {
-        true => proven::proof(args, files, difference),
+        true => proven::proof(&args.solver, &args.environment.environment(), files, difference),
         false => Ok(Proof::default()),
     }
 }
