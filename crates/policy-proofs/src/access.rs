@@ -5,7 +5,7 @@ use crate::counterexample::{Counterexample, request_of};
 use crate::granted::permitted_by;
 use crate::literals::{attribute, has, text, texts};
 use crate::minimize::{minimize, usual};
-use crate::prove::{ProveError, brokers};
+use crate::prove::{ProveError, brokers, compiled_schema};
 use crate::scene::{Scene, Translator, unsupported};
 pub use crate::solver::Known;
 use crate::solver::{Answer, NoAnswer, Prover, SolverOptions};
@@ -53,7 +53,7 @@ pub fn who_can(
     (audience, scope): (&str, Option<&str>),
 ) -> Result<Vec<Known<Access>>, ProveError> {
     let brokers = brokers(files, environment)?;
-    let schemas = schemas(brokers.iter().map(|(_, bundle)| bundle))?;
+    let schemas = brokers.iter().map(|(_, bundle)| compiled_schema(bundle)).collect::<Result<Vec<_>, _>>()?;
     let questions: Vec<_> = brokers
         .iter()
         .zip(&schemas)
@@ -66,11 +66,6 @@ pub fn who_can(
         Asked { files, scene: &scene, scope, prover }.access(schema, profile.clone())
     })?;
     Ok(answers.into_iter().filter_map(Result::transpose).collect())
-}
-
-pub(crate) fn schemas<'b>(bundles: impl Iterator<Item = &'b Bundle>) -> Result<Vec<CompiledSchema>, ProveError> {
-    let schemas = bundles.map(|bundle| CompiledSchema::new(bundle.schema()));
-    schemas.collect::<Result<Vec<_>, _>>().map_err(|error| ProveError::Schema(error.to_string()))
 }
 
 /// A question about the principals of one scene.
@@ -206,7 +201,7 @@ pub fn can(
     principal: &Principal,
 ) -> Result<Vec<Possible>, ProveError> {
     let brokers = brokers(files, environment)?;
-    let schemas = schemas(brokers.iter().map(|(_, bundle)| bundle))?;
+    let schemas = brokers.iter().map(|(_, bundle)| compiled_schema(bundle)).collect::<Result<Vec<_>, _>>()?;
     let mut questions = Vec::new();
     for ((profile, bundle), schema) in brokers.iter().zip(&schemas) {
         for scene in Scene::of(bundle).into_iter().filter(|scene| scene.issuer.name == principal.issuer_name) {

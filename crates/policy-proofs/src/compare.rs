@@ -4,7 +4,7 @@ use crate::assumptions::{Mentions, as_policies};
 use crate::counterexample::{Counterexample, request_of};
 use crate::granted::permitted_by;
 use crate::minimize::{minimize, usual};
-use crate::prove::ProveError;
+use crate::prove::{ProveError, compiled_schema};
 use crate::same::{comparable, is_same};
 use crate::scene::{Scene, Translator, fixed, unsupported};
 use crate::solver::{Answer, NoAnswer, Prover, SolverOptions};
@@ -80,12 +80,8 @@ pub fn compare(
 ) -> Result<Comparison, ProveError> {
     let environment = Environment { development: true, ..environment.clone() };
     let brokers = brokers(old, new, &environment)?;
-    let schemas = brokers.iter().map(|broker| {
-        let compiled = |bundle: &Bundle| CompiledSchema::new(bundle.schema());
-        Ok((compiled(&broker.old)?, compiled(&broker.new)?))
-    });
-    let schemas: Result<Vec<_>, cedar_policy_symcc::err::Error> = schemas.collect();
-    let schemas = schemas.map_err(|error| ProveError::Schema(error.to_string()))?;
+    let schemas = brokers.iter().map(|it| Ok((compiled_schema(&it.old)?, compiled_schema(&it.new)?)));
+    let schemas: Vec<_> = schemas.collect::<Result<_, ProveError>>()?;
     let mut questions = Vec::new();
     for (broker, (of_old, of_new)) in brokers.iter().zip(&schemas) {
         for (issuer, audience) in pairs(broker) {

@@ -10,7 +10,6 @@
 //! INVARIANT: what the solver does not decide is reported as such, never as proven.
 
 #![cfg_attr(test, allow(clippy::arithmetic_side_effects, reason = "tests may panic"))]
-#![allow(clippy::result_large_err, reason = "the errors of the symbolic compiler are large, and rare")]
 
 pub mod access;
 pub mod assumptions;

@@ -1,14 +1,13 @@
 //! Properties of single policies, decided for all requests.
 
-use crate::access::{Known, schemas};
 use crate::assumptions::Assumption;
 use crate::counterexample::{Counterexample, request_of};
 use crate::granted::permitted_by;
 use crate::literals::{attribute, has};
 use crate::minimize::{minimize, usual};
-use crate::prove::{ProveError, brokers};
+use crate::prove::{ProveError, brokers, compiled_schema};
 use crate::scene::{Scene, with_effect};
-use crate::solver::{Answer, NoAnswer, Prover, SolverOptions};
+use crate::solver::{Answer, Known, NoAnswer, Prover, SolverOptions};
 use crate::workers;
 use cedar_policy::{Effect, Policy, PolicySet};
 use cedar_policy_symcc::CompiledSchema;
@@ -64,7 +63,7 @@ pub fn lints(
     workers: NonZeroUsize,
 ) -> Result<BTreeMap<String, Vec<Lint>>, ProveError> {
     let brokers = brokers(files, environment)?;
-    let schemas = schemas(brokers.iter().map(|(_, bundle)| bundle))?;
+    let schemas = brokers.iter().map(|(_, bundle)| compiled_schema(bundle)).collect::<Result<Vec<_>, _>>()?;
     let scenes = brokers.iter().zip(&schemas).flat_map(|((_, bundle), schema)| {
         let scenes = Scene::of(bundle).into_iter();
         scenes.map(move |scene| (schema, scene))

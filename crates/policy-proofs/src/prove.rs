@@ -10,10 +10,11 @@ use crate::solver::{Answer, Known, NoAnswer, Prover, SolverOptions, StartError};
 use crate::workers;
 use cedar_policy::{Authorizer, PolicySet};
 use cedar_policy_symcc::{CompiledPolicySet, CompiledSchema};
+use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::time::{Duration, Instant};
 use vouchsafe_policy::authoring::{can_match, proof};
-use vouchsafe_policy::{Bundle, BundleFiles, Environment, Guardrail, LoadError};
+use vouchsafe_policy::{Bundle, BundleFiles, Environment, Guardrail, LoadError, PROOF_FILE};
 use vouchsafe_policy_tools::RecordedRequest;
 
 /// Why nothing can be proven.
@@ -88,6 +89,11 @@ pub fn brokers(files: &BundleFiles, environment: &Environment) -> Result<Vec<(Op
     profiles.into_iter().map(load).collect()
 }
 
+/// The schema of a bundle, translated once for all of its scenes.
+pub(crate) fn compiled_schema(bundle: &Bundle) -> Result<CompiledSchema, ProveError> {
+    CompiledSchema::new(bundle.schema()).map_err(|error| ProveError::Schema(error.to_string()))
+}
+
 /// What proofs about a scene assume.
 pub fn assumptions_of(scene: &Scene<'_>) -> Vec<Assumption> {
     let guardrails = scene.bundle.guardrails_in_force().map(|it| it.policy.cedar.clone());
@@ -121,8 +127,7 @@ pub fn prove_changes(
 ) -> Result<Proofs, ProveError> {
     let brokers = brokers(files, environment)?;
     let proven = base.map_or_else(Vec::new, |base| proven_brokers(base, files, environment));
-    let schemas = brokers.iter().map(|(_, bundle)| CompiledSchema::new(bundle.schema()));
-    let schemas = schemas.collect::<Result<Vec<_>, _>>().map_err(|error| ProveError::Schema(error.to_string()))?;
+    let schemas = brokers.iter().map(|(_, bundle)| compiled_schema(bundle)).collect::<Result<Vec<_>, _>>()?;
     let mut questions: Vec<Question<'_>> = brokers
         .iter()
         .zip(&schemas)
@@ -142,10 +147,18 @@ pub fn prove_changes(
     Ok(Proofs { proofs, idle, unchanged, solver })
 }
 
-/// The brokers of a base whose guardrails are recorded as proven; none if it is not comparable.
+/// The brokers of a base whose guardrails are recorded as proven. None if guardrails, groups, the schema or the manifest
+/// differ, so that what remains to be compared are policies, issuers and audiences.
 fn proven_brokers(base: &BundleFiles, files: &BundleFiles, environment: &Environment) -> Vec<(Option<String>, Bundle)> {
-    let same = |path| base.content(path) == files.content(path);
-    match proof::require(base).is_ok() && same("schema.cedarschema") && same("bundle.toml") {
+    let is_shared = |path: &str| match path.split_once('/') {
+        None => path.ends_with(".toml") || path.ends_with(".cedarschema"),
+        Some((folder, _)) => (folder == "guardrails" && path != PROOF_FILE) || folder == "entities",
+    };
+    let shared = |files: &BundleFiles| -> BTreeMap<String, Vec<u8>> {
+        let shared = files.iter().filter(|(path, _)| is_shared(path));
+        shared.map(|(path, content)| (path.to_owned(), content.to_vec())).collect()
+    };
+    match proof::require(base).is_ok() && shared(base) == shared(files) {
         true => brokers(base, environment).unwrap_or_default(),
         false => Vec::new(),
     }
@@ -159,7 +172,7 @@ struct Question<'b> {
 }
 
 impl Question<'_> {
-    /// Whether a proven bundle has the same policies, facts and guardrails for this scene.
+    /// Whether a proven bundle, which has the same guardrails and groups, has the same policies and facts for this scene.
     fn is_in(&self, proven: &[(Option<String>, Bundle)]) -> bool {
         let Some((_, base)) = proven.iter().find(|(profile, _)| profile.as_deref() == self.profile) else {
             return false;
@@ -168,13 +181,7 @@ impl Question<'_> {
         let Some(old) = Scene::between(base, issuer, audience) else {
             return false;
         };
-        let guardrails = |scene: &Scene<'_>| {
-            let scope = scene.scope();
-            let in_force = scene.bundle.guardrails_in_force().filter(|it| can_match(&it.policy, &scope));
-            in_force.map(|it| it.policy.cedar.to_json().ok()).collect::<Vec<_>>()
-        };
-        let facts = |scene: &Scene<'_>| assumptions_of(scene);
-        is_same(&old, &self.scene) && facts(&old) == facts(&self.scene) && guardrails(&old) == guardrails(&self.scene)
+        is_same(&old, &self.scene)
     }
 
     fn answer(&self, prover: &mut Prover) -> Vec<Proof> {

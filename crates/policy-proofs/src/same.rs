@@ -1,9 +1,8 @@
 //! Whether a scene means the same in two bundles, without asking a solver.
 
-use crate::assumptions::Assumption;
+use crate::assumptions::{Mentions, assumptions};
 use crate::scene::Scene;
 use crate::solver::NoAnswer;
-use cedar_policy::PolicySet;
 use serde_json::Value;
 use std::collections::BTreeMap;
 
@@ -13,8 +12,14 @@ pub(crate) fn is_same(old: &Scene<'_>, new: &Scene<'_>) -> bool {
         let policies = scene.policies.policies().map(|policy| Some((policy.id().to_string(), policy.to_json().ok()?)));
         policies.collect()
     };
-    let facts = |scene: &Scene<'_>| -> Vec<Assumption> { scene.assumptions(&PolicySet::new()) };
-    text(old).is_some() && text(old) == text(new) && facts(old) == facts(new) && comparable(old, new).is_ok()
+    let (of_old, of_new) = (text(old), text(new));
+    if of_old.is_none() || of_old != of_new || comparable(old, new).is_err() {
+        return false;
+    }
+    // The same policies mention the same.
+    let mentions = Mentions::of([new.policies.as_ref()]);
+    let facts = |scene: &Scene<'_>| assumptions(scene.bundle, scene.issuer, scene.audience, &mentions);
+    facts(old) == facts(new)
 }
 
 /// Fails if the same request means something else to each bundle.

@@ -103,11 +103,14 @@ impl Prover {
                 Some(compiler) => compiler,
                 None => spawn(options).await.map_err(|error| NoAnswer::Failed(error.to_string()))?.0,
             };
-            match tokio::time::timeout(time_max, question(&mut compiler)).await {
+            let answered = tokio::time::timeout(time_max, question(&mut compiler)).await;
+            match answered {
                 Ok(Ok(found)) => Ok((found, compiler)),
                 Ok(Err(error)) => Err(no_answer(&error)),
-                // Dropping the process ends it.
-                Err(_) => Err(NoAnswer::TimedOut(time_max.as_secs())),
+                Err(_) => {
+                    compiler.solver_mut().end().await;
+                    Err(NoAnswer::TimedOut(time_max.as_secs()))
+                }
             }
         });
         match asked {
@@ -213,6 +216,12 @@ impl Process {
         let input = BufWriter::new(child.stdin.take().ok_or_else(missing)?);
         let output = BufReader::new(child.stdout.take().ok_or_else(missing)?);
         Ok(Self { child, input, output })
+    }
+
+    /// Ends the process, and waits until it has ended.
+    async fn end(&mut self) {
+        // It can only fail if the process has ended before.
+        let _ = self.child.kill().await;
     }
 
     /// The version of cvc5.

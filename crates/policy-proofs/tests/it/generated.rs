@@ -40,8 +40,7 @@ const MOMENTS: [u64; 6] = [1_798_761_599, 1_798_761_600, 1_798_761_601, 1_798_79
 /// A condition for principals of GitHub, with `and`, `or` and `not` up to `depth`.
 fn condition(numbers: &mut Numbers, depth: usize) -> String {
     if depth > 0 {
-        let mut part = || condition(numbers, depth - 1);
-        let (one, next) = (part(), part());
+        let (one, next) = (condition(numbers, depth - 1), condition(numbers, depth - 1));
         return match numbers.below(5) {
             0 => format!("({one} || {next})"),
             1 => format!("!({one})"),

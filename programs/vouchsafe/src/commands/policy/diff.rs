@@ -160,7 +160,7 @@ pub(super) fn compare(args: &Args) -> Result<(String, bool), Failure> {
 #[cfg(feature = "proofs")]
 fn proof(args: &Args, files: (&BundleFiles, &BundleFiles), difference: &mut Difference) -> Result<Proof, Failure> {
     match args.prove {
-        true => proven::proof(&args.environment, &args.solver, files, difference),
+        true => proven::proof(&args.solver, &args.environment.environment(), files, difference),
         false => Ok(Proof::default()),
     }
 }

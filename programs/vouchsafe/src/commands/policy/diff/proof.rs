@@ -1,4 +1,4 @@
-//! What a comparison says about all requests.
+//! What a solver decides about a difference.
 
 /// What is proven for all requests; nothing without `--prove`.
 #[derive(Default)]

@@ -1,24 +1,23 @@
 //! What `policy diff --prove` adds.
 
 use super::proof::Proof;
-use crate::commands::policy::bundle::EnvironmentArgs;
 use crate::commands::policy::prove::show::of_counterexample;
 use crate::commands::policy::solver::SolverArgs;
 use serde_json::{Value, json};
 use vouchsafe_cli::Failure;
-use vouchsafe_policy::BundleFiles;
+use vouchsafe_policy::{BundleFiles, Environment};
 use vouchsafe_policy_proofs::compare::{Comparison, Example, PolicyChange, compare};
 use vouchsafe_policy_proofs::prove::ProveError;
 use vouchsafe_policy_tools::diff::Difference;
 
 /// Compares both bundles for all requests. If everything is decided, that replaces what the texts of policies say.
 pub fn proof(
-    environment: &EnvironmentArgs,
     solver: &SolverArgs,
+    environment: &Environment,
     files: (&BundleFiles, &BundleFiles),
     difference: &mut Difference,
 ) -> Result<Proof, Failure> {
-    let compared = compare(files, &environment.environment(), &solver.options(), solver.jobs());
+    let compared = compare(files, environment, &solver.options(), solver.jobs());
     let comparison = compared.map_err(|error| match error {
         ProveError::Solver(error) => solver.missing(&error),
         other => Failure::refused(other.to_string()),
