@@ -71,7 +71,7 @@ impl Application {
 }
 
 impl Exposed {
-    /// How other users can change a file, or a folder without its content; `None` also if there is no such file.
+    /// How other users can change a file, or a folder apart from its content. `None` if they can't, or if it does not exist.
     #[must_use]
     pub fn of(path: &Path) -> Option<Self> {
         let found = path.metadata().ok()?;
@@ -121,7 +121,7 @@ fn of_content(identity: &Identity, folder: &Path) -> io::Result<Option<Exposed>>
     Ok(None)
 }
 
-/// The sticky bit is no protection here: whoever can add a file to a bundle can add a policy.
+/// Ignores the sticky bit, which protects existing files only: whoever can add a file to a bundle can add a policy.
 fn of_entry(identity: &Identity, path: &Path, found: &Metadata) -> Option<Exposed> {
     let shown = path.display();
     let mode = found.permissions().mode() & 0o7777;
@@ -231,7 +231,7 @@ mod tests {
             assert_eq!(place.of_bundle(), None, "{path}");
         }
         place.set("", 0o1777);
-        assert_eq!(place.of_bundle(), None, "nobody can replace a folder in a sticky one");
+        assert_eq!(place.of_bundle(), None, "the sticky bit of its parent protects a folder");
     }
 
     #[test]

@@ -37,7 +37,7 @@ pub async fn reload(app: &App, loader: &Arc<Loader>, authority: &str) {
     app.metrics.record_reload(outcome);
 }
 
-/// Returns the digest of the bundle that is now in use. Removes the copies of others.
+/// Returns the digest of the bundle that is now in use. Removes the copies of other bundles.
 async fn try_reload(app: &App, loader: &Arc<Loader>, authority: &str) -> Result<String, HostError> {
     let mut copies = Vec::new();
     let loaded = load(app, loader, authority, &mut copies).await;

@@ -84,10 +84,11 @@ pub fn compare(
     let schemas: Vec<_> = schemas.collect::<Result<_, ProveError>>()?;
     let mut questions = Vec::new();
     for (broker, (of_old, of_new)) in brokers.iter().zip(&schemas) {
+        let renamed = changed_groups(&broker.old, &broker.new);
         for (issuer, audience) in pairs(broker) {
             let sides = [(&broker.old, of_old), (&broker.new, of_new)];
             let sides = sides.map(|(bundle, schema)| Some((Scene::between(bundle, &issuer, &audience)?, schema)));
-            let renamed = changed_groups(&broker.old, &broker.new);
+            let renamed = renamed.clone();
             questions.push(Question { broker, files: (old, new), sides, issuer, audience, renamed });
         }
     }

@@ -38,12 +38,12 @@ impl Bundle {
     /// The request does not fit the bundle or its schema. Treat this as a denial.
     pub fn decide(&self, principal: &Principal, request: &TokenRequest, now: u64) -> Result<Decision, DecideError> {
         let parties = self.parties(principal, request)?;
-        let Matching { policies, reads, audience_groups } = self.matching(&parties)?;
-        let prepared = self.prepare_reads(principal, request, now, &parties, (policies, &reads, &audience_groups))?;
+        let matching = self.matching(&parties)?;
+        let prepared = self.prepare_reads(principal, request, now, &parties, &matching)?;
         let response = Authorizer::new().is_authorized(&prepared.request, &prepared.policies, &prepared.entities);
         let (effect, determining_rules, erring_rules) = judge(&response, &prepared.policies);
         let cedar_request =
-            cedar_request(self, principal, request, &audience_groups, now).ok_or(DecideError::TimeInvalid)?;
+            cedar_request(self, principal, request, &matching.audience_groups, now).ok_or(DecideError::TimeInvalid)?;
         Ok(Decision { effect, determining_rules, erring_rules, cedar_request })
     }
 
@@ -58,8 +58,8 @@ impl Bundle {
         now: u64,
     ) -> Result<PreparedRequest, DecideError> {
         let parties = self.parties(principal, request)?;
-        let Matching { policies, audience_groups, .. } = self.matching(&parties)?;
-        self.prepare_reads(principal, request, now, &parties, (policies, &Reads::Everything, &audience_groups))
+        let all = Matching { reads: Arc::new(Reads::Everything), ..self.matching(&parties)? };
+        self.prepare_reads(principal, request, now, &parties, &all)
     }
 
     /// The parties of a request. Checks the principal against the schema.
@@ -88,9 +88,10 @@ impl Bundle {
         request: &TokenRequest,
         now: u64,
         parties: &Parties<'_>,
-        (policies, reads, audience_groups): (Arc<PolicySet>, &Reads, &[EntityUid]),
+        matching: &Matching,
     ) -> Result<PreparedRequest, DecideError> {
         let Parties { entity, audience, .. } = parties;
+        let Matching { policies, reads, audience_groups } = matching;
         let uid = EntityUid::from_type_name_and_id(entity.type_name.clone(), EntityId::new(&principal.id));
         let entities = [
             principal_entity(principal, uid.clone(), self.parents(principal, entity), reads)?,
@@ -102,7 +103,7 @@ impl Bundle {
         let context = context(&ContextInput::from(request), self.zones(), now, reads)?;
         let request = Request::new(uid, self.action().uid().clone(), (*audience).clone(), context, None)
             .map_err(|_| DecideError::RequestInvalid)?;
-        Ok(PreparedRequest { request, entities, policies })
+        Ok(PreparedRequest { request, entities, policies: Arc::clone(policies) })
     }
 
     /// The parents of a principal: its issuer, and the groups with a workload that it matches.

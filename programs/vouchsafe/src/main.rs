@@ -13,7 +13,7 @@
 #[macro_use]
 extern crate vouchsafe_cli;
 
-/// `serve` allocates a few hundred times per request, for which glibc's allocator takes a tenth of the time.
+/// `serve` allocates a few hundred times per request, for which glibc's allocator needs twice the time.
 #[cfg(feature = "host")]
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

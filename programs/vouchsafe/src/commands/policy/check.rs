@@ -2,7 +2,7 @@
 
 use super::bundle::{DIR_DEFAULT, EnvironmentArgs, must_have_bundle};
 use super::hosts;
-use super::output::count;
+use super::output::{FindingFormat, count};
 use super::settings::Started;
 use serde_json::json;
 use std::path::{Path, PathBuf};
@@ -54,17 +54,7 @@ pub struct Args {
     environment: EnvironmentArgs,
     /// Output format.
     #[arg(long, value_enum, default_value = "text")]
-    format: Format,
-}
-
-#[derive(Clone, Copy, clap::ValueEnum)]
-enum Format {
-    /// Workflow commands of GitHub Actions, which annotate the lines of a pull request.
-    Github,
-    Json,
-    /// SARIF 2.1.0, for code scanners.
-    Sarif,
-    Text,
+    format: FindingFormat,
 }
 
 pub fn run(args: &Args) -> Result<ExitCode, Failure> {
@@ -96,10 +86,10 @@ pub(super) fn check(args: &Args, colours: bool) -> Result<(String, bool), Failur
     let bundle = report.bundle.as_ref();
     let dir = args.dir.display().to_string();
     let text = match args.format {
-        Format::Github => report::github(&items, &dir),
-        Format::Json => format!("{}\n", as_json(&items, bundle)),
-        Format::Sarif => format!("{:#}\n", report::sarif(&items, &dir, env!("CARGO_PKG_VERSION"))),
-        Format::Text => report::text(&items, colours) + &summary(&items, bundle),
+        FindingFormat::Github => report::github(&items, &dir),
+        FindingFormat::Json => format!("{}\n", as_json(&items, bundle)),
+        FindingFormat::Sarif => format!("{:#}\n", report::sarif(&items, &dir, env!("CARGO_PKG_VERSION"))),
+        FindingFormat::Text => report::text(&items, colours) + &summary(&items, bundle),
     };
     let failing = |item: &Item| args.deny_warnings || item.severity == Severity::Error;
     Ok((text, !items.iter().any(failing)))

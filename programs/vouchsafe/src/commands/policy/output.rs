@@ -4,6 +4,17 @@ use std::path::Path;
 use vouchsafe_cli::Failure;
 use vouchsafe_policy::parse_unix_seconds;
 
+/// Formats of findings in a bundle.
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum FindingFormat {
+    /// Workflow commands of GitHub Actions, which annotate the lines of a pull request.
+    Github,
+    Json,
+    /// SARIF 2.1.0, for code scanners.
+    Sarif,
+    Text,
+}
+
 /// `1 case`, `2 cases`, `2 policies`.
 pub fn count(number: usize, noun: &str) -> String {
     match (number, noun.strip_suffix('y')) {

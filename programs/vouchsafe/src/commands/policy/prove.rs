@@ -6,7 +6,7 @@ pub(super) mod show;
 
 use super::bundle::{DIR_DEFAULT, EnvironmentArgs, must_have_bundle, read_folder};
 use super::git;
-use super::output::{quoted, write_file};
+use super::output::{FindingFormat, quoted, write_file};
 use super::solver::SolverArgs;
 pub(super) use linted::lints;
 use std::path::{Path, PathBuf};
@@ -54,17 +54,7 @@ pub struct Args {
     environment: EnvironmentArgs,
     /// Output format.
     #[arg(long, value_enum, default_value = "text")]
-    format: Format,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum Format {
-    /// Workflow commands of GitHub Actions, which annotate the lines of a pull request.
-    Github,
-    Json,
-    /// SARIF 2.1.0, for code scanners.
-    Sarif,
-    Text,
+    format: FindingFormat,
 }
 
 pub fn run(args: &Args) -> Result<ExitCode, Failure> {
@@ -85,8 +75,8 @@ pub(super) fn output(args: &Args, colours: bool) -> Result<(String, bool), Failu
     let brokers = brokers(&files, &environment).map_err(|error| invalid(&error))?;
     if args.explain_assumptions {
         let text = match args.format {
-            Format::Json => format!("{:#}\n", assumed::as_json(&brokers)),
-            Format::Github | Format::Sarif | Format::Text => assumed::as_text(&brokers),
+            FindingFormat::Json => format!("{:#}\n", assumed::as_json(&brokers)),
+            FindingFormat::Github | FindingFormat::Sarif | FindingFormat::Text => assumed::as_text(&brokers),
         };
         return Ok((text, true));
     }
@@ -107,10 +97,10 @@ pub(super) fn output(args: &Args, colours: bool) -> Result<(String, bool), Failu
     let shown = show::Shown { files: &files, brokers: &brokers, proofs: &proofs };
     let dir = args.dir.display().to_string();
     let text = match args.format {
-        Format::Github => shown.as_github(&dir),
-        Format::Json => format!("{:#}\n", shown.as_json()),
-        Format::Sarif => format!("{:#}\n", shown.as_sarif(&dir)),
-        Format::Text => shown.as_text(colours),
+        FindingFormat::Github => shown.as_github(&dir),
+        FindingFormat::Json => format!("{:#}\n", shown.as_json()),
+        FindingFormat::Sarif => format!("{:#}\n", shown.as_sarif(&dir)),
+        FindingFormat::Text => shown.as_text(colours),
     };
     Ok((text, proofs.hold()))
 }
