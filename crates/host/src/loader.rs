@@ -32,6 +32,9 @@ const READY: &str = "/readyz";
 const READY_BYTES_MAX: usize = 128 * 1024;
 /// Time after which a slow start is explained.
 const QUIET: Duration = Duration::from_millis(500);
+/// Attempts to make the images of memories, and the time between them.
+const IMAGE_ATTEMPTS: u32 = 20;
+const IMAGE_RETRY_AFTER: Duration = Duration::from_millis(50);
 
 /// The compiled application and its grants, without a bundle.
 pub struct Loader {
@@ -69,6 +72,7 @@ impl Loader {
         let linker = link(&engine, manifest, &composite.imports, options.crypto)?;
         let component = report_progress(|| Component::from_binary(&engine, &composite.bytes));
         let component = component.map_err(failed)?;
+        make_memory_images(&component).map_err(failed)?;
         let pre = linker.instantiate_pre(&component).and_then(ServicePre::new).map_err(failed)?;
         engine::start_epochs(&engine).map_err(|error| HostError::startup(error.to_string()))?;
         let metrics = Arc::clone(&grants.network.metrics);
@@ -119,6 +123,20 @@ impl Loaded {
         let body = Limited::new(response.into_body(), READY_BYTES_MAX).collect().await;
         Ok((status, body.map_err(|error| error.to_string())?.to_bytes()))
     }
+}
+
+/// Makes the images from which the memories of instances start, which otherwise happens in the first request.
+///
+/// The kernel refuses to seal an image (`EBUSY`, fcntl(2)) while it works on the image's pages, as it may at any moment
+/// on a busy machine. That passes.
+fn make_memory_images(component: &Component) -> wasmtime::Result<()> {
+    for _ in 1..IMAGE_ATTEMPTS {
+        if component.initialize_copy_on_write_image().is_ok() {
+            return Ok(());
+        }
+        std::thread::sleep(IMAGE_RETRY_AFTER);
+    }
+    component.initialize_copy_on_write_image()
 }
 
 /// Tells a user at a terminal why the first start takes a while. With compiled code in the cache, compiling takes less

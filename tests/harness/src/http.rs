@@ -1,9 +1,9 @@
 //! A blocking HTTP/1.1 client that can also send malformed requests.
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How long a response may take. All deadlines of a broker are shorter.
 const ANSWER_MAX: Duration = Duration::from_secs(60);
@@ -90,10 +90,30 @@ pub fn send(address: &str, request: &Request) -> Result<Response> {
     send_raw(address, &request.bytes(address), request.method == "HEAD")
 }
 
-/// Sends `request` and closes the connection without waiting for a response.
+/// Sends `request` and closes the connection when the server has read the request, without waiting for a response.
+///
+/// A server that finds a request and the end of its connection at once need not act on the request.
 pub fn send_and_disconnect(address: &str, request: &Request) -> Result<()> {
     let mut stream = TcpStream::connect(address).context("connect")?;
-    stream.write_all(&request.bytes(address)).context("write")
+    stream.write_all(&request.bytes(address)).context("write")?;
+    let (client, server) = (stream.local_addr()?.port(), stream.peer_addr()?.port());
+    let deadline = Instant::now() + ANSWER_MAX;
+    while unread_bytes(server, client)? > 0 {
+        ensure!(Instant::now() < deadline, "the server does not read");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    Ok(())
+}
+
+/// Bytes that the process at the IPv4 port `local` has received from the port `remote` and not read (proc_net_tcp).
+fn unread_bytes(local: u16, remote: u16) -> Result<u64> {
+    let table = std::fs::read_to_string("/proc/net/tcp").context("/proc/net/tcp")?;
+    let (local, remote) = (format!(":{local:04X}"), format!(":{remote:04X}"));
+    let line = table.lines().map(|line| line.split_ascii_whitespace().collect::<Vec<_>>());
+    let line = line.filter(|words| words.len() > 4).find(|it| it[1].ends_with(&local) && it[2].ends_with(&remote));
+    let queues = line.context("no such connection")?[4];
+    let (_, received) = queues.split_once(':').context("two queues")?;
+    u64::from_str_radix(received, 16).context("hexadecimal")
 }
 
 /// Sends `bytes` as they are.

@@ -6,6 +6,7 @@ use vouchsafe_harness::administration::*;
 use vouchsafe_harness::broker::Setup;
 use vouchsafe_harness::bundle::API;
 use vouchsafe_harness::exchange::{Want, refused};
+use vouchsafe_harness::hsm::eventually;
 use vouchsafe_harness::http::Request;
 use vouchsafe_harness::jwt::Issued;
 
@@ -60,8 +61,8 @@ fn blocks_a_workload_until_lifted() {
     assert_eq!(lifted.status, 200, "{}", lifted.text());
     assert!(!scene.is_active(&token), "lifting revives nothing");
     // The second of the lift still counts as blocked.
-    let issued = (0..100).find_map(|_| Some(scene.exchange()).filter(|response| response.status == 200));
-    let new = issued.expect("a token").json()["access_token"].as_str().expect("a token").to_owned();
+    let issued = eventually("a token", || Some(scene.exchange()).filter(|response| response.status == 200));
+    let new = issued.json()["access_token"].as_str().expect("a token").to_owned();
     assert!(scene.is_active(&new));
     scene.broker.assert_healthy();
 }

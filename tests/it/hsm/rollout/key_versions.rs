@@ -263,7 +263,8 @@ fn lists_states_uses_epochs_and_warnings() {
     let epochs = listing["groups"][0]["epochs"].as_array().expect("epochs");
     assert_eq!(epochs.len(), 2 * 4 * 2, "two generations, four epochs, two algorithms");
     drop(at);
-    let year = 366 * 86_400;
+    // And an hour, because version 2 was staged some seconds after `start`.
+    let year = 366 * 86_400 + 3_600;
     let at = At::new(&setup, start + year);
     let text = keys(&[&setup], &["list", "--deny-warnings"]);
     text.is(1, "warning: version 1 has been active for 366 days: stage the next one");
