@@ -4,7 +4,7 @@
 
 use crate::concurrency::{ConcurrencyLimit, Overloaded};
 use crate::headers;
-use crate::instances::Instances;
+use crate::lanes::Lanes;
 use crate::loader::Loaded;
 use crate::metrics::Metrics;
 use bytes::Bytes;
@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 use vouchsafe_serve::linger::{self, Lingering};
 use vouchsafe_serve::{json_reply, log};
 use wasmtime_wasi_http::WasiBody;
-use wasmtime_wasi_http::handler::{ExpirationError, InstantiationError, ProxyHandler};
+use wasmtime_wasi_http::handler::{ExpirationError, InstantiationError};
 
 /// Maximum size of a request body. The broker's own limit is lower and applies first.
 const BODY_BYTES_MAX: usize = 128 * 1024;
@@ -62,8 +62,8 @@ impl App {
         self.loaded.read().unwrap_or_else(PoisonError::into_inner).digest.clone()
     }
 
-    fn handler(&self) -> ProxyHandler<Instances> {
-        self.loaded.read().unwrap_or_else(PoisonError::into_inner).handler.clone()
+    fn lanes(&self) -> Arc<Lanes> {
+        self.loaded.read().unwrap_or_else(PoisonError::into_inner).lanes.clone()
     }
 
     /// Answers one request.
@@ -103,9 +103,9 @@ impl App {
         let request = request.map(|bytes| Full::new(bytes).map_err(|never| match never {}).boxed_unsync());
         // A task of its own: the guest keeps running when its client disconnects, so the request must keep its permit.
         // Otherwise, clients that disconnect at once could start an unlimited number of instances.
-        let handler = self.handler();
+        let lanes = self.lanes();
         let answer = tokio::spawn(async move {
-            let answer = handler.handle((), request).await;
+            let answer = lanes.handle(request).await;
             drop(permit);
             answer
         });

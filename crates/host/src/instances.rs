@@ -38,6 +38,7 @@ pub struct Lifetime {
 }
 
 /// Creates instances.
+#[derive(Clone)]
 pub struct Instances {
     pub engine: Engine,
     pub pre: wasmtime_wasi_http::p3::bindings::ServicePre<GuestState>,

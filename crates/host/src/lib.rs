@@ -39,6 +39,7 @@ mod grants;
 mod headers;
 mod host;
 mod instances;
+mod lanes;
 mod link;
 mod loader;
 mod metrics;

@@ -9,6 +9,7 @@ use crate::engine;
 use crate::error::HostError;
 use crate::grants::{self, Mounts};
 use crate::instances::Instances;
+use crate::lanes::Lanes;
 use crate::link::link;
 use crate::metrics::Metrics;
 use crate::state::{Grants, GuestState};
@@ -23,7 +24,6 @@ use tokio::sync::watch;
 use vouchsafe_serve::log;
 use wasmtime::Engine;
 use wasmtime::component::Component;
-use wasmtime_wasi_http::handler::ProxyHandler;
 use wasmtime_wasi_http::p3::bindings::ServicePre;
 
 /// Requested before the first request of a client.
@@ -48,7 +48,7 @@ pub struct Loader {
 /// The application with one bundle. Requests in flight keep its instances alive; idle instances end soon after this is
 /// dropped.
 pub struct Loaded {
-    pub handler: ProxyHandler<Instances>,
+    pub lanes: Arc<Lanes>,
     /// Digest of the bundle, if one is mounted.
     pub digest: Option<String>,
     log: Arc<ApplicationLog>,
@@ -84,7 +84,7 @@ impl Loader {
         let (digest, names) = mounts.bundle.map(|bundle| (bundle.digest, bundle.names)).unzip();
         let log = Arc::new(ApplicationLog::new(names.unwrap_or_default(), Arc::clone(&self.metrics)));
         let (in_use, until_dropped) = watch::channel(());
-        let handler = ProxyHandler::new(Instances {
+        let lanes = Lanes::new(&Instances {
             engine: self.engine.clone(),
             pre: self.pre.clone(),
             grants: Grants { files: mounts.files, log: Arc::clone(&log), ..self.grants.clone() },
@@ -92,7 +92,7 @@ impl Loader {
             metrics: Arc::clone(&self.metrics),
             in_use: until_dropped,
         });
-        Loaded { handler, digest, log, _in_use: in_use }
+        Loaded { lanes: Arc::new(lanes), digest, log, _in_use: in_use }
     }
 }
 
@@ -118,7 +118,7 @@ impl Loaded {
             .body(Bytes::new())
             .map_err(|error| error.to_string())?;
         let request = request.map(|_| Empty::new().map_err(|never| match never {}).boxed_unsync());
-        let response = self.handler.handle((), request).await.map_err(|error| format!("{error:#}"))?;
+        let response = self.lanes.handle(request).await.map_err(|error| format!("{error:#}"))?;
         let status = response.status();
         let body = Limited::new(response.into_body(), READY_BYTES_MAX).collect().await;
         Ok((status, body.map_err(|error| error.to_string())?.to_bytes()))

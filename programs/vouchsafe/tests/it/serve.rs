@@ -55,6 +55,25 @@ fn replaces_instance_after_last_request() {
     assert_eq!(counts, ["2\n", "1\n", "2\n", "1\n"]);
 }
 
+/// Guest code of one instance runs on one core at a time.
+#[test]
+fn spreads_concurrent_requests_over_cores() {
+    let server = trap_guest(&[]);
+    let several = std::thread::available_parallelism().is_ok_and(|cores| cores.get() > 1);
+    // The second instance says 1 in its first answer, as the first one did to the readiness request.
+    let slow = server.open("GET /slow HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
+    let slow = std::thread::spawn(move || read(slow).status);
+    let mut counts = Vec::new();
+    while !slow.is_finished() {
+        counts.push(server.get("/count").body);
+    }
+    assert_eq!(slow.join().expect("joins"), 200);
+    assert_eq!(counts.iter().any(|count| count == "1\n"), several, "{counts:?}");
+    counts.clear();
+    counts.extend((0..4).map(|_| server.get("/count").body));
+    assert!(counts.iter().all(|count| count != "1\n"), "later requests need no new instance: {counts:?}");
+}
+
 #[test]
 fn appends_spin_headers_of_the_host() {
     let server = trap_guest(&[]);
