@@ -5,7 +5,7 @@
 //! counterexample is decided by [`vouchsafe_policy::Bundle::decide`] before it is reported.
 //!
 //! Native only: it runs a solver process, and sends it nothing but the policies. Entry points: [`prove::prove`],
-//! [`compare::compare`], [`lints::lints`], [`access::who_can`] and [`access::can`].
+//! [`compare::compare`], [`lints::lints`], [`access::who_can`], [`access::can`] and [`grants::possible`].
 //!
 //! INVARIANT: what the solver does not decide is reported as such, never as proven.
 
@@ -18,6 +18,7 @@ mod context;
 pub mod counterexample;
 mod erring;
 mod granted;
+pub mod grants;
 pub mod lints;
 mod literals;
 mod minimize;
@@ -25,6 +26,7 @@ pub mod prove;
 mod same;
 mod scene;
 pub mod solver;
+pub mod unintended;
 mod workers;
 
 pub use counterexample::Counterexample;

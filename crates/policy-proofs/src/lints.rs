@@ -1,19 +1,18 @@
 //! Properties of single policies, decided for all requests.
 
-use crate::assumptions::Assumption;
 use crate::counterexample::{Counterexample, request_of};
 use crate::granted::permitted_by;
-use crate::literals::{attribute, has};
 use crate::minimize::{minimize, usual};
 use crate::prove::{ProveError, brokers, compiled_schema};
 use crate::scene::{Scene, with_effect};
 use crate::solver::{Answer, Known, NoAnswer, Prover, SolverOptions};
+use crate::unintended::{Adversary, Unintended, adversaries};
 use crate::workers;
 use cedar_policy::{Effect, Policy, PolicySet};
 use cedar_policy_symcc::CompiledSchema;
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
-use vouchsafe_policy::{Bundle, BundleFiles, Environment};
+use vouchsafe_policy::{BundleFiles, Environment};
 use vouchsafe_policy_tools::RecordedRequest;
 
 /// What is proven about a policy.
@@ -33,8 +32,8 @@ pub enum Lint {
     NeverMatches,
     /// Everything that it permits is forbidden.
     Overruled,
-    /// It permits a workload none of whose immutable ids occurs in the bundle.
-    Stranger(Box<Counterexample>),
+    /// It permits requests of a kind that its author can't have intended.
+    Permits(Unintended, Box<Counterexample>),
     /// There is no answer.
     Undecided(NoAnswer),
 }
@@ -49,7 +48,7 @@ struct Findings {
     errs: bool,
     implied_by: Option<BTreeSet<String>>,
     equivalent_to: Option<BTreeSet<String>>,
-    stranger: Option<Counterexample>,
+    unintended: BTreeMap<Unintended, Counterexample>,
 }
 
 /// What is proven about the policies of a bundle, by id: what holds in every profile and request environment.
@@ -114,7 +113,11 @@ fn of_findings(effect: Effect, found: Vec<Known<Findings>>) -> Vec<Lint> {
             Effect::Permit => in_all(|it| &it.implied_by).map_or(Lint::ImpliedByOthers, Lint::Implied),
         });
     }
-    lints.extend(known.into_iter().find_map(|it| it.stranger).map(|found| Lint::Stranger(Box::new(found))));
+    let mut unintended = BTreeMap::new();
+    for (kind, found) in known.into_iter().flat_map(|it| it.unintended) {
+        unintended.entry(kind).or_insert(found);
+    }
+    lints.extend(unintended.into_iter().map(|(kind, found)| Lint::Permits(kind, Box::new(found))));
     lints
 }
 
@@ -143,7 +146,10 @@ impl Asked<'_, '_> {
             let alone = translator.permitted_by(forbids.chain([policy]))?;
             findings.is_overruled = self.prover.denies_all(&alone).holds()?;
             if !findings.is_overruled {
-                findings.stranger = self.stranger(policy)?;
+                for adversary in adversaries(self.files, self.scene, policy) {
+                    let found = self.permitted(policy, &adversary)?;
+                    findings.unintended.extend(found.map(|found| (adversary.kind, found)));
+                }
             }
         }
         let (mut implied_by, mut equivalent_to) = (BTreeSet::new(), BTreeSet::new());
@@ -159,14 +165,10 @@ impl Asked<'_, '_> {
         Ok(Findings { implied_by: Some(implied_by), equivalent_to: Some(equivalent_to), ..findings })
     }
 
-    /// A permitted request of a workload none of whose immutable ids occurs in the bundle, if the issuer serves anyone.
-    fn stranger(&mut self, policy: &Policy) -> Known<Option<Counterexample>> {
+    /// A permitted request of the adversary.
+    fn permitted(&mut self, policy: &Policy, adversary: &Adversary) -> Known<Option<Counterexample>> {
         let bundle = self.scene.bundle;
-        let facts = strange(self.files, bundle, self.scene);
-        if facts.is_empty() {
-            return Ok(None);
-        }
-        let translator = self.scene.translator(self.schema, &PolicySet::new(), facts.clone())?;
+        let translator = self.scene.translator(self.schema, &PolicySet::new(), adversary.facts.clone())?;
         let forbids = self.scene.policies.policies().filter(|other| other.effect() == Effect::Forbid);
         let permitted = translator.permitted_by(forbids.chain([policy]))?;
         let env = match self.prover.denies_all(&permitted) {
@@ -175,15 +177,8 @@ impl Asked<'_, '_> {
             Answer::Unknown(why) => return Err(why),
         };
         let id = policy.id().to_string();
-        let literals = literals(self.files);
-        let claims = self.scene.issuer.provider.tenant_claims;
-        let is_strange = |request: &RecordedRequest| {
-            let known = request.principal.attributes.iter().filter(|it| claims.contains(&it.name.as_str()));
-            known.clone().count() > 0
-                && !known.into_iter().any(|it| literals.contains(&crate::literals::shown(&it.value)))
-        };
         let breaks = |request: &RecordedRequest| {
-            is_strange(request) && permitted_by(bundle, request).is_some_and(|by| by.contains(&id))
+            (adversary.makes)(request) && permitted_by(bundle, request).is_some_and(|by| by.contains(&id))
         };
         let found = request_of(&env, self.scene, breaks).ok_or_else(|| NoAnswer::Unconfirmed(env.to_string()))?;
         let reads = self.scene.claims_read(&found, Some(policy));
@@ -192,34 +187,4 @@ impl Asked<'_, '_> {
         small.permitted_by = vec![id];
         Ok(Some(small))
     }
-}
-
-/// Every text in policies, groups and issuer files, as Cedar writes it.
-fn literals(files: &BundleFiles) -> BTreeSet<String> {
-    let defines = |path: &str| ["rules/", "entities/", "issuers/"].iter().any(|folder| path.starts_with(folder));
-    let texts = files.iter().filter(|(path, _)| defines(path));
-    let texts = texts.filter_map(|(_, content)| std::str::from_utf8(content).ok());
-    let parts = texts.flat_map(|text| text.split(['"', '\''])).filter(|part| !part.contains('\n'));
-    parts.map(crate::literals::text).collect()
-}
-
-/// What makes a workload a stranger to the bundle; empty if the issuer does not serve everybody.
-fn strange(files: &BundleFiles, bundle: &Bundle, scene: &Scene<'_>) -> Vec<Assumption> {
-    let issuer = scene.issuer;
-    if !issuer.provider.open_issuers.contains(&issuer.issuer.as_str()) {
-        return Vec::new();
-    }
-    let known = literals(files);
-    let known: Vec<&str> = known.iter().map(String::as_str).collect();
-    let declared = bundle.attributes_of(scene.entity_type());
-    let fact = |claim: &&str| {
-        let declared = declared?.get(*claim)?;
-        let is_known = format!("[{}].contains({})", known.join(", "), attribute(claim));
-        let cedar = match declared.required {
-            true => format!("!({is_known})"),
-            false => format!("!({} && {is_known})", has(claim)),
-        };
-        Some(Assumption { reason: format!("`{claim}` occurs nowhere in the bundle"), cedar: Some(cedar) })
-    };
-    issuer.provider.tenant_claims.iter().filter_map(fact).collect()
 }

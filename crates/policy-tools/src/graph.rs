@@ -1,17 +1,18 @@
 //! Who can get what: issuers, principal types, policies, audiences and the keys that sign, as Mermaid or SVG.
 //!
 //! A policy is connected with the principal types and audiences that its scope can match. Its conditions are not
-//! evaluated: a mark says that there are some.
+//! evaluated: a mark says that there are some. [`Graph::keep`] leaves only what was proven to be possible, and
+//! [`Graph::count`] shows what was used.
 
 mod nodes;
 mod svg;
 
-pub use nodes::{AudienceNode, Graph, IssuerNode, PolicyNode};
+pub use nodes::{AudienceNode, Edge, Grant, Graph, IssuerNode, PolicyNode};
 use std::fmt::Write;
 
 impl Graph {
     /// The graph as a Mermaid flowchart. Policies that forbid are red, with crossed edges; those with conditions end in
-    /// `if …`.
+    /// `if …`. If decisions were counted, edges of use are thick, with the count, and the others are dotted.
     pub fn mermaid(&self) -> String {
         let mut text = format!("---\ntitle: {}\n---\nflowchart LR\n", yaml(&self.title));
         // Writing to a String cannot fail.
@@ -27,14 +28,14 @@ impl Graph {
             let _ = writeln!(text, "  t{at}[(\"{tier}\")]");
         }
         for (at, policy) in self.policies.iter().enumerate() {
-            let (arrow, class) = if policy.forbid { ("--x", ":::forbid") } else { ("-->", "") };
+            let (head, class) = if policy.forbid { ("x", ":::forbid") } else { (">", "") };
             let mark = if policy.has_conditions { " if …" } else { "" };
             let _ = writeln!(text, "  p{at}[\"{} {}{mark}\"]{class}", policy.effect(), policy.id);
-            for issuer in &policy.issuers {
-                let _ = writeln!(text, "  k{issuer} --- p{at}");
+            for edge in &policy.issuers {
+                let _ = writeln!(text, "  k{} {} p{at}", edge.to, line(edge, ""));
             }
-            for audience in &policy.audiences {
-                let _ = writeln!(text, "  p{at} {arrow} a{audience}");
+            for edge in &policy.audiences {
+                let _ = writeln!(text, "  p{at} {} a{}", line(edge, head), edge.to);
             }
         }
         text.push_str("  classDef forbid stroke:#c00,color:#c00\n");
@@ -44,6 +45,18 @@ impl Graph {
     /// The graph as SVG, with a column for each kind of node, and a legend.
     pub fn svg(&self) -> String {
         svg::draw(self)
+    }
+}
+
+/// The line of an edge with an arrowhead, or with none.
+fn line(edge: &Edge, head: &str) -> String {
+    match (edge.uses, head) {
+        (None, "") => "---".to_owned(),
+        (None, head) => format!("--{head}"),
+        (Some(0), "") => "-.-".to_owned(),
+        (Some(0), head) => format!("-.-{head}"),
+        (Some(_), "") => "===".to_owned(),
+        (Some(uses), head) => format!("=={head}|{uses}|"),
     }
 }
 

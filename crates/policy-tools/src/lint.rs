@@ -35,8 +35,10 @@ use facts::Rule;
 use judge::Forbids;
 use miette::Diagnostic as _;
 use reach::Overruling;
+pub use scopes::writing_scopes;
 use std::collections::BTreeSet;
 use std::fmt;
+pub use strangers::{Proposal, proposals};
 use vouchsafe_policy::authoring::span::diagnostic_in;
 use vouchsafe_policy::authoring::{proof, text_of, toml_span};
 use vouchsafe_policy::{

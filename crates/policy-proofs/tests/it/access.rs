@@ -3,6 +3,7 @@
 use crate::support::*;
 use vouchsafe_policy::{Attribute, AttributeValue, Principal};
 use vouchsafe_policy_proofs::access::{Access, Alternative, can, who_can};
+use vouchsafe_policy_proofs::grants;
 
 fn who(files: &vouchsafe_policy::BundleFiles, audience: &str, scope: Option<&str>) -> Vec<Access> {
     let found = who_can(files, &environment(), &solver(), TWO, (audience, scope)).expect("it can be asked");
@@ -73,4 +74,20 @@ fn lists_what_a_workload_can_get() {
     assert_eq!(circumstances.len(), 1);
     assert_eq!(circumstances[0].0, "time");
     assert_eq!(ask("2"), []);
+}
+
+#[test]
+fn finds_policies_that_can_permit_something() {
+    let rules = permit("possible", "principal.repository_id == \"1\"")
+        + &permit("contradictory", "principal.ref == \"a\" && principal.ref == \"b\"")
+        + &permit("forbidden", "principal.repository_id == \"2\"")
+        + &permit("block", "principal.repository_id == \"2\"").replacen("permit", "forbid", 1)
+        + "@id(\"other\") permit (principal is GitHub::Workflow in Issuer::\"other\", action, resource);\n";
+    let found = grants::possible(&bundle(&rules, ""), &environment(), &solver(), TWO).expect("it can be asked");
+    let found = found.expect("everything is decided").into_iter();
+    let found: Vec<_> = found.map(|it| format!("{} {} {}", it.policy, it.issuer, it.audience)).collect();
+    assert_eq!(
+        found,
+        ["other other https://a.example", "other other https://b.example", "possible github https://a.example"]
+    );
 }

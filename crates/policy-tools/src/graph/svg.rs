@@ -1,6 +1,6 @@
 //! A graph as SVG: a column for each kind of node, its nodes spread evenly, and curves between them.
 
-use super::nodes::{AudienceNode, Graph, IssuerNode, PolicyNode};
+use super::nodes::{AudienceNode, Edge, Graph, IssuerNode, PolicyNode};
 use crate::xml::escaped;
 use std::fmt::Write;
 
@@ -21,7 +21,7 @@ const LEGEND_HEIGHT: usize = 50;
 const TEXT_CHARACTERS_MAX: usize = 36;
 
 const STYLE: &str = "rect{fill:#fff;stroke:#555}path{fill:none;stroke:#888}text{font:13px sans-serif;\
-                     text-anchor:middle;fill:#111}.s{font-size:11px;fill:#666}.t{text-anchor:start}.f{stroke:#c00}\
+                     text-anchor:middle;fill:#111}.n{stroke-dasharray:2 4}.u{stroke-width:3}.s{font-size:11px;fill:#666}.t{text-anchor:start}.f{stroke:#c00}\
                      .x{fill:#c00}circle{fill:#555}";
 
 pub(super) fn draw(graph: &Graph) -> String {
@@ -40,29 +40,35 @@ pub(super) fn draw(graph: &Graph) -> String {
         let IssuerNode { name, url, entity_type } = issuer;
         drawing.cell(*spot, &format!("issuer {name}"), url);
         drawing.cell(*type_spot, entity_type, &format!("in Issuer::\"{name}\""));
-        drawing.line(*spot, *type_spot, "");
+        drawing.line(*spot, *type_spot, Style::Plain);
     }
     for (policy, spot) in policies.iter().zip(&policy_spots) {
         drawing.policy(*spot, policy);
-        let class = if policy.forbid { "f" } else { "" };
-        for from in policy.issuers.iter().filter_map(|at| type_spots.get(*at)) {
-            drawing.line(*from, *spot, class);
+        for (from, edge) in policy.issuers.iter().filter_map(|edge| Some((type_spots.get(edge.to)?, edge))) {
+            drawing.line(*from, *spot, Style::Of(policy, edge));
         }
-        for to in policy.audiences.iter().filter_map(|at| audience_spots.get(*at)) {
-            drawing.line(*spot, *to, class);
+        for (to, edge) in policy.audiences.iter().filter_map(|edge| Some((audience_spots.get(edge.to)?, edge))) {
+            drawing.line(*spot, *to, Style::Of(policy, edge));
         }
     }
     for (audience, spot) in audiences.iter().zip(&audience_spots) {
         let AudienceNode { id, tier, .. } = audience;
         drawing.cell(*spot, id, &audience.scopes_text());
         if let Some(to) = tier_spots.get(*tier) {
-            drawing.line(*spot, *to, "");
+            drawing.line(*spot, *to, Style::Plain);
         }
     }
     for (tier, spot) in tiers.iter().zip(&tier_spots) {
         drawing.cell(*spot, tier, "signs");
     }
-    drawing.finish(title)
+    drawing.finish(title, graph.is_counted())
+}
+
+/// How an arrow is drawn.
+enum Style<'g> {
+    Plain,
+    /// As the effect of the policy and the use of the edge demand.
+    Of(&'g PolicyNode, &'g Edge),
 }
 
 /// The left end of a cell, at half its height.
@@ -129,23 +135,29 @@ impl Drawing {
     }
 
     /// An arrow from the right end of one cell to the left end of another.
-    fn line(&mut self, from: Spot, to: Spot, class: &str) {
+    fn line(&mut self, from: Spot, to: Spot, style: Style<'_>) {
         let (x1, y1) = (from.x.saturating_add(CELL_WIDTH), from.y);
         // The arrowhead ends at the cell.
         let (x2, y2) = (to.x.saturating_sub(1), to.y);
         let bend = COLUMN_WIDTH.saturating_sub(CELL_WIDTH) / 2;
         let (c1, c2) = (x1.saturating_add(bend), x2.saturating_sub(bend));
-        let (head, class) = match class {
-            "" => ("a", String::new()),
-            class => ("b", format!(" class=\"{class}\"")),
+        let (head, class, uses) = match style {
+            Style::Of(PolicyNode { forbid, .. }, Edge { uses, .. }) => {
+                let use_class = uses.map_or("", |uses| if uses == 0 { "n" } else { "u" });
+                let (head, effect) = if *forbid { ("b", "f") } else { ("a", "") };
+                (head, [effect, use_class].join(" ").trim().to_owned(), *uses)
+            }
+            Style::Plain => ("a", String::new(), None),
         };
-        let _ = writeln!(
-            self.lines,
-            "<path d=\"M{x1} {y1}C{c1} {y1} {c2} {y2} {x2} {y2}\" marker-end=\"url(#{head})\"{class}/>"
-        );
+        let class = if class.is_empty() { class } else { format!(" class=\"{class}\"") };
+        let path = format!("<path d=\"M{x1} {y1}C{c1} {y1} {c2} {y2} {x2} {y2}\" marker-end=\"url(#{head})\"{class}");
+        let _ = match uses {
+            None => writeln!(self.lines, "{path}/>"),
+            Some(uses) => writeln!(self.lines, "{path}><title>decisions: {uses}</title></path>"),
+        };
     }
 
-    fn finish(self, title: &str) -> String {
+    fn finish(self, title: &str, is_counted: bool) -> String {
         let Self { lines, cells, height } = self;
         let width = (COLUMNS - 1) * COLUMN_WIDTH + CELL_WIDTH + 2 * MARGIN;
         let bottom = height.saturating_add(TOP);
@@ -164,21 +176,28 @@ impl Drawing {
             head("a", "#888"),
             head("b", "#c00"),
             escaped(title),
-            legend(bottom.saturating_add(LEGEND_HEIGHT / 2)),
+            legend(bottom.saturating_add(LEGEND_HEIGHT / 2), is_counted),
         )
     }
 }
 
-/// What colours and dots mean.
-fn legend(y: usize) -> String {
+/// What colours, dots and lines mean.
+fn legend(y: usize, is_counted: bool) -> String {
     let (top, line) = (y.saturating_sub(10), y.saturating_add(4));
+    let uses = match is_counted {
+        true => format!(
+            "<path d=\"M610 {y}h30\" class=\"u\"/><text x=\"648\" y=\"{line}\" class=\"t s\">used</text>\
+             <path d=\"M690 {y}h30\" class=\"n\"/><text x=\"728\" y=\"{line}\" class=\"t s\">not used</text>"
+        ),
+        false => String::new(),
+    };
     format!(
         "<rect x=\"20\" y=\"{top}\" width=\"30\" height=\"20\" rx=\"4\"/>\
          <text x=\"58\" y=\"{line}\" class=\"t s\">permit</text>\
          <rect x=\"120\" y=\"{top}\" width=\"30\" height=\"20\" rx=\"4\" class=\"f\"/>\
          <text x=\"158\" y=\"{line}\" class=\"t s\">forbid: overrules permits</text>\
          <circle cx=\"320\" cy=\"{y}\" r=\"4\"/>\
-         <text x=\"332\" y=\"{line}\" class=\"t s\">has conditions, which a request must meet</text>\n"
+         <text x=\"332\" y=\"{line}\" class=\"t s\">has conditions, which a request must meet</text>{uses}\n"
     )
 }
 

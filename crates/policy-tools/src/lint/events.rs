@@ -1,7 +1,7 @@
 //! Policies that give tokens to runs of unreviewed code, including code from forks.
 
 use super::search::{Adversary, Search, TooComplex};
-use super::strangers::{PROPOSALS, Proposal};
+use super::strangers::{Proposal, proposals};
 use super::value::{Value, Variable};
 use super::warning::Warning;
 use std::collections::{BTreeMap, BTreeSet};
@@ -22,7 +22,7 @@ pub(super) struct Events {
 impl Events {
     pub fn add(&mut self, search: &Search<'_>) -> Result<(), TooComplex> {
         let provider = search.scene.issuer.provider.name;
-        for proposal in PROPOSALS.iter().filter(|proposal| proposal.provider == provider) {
+        for proposal in proposals(provider) {
             self.add_proposal(search, proposal)?;
         }
         self.builds.extend(build_of_fork(search)?);

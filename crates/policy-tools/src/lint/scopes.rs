@@ -44,6 +44,16 @@ pub(super) fn warnings(search: &Search<'_>) -> Result<Vec<Warning>, TooComplex> 
     Ok(search.permitted(&none)?.map(|_| warning(all.join("`, `"))).into_iter().collect())
 }
 
+/// The scopes that a policy lists; none if one of them only lets its holder read.
+pub fn writing_scopes(policy: &NamedPolicy) -> Vec<String> {
+    let json = policy.cedar.to_json().unwrap_or_default();
+    let listed = Conditions::of(&json).scopes_listed();
+    match listed.iter().any(|scope| is_reading(scope)) {
+        true => Vec::new(),
+        false => listed.into_iter().map(str::to_owned).collect(),
+    }
+}
+
 /// Whether a scope only lets its holder read.
 fn is_reading(scope: &str) -> bool {
     let mut words = scope.split(|character: char| !character.is_ascii_alphanumeric());

@@ -191,7 +191,8 @@ impl Stranger {
 }
 
 /// A kind of run that can build unreviewed code.
-pub(super) struct Proposal {
+#[derive(Debug)]
+pub struct Proposal {
     pub provider: &'static str,
     /// Claims with the value that such a run has; an empty one can be absent. The first one identifies what triggered the run.
     pub claims: &'static [(&'static str, &'static str)],
@@ -199,6 +200,11 @@ pub(super) struct Proposal {
     pub on_branch: bool,
     /// Claims that only such runs have, so that a policy that compares them is about such runs.
     pub telling: &'static [&'static str],
+}
+
+/// The proposals of a provider.
+pub fn proposals(provider: &str) -> impl Iterator<Item = &'static Proposal> {
+    PROPOSALS.iter().filter(move |proposal| proposal.provider == provider)
 }
 
 impl Proposal {
@@ -214,7 +220,7 @@ impl Proposal {
 /// requests themselves have a `base_ref`. GitLab: a merge request of a fork runs as the target project when a member
 /// starts it there, with the name of the source branch. Terraform: a pull request starts a plan, which runs the code of
 /// the proposal.
-pub(super) static PROPOSALS: [Proposal; 9] = [
+static PROPOSALS: [Proposal; 9] = [
     Proposal {
         provider: "github",
         claims: &[("event_name", "issue_comment"), ("ref_type", "branch"), ("base_ref", ""), ("head_ref", "")],

@@ -109,6 +109,8 @@ pub enum Warning {
     PolicyOfCaseUnknown(String),
     #[error("policy `{policy}` never takes effect: `{by}` forbids everything that it permits")]
     PolicyOverruled { policy: String, by: String },
+    #[error("policy `{policy}` permits a run that can build unreviewed code: {request}")]
+    PolicyPermitsUnreviewedCode { policy: String, request: String },
     #[error("policy `{0}` determines no test case")]
     PolicyWithoutTest(String),
     #[error("policy `{0}` permits any audience, also one that is added later")]
@@ -190,6 +192,7 @@ impl Warning {
             Self::PolicyNeverMatches { .. } => "rule-never-matches",
             Self::PolicyOfCaseUnknown(_) => "rule-of-case-unknown",
             Self::PolicyOverruled { .. } => "rule-overruled",
+            Self::PolicyPermitsUnreviewedCode { .. } => "rule-permits-unreviewed-code",
             Self::PolicyUndecided { .. } => "rule-undecided",
             Self::PolicyWithoutTest(_) => "rule-without-test",
             Self::ScopesOptional { .. } => "scopes-optional",
@@ -280,6 +283,9 @@ impl Warning {
             Self::PolicyNeverMatches { .. } => "correct the condition, or remove the policy",
             Self::PolicyOfCaseUnknown(_) => "rename the folder, or remove it",
             Self::PolicyOverruled { .. } => "narrow the `forbid`, or remove the policy",
+            Self::PolicyPermitsUnreviewedCode { .. } => {
+                "compare the claim that says what triggered the run, such as `event_name == \"push\"`, or forbid such runs"
+            }
             Self::ScopesOptional { .. } => {
                 "set `scopes_required = true` in the audience's file, or add `!context.scopes.isEmpty()`"
             }

@@ -2,7 +2,8 @@
 
 use crate::support::*;
 use vouchsafe_policy::{Bundle, BundleFiles, Effect, folder};
-use vouchsafe_policy_tools::{FormatError, Graph, cases, format_policies, lint};
+use vouchsafe_policy_tools::graph::{Grant, Graph};
+use vouchsafe_policy_tools::{FormatError, cases, format_policies, lint};
 
 fn default_files() -> BundleFiles {
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../policies");
@@ -127,6 +128,59 @@ fn mermaid_connects_issuers_to_keys() {
          p1 --x a1\n  \
          classDef forbid stroke:#c00,color:#c00\n"
     );
+}
+
+fn grant(policy: &str, issuer: &str, audience: &str) -> Grant {
+    Grant { policy: policy.to_owned(), issuer: issuer.to_owned(), audience: audience.to_owned() }
+}
+
+#[test]
+fn shows_how_often_an_edge_was_used() {
+    let mut graph = graph(&[("audiences/other.toml", Some("id = \"https://other.example\"\n"))]);
+    let uses = [
+        (grant("api", "github", "https://api.example"), 3),
+        (grant("api", "gitlab", "https://api.example"), 4),
+        (grant("never", "github", "https://other.example"), 1),
+        (grant("removed", "github", "https://api.example"), 9),
+    ];
+    graph.count(&uses.into());
+    let text = graph.mermaid();
+    for line in ["k0 === p0", "p0 ==>|7| a0", "k0 === p1", "p1 -.-x a0", "p1 ==x|1| a1"] {
+        assert!(text.contains(&format!("  {line}\n")), "{line} is not in\n{text}");
+    }
+    let svg = graph.svg();
+    for (drawn, times) in [
+        ("class=\"u\"><title>decisions: 3</title>", 1),
+        ("class=\"u\"><title>decisions: 7</title>", 1),
+        ("class=\"f u\"><title>decisions: 1</title>", 2),
+        ("class=\"f n\"><title>decisions: 0</title>", 1),
+        (">not used</text>", 1),
+    ] {
+        assert_eq!(svg.matches(drawn).count(), times, "{drawn}: {svg}");
+    }
+}
+
+#[test]
+fn unused_permit_has_dotted_edges() {
+    let mut graph = graph(&[]);
+    assert!(!graph.svg().contains("not used"));
+    graph.count(&std::collections::BTreeMap::new());
+    let text = graph.mermaid();
+    assert!(text.contains("  k0 -.- p0\n  p0 -.-> a0\n"), "{text}");
+    assert!(graph.svg().contains("not used"));
+}
+
+#[test]
+fn keeps_only_possible_edges_of_permits() {
+    let rule = "@id(\"all\")\npermit (principal is GitHub::Workflow in Issuer::\"github\", action, resource);\n";
+    let mut graph =
+        graph(&[("audiences/other.toml", Some("id = \"https://other.example\"\n")), ("rules/all.cedar", Some(rule))]);
+    graph.keep(&[grant("all", "github", "https://other.example")].into());
+    let text = graph.mermaid();
+    assert!(text.contains("  p0[\"permit all\"]\n  k0 --- p0\n  p0 --> a1\n"), "{text}");
+    assert!(text.contains("  p1[\"permit api if …\"]\n  p2["), "{text}");
+    assert!(text.contains("  p2 --x a0\n  p2 --x a1\n"), "forbids keep theirs: {text}");
+    assert!(text.contains("a0[\"https://api.example<br/>nobody\"]"), "{text}");
 }
 
 #[test]

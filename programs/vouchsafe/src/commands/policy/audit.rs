@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 use std::path::{Path, PathBuf};
-use vouchsafe_cli::Failure;
+use vouchsafe_cli::{Failure, clock};
 
 /// The largest exported file that is read.
 const EXPORT_BYTES_MAX: u64 = 1024 * 1024 * 1024;
@@ -43,6 +43,32 @@ pub fn since(state: &Path, since_ms: u64) -> Result<Vec<Record>, Failure> {
     records.retain(|record| record.last_at_ms >= since_ms);
     records.sort_by_key(|record| record.decided_at_ms);
     Ok(records)
+}
+
+/// The decisions in `state` of the last `duration`, such as `24h`; all without one.
+pub fn of_last(state: &Path, duration: Option<&str>) -> Result<Vec<Record>, Failure> {
+    let since_ms = match duration {
+        None => 0,
+        Some(text) => clock::unix_seconds()?.saturating_sub(seconds(text)?).saturating_mul(1000),
+    };
+    since(state, since_ms)
+}
+
+fn seconds(text: &str) -> Result<u64, Failure> {
+    let parsed = text.split_at_checked(text.len().saturating_sub(1));
+    let seconds = parsed.and_then(|(digits, unit)| {
+        let unit = match unit {
+            "s" => 1,
+            "m" => 60,
+            "h" => 3600,
+            "d" => 86_400,
+            _ => return None,
+        };
+        digits.parse::<u64>().ok()?.checked_mul(unit)
+    });
+    seconds.ok_or_else(|| {
+        Failure::usage(format!("`{text}` is not a duration")).hint("use a duration such as 30m, 24h or 7d")
+    })
 }
 
 enum Source {

@@ -3,7 +3,7 @@
 use crate::commands::policy::audit;
 use std::collections::BTreeMap;
 use std::path::Path;
-use vouchsafe_cli::{Failure, clock};
+use vouchsafe_cli::Failure;
 use vouchsafe_policy_tools::RecordedRequest;
 use vouchsafe_policy_tools::diff::{Change, Subject};
 
@@ -33,12 +33,8 @@ pub struct Group<'a> {
 impl Replay {
     /// Reads the decisions in `state` of the last `since`.
     pub fn read(state: &Path, since: Option<&str>) -> Result<Self, Failure> {
-        let since_ms = match since {
-            None => 0,
-            Some(text) => clock::unix_seconds()?.saturating_sub(seconds(text)?).saturating_mul(1000),
-        };
         let mut replay = Self::default();
-        for record in audit::since(state, since_ms)? {
+        for record in audit::of_last(state, since)? {
             match RecordedRequest::parse(&record.cedar_request) {
                 Ok(request) => {
                     let count = (record.repeats.saturating_add(1), record.last_at_ms / 1000);
@@ -74,21 +70,4 @@ impl Replay {
         groups.sort_by_key(|group| std::cmp::Reverse(group.decisions));
         groups
     }
-}
-
-fn seconds(text: &str) -> Result<u64, Failure> {
-    let parsed = text.split_at_checked(text.len().saturating_sub(1));
-    let seconds = parsed.and_then(|(digits, unit)| {
-        let unit = match unit {
-            "s" => 1,
-            "m" => 60,
-            "h" => 3600,
-            "d" => 86_400,
-            _ => return None,
-        };
-        digits.parse::<u64>().ok()?.checked_mul(unit)
-    });
-    seconds.ok_or_else(|| {
-        Failure::usage(format!("`{text}` is not a duration")).hint("use a duration such as 30m, 24h or 7d")
-    })
 }

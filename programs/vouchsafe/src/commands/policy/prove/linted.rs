@@ -7,7 +7,8 @@ use vouchsafe_policy::authoring::span::diagnostic_in;
 use vouchsafe_policy::{Bundle, BundleFiles, Diagnostic, Environment, NamedPolicy};
 use vouchsafe_policy_proofs::lints::{Lint, lints as proven};
 use vouchsafe_policy_proofs::prove::{ProveError, brokers};
-use vouchsafe_policy_tools::lint::{Report, Warning};
+use vouchsafe_policy_proofs::unintended::Unintended;
+use vouchsafe_policy_tools::lint::{Report, Warning, writing_scopes};
 
 /// What is proven about the policies of a bundle, without what `report` has already.
 pub fn lints(
@@ -31,7 +32,8 @@ pub fn lints(
         for lint in lints {
             let warning = diagnostic_in(files, policy, None, of_lint(bundle, policy, lint));
             let is_known = |known: &&Diagnostic<Warning>| {
-                known.file == warning.file && known.kind.code() == warning.kind.code() && mentions(known, &id)
+                let is_same = known.kind.code() == warning.kind.code() || both_about_runs(&known.kind, &warning.kind);
+                known.file == warning.file && is_same && mentions(known, &id)
             };
             if !report.warnings.iter().any(|known| is_known(&known)) {
                 warnings.push(warning);
@@ -39,6 +41,19 @@ pub fn lints(
         }
     }
     Ok(warnings)
+}
+
+/// Whether a sample has already shown what was proven about runs of unreviewed code.
+fn both_about_runs(known: &Warning, proven: &Warning) -> bool {
+    matches!(proven, Warning::PolicyPermitsUnreviewedCode { .. })
+        && matches!(
+            known,
+            Warning::BranchOfStrangers(_)
+                | Warning::BuildOfFork { .. }
+                | Warning::EventOfStrangers { .. }
+                | Warning::EventUnchecked { .. }
+                | Warning::EventsUnbounded { .. }
+        )
 }
 
 fn mentions(warning: &Diagnostic<Warning>, policy: &str) -> bool {
@@ -50,7 +65,7 @@ fn named<'b>(bundle: &'b Bundle, id: &str) -> Option<&'b NamedPolicy> {
 }
 
 fn of_lint(bundle: &Bundle, policy: &NamedPolicy, lint: Lint) -> Warning {
-    let policy = policy.id.clone();
+    let (policy, scopes) = (policy.id.clone(), writing_scopes(policy));
     match lint {
         Lint::CanErr => Warning::PolicyCanFail(policy),
         Lint::Equivalent(other) => Warning::PolicyEquivalent { policy, other },
@@ -65,9 +80,16 @@ fn of_lint(bundle: &Bundle, policy: &NamedPolicy, lint: Lint) -> Warning {
             let forbids = bundle.policies().iter().filter(|it| it.is_forbid()).map(|it| it.id.clone());
             Warning::PolicyOverruled { policy, by: forbids.collect::<Vec<_>>().join("`, `") }
         }
-        Lint::Stranger(found) => {
-            let issuer = found.request.principal.issuer_name.clone();
-            Warning::NoWorkload { policy, issuer, stranger: on_one_line(&found) }
+        Lint::Permits(kind, found) => {
+            let request = on_one_line(&found);
+            match kind {
+                Unintended::NoScopes => Warning::ScopesOptional { policy, scopes: scopes.join("`, `") },
+                Unintended::Stranger => {
+                    let issuer = found.request.principal.issuer_name.clone();
+                    Warning::NoWorkload { policy, issuer, stranger: request }
+                }
+                Unintended::UnreviewedCode => Warning::PolicyPermitsUnreviewedCode { policy, request },
+            }
         }
         Lint::Undecided(why) => Warning::PolicyUndecided { policy, why: why.to_string() },
     }

@@ -341,6 +341,14 @@ fn check_proves_each_kind_of_property() {
             "fails",
             "permit",
             "principal.repository_id == \"9\" && context.requested_lifetime_seconds * 9223372036854775807 > 0",
+        )
+        // No sample has such a workflow.
+        + &when(
+            "rare",
+            "permit",
+            "principal.repository_id == \"10\" && principal.workflow like \"*q*w*\" && \
+             !(principal.workflow like \"*qw*\") && !(principal.workflow like \"*evil*\") && \
+             !(principal.workflow like \"*merge*\") && [\"write\"].containsAll(context.scopes)",
         );
     fs::write(dir.join("rules/more.cedar"), rules).expect("it is written");
     let shown = dir.display().to_string();
@@ -353,6 +361,7 @@ fn check_proves_each_kind_of_property() {
         "policies `one` and `same` match the same requests\n",
         "`forbid` policy `idle` changes nothing: without it, the same requests are permitted\n",
         "policy `fails` can fail to evaluate: for some requests a number is out of range\n",
+        "policy `rare` permits a run that can build unreviewed code: ",
     ] {
         assert!(text.contains(expected), "{expected}\n{text}");
     }

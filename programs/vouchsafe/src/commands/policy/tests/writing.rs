@@ -310,3 +310,25 @@ fn graph_draws_default_bundle() {
     assert!(mermaid.contains("\n  p0[\"permit api-read if …\"]\n  k1 --- p0\n  p0 --> a0\n"), "{mermaid}");
     assert!(draw(&["--format", "svg"]).starts_with("<svg "));
 }
+
+#[test]
+fn graph_counts_recorded_decisions() {
+    let export = std::env::temp_dir().join(format!("vouchsafe-graph-{}.jsonl", std::process::id()));
+    let row = serde_json::json!({
+        "decision_id": "a", "decided_at_ms": 1, "outcome": "issued", "slug": "ok", "bundle_digest": "0",
+        "determining_rules": ["deploy-from-main"], "cedar_request": super::decisions::cedar_request(), "repeats": 4,
+    });
+    let refused_early = serde_json::json!({
+        "decision_id": "b", "decided_at_ms": 1, "outcome": "refused", "slug": "token.expired", "bundle_digest": "0",
+        "determining_rules": [], "cedar_request": "{}",
+    });
+    fs::write(&export, format!("{row}\n{refused_early}\n")).expect("it writes");
+    let (dir, shown) = (default_bundle(), export.display().to_string());
+    let draw = |more: &[&str]| {
+        let arguments = [&["graph", &dir, "--replay", &shown], more].concat();
+        graph::draw(&GraphCommand::try_parse_from(arguments).expect("right").args).expect("it draws")
+    };
+    assert_eq!(draw(&[]).matches("==>|5|").count(), 1, "{}", draw(&[]));
+    assert!(!draw(&["--since", "24h"]).contains("==>"), "it was long ago");
+    fs::remove_file(export).expect("it can be removed");
+}
