@@ -92,9 +92,10 @@ class Hsm:
 
 class HsmSetup(broker.Setup):
     manifest = "spin.hsm.toml"
+    hsm_type = Hsm
 
     def prepare(self, policies, issuer):
-        self.hsm = Hsm(self.folder / "hsm", issuer)
+        self.hsm = self.hsm_type(self.folder / "hsm", issuer)
         self.gateway_url = f"http://127.0.0.1:{self.hsm.port}"
         self.gateway = self.start_gateway()
         manifest = self.folder / "spin.toml"

@@ -277,7 +277,7 @@ class Unit(unittest.TestCase):
             command = re.search(r"^ExecStart=(.*?[^\\])$", self.unit, re.MULTILINE | re.DOTALL)[1].replace("\\\n", " ")
             for old, new in places.items():
                 command = re.sub(rf"(?<= ){re.escape(old)}(?=/)", str(new), command)
-            for port in ("3000", "9090"):
+            for port in ("3000", "9464"):
                 command = command.replace(f":{port}", f":{broker.free_port()}")
             arguments = command.split()
             self.assertEqual(arguments.pop(0), "/usr/local/bin/vouchsafe")

@@ -13,8 +13,12 @@ const ROUTES: &[&str] = &[
     "/.well-known/jwks.json",
     "/.well-known/oauth-authorization-server",
     "/.well-known/openid-configuration",
+    "/admin/revocations",
+    "/admin/revocations/lift",
     "/healthz",
+    "/introspect",
     "/readyz",
+    "/revoke",
     "/token",
 ];
 /// Upper bounds of the latency histogram, in microseconds.

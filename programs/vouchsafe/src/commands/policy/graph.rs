@@ -66,11 +66,11 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
 }
 
 pub(super) fn draw(args: &Args) -> Result<String, Failure> {
-    let (files, bundle) = load(&args.dir, &args.environment.environment())?;
-    let mut graph = Graph::of(&bundle);
+    let loaded = load(&args.dir, &args.environment.environment())?;
+    let mut graph = Graph::of(&loaded.1);
     #[cfg(feature = "proofs")]
     if args.prove {
-        graph.keep(&possible(args, &files)?);
+        graph.keep(&possible(args, &loaded.0)?);
     }
     if let Some(state) = &args.replay {
         graph.count(&decisions(state, args.since.as_deref())?);
