@@ -1,5 +1,6 @@
-"""deploy/prometheus: promtool's checks, and a real Prometheus that scrapes a broker and a gateway."""
+"""deploy/prometheus and deploy/grafana: promtool's checks, and a real Prometheus that scrapes a broker and a gateway."""
 
+import json
 import os
 import pathlib
 import re
@@ -12,7 +13,7 @@ import requests
 
 import broker
 import pages
-from test_hsm import Hsm, HsmSetup
+from test_hsm import Hsm, HsmSetup, url
 from test_operations import exchange
 
 ALERTS = broker.REPO / "deploy/prometheus/alerts.yml"
@@ -158,6 +159,26 @@ class Scraped(unittest.TestCase):
         rules = [rule for group in groups for rule in group["rules"]]
         self.assertEqual({rule["name"] for rule in rules if rule["type"] == "alerting"}, set(Alerts.names))
         self.assertEqual([rule["name"] for rule in rules if rule.get("state") == "firing"], [])
+
+    def test_panels_of_the_dashboard_have_values(self):
+        dashboard = json.loads((broker.REPO / "deploy/grafana/vouchsafe.json").read_text())
+        panels = [panel for panel in dashboard["panels"] if panel["type"] != "row"]
+        self.assertEqual(len({panel["id"] for panel in panels}), len(panels))
+
+        def empty():
+            self.load()
+            exchange(self.setup, audience=url("hsm-es256"), scope="")
+            return [
+                (panel["title"], target["expr"]) for panel in panels for target in panel["targets"]
+                if self.value(re.sub(r"\$(job|instance)\b", ".*", target["expr"]).replace("$__rate_interval", "1m")) is None
+            ]  # fmt: skip
+
+        # Nothing has failed, and no signature was refused.
+        unused = {"Answers with 5xx", "Seeds and signatures"}
+        self.eventually("values of all panels", lambda: {title for title, _ in empty()} <= unused)
+        for panel in panels:
+            self.assertTrue(panel["title"] and panel["description"].endswith("."), panel)
+            self.assertIn("unit", panel["fieldConfig"]["defaults"])
 
     def test_commands_of_the_runbook_run(self):
         self.load()
