@@ -15,6 +15,7 @@ import sys
 import tempfile
 import threading
 import unittest
+import urllib.parse
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -26,6 +27,8 @@ from fake_sts import ACCOUNT, FakeSts
 from test_commands import REFUSED, WRONG_USE, clean_environment, run
 
 REFUSAL = answer(400, {"error": "invalid_target", "error_description": "no such audience"})
+# From PyPI, beside the interpreter of the tests.
+KUBECTL = pathlib.Path(sys.executable).with_name("kubectl")
 PROOF = "aaa.bbb.ccc"
 DAY = datetime.timedelta(days=1)
 SOURCE = ("--subject-token-env", "PROOF")
@@ -103,7 +106,6 @@ class Tool(unittest.TestCase):
         )
 
 
-@unittest.skipUnless(shutil.which("kubectl"), "kubectl is not installed")
 class Kubectl(Tool):
     """An API server that answers every request with an empty list of pods."""
 
@@ -119,7 +121,7 @@ class Kubectl(Tool):
         }  # fmt: skip
         file = self.folder / "kubeconfig"
         file.write_text(json.dumps(kubeconfig))
-        return self.execute("kubectl", "--kubeconfig", str(file), "get", "--raw", "/api/v1/pods")
+        return self.execute(KUBECTL, "--kubeconfig", str(file), "get", "--raw", "/api/v1/pods")
 
     def setUp(self):
         super().setUp()
@@ -210,6 +212,34 @@ class Aws(Tool):
         done = self.execute(VOUCHSAFE, *options, sys.executable, "-c", script, **common, AWS_ROLE_ARN=self.ROLE)
         self.assertEqual((done.returncode, done.stdout), (0, "ASIATOKEN1\n"), done.stderr)
         self.assertEqual(self.sts.requests[0]["WebIdentityToken"], "to.ken.1")
+
+
+class Azure(Tool):
+    """Microsoft Entra's token endpoint: it answers with the federated token that it got."""
+
+    def answer(self, path, _, body):
+        base = f"https://{self.server.host}/tenant"
+        if path.endswith("/openid-configuration"):
+            metadata = {"issuer": base, "authorization_endpoint": f"{base}/authorize", "token_endpoint": f"{base}/token"}
+            return 200, {"content-type": "application/json"}, json.dumps(metadata).encode()
+        self.form = dict(urllib.parse.parse_qsl(body.decode()))
+        answer = {"access_token": "azu.re.1", "token_type": "Bearer", "expires_in": 300}
+        return 200, {"content-type": "application/json"}, json.dumps(answer).encode()
+
+    def test_library_reads_the_federated_token_file(self):
+        certificate = self_signed(self.folder)
+        self.server = self.enterContext(Server(self.answer, certificate))
+        script = (
+            "import sys, azure.identity as a\n"
+            "c = a.WorkloadIdentityCredential(disable_instance_discovery=True, connection_verify=sys.argv[1])\n"
+            "print(c.get_token('https://management.azure.com/.default').token)"
+        )
+        options = (*self.options("api://AzureADTokenExchange"), "--renew", "--env-name", "AZURE_FEDERATED_TOKEN_FILE", "--")
+        variables = {"AZURE_CLIENT_ID": "client", "AZURE_TENANT_ID": "tenant", "AZURE_AUTHORITY_HOST": f"https://{self.server.host}"}
+        done = self.execute(VOUCHSAFE, "exec", *options, sys.executable, "-c", script, str(certificate), **variables)
+        self.assertEqual((done.returncode, done.stdout), (0, "azu.re.1\n"), done.stderr)
+        self.assertEqual(self.form["client_assertion"], "to.ken.1")
+        self.assertEqual(self.form["client_assertion_type"], "urn:ietf:params:oauth:client-assertion-type:jwt-bearer")
 
 
 class Google(Tool):
@@ -336,7 +366,6 @@ class Docker(Tool):
         environment = {"PATH": f"{self.folder}:{os.environ['PATH']}", "DOCKER_CONFIG": str(self.folder)}
         return self.execute(*command, **environment, REGISTRY_AUTH_FILE=str(self.folder / "auth.json"))
 
-    @unittest.skipUnless(shutil.which("skopeo"), "skopeo is not installed")
     def test_skopeo_reads_an_image_index(self):
         done = self.tool("skopeo", "inspect", "--raw", "--tls-verify=false", f"docker://{self.server.host}/team/app:1")
         self.assertEqual(done.returncode, 0, done.stderr)
