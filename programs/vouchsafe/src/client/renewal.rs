@@ -74,7 +74,9 @@ mod tests {
     #[test]
     fn looks_at_the_clock_meanwhile() {
         let seconds = |now| wait(now, 1000).map(|wait| wait.as_secs());
-        for (now, expected) in [(0, Some(10)), (990, Some(10)), (991, Some(9)), (999, Some(1)), (1000, None), (1001, None)] {
+        for (now, expected) in
+            [(0, Some(10)), (990, Some(10)), (991, Some(9)), (999, Some(1)), (1000, None), (1001, None)]
+        {
             assert_eq!(seconds(now), expected, "{now}");
         }
     }

@@ -9,7 +9,12 @@ use vouchsafe_cli::Failure;
 const SIGNS: [(Platform, &[&str]); 16] = [
     (
         Platform::Aws,
-        &["AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "AWS_EXECUTION_ENV", "AWS_LAMBDA_FUNCTION_NAME", "CODEBUILD_BUILD_ARN"],
+        &[
+            "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+            "AWS_EXECUTION_ENV",
+            "AWS_LAMBDA_FUNCTION_NAME",
+            "CODEBUILD_BUILD_ARN",
+        ],
     ),
     (Platform::Azure, &["IDENTITY_ENDPOINT"]),
     (Platform::AzurePipelines, &["SYSTEM_OIDCREQUESTURI"]),
@@ -46,19 +51,24 @@ pub struct Surroundings<'a> {
 impl Surroundings<'static> {
     /// Those of this process.
     pub fn actual() -> Self {
-        Self { variable: &|name| variable(name), exists: &Path::exists, read: &|path| std::fs::read_to_string(path).ok() }
+        Self {
+            variable: &|name| variable(name),
+            exists: &Path::exists,
+            read: &|path| std::fs::read_to_string(path).ok(),
+        }
     }
 }
 
 /// The platform whose token is the only one here. If there are two, choosing one could mean the wrong identity.
 pub fn detect(here: &Surroundings) -> Result<Platform, Failure> {
     let is_set = |name: &&str| (here.variable)(name).is_some();
+    let is_here = |names: &[&str]| names.iter().any(is_set);
     let mut found: Vec<Platform> =
-        SIGNS.iter().filter(|(_, names)| names.iter().any(|name| is_set(&name))).map(|(platform, _)| *platform).collect();
+        SIGNS.iter().filter(|(_, names)| is_here(names)).map(|(platform, _)| *platform).collect();
     if (here.exists)(Path::new(KUBERNETES_TOKEN)) {
         found.push(Platform::Kubernetes);
     }
-    if found.is_empty() && !["CI", "KUBERNETES_SERVICE_HOST"].iter().any(|name| is_set(name)) {
+    if found.is_empty() && !is_here(&["CI", "KUBERNETES_SERVICE_HOST"]) {
         found.extend(machine(here));
     }
     match found[..] {

@@ -21,7 +21,8 @@ pub fn token(audience: &str) -> Result<String, Failure> {
 
 async fn ask(socket: &Path, audience: &str) -> Result<String, Failure> {
     let answer = tokio::time::timeout(TIMEOUT, post(socket, audience)).await;
-    let why = |error: &dyn std::fmt::Display| Failure::unreachable(format!("no answer from {}: {error}", socket.display()));
+    let why =
+        |error: &dyn std::fmt::Display| Failure::unreachable(format!("no answer from {}: {error}", socket.display()));
     let (status, body) = answer.map_err(|_| why(&"timeout"))?.map_err(|error| why(&error))?;
     if status != 200 {
         return Err(Failure::unreachable(format!("Fly.io returned no token (status {status})")));

@@ -46,8 +46,9 @@ pub fn azure_pipelines(http: &Http) -> Result<String, Failure> {
     const CONNECTION: &str = "AZURESUBSCRIPTION_SERVICE_CONNECTION_ID";
     let missing = |name: &str, hint: &str| Failure::usage(format!("environment variable {name} is not set")).hint(hint);
     let url = variable(URL).ok_or_else(|| missing(URL, "only jobs of Azure Pipelines have it"))?;
-    let bearer = variable("SYSTEM_ACCESSTOKEN")
-        .ok_or_else(|| missing("SYSTEM_ACCESSTOKEN", "map it in the step: `env: {SYSTEM_ACCESSTOKEN: $(System.AccessToken)}`"))?;
+    let bearer = variable("SYSTEM_ACCESSTOKEN").ok_or_else(|| {
+        missing("SYSTEM_ACCESSTOKEN", "map it in the step: `env: {SYSTEM_ACCESSTOKEN: $(System.AccessToken)}`")
+    })?;
     let connection =
         variable(CONNECTION).ok_or_else(|| missing(CONNECTION, "set it to the id of a service connection"))?;
     let parameters = format!("api-version=7.1&serviceConnectionId={}", encode(&connection));

@@ -147,7 +147,8 @@ mod tests {
     #[test]
     fn incomplete_answer_is_none() {
         let keys = "<AccessKeyId>A</AccessKeyId><SecretAccessKey>S</SecretAccessKey><SessionToken>T</SessionToken>";
-        let all = format!("<r xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\">{keys}<Expiration>E</Expiration></r>");
+        let all =
+            format!("<r xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\">{keys}<Expiration>E</Expiration></r>");
         let expected = r#"{"AccessKeyId":"A","Expiration":"E","SecretAccessKey":"S","SessionToken":"T","Version":1}"#;
         let sorted = credentials(&all).map(|value| {
             let map: std::collections::BTreeMap<String, Value> = serde_json::from_value(value).unwrap();
