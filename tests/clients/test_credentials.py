@@ -17,10 +17,12 @@ import threading
 import unittest
 import urllib.parse
 
+import yaml
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+import pages
 from broker import VOUCHSAFE
 from fake_broker import FakeBroker, answer, issued
 from fake_sts import ACCOUNT, FakeSts
@@ -31,7 +33,8 @@ REFUSAL = answer(400, {"error": "invalid_target", "error_description": "no such 
 KUBECTL = pathlib.Path(sys.executable).with_name("kubectl")
 PROOF = "aaa.bbb.ccc"
 DAY = datetime.timedelta(days=1)
-SOURCE = ("--subject-token-env", "PROOF")
+# A platform that is recognized, so that commands of the page run as they stand.
+PLATFORM = {"SEMAPHORE_OIDC_TOKEN": PROOF}
 
 
 def self_signed(folder):
@@ -93,14 +96,30 @@ class Tool(unittest.TestCase):
         self.folder = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
         self.fake = self.enterContext(FakeBroker(answers=[issued("to.ken.1", 300)]))
 
-    def options(self, audience="https://api.example"):
-        return ("--broker", self.fake.url, "--audience", audience, "--scope", "read", *SOURCE)
+        self.programs = self.folder / "programs"
+        self.programs.mkdir()
+        (self.programs / "vouchsafe").symlink_to(VOUCHSAFE)
+
+    def page(self, heading, language, **replacements):
+        """The block of docs/outputs.md, with the addresses of this test."""
+        (block,) = [it for it in pages.blocks("outputs.md") if (it.heading, it.language) == (heading, language)]
+        text = block.text.replace("https://broker.example", self.fake.url)
+        for old, new in replacements.items():
+            old = f"{old.replace('_', '.')}.example"
+            self.assertIn(old, text)
+            text = text.replace(old, new)
+        return text
+
+    def options(self):
+        return ("--broker", self.fake.url, "--audience", "https://api.example", "--scope", "read")
 
     def credential(self, tool, *arguments, stdin="", **environment):
-        return run("credential", tool, *self.options(), *arguments, stdin=stdin, PROOF=PROOF, **environment)
+        return run("credential", tool, *self.options(), *arguments, stdin=stdin, **PLATFORM, **environment)
 
     def execute(self, *command, stdin=None, **environment):
-        environment = clean_environment(PROOF=PROOF, HOME=str(self.folder), **environment)
+        path = f"{self.programs}:{os.environ['PATH']}"
+        own = {"PATH": path, "HOME": str(self.folder), "XDG_RUNTIME_DIR": str(self.folder), **PLATFORM}
+        environment = clean_environment(**own, **environment)
         return subprocess.run(
             command, env=environment, cwd=self.folder, input=stdin, capture_output=True, text=True, timeout=60, check=False
         )
@@ -110,17 +129,15 @@ class Kubectl(Tool):
     """An API server that answers every request with an empty list of pods."""
 
     def pods(self, version="v1"):
+        user = yaml.safe_load(self.page("kubectl", "yaml"))
+        user["users"][0]["user"]["exec"]["apiVersion"] = f"client.authentication.k8s.io/{version}"
         kubeconfig = {
             "apiVersion": "v1", "kind": "Config", "current-context": "c",
-            "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
+            "contexts": [{"name": "c", "context": {"cluster": "c", "user": "job"}}],
             "clusters": [{"name": "c", "cluster": {"server": f"https://{self.server.host}", "certificate-authority": str(self.certificate)}}],
-            "users": [{"name": "u", "user": {"exec": {
-                "apiVersion": f"client.authentication.k8s.io/{version}", "interactiveMode": "Never", "command": str(VOUCHSAFE),
-                "args": ["credential", "kubectl", *self.options()],
-            }}}],
         }  # fmt: skip
         file = self.folder / "kubeconfig"
-        file.write_text(json.dumps(kubeconfig))
+        file.write_text(json.dumps({**kubeconfig, **user}))
         return self.execute(KUBECTL, "--kubeconfig", str(file), "get", "--raw", "/api/v1/pods")
 
     def setUp(self):
@@ -164,16 +181,17 @@ class Aws(Tool):
     def setUp(self):
         super().setUp()
         self.sts = self.enterContext(FakeSts())
-        command = (str(VOUCHSAFE), "credential", "aws", *self.options("sts.amazonaws.com"), "--role-arn", self.ROLE)
-        command = shlex.join((*command, "--region", "eu-central-1", "--sts-endpoint", self.sts.url, "--retries", "0"))
-        (self.folder / "config").write_text(f"[default]\ncredential_process = {command}\n")
+        (self.folder / ".aws").mkdir()
+        (self.folder / ".aws/config").write_text(self.page("AWS", "ini"))
 
-    def caller(self, **environment):
-        """Asks the fake STS for the caller's identity with boto3, in a process of its own."""
-        script = "import boto3; print(boto3.client('sts').get_caller_identity()['UserId'])"
-        common = {"AWS_CONFIG_FILE": str(self.folder / "config"), "AWS_ENDPOINT_URL_STS": self.sts.url, "AWS_DEFAULT_REGION": "eu-central-1"}
-        common["AWS_EC2_METADATA_DISABLED"] = "true"
-        return self.execute(sys.executable, "-c", script, **common, **environment)
+    SCRIPT = "import boto3; print(boto3.client('sts').get_caller_identity()['UserId'])"
+
+    def aws(self, *command):
+        """Runs boto3 in a process of its own. It asks the fake STS who it is."""
+        return self.execute(*command, AWS_ENDPOINT_URL_STS=self.sts.url, AWS_EC2_METADATA_DISABLED="true", VOUCHSAFE_RETRIES="0")
+
+    def caller(self):
+        return self.aws(sys.executable, "-c", self.SCRIPT)
 
     def test_sdk_assumes_the_role_by_credential_process(self):
         done = self.caller()
@@ -205,11 +223,9 @@ class Aws(Tool):
         self.assertEqual((done.returncode, self.fake.forms), (WRONG_USE, []))
 
     def test_web_identity_file_with_exec(self):
-        (self.folder / "config").write_text("")
-        script = "import boto3; print(boto3.client('sts').get_caller_identity()['UserId'])"
-        common = {"AWS_CONFIG_FILE": str(self.folder / "config"), "AWS_ENDPOINT_URL_STS": self.sts.url, "AWS_DEFAULT_REGION": "eu-central-1"}
-        options = ("exec", *self.options("sts.amazonaws.com"), "--renew", "--env-name", "AWS_WEB_IDENTITY_TOKEN_FILE", "--")
-        done = self.execute(VOUCHSAFE, *options, sys.executable, "-c", script, **common, AWS_ROLE_ARN=self.ROLE)
+        (self.folder / ".aws/config").write_text("[default]\nregion = eu-central-1\n")
+        script = self.page("AWS", "sh").replace("aws s3 sync site s3://bucket", shlex.join((sys.executable, "-c", self.SCRIPT)))
+        done = self.aws("bash", "-ec", script)
         self.assertEqual((done.returncode, done.stdout), (0, "ASIATOKEN1\n"), done.stderr)
         self.assertEqual(self.sts.requests[0]["WebIdentityToken"], "to.ken.1")
 
@@ -218,7 +234,7 @@ class Azure(Tool):
     """Microsoft Entra's token endpoint: it answers with the federated token that it got."""
 
     def answer(self, path, _, body):
-        base = f"https://{self.server.host}/tenant"
+        base = f"https://{self.server.host}/00000000-0000-0000-0000-000000000001"
         if path.endswith("/openid-configuration"):
             metadata = {"issuer": base, "authorization_endpoint": f"{base}/authorize", "token_endpoint": f"{base}/token"}
             return 200, {"content-type": "application/json"}, json.dumps(metadata).encode()
@@ -234,28 +250,19 @@ class Azure(Tool):
             "c = a.WorkloadIdentityCredential(disable_instance_discovery=True, connection_verify=sys.argv[1])\n"
             "print(c.get_token('https://management.azure.com/.default').token)"
         )
-        options = (*self.options("api://AzureADTokenExchange"), "--renew", "--env-name", "AZURE_FEDERATED_TOKEN_FILE", "--")
-        variables = {"AZURE_CLIENT_ID": "client", "AZURE_TENANT_ID": "tenant", "AZURE_AUTHORITY_HOST": f"https://{self.server.host}"}
-        done = self.execute(VOUCHSAFE, "exec", *options, sys.executable, "-c", script, str(certificate), **variables)
+        script = self.page("Azure", "sh").replace("./deploy.sh", shlex.join((sys.executable, "-c", script, str(certificate))))
+        done = self.execute("bash", "-ec", script, AZURE_AUTHORITY_HOST=f"https://{self.server.host}")
         self.assertEqual((done.returncode, done.stdout), (0, "azu.re.1\n"), done.stderr)
         self.assertEqual(self.form["client_assertion"], "to.ken.1")
         self.assertEqual(self.form["client_assertion_type"], "urn:ietf:params:oauth:client-assertion-type:jwt-bearer")
 
 
 class Google(Tool):
-    AUDIENCE = "//iam.googleapis.com/projects/1/locations/global/workloadIdentityPools/p/providers/v"
-
     def token(self, **environment):
         """The token that google-auth gets from Google's token service, which a fake broker is here."""
-        configuration = {
-            "type": "external_account", "audience": self.AUDIENCE,
-            "subject_token_type": "urn:ietf:params:oauth:token-type:jwt", "token_url": f"{self.google.url}/token",
-            "credential_source": {"executable": {
-                "command": shlex.join((str(VOUCHSAFE), "credential", "google", *self.options(self.AUDIENCE))), "timeout_millis": 30000,
-            }},
-        }  # fmt: skip
+        configuration = self.page("Google Cloud", "json").replace("https://sts.googleapis.com/v1/token", f"{self.google.url}/token")
         file = self.folder / "credentials.json"
-        file.write_text(json.dumps(configuration))
+        file.write_text(configuration)
         script = (
             "import sys, google.auth.pluggable as p, google.auth.transport.requests as t\n"
             "c = p.Credentials.from_file(sys.argv[1], scopes=['s'])\n"
@@ -275,7 +282,7 @@ class Google(Tool):
 
     def test_notes_and_masks_dont_spoil_the_answer(self):
         # The library reads standard error as part of the answer.
-        done = self.token(GITHUB_ACTIONS="true")
+        done = self.token(TF_BUILD="True")
         self.assertEqual(done.stdout, "goo.gle.1\n", done.stderr)
 
     def test_library_shows_the_refusal(self):
@@ -308,9 +315,11 @@ class Git(Tool):
         return (200, {}, file.read_bytes()) if file.is_file() else (404, {}, b"")
 
     def git(self, *command, host=None, options=()):
-        helper = shlex.join((str(VOUCHSAFE), "credential", "git", *self.options(), "--host", host or self.server.host, *options))
-        url = f"http://{self.server.host}/r.git"
-        return self.execute("git", "-c", f"credential.helper=!{helper}", *command, url, GIT_TERMINAL_PROMPT="0")
+        script = self.page("git", "sh", **{"https://git": f"http://{self.server.host}"})
+        script = script.replace("git.example'", shlex.join((host or self.server.host, *options)) + "'")
+        configured = self.execute("bash", "-ec", script)
+        self.assertEqual(configured.returncode, 0, configured.stderr)
+        return self.execute("git", *command, f"http://{self.server.host}/r.git", GIT_TERMINAL_PROMPT="0")
 
     def test_clones_with_the_token_as_password(self):
         done = self.git("clone", "-q")
@@ -346,11 +355,9 @@ class Docker(Tool):
         super().setUp()
         self.expected = "Basic " + base64.b64encode(b"vouchsafe:to.ken.1").decode()
         self.server = self.enterContext(Server(self.serve, self_signed(self.folder)))
-        program = self.folder / "docker-credential-vouchsafe"
-        command = shlex.join((str(VOUCHSAFE), "credential", "docker", *self.options(), "--registry", self.server.host))
-        program.write_text(f'#!/bin/sh\nexec {command} "$@"\n')
+        program = self.programs / "docker-credential-vouchsafe"
+        program.write_text(self.page("Container registries", "sh", registry=self.server.host))
         program.chmod(0o755)
-        self.program = program
 
     def serve(self, path, headers, _):
         if headers.get("authorization") != self.expected:
@@ -359,12 +366,11 @@ class Docker(Tool):
         kind = {"content-type": "application/vnd.oci.image.index.v1+json", "docker-distribution-api-version": "registry/2.0"}
         return (200, kind, manifest) if "/manifests/" in path else (200, kind, b"{}")
 
-    def tool(self, *command, host=None):
-        configuration = json.dumps({"credHelpers": {host or self.server.host: "vouchsafe"}})
+    def tool(self, *command):
+        configuration = self.page("Container registries", "json", registry=self.server.host)
         (self.folder / "config.json").write_text(configuration)
         (self.folder / "auth.json").write_text(configuration)
-        environment = {"PATH": f"{self.folder}:{os.environ['PATH']}", "DOCKER_CONFIG": str(self.folder)}
-        return self.execute(*command, **environment, REGISTRY_AUTH_FILE=str(self.folder / "auth.json"))
+        return self.execute(*command, DOCKER_CONFIG=str(self.folder), REGISTRY_AUTH_FILE=str(self.folder / "auth.json"))
 
     def test_skopeo_reads_an_image_index(self):
         done = self.tool("skopeo", "inspect", "--raw", "--tls-verify=false", f"docker://{self.server.host}/team/app:1")
@@ -403,12 +409,12 @@ class Kubelet(Tool):
     """The kubelet itself is not available here: requests and answers are those of its API, version 1."""
 
     def provide(self, **changes):
+        (provider,) = yaml.safe_load(self.page("kubelet", "yaml"))["providers"]
         request = {
-            "apiVersion": "credentialprovider.kubelet.k8s.io/v1", "kind": "CredentialProviderRequest",
+            "apiVersion": provider["apiVersion"], "kind": "CredentialProviderRequest",
             "image": "registry.example/team/app:1", "serviceAccountToken": "po.d.token", "serviceAccountAnnotations": {},
         }  # fmt: skip
-        arguments = ("--broker", self.fake.url, "--audience", "https://registry.example", "--registry", "registry.example")
-        return run("credential", "kubelet", *arguments, stdin=json.dumps({**request, **changes}))
+        return run(*provider["args"], stdin=json.dumps({**request, **changes}), **PLATFORM)
 
     def test_exchanges_the_pods_token(self):
         done = self.provide()
