@@ -6,6 +6,7 @@ pub mod admin;
 pub mod base64url;
 pub mod broker;
 mod cache;
+mod detect;
 pub mod dev_issuer;
 mod duration;
 pub mod exchange;

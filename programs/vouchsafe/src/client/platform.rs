@@ -1,11 +1,8 @@
 //! Platforms that give a job or function its own token: by a service on the machine, a command, a file or a variable.
 
 mod command;
-mod detect;
 mod fly;
 mod services;
-
-pub use detect::{Surroundings, detect};
 
 use super::http::Http;
 use super::raw_token::{read_file, validate, variable};
@@ -13,7 +10,7 @@ use std::path::Path;
 use vouchsafe_cli::Failure;
 
 /// Where docs/providers/kubernetes.md mounts the projected token.
-const KUBERNETES_TOKEN: &str = "/var/run/secrets/vouchsafe/token";
+pub const KUBERNETES_TOKEN: &str = "/var/run/secrets/vouchsafe/token";
 
 /// A platform with a token of its own for each job or function.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]

@@ -1,7 +1,8 @@
 //! Sources of the subject token: a file, an environment variable, or the platform.
 
+use super::detect::{Surroundings, detect};
 use super::http::Http;
-use super::platform::{Platform, Surroundings, detect};
+use super::platform::Platform;
 use super::raw_token::{read_file, validate, variable};
 use std::path::{Path, PathBuf};
 use vouchsafe_cli::Failure;

@@ -7,6 +7,7 @@ mod google;
 mod host;
 mod kubectl;
 mod kubelet;
+mod username;
 
 use clap::Subcommand;
 use std::process::ExitCode;
@@ -45,35 +46,5 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
         Tool::Google(args) => google::run(&args),
         Tool::Kubectl(args) => kubectl::run(&args),
         Tool::Kubelet(args) => kubelet::run(&args),
-    }
-}
-
-/// A user name that needs no quoting in any of the formats.
-fn parse_username(text: &str) -> Result<String, String> {
-    let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~<>@+".contains(&byte);
-    match !text.is_empty() && text.bytes().all(is_allowed) {
-        true => Ok(text.to_owned()),
-        false => Err("must consist of letters, digits and `-._~<>@+`".to_owned()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn user_name_is_one_word() {
-        for (name, expected) in [
-            ("x-access-token", true),
-            ("<token>", true),
-            ("a@b", true),
-            ("", false),
-            ("a:b", false),
-            ("a\npassword=x", false),
-            ("a b", false),
-            ("ä", false),
-        ] {
-            assert_eq!(parse_username(name).is_ok(), expected, "{name:?}");
-        }
     }
 }

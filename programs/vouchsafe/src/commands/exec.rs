@@ -1,19 +1,17 @@
 //! `vouchsafe exec`: runs a command with a token in its environment.
 
+mod cannot_run;
 mod renewed;
 
 use super::token::{ENV_NAME, parse_env_name};
 use crate::client::issue::IssueArgs;
+use cannot_run::cannot_run;
 use clap::error::{ContextKind, ContextValue, Error};
 use std::ffi::OsString;
-use std::io::ErrorKind;
 use std::os::unix::process::CommandExt as _;
 use std::process::{Command, ExitCode};
 use vouchsafe_cli::Failure;
 
-/// Exit codes of `env` and of shells.
-const NOT_FOUND: u8 = 127;
-const NOT_EXECUTABLE: u8 = 126;
 /// The variable that has the name of the token's file.
 const FILE_ENV_NAME: &str = "VOUCHSAFE_TOKEN_FILE";
 
@@ -72,11 +70,6 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
     // Only a failure returns.
     let error = command.env(args.env_name.as_deref().unwrap_or(ENV_NAME), token).exec();
     Err(cannot_run(&command, &error))
-}
-
-fn cannot_run(command: &Command, error: &std::io::Error) -> Failure {
-    let code = if error.kind() == ErrorKind::NotFound { NOT_FOUND } else { NOT_EXECUTABLE };
-    Failure { code, ..Failure::refused(format!("cannot run `{}`: {error}", command.get_program().display())) }
 }
 
 #[cfg(test)]

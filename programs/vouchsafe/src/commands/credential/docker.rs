@@ -1,6 +1,6 @@
 //! Docker, Podman, skopeo and others: a credential helper for registries.
 
-use super::{host, parse_username};
+use super::{host, username};
 use crate::client::issue::IssueArgs;
 use serde_json::json;
 use std::process::ExitCode;
@@ -30,7 +30,7 @@ pub struct Args {
     #[arg(long = "registry", value_name = "HOST", required = true, value_parser = host::parse, help_heading = None::<&str>)]
     registries: Vec<String>,
     /// The user name that the registry expects beside the token.
-    #[arg(long, value_name = "NAME", default_value = "vouchsafe", value_parser = parse_username, help_heading = None::<&str>)]
+    #[arg(long, value_name = "NAME", default_value = "vouchsafe", value_parser = username::parse, help_heading = None::<&str>)]
     username: String,
     /// What Docker asks for.
     action: Action,

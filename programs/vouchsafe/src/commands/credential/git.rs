@@ -1,6 +1,6 @@
 //! git: a credential helper (gitcredentials(7), git-credential(1)).
 
-use super::{host, parse_username};
+use super::{host, username};
 use crate::client::issue::{IssueArgs, Token};
 use std::process::ExitCode;
 use vouchsafe_cli::{Failure, files};
@@ -28,7 +28,7 @@ pub struct Args {
     #[arg(long = "host", value_name = "HOST", required = true, value_parser = host::parse, help_heading = None::<&str>)]
     hosts: Vec<String>,
     /// The user name that the server expects beside the token.
-    #[arg(long, value_name = "NAME", default_value = "x-access-token", value_parser = parse_username, help_heading = None::<&str>)]
+    #[arg(long, value_name = "NAME", default_value = "x-access-token", value_parser = username::parse, help_heading = None::<&str>)]
     username: String,
     /// Send the token as `Authorization: Bearer`, which needs git 2.46, and not as a password.
     #[arg(long, conflicts_with = "username", help_heading = None::<&str>)]

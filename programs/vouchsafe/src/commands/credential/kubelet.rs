@@ -1,6 +1,6 @@
 //! The kubelet: an image credential provider that exchanges the pod's service account token.
 
-use super::{host, parse_username};
+use super::{host, username};
 use crate::client::NetworkArgs;
 use crate::client::issue::{TargetArgs, Token};
 use crate::client::subject::{Source, TokenType};
@@ -33,7 +33,7 @@ pub struct Args {
     #[arg(long = "registry", value_name = "HOST", required = true, value_parser = host::parse, help_heading = None::<&str>)]
     registries: Vec<String>,
     /// The user name that the registry expects beside the token.
-    #[arg(long, value_name = "NAME", default_value = "vouchsafe", value_parser = parse_username, help_heading = None::<&str>)]
+    #[arg(long, value_name = "NAME", default_value = "vouchsafe", value_parser = username::parse, help_heading = None::<&str>)]
     username: String,
     #[command(flatten)]
     network: NetworkArgs,

@@ -1,6 +1,6 @@
 //! A command that outlasts a token: a private file has a valid one while it runs.
 
-use super::cannot_run;
+use super::cannot_run::cannot_run;
 use crate::client::base64url;
 use crate::client::issue::{IssueArgs, Token};
 use crate::client::renewal::{self, Next};

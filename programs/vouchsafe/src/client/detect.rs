@@ -1,7 +1,7 @@
 //! Which platform this process runs on, judged by variables and files only: nothing is sent to find out.
 
-use super::{KUBERNETES_TOKEN, Platform};
-use crate::client::raw_token::variable;
+use super::platform::{KUBERNETES_TOKEN, Platform};
+use super::raw_token::variable;
 use std::path::Path;
 use vouchsafe_cli::Failure;
 
