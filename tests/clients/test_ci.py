@@ -10,6 +10,9 @@ import tempfile
 import threading
 import unittest
 
+import yaml
+
+import pages
 from broker import REPO, VOUCHSAFE
 from ci_runners import GitHubJob, buildkite_job, circleci_job, gitlab_job
 from fake_broker import FakeBroker, answer, issued
@@ -19,6 +22,13 @@ from test_platforms import Metadata, subject
 CI = REPO / "deploy/ci"
 REFUSAL = answer(400, {"error": "invalid_target"})
 API = "https://api.example"
+
+
+def example(number):
+    """A file of the page, as YAML."""
+    blocks = [block for block in pages.blocks("outputs.md") if block.heading == "CI platforms"]
+    return yaml.safe_load(blocks[number].text)
+
 
 
 class Job(unittest.TestCase):
@@ -55,6 +65,13 @@ class GitHub(Job):
         self.assertTrue(self.job.log.endswith("it is *** for ***\n"), self.job.log)
         self.assertNotIn("to.ken", self.job.log)
         self.assertIn("scope=read+write&requested_expires_in=300", self.fake.forms[0])
+
+    def test_example_of_the_page_names_inputs_that_exist(self):
+        step, use = example(0)["jobs"]["deploy"]["steps"]
+        inputs = {**step["with"], "broker": self.fake.url}
+        _, outputs = self.job.action(CI / "github/action.yml", inputs)
+        self.assertEqual(self.job.expression(use["env"]["DEPLOY_TOKEN"], {}, {step["id"]: outputs}), "to.ken.1")
+        self.assertIn("audience=https%3A%2F%2Fdeploy.example&scope=deploy%3Awrite", self.fake.forms[0])
 
     def test_exports_the_token_on_request(self):
         self.action()
@@ -141,6 +158,18 @@ class GitLab(Job):
         done = self.run_job(['[ "$VOUCHSAFE_TOKEN" = to.ken.1 ] && echo it is there'], scope="read", job=".deploy")
         self.assertEqual((done.returncode, done.stdout), (0, "it is there\n"))
         self.assertEqual(subject(self.fake), "git.lab.job")
+
+    def test_example_of_the_page_names_inputs_that_exist(self):
+        page = example(1)
+        (include,) = page["include"]
+        self.programs.joinpath("vouchsafe").unlink()
+        self.program("vouchsafe", f'echo "$VOUCHSAFE_AUDIENCE $VOUCHSAFE_SCOPE" > {self.folder}/asked; exec {VOUCHSAFE} "$@"')
+        self.program("deploy", 'echo "deployed with $VOUCHSAFE_TOKEN"')
+        self.assertEqual(page["deploy"]["extends"], ".vouchsafe-token")
+        script = [line.replace("./deploy.sh", "deploy") for line in page["deploy"]["script"]]
+        done = self.run_job(script, **{**include["inputs"], "broker": self.fake.url})
+        self.assertEqual(done.stdout, "deployed with to.ken.1\n")
+        self.assertEqual((self.folder / "asked").read_text(), "https://deploy.example deploy:write\n")
 
     def test_refusal_fails_the_job(self):
         self.fake.answers = [REFUSAL]
