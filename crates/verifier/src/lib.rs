@@ -42,7 +42,7 @@ mod verify;
 pub use cache::KeyCache;
 pub use error::{Check, VerificationError};
 pub use keys::Keys;
-pub use verify::{ACCESS_TOKEN_TYP, JWT_TYP, Rules, VerifiedToken, verify, verify_signature};
+pub use verify::{ACCESS_TOKEN_TYP, JWT_TYP, Rules, VerifiedToken, check_header, verify, verify_signature};
 pub use vouchsafe_jose::Algorithm;
 pub use vouchsafe_x509::{PinnedLeaf, PinnedRoot};
 

@@ -245,6 +245,11 @@ fn header_must_be_of_an_allowed_access_token() {
     ] {
         refuses(outcome(name, value), check, reason);
     }
+    let rules = Rules::access_token(ISSUER, "a");
+    let error =
+        super::check_header(&with_header(&key, &json!({ "alg": "EdDSA", "typ": "at+jwt" })), &rules).unwrap_err();
+    assert_eq!((error.check, error.reason.as_str()), (Check::Token, "`alg` EdDSA is not allowed"));
+    assert_eq!(super::check_header(&token(&pair(), &json!({})), &rules), Ok(()));
     for (name, value) in [("crit", json!(["b64"])), ("b64", json!(true)), ("kid", json!(1))] {
         assert_eq!(outcome(name, value).unwrap_err().check, Check::Token, "{name}");
     }

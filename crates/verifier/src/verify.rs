@@ -66,13 +66,7 @@ pub struct VerifiedToken {
 //
 // ORDER: the header before the key, the certificate before the key is used, the signature before any claim has an effect.
 pub fn verify(token: &str, keys: &Keys, rules: &Rules<'_>, now: u64) -> Result<VerifiedToken, VerificationError> {
-    let jws = parse(token)?;
-    if !jws.typ().is_some_and(|typ| rules.typs.contains(&typ)) {
-        return Err(VerificationError::new(Check::Token, format!("`typ` is not {}", rules.typs.join(" or "))));
-    }
-    if !rules.algorithms.contains(&jws.algorithm()) {
-        return Err(VerificationError::new(Check::Token, format!("`alg` {} is not allowed", jws.algorithm())));
-    }
+    let jws = parse_allowed(token, rules)?;
     let mut pinned = None;
     let kid = verify_jws(&jws, keys, |kid| {
         if let Some(root) = rules.root {
@@ -84,6 +78,25 @@ pub fn verify(token: &str, keys: &Keys, rules: &Rules<'_>, now: u64) -> Result<V
     let claims = serde_json::from_slice(jws.payload())
         .map_err(|_| VerificationError::new(Check::Claims, "claims are not JSON"))?;
     Ok(VerifiedToken { algorithm: jws.algorithm().name(), kid, pinned, claims, expires })
+}
+
+/// Checks what can be checked without keys, so that no fetch is needed for a token that no key would help.
+///
+/// # Errors
+/// [`Check::Token`].
+pub fn check_header(token: &str, rules: &Rules<'_>) -> Result<(), VerificationError> {
+    parse_allowed(token, rules).map(drop)
+}
+
+fn parse_allowed(token: &str, rules: &Rules<'_>) -> Result<UnverifiedJws, VerificationError> {
+    let jws = parse(token)?;
+    if !jws.typ().is_some_and(|typ| rules.typs.contains(&typ)) {
+        return Err(VerificationError::new(Check::Token, format!("`typ` is not {}", rules.typs.join(" or "))));
+    }
+    if !rules.algorithms.contains(&jws.algorithm()) {
+        return Err(VerificationError::new(Check::Token, format!("`alg` {} is not allowed", jws.algorithm())));
+    }
+    Ok(jws)
 }
 
 /// Verifies only the signature of a JWS.

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use vouchsafe_cli::files::{read, read_from};
 use vouchsafe_cli::{Failure, Format, clock};
-use vouchsafe_verifier::{Check, Keys, PinnedRoot, VerificationError, VerifiedToken, verify};
+use vouchsafe_verifier::{Check, Keys, PinnedRoot, VerificationError, VerifiedToken, check_header, verify};
 
 /// Longest file and longest token.
 const FILE_BYTES_MAX: u64 = 256 * 1024;
@@ -66,7 +66,8 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
     let (issuer, jwks) = fetch_keys(&args)?;
     let now = clock::unix_seconds()?;
     let rules = rules(&issuer, &args.audience, root.as_ref());
-    match Keys::parse(&jwks).and_then(|keys| verify(&token, &keys, &rules, now)) {
+    let verified = check_header(&token, &rules).and_then(|()| verify(&token, &Keys::parse(&jwks)?, &rules, now));
+    match verified {
         Ok(verified) => {
             match args.format {
                 Format::Json => println!("{}", json_of(&verified)),
