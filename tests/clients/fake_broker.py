@@ -70,6 +70,6 @@ def answer(status, body, **headers):
     return status, {name.replace("_", "-"): value for name, value in headers.items()}, json.dumps(body).encode()
 
 
-def issued(token="aaa.bbb.ccc"):
+def issued(token="aaa.bbb.ccc", expires_in=60):
     kind = "urn:ietf:params:oauth:token-type:access_token"
-    return answer(200, {"access_token": token, "issued_token_type": kind, "token_type": "Bearer", "expires_in": 60})
+    return answer(200, {"access_token": token, "issued_token_type": kind, "token_type": "Bearer", "expires_in": expires_in})

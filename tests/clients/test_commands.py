@@ -19,14 +19,19 @@ REFUSED, WRONG_USE, UNREACHABLE = 1, 2, 3
 
 
 # Variables of CI systems, and those that the client reads.
-NOT_INHERITED = ("ACTIONS_", "AWS_", "AZURE_", "GITHUB_", "GITLAB_", "IDENTITY_", "SSL_CERT_", "VOUCHSAFE_")
+NOT_INHERITED = ("ACTIONS_", "AWS_", "AZURE_", "GITHUB_", "GITLAB_", "GOOGLE_", "IDENTITY_", "SSL_CERT_", "VOUCHSAFE_", "XDG_")
+
+
+def clean_environment(**changes):
+    """Variables for a command. With `CI`, the virtual machine below doesn't offer its identity."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(NOT_INHERITED)}
+    inherited = {name: value for name, value in inherited.items() if not name.lower().endswith("_proxy")}
+    return {**inherited, "CI": "true", **changes}
 
 
 def run(*arguments, stdin=None, **environment):
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith(NOT_INHERITED)}
-    inherited = {name: value for name, value in inherited.items() if not name.lower().endswith("_proxy")}
     return subprocess.run(
-        [VOUCHSAFE, *arguments], input=stdin, env={**inherited, **environment}, capture_output=True, text=True, timeout=60, check=False
+        [VOUCHSAFE, *arguments], input=stdin, env=clean_environment(**environment), capture_output=True, text=True, timeout=60, check=False
     )
 
 
@@ -82,7 +87,7 @@ class Token(unittest.TestCase):
 
     def test_hints_at_sources_of_subject_token(self):
         done = run("token", "--broker", BROKER, "--audience", API)
-        self.fails(done, WRONG_USE, "hint: on GitHub Actions it is found automatically")
+        self.fails(done, WRONG_USE, "hint: on CI platforms it is found automatically")
         done = run("token", "--broker", BROKER, "--audience", API, GITHUB_ACTIONS="true")
         self.fails(done, WRONG_USE, "id-token: write")
 

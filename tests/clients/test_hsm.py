@@ -12,11 +12,12 @@ import jwt
 import requests
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509 import verification
 
 import broker
+from test_packages import INVALID, PACKAGES
 
 # Used by broker and gateway unless a test overrides it.
 EPOCH_SECONDS = 3600
@@ -234,6 +235,18 @@ class BothTiers(unittest.TestCase):
                 verify = [node, "verify_x5c.mjs", self.setup.broker, url(name), algorithm, jwk["x5c"][0], token]
                 jose = subprocess.run(verify, cwd=HERE, stdout=subprocess.PIPE, text=True, check=True, timeout=60)
                 self.assertEqual(jose.stdout.strip(), kid)
+
+    def test_packages_accept_certified_keys_only(self):
+        root = self.setup.hsm.root.public_bytes(serialization.Encoding.PEM).decode()
+        stranger = Hsm(self.setup.folder / "another", self.setup.broker).root.public_bytes(serialization.Encoding.PEM).decode()
+        for name, (tier, algorithm) in AUDIENCES.items():
+            token = self.issued(url(name))
+            options = {"issuer": self.setup.broker, "audience": url(name), "algorithms": [algorithm]}
+            subject = "dev:repo:octo-org/octo-repo:ref:refs/heads/main"
+            for package, verify in PACKAGES.items():
+                for pinned, expected in [(None, subject), (root, subject if tier == "delegated" else INVALID), (stranger, INVALID)]:
+                    with self.subTest(f"{package} {name} {expected}"):
+                        self.assertEqual(verify(options, [token], scopes=(), root=pinned), [expected])
 
     def test_builds_no_path_to_another_root(self):
         ours, stranger = self.setup.hsm.root, Hsm(self.setup.folder / "stranger", self.setup.broker).root

@@ -26,6 +26,10 @@ class Metadata:
             def log_message(self, *_):
                 pass
 
+            def do_POST(self):
+                self.rfile.read(int(self.headers["content-length"]))
+                self.do_GET()
+
             def do_GET(self):
                 service.requests.append((self.path, {name.lower(): value for name, value in self.headers.items()}))
                 self.send_response(status)
@@ -138,10 +142,74 @@ class Platforms(unittest.TestCase):
         self.fails(self.token("kubernetes"), WRONG_USE, "cannot read the subject token from /var/run/secrets/vouchsafe/token")
         self.fails(self.token("github"), WRONG_USE, "id-token: write")
 
-    def test_hints_at_the_platform_but_does_not_guess(self):
-        for name, platform in [("K_SERVICE", "google"), ("AWS_LAMBDA_FUNCTION_NAME", "aws"), ("BUILDKITE", "buildkite")]:
-            done = run("token", "--broker", self.fake.url, *OPTIONS, **{name: "x"})
-            self.fails(done, WRONG_USE, f"use `--from {platform}`")
+    def test_finds_each_platform_by_itself(self):
+        table = [
+            ("BITBUCKET_STEP_OIDC_TOKEN", {}),
+            ("SEMAPHORE_OIDC_TOKEN", {}),
+            ("SPACELIFT_OIDC_TOKEN", {}),
+            ("TFC_WORKLOAD_IDENTITY_TOKEN", {}),
+            ("VERCEL_OIDC_TOKEN", {}),
+            ("VOUCHSAFE_ID_TOKEN", {"GITLAB_CI": "true"}),
+        ]
+        for name, more in table:
+            with self.subTest(name):
+                self.succeeds(self.detect(**{name: "fo.un.d"}, **more), "fo.un.d")
+
+    def detect(self, *arguments, **environment):
+        return run("token", "--broker", self.fake.url, *OPTIONS, *arguments, **environment)
+
+    def test_names_both_platforms_and_stops(self):
+        done = self.detect(VERCEL_OIDC_TOKEN="a.b.c", SEMAPHORE_OIDC_TOKEN="d.e.f")
+        self.fails(done, WRONG_USE, "more than one platform offers a token here: `semaphore`, `vercel`\nhint: choose one with --from")
+        self.succeeds(self.detect("--from", "vercel", VERCEL_OIDC_TOKEN="a.b.c", SEMAPHORE_OIDC_TOKEN="d.e.f"), "a.b.c")
+
+    def test_platform_without_its_token_is_explained(self):
+        for name, words in [
+            ("GITLAB_CI", "id_tokens: {VOUCHSAFE_ID_TOKEN: {aud: https://broker.example}}"),
+            ("BITBUCKET_PIPELINE_UUID", "oidc: true"),
+            ("GITHUB_ACTIONS", "id-token: write"),
+            ("KUBERNETES_SERVICE_HOST", "mount a projected token at /var/run/secrets/vouchsafe/token"),
+        ]:
+            with self.subTest(name):
+                self.fails(self.detect(**{name: "true"}), WRONG_USE, words)
+
+    def test_codefresh_token_service(self):
+        with Metadata(json.dumps({"id_token": "code.fre.sh"}).encode()) as service:
+            variables = {"CF_OIDC_REQUEST_URL": f"http://{service.address}/oidc", "CF_OIDC_REQUEST_TOKEN": "request-token"}
+            self.succeeds(self.detect(**variables), "code.fre.sh")
+        (path, headers), = service.requests
+        self.assertEqual(path, f"/oidc?audience={urllib.parse.quote_plus(self.fake.url)}")
+        self.assertEqual(headers["authorization"], "request-token")
+        variables = {"CF_OIDC_REQUEST_URL": "http://service.example/oidc", "CF_OIDC_REQUEST_TOKEN": "request-token"}
+        self.fake.forms.clear()
+        self.fails(self.detect(**variables), WRONG_USE, "CF_OIDC_REQUEST_URL is not https")
+
+    def test_azure_pipelines_service_connection(self):
+        with Metadata(json.dumps({"oidcToken": "pipe.li.nes"}).encode()) as service:
+            variables = {"SYSTEM_OIDCREQUESTURI": f"http://{service.address}/oidctoken", "TF_BUILD": "True"}
+            self.fails(self.detect(**variables), WRONG_USE, "SYSTEM_ACCESSTOKEN: $(System.AccessToken)")
+            variables["SYSTEM_ACCESSTOKEN"] = "access-token"
+            self.fails(self.detect(**variables), WRONG_USE, "AZURESUBSCRIPTION_SERVICE_CONNECTION_ID is not set")
+            done = self.detect(AZURESUBSCRIPTION_SERVICE_CONNECTION_ID="c 1", **variables)
+            self.succeeds(done, "pipe.li.nes")
+        self.assertEqual(done.stderr, "##vso[task.setsecret]pipe.li.nes\n##vso[task.setsecret]aaa.bbb.ccc\n")
+        (path, headers), = service.requests
+        self.assertEqual(path, "/oidctoken?api-version=7.1&serviceConnectionId=c+1")
+        self.assertEqual(headers["authorization"], "Bearer access-token")
+
+    def test_spiffe_workload_api(self):
+        folder = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory()))
+        program = folder / "spire-agent"
+        svids = json.dumps([{"svids": [{"spiffe_id": "spiffe://td/a", "svid": "sp.if.fe"}]}, {"bundles": {}}])
+        program.write_text(f"#!/bin/sh\necho \"$@\" > {folder}/arguments\necho '{svids}'\n")
+        program.chmod(0o755)
+        path = f"{folder}:{os.environ['PATH']}"
+        self.succeeds(self.detect(PATH=path, SPIFFE_ENDPOINT_SOCKET="unix:///run/spire/agent.sock"), "sp.if.fe")
+        arguments = (folder / "arguments").read_text().split()
+        self.assertEqual(arguments, ["api", "fetch", "jwt", "-audience", self.fake.url, "-socketPath", "/run/spire/agent.sock", "-output", "json"])
+        self.fake.forms.clear()
+        done = self.detect(PATH=path, SPIFFE_ENDPOINT_SOCKET="tcp://127.0.0.1:1")
+        self.fails(done, WRONG_USE, "SPIFFE_ENDPOINT_SOCKET does not name a socket")
 
 
 if __name__ == "__main__":

@@ -4,6 +4,8 @@ use std::fmt::Display;
 use std::path::Path;
 use std::process::ExitCode;
 
+const UNREACHABLE: u8 = 3;
+
 /// A failed command: what is wrong, what to do about it, and the exit code.
 ///
 /// Exit codes: 1 the operation failed or was refused; 2 the command line, a file or the environment is wrong, and stays
@@ -28,7 +30,7 @@ impl Failure {
 
     /// Exit code 3: a server can't be reached, or does not speak the protocol.
     pub fn unreachable(message: impl Into<String>) -> Self {
-        Self::new(message, 3)
+        Self::new(message, UNREACHABLE)
     }
 
     /// Exit code 1: a file of the program's own state can't be read or written now.
@@ -43,6 +45,11 @@ impl Failure {
 
     fn new(message: impl Into<String>, code: u8) -> Self {
         Self { message: message.into(), hint: None, code }
+    }
+
+    /// Whether the same command may succeed later.
+    pub fn is_unreachable(&self) -> bool {
+        self.code == UNREACHABLE
     }
 
     /// Adds what to do about it.

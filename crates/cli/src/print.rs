@@ -7,6 +7,7 @@ use std::fmt::Arguments;
 use std::io::{Error, ErrorKind, IsTerminal as _, Write as _};
 use std::process::ExitCode;
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Prints to standard output; never panics.
 #[macro_export]
@@ -43,8 +44,19 @@ pub fn write_stdout(text: Arguments<'_>) {
     }
 }
 
+/// Whether standard error stays empty.
+static IS_MUTE: AtomicBool = AtomicBool::new(false);
+
+/// Keeps standard error empty from now on, for callers that take both streams for one.
+pub fn mute_stderr() {
+    IS_MUTE.store(true, Ordering::Relaxed);
+}
+
 /// Writes to standard error in one piece, so that concurrent lines don't mix; errors are dropped.
 pub fn write_stderr(text: Arguments<'_>) {
+    if IS_MUTE.load(Ordering::Relaxed) {
+        return;
+    }
     drop(std::io::stderr().write_all(text.to_string().as_bytes()));
 }
 

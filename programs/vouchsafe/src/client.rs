@@ -5,6 +5,8 @@
 pub mod admin;
 pub mod base64url;
 pub mod broker;
+mod cache;
+mod detect;
 pub mod dev_issuer;
 mod duration;
 pub mod exchange;
@@ -17,6 +19,7 @@ mod network;
 mod platform;
 mod proxy;
 mod raw_token;
+pub mod renewal;
 mod reply;
 mod retry;
 pub mod subject;

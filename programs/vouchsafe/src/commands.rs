@@ -1,6 +1,7 @@
 //! Subcommands, one module each, with `Args` and `run(Args) -> Result<ExitCode, Failure>`.
 
 pub mod completions;
+pub mod credential;
 pub mod dev_issuer;
 #[cfg(feature = "host")]
 pub mod doctor;

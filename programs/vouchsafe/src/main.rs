@@ -43,6 +43,7 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     Completions(commands::completions::Args),
+    Credential(commands::credential::Args),
     DevIssuer(commands::dev_issuer::Args),
     #[cfg(feature = "host")]
     Doctor(commands::doctor::Args),
@@ -83,6 +84,7 @@ fn parse() -> Cli {
 fn main() -> ExitCode {
     let outcome = match parse().command {
         Command::Completions(args) => commands::completions::run(&args, Cli::command()),
+        Command::Credential(args) => commands::credential::run(args),
         Command::DevIssuer(args) => commands::dev_issuer::run(args),
         #[cfg(feature = "host")]
         Command::Doctor(args) => commands::doctor::run(args),

@@ -117,7 +117,12 @@ impl Http {
 
     /// Posts a form once; for [`Self::repeat`].
     pub fn post_form(&self, url: &str, form: &[(&str, &str)]) -> Result<Reply, Unanswered> {
-        let request = self.agent(url).0.post(url).header("accept", "application/json");
+        self.post_form_for(url, "application/json", form)
+    }
+
+    /// As [`Self::post_form`], for an answer in another format.
+    pub fn post_form_for(&self, url: &str, accept: &str, form: &[(&str, &str)]) -> Result<Reply, Unanswered> {
+        let request = self.agent(url).0.post(url).header("accept", accept);
         self.read(url, self.limited(request).send_form(form.iter().copied()))
     }
 

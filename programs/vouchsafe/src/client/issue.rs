@@ -1,19 +1,35 @@
 //! A token from a broker, as the command line describes it: for `vouchsafe token` and `exec`.
 
 use super::broker::Broker;
+use super::cache::{self, Key, Slot};
 use super::duration;
 use super::exchange::{ExchangeRequest, Issued, exchange};
+use super::http::Http;
 use super::network::NetworkArgs;
 use super::subject::{Source, SubjectArgs, TokenType, mask};
 use std::time::Duration;
-use vouchsafe_cli::Failure;
+use vouchsafe_cli::{Failure, clock};
 
 /// How much shorter than requested a lifetime may be without a note.
 const SHORTER_SECONDS: u64 = 10;
 
-/// Options for the requested token.
+/// Options for a token and its subject.
 #[derive(clap::Args)]
 pub struct IssueArgs {
+    #[command(flatten)]
+    target: TargetArgs,
+    #[command(flatten)]
+    subject: SubjectArgs,
+    /// Use a token again until 60 s before it expires: keep it in a private file, in XDG_RUNTIME_DIR or else in /tmp.
+    #[arg(long, help_heading = None::<&str>)]
+    cache: bool,
+    #[command(flatten)]
+    network: NetworkArgs,
+}
+
+/// Options for the requested token.
+#[derive(clap::Args)]
+pub struct TargetArgs {
     /// The broker's issuer URL; https, except on loopback.
     #[arg(long, env = "VOUCHSAFE_BROKER", value_name = "URL")]
     broker: String,
@@ -29,10 +45,14 @@ pub struct IssueArgs {
     /// Type of the requested token [default: the broker chooses].
     #[arg(long, value_name = "TYPE")]
     token_type: Option<IssuedTokenType>,
-    #[command(flatten)]
-    subject: SubjectArgs,
-    #[command(flatten)]
-    network: NetworkArgs,
+}
+
+/// A token, and the time from which it is issued and at which it expires, in Unix seconds by this machine's clock.
+#[derive(Debug)]
+pub struct Token {
+    pub response: Issued,
+    pub issued: u64,
+    pub expires: Option<u64>,
 }
 
 /// The types of tokens that a broker issues.
@@ -53,40 +73,81 @@ impl IssuedTokenType {
 }
 
 impl IssueArgs {
-    /// Gets the token, and masks it in the log of a GitHub Actions job.
-    pub fn issue(&self) -> Result<Issued, Failure> {
+    /// Gets the token, and masks it in the job's log.
+    pub fn issue(&self) -> Result<Token, Failure> {
         let source = self.subject.source()?;
-        let http = self.network.http()?;
-        let broker = Broker::discover(&http, &self.broker)?;
-        let subject_token = source.token(&http, &broker.issuer)?;
+        let token = self.target.issue(&source, self.subject.token_type(), self.cache, &self.network.http()?)?;
+        if token.response.scope.is_none() && self.target.scopes.iter().all(String::is_empty) {
+            eprintln!("note: the token has no scope, because none was requested with --scope");
+        }
+        Ok(token)
+    }
+
+    /// Whether the subject token can be read only once.
+    pub fn is_piped(&self) -> bool {
+        self.subject.is_piped()
+    }
+
+    /// For further requests of the same command.
+    pub fn network(&self) -> &NetworkArgs {
+        &self.network
+    }
+}
+
+impl TargetArgs {
+    /// Gets the token for a subject token of this source, from the broker or, if allowed, from the cache.
+    pub fn issue(&self, source: &Source, subject_type: &str, cache: bool, http: &Http) -> Result<Token, Failure> {
+        let broker = Broker::discover(http, &self.broker)?;
+        let subject_token = source.token(http, &broker.issuer)?;
         let request = ExchangeRequest {
             subject_token: &subject_token,
-            subject_token_type: self.subject.token_type(),
+            subject_token_type: subject_type,
             audience: &self.audience,
             scopes: &self.scopes,
             requested_token_type: self.token_type.map(|kind| kind.token_type().urn()),
             requested_expires_in: self.requested_expires_in.map(|duration| duration.as_secs()),
         };
-        let renew = || match &source {
-            Source::Given(_) => Ok(None),
-            Source::Platform { .. } => source.token(&http, &broker.issuer).map(Some),
-        };
-        let issued = exchange(&http, &broker, &request, renew)?.into_issued(&broker.issuer)?;
-        // ORDER: masked before anything is printed, so that no line of the log contains it unmasked.
-        mask(&issued.access_token);
-        if issued.scope.is_none() && self.scopes.iter().all(String::is_empty) {
-            eprintln!("note: the token has no scope, because none was requested with --scope");
+        let slot = if cache { Some(Slot::open(&key(&broker, &request))?) } else { None };
+        // ORDER: before the request, so that the token never seems to live longer than it does.
+        let issued = clock::unix_seconds()?;
+        if let Some((response, expires)) = slot.as_ref().and_then(|slot| slot.read(issued)) {
+            mask(&response.access_token);
+            return Ok(Token { response, issued, expires: Some(expires) });
         }
-        if let Some(seconds) = self.shortened(&issued) {
+        let renew = || match source {
+            Source::Given(_) => Ok(None),
+            Source::Platform { .. } => source.token(http, &broker.issuer).map(Some),
+        };
+        let response = exchange(http, &broker, &request, renew)?.into_issued(&broker.issuer)?;
+        // ORDER: masked before anything is printed, so that no line of the log contains it unmasked.
+        mask(&response.access_token);
+        if let Some(seconds) = self.shortened(&response) {
             eprintln!("note: the token expires with the subject token, in {seconds} s");
         }
-        Ok(issued)
+        let expires = response.expires_in.map(|seconds| issued.saturating_add(seconds));
+        if let (Some(slot), Some(expires)) = (&slot, expires) {
+            slot.write(&response, issued, expires)?;
+        }
+        Ok(Token { response, issued, expires })
     }
 
     /// The lifetime, if it is shorter than requested. Brokers shorten it only to what the subject token has left.
     fn shortened(&self, issued: &Issued) -> Option<u64> {
         let requested = self.requested_expires_in?.as_secs();
         issued.expires_in.filter(|seconds| seconds.saturating_add(SHORTER_SECONDS) < requested)
+    }
+}
+
+/// The place in the cache for a request's token.
+fn key<'a>(broker: &'a Broker, request: &ExchangeRequest<'a>) -> Key<'a> {
+    Key {
+        issuer: &broker.issuer,
+        audience: request.audience,
+        scopes: request.scopes,
+        requested_token_type: request.requested_token_type,
+        requested_expires_in: request.requested_expires_in,
+        subject_token_type: request.subject_token_type,
+        workload: cache::workload(request.subject_token),
     }
 }
 
@@ -98,14 +159,14 @@ mod tests {
     #[derive(Parser)]
     struct Cli {
         #[command(flatten)]
-        issue: IssueArgs,
+        target: TargetArgs,
     }
 
     #[test]
     fn notes_a_shorter_lifetime_than_requested() {
         let shortened = |more: &[&str], expires_in| {
             let required = ["x", "--broker", "b", "--audience", "a"];
-            let args = Cli::try_parse_from(required.iter().chain(more)).expect("valid").issue;
+            let args = Cli::try_parse_from(required.iter().chain(more)).expect("valid").target;
             let text = String::new;
             let issued =
                 Issued { access_token: text(), issued_token_type: text(), token_type: text(), expires_in, scope: None };

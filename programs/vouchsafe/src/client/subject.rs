@@ -1,9 +1,10 @@
 //! Sources of the subject token: a file, an environment variable, or the platform.
 
+use super::detect::{Surroundings, detect};
 use super::http::Http;
 use super::platform::Platform;
 use super::raw_token::{read_file, validate, variable};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use vouchsafe_cli::Failure;
 
 /// Options for the subject token.
@@ -16,7 +17,7 @@ pub struct SubjectArgs {
     /// Read the platform's token from this environment variable.
     #[arg(long, value_name = "VAR", conflicts_with = "from")]
     subject_token_env: Option<String>,
-    /// Get the token from this platform [default: github, in a job that may request one].
+    /// Get the token from this platform [default: the one that this job, function or machine runs on].
     #[arg(long, value_name = "PLATFORM")]
     from: Option<Platform>,
     /// The audience of the token that is requested from the platform [default: the broker's issuer URL].
@@ -53,6 +54,11 @@ impl SubjectArgs {
         self.subject_token_type.urn()
     }
 
+    /// Whether the token comes from a pipe, which can be read only once.
+    pub fn is_piped(&self) -> bool {
+        self.subject_token_file.as_deref() == Some(Path::new("-"))
+    }
+
     /// Whether a command-line option names a source.
     pub fn is_named(&self) -> bool {
         self.subject_token_file.is_some() || self.subject_token_env.is_some() || self.from.is_some()
@@ -66,7 +72,7 @@ impl SubjectArgs {
                 variable(name).ok_or_else(|| Failure::usage(format!("environment variable {name} is not set")))?
             }
             (None, None) => {
-                let platform = self.from.or_else(Platform::detect).ok_or_else(no_token)?;
+                let platform = self.from.map_or_else(|| detect(&Surroundings::actual()), Ok)?;
                 return Ok(Source::Platform { platform, audience: self.subject_audience.clone() });
             }
         };
@@ -94,28 +100,16 @@ impl Source {
     }
 }
 
-fn no_token() -> Failure {
-    let failure = Failure::usage("no subject token: use --subject-token-file, --subject-token-env or --from");
-    if on_github() {
-        return failure.hint("give the job `permissions: id-token: write`; then its token is found automatically");
-    }
-    if std::env::var_os("GITLAB_CI").is_some() {
-        return failure.hint("declare `id_tokens:` in the job, and name its variable with --subject-token-env");
-    }
-    if let Some(platform) = Platform::guess() {
-        return failure.hint(format!("use `--from {platform}` to get it from the platform"));
-    }
-    failure.hint("on GitHub Actions it is found automatically; for local work, `vouchsafe dev-issuer mint` creates one")
-}
-
-fn on_github() -> bool {
-    std::env::var_os("GITHUB_ACTIONS").is_some_and(|value| value == "true")
-}
-
-/// Makes GitHub Actions mask a token in the job's log. It reads commands from both streams; standard output belongs to
-/// the caller, who may be capturing the token there.
+/// Makes GitHub Actions (and Forgejo's) and Azure Pipelines mask a token in the job's log. They read commands from both
+/// streams; standard output belongs to the caller, who may be capturing the token there.
+///
+/// INVARIANT: only for text that [`is_bearer_token`](super::text::is_bearer_token) accepts, so that it is one line.
 pub fn mask(token: &str) {
-    if on_github() {
+    let is_true = |name| std::env::var_os(name).is_some_and(|value| value.eq_ignore_ascii_case("true"));
+    if is_true("GITHUB_ACTIONS") {
         eprintln!("::add-mask::{token}");
+    }
+    if is_true("TF_BUILD") {
+        eprintln!("##vso[task.setsecret]{token}");
     }
 }

@@ -1,37 +1,48 @@
 //! `vouchsafe exec`: runs a command with a token in its environment.
 
+mod cannot_run;
+mod renewed;
+
 use super::token::{ENV_NAME, parse_env_name};
 use crate::client::issue::IssueArgs;
+use cannot_run::cannot_run;
 use clap::error::{ContextKind, ContextValue, Error};
 use std::ffi::OsString;
-use std::io::ErrorKind;
 use std::os::unix::process::CommandExt as _;
 use std::process::{Command, ExitCode};
 use vouchsafe_cli::Failure;
 
-/// Exit codes of `env` and of shells.
-const NOT_FOUND: u8 = 127;
-const NOT_EXECUTABLE: u8 = 126;
+/// The variable that has the name of the token's file.
+const FILE_ENV_NAME: &str = "VOUCHSAFE_TOKEN_FILE";
 
 /// Run a command with a token from a broker in its environment.
 ///
 /// The command replaces this process, so signals reach it and its exit code is the result. It doesn't run if there is
 /// no token. The token is in no command line, which other users of the machine could read.
+///
+/// With --renew, for commands that outlast a token, the variable has the name of a private file instead, in which there
+/// is always a valid token. This process then stays, passes signals on and removes the file in the end.
 #[derive(clap::Args)]
 #[command(after_help = "\
 Exit codes: 0 to 255 those of the command; without a token, 1 refused, 2 the command line is wrong, 3 the broker cannot
-be reached or cannot answer now. 126 the command cannot be executed, 127 it was not found.
+be reached or cannot answer now. 126 the command cannot be executed, 127 it was not found. With --renew, a command that
+a signal ended gives 128 and the signal's number.
 
 Examples:
   vouchsafe exec --broker https://broker.example --audience https://deploy.example --scope deploy:write -- ./deploy.sh
   vouchsafe exec --broker https://broker.example --audience https://api.example --env-name API_TOKEN -- \\
-    sh -c 'curl -H \"Authorization: Bearer $API_TOKEN\" https://api.example/items'")]
+    sh -c 'curl -H \"Authorization: Bearer $API_TOKEN\" https://api.example/items'
+  vouchsafe exec --broker https://broker.example --audience sts.amazonaws.com --renew \\
+    --env-name AWS_WEB_IDENTITY_TOKEN_FILE -- aws s3 sync site s3://bucket")]
 pub struct Args {
     #[command(flatten)]
     issue: IssueArgs,
-    /// The variable that has the token.
-    #[arg(long, value_name = "NAME", default_value = ENV_NAME, value_parser = parse_env_name, help_heading = None::<&str>)]
-    env_name: String,
+    /// The variable that has the token [default: VOUCHSAFE_TOKEN; with --renew, VOUCHSAFE_TOKEN_FILE].
+    #[arg(long, value_name = "NAME", value_parser = parse_env_name, help_heading = None::<&str>)]
+    env_name: Option<String>,
+    /// Keep a file with a valid token while the command runs, and pass its name.
+    #[arg(long, help_heading = None::<&str>)]
+    renew: bool,
     /// The command and its arguments.
     #[arg(value_name = "COMMAND", required = true, last = true)]
     command: Vec<OsString>,
@@ -50,11 +61,15 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
     let Some((program, arguments)) = args.command.split_first() else {
         return Err(Failure::usage("no command"));
     };
-    let issued = args.issue.issue()?;
-    let error = Command::new(program).args(arguments).env(&args.env_name, issued.access_token).exec();
+    let mut command = Command::new(program);
+    command.args(arguments);
+    if args.renew {
+        return renewed::run(args.issue, args.env_name.as_deref().unwrap_or(FILE_ENV_NAME), command);
+    }
+    let token = args.issue.issue()?.response.access_token;
     // Only a failure returns.
-    let code = if error.kind() == ErrorKind::NotFound { NOT_FOUND } else { NOT_EXECUTABLE };
-    Err(Failure { code, ..Failure::refused(format!("cannot run `{}`: {error}", program.display())) })
+    let error = command.env(args.env_name.as_deref().unwrap_or(ENV_NAME), token).exec();
+    Err(cannot_run(&command, &error))
 }
 
 #[cfg(test)]

@@ -2,15 +2,17 @@
 
 use crate::client::exchange::Issued;
 use crate::client::issue::IssueArgs;
-use std::path::PathBuf;
+use crate::client::moment;
+use crate::client::renewal::{self, Next};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use vouchsafe_cli::{Failure, files};
+use vouchsafe_cli::{Failure, clock, files};
 
 /// Exchange the platform's token for a token from a broker.
 ///
-/// On GitHub Actions (with `permissions: id-token: write`) the platform's token is requested automatically, with the
-/// broker's URL as its audience, and both tokens are masked in the job's log. Elsewhere, use --from PLATFORM, or pass
-/// the token by a file or a variable.
+/// The platform's token is found automatically, in CI jobs, functions, pods and virtual machines; if there are two
+/// platforms, choose one with --from. Where possible it is requested with the broker's URL as its audience. In jobs of
+/// GitHub Actions and Azure Pipelines, both tokens are masked in the log.
 ///
 /// HTTPS_PROXY, ALL_PROXY and NO_PROXY are honored, and SSL_CERT_FILE and SSL_CERT_DIR.
 #[derive(clap::Args)]
@@ -24,6 +26,7 @@ Examples:
   token=$(vouchsafe token --broker https://broker.example --audience https://deploy.example --scope deploy:write) || exit
   vouchsafe token --broker http://127.0.0.1:3000 --audience https://api.example --subject-token-file token.jwt
   vouchsafe token --broker https://broker.example --audience https://api.example --from google --output token.jwt
+  vouchsafe token --broker https://broker.example --audience sts.amazonaws.com --watch /run/aws/token
   eval \"$(vouchsafe token --broker https://broker.example --audience https://api.example --format env)\"")]
 pub struct Args {
     #[command(flatten)]
@@ -37,6 +40,9 @@ pub struct Args {
     /// Write to this file (mode 0600, replaced at once) and print nothing.
     #[arg(long, value_name = "FILE", help_heading = None::<&str>)]
     output: Option<PathBuf>,
+    /// As --output, and then go on: replace the file with a new token before the old one expires, until stopped.
+    #[arg(long, value_name = "FILE", conflicts_with = "output", help_heading = None::<&str>)]
+    watch: Option<PathBuf>,
 }
 
 /// The variable that has the token by default.
@@ -53,7 +59,10 @@ enum Format {
 }
 
 pub fn run(args: Args) -> Result<ExitCode, Failure> {
-    let outcome = check_output(&args).and_then(|()| args.issue.issue()).and_then(|issued| deliver(&issued, &args));
+    let outcome = check_output(&args).and_then(|()| match &args.watch {
+        Some(path) => watch(path, &args),
+        None => args.issue.issue().and_then(|token| deliver(&token.response, &args)),
+    });
     if outcome.is_err() && args.format == Format::Env {
         // A shell that evaluates this output must neither go on nor keep the token from before.
         println!("{}", on_failure(&args.env_name));
@@ -63,7 +72,7 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
 
 /// ORDER: before the exchange, which may use up the subject token.
 fn check_output(args: &Args) -> Result<(), Failure> {
-    match &args.output {
+    match args.output.as_ref().or(args.watch.as_ref()) {
         Some(path) => files::check_replaceable(path).map_err(|error| Failure::file(path, error)),
         None => Ok(()),
     }
@@ -92,24 +101,51 @@ pub fn is_for_eval(arguments: &[String]) -> bool {
 }
 
 fn deliver(issued: &Issued, args: &Args) -> Result<(), Failure> {
-    let text = match args.format {
-        Format::Env => format!("export {}={}", args.env_name, issued.access_token),
-        Format::Json => serde_json::to_string(issued).map_err(|error| Failure::refused(error.to_string()))?,
-        Format::Token => issued.access_token.clone(),
-    };
     match &args.output {
-        // No line break after a token: some clients would send it.
-        Some(path) if args.format == Format::Token => write(path, &text),
-        Some(path) => write(path, &format!("{text}\n")),
+        Some(path) => write(path, issued, args),
         None => {
-            println!("{text}");
+            println!("{}", text(issued, args)?);
             Ok(())
         }
     }
 }
 
-fn write(path: &std::path::Path, text: &str) -> Result<(), Failure> {
+fn text(issued: &Issued, args: &Args) -> Result<String, Failure> {
+    Ok(match args.format {
+        Format::Env => format!("export {}={}", args.env_name, issued.access_token),
+        Format::Json => serde_json::to_string(issued).map_err(|error| Failure::refused(error.to_string()))?,
+        Format::Token => issued.access_token.clone(),
+    })
+}
+
+fn write(path: &Path, issued: &Issued, args: &Args) -> Result<(), Failure> {
+    let mut text = text(issued, args)?;
+    // No line break after a token: some clients would send it.
+    if args.format != Format::Token {
+        text.push('\n');
+    }
     files::replace_secret(path, text.as_bytes()).map_err(|error| Failure::file(path, error))
+}
+
+/// Keeps a valid token in the file. Ends when a renewal is refused; until then the file has the last token.
+fn watch(path: &Path, args: &Args) -> Result<(), Failure> {
+    let mut token = renewal::first(&args.issue)?;
+    loop {
+        write(path, &token.response, args)?;
+        let end = token.expires.map(moment::show).unwrap_or_default();
+        eprintln!("vouchsafe: wrote {}; the token expires at {end}", path.display());
+        let mut due = renewal::due(&token);
+        token = loop {
+            while let Some(pause) = renewal::wait(clock::unix_seconds()?, due) {
+                std::thread::sleep(pause);
+            }
+            match renewal::renew(&args.issue)? {
+                Next::Renewed(token) => break token,
+                Next::Later(at) => due = at,
+                Next::Over(failure) => return Err(failure),
+            }
+        };
+    }
 }
 
 /// A name that every shell accepts.

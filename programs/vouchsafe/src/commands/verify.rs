@@ -1,7 +1,7 @@
 //! `vouchsafe verify`: verifies a token strictly, optionally with a pinned root.
 
 use crate::client::text::sanitize;
-use crate::client::token::{Check, Expected, VerificationError, VerifiedToken, verify};
+use crate::client::token::rules;
 use crate::client::{Broker, NetworkArgs};
 use serde_json::json;
 use std::io::IsTerminal as _;
@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use vouchsafe_cli::files::{read, read_from};
 use vouchsafe_cli::{Failure, Format, clock};
-use vouchsafe_x509::PinnedRoot;
+use vouchsafe_verifier::{Check, Keys, PinnedRoot, VerificationError, VerifiedToken, check_header, verify};
 
 /// Longest file and longest token.
 const FILE_BYTES_MAX: u64 = 256 * 1024;
@@ -65,8 +65,9 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
     let token = read_token(&args.token)?;
     let (issuer, jwks) = fetch_keys(&args)?;
     let now = clock::unix_seconds()?;
-    let expected = Expected { issuer: &issuer, audience: &args.audience, root: root.as_ref(), now };
-    match verify(&token, &jwks, &expected) {
+    let rules = rules(&issuer, &args.audience, root.as_ref());
+    let verified = check_header(&token, &rules).and_then(|()| verify(&token, &Keys::parse(&jwks)?, &rules, now));
+    match verified {
         Ok(verified) => {
             match args.format {
                 Format::Json => println!("{}", json_of(&verified)),

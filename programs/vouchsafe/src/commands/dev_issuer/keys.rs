@@ -207,10 +207,13 @@ impl KeyRing {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::client::token::{Check, corrupt_signature, verify_signature};
+    use crate::client::token::corrupt_signature;
+    use vouchsafe_verifier::{Check, Keys, verify_signature};
 
     fn verify(token: &str, jwks: &Value) -> Result<(), Check> {
-        verify_signature(token, jwks.to_string().as_bytes()).map_err(|error| error.check)
+        Keys::parse(jwks.to_string().as_bytes())
+            .and_then(|keys| verify_signature(token, &keys))
+            .map_err(|error| error.check)
     }
 
     #[test]

@@ -4,10 +4,10 @@ use crate::client::Http;
 use crate::client::gateway::Gateway;
 use crate::client::http::origin;
 use crate::client::text::without_user_info;
-use crate::client::token::verify_signature;
 use vouchsafe_cli::Failure;
 use vouchsafe_gateway::admin::{KeyListing, Listing, ProbeOutcome, ProbeRequest};
 use vouchsafe_gateway::{Counters, Verdict, judge};
+use vouchsafe_verifier::{Keys, verify_signature};
 
 /// The JWK Sets that verifiers use.
 pub struct Verifiers {
@@ -89,6 +89,7 @@ pub fn run(gateway: &Gateway, name: &str, version: u64, jwks: &[Vec<u8>]) -> Res
         Err(error) if error.slug == "hsm.unavailable" => return Ok(()),
         Err(error) => return Err(error.into()),
     };
-    let verified = jwks.iter().all(|set| verify_signature(&answer.probe, set).is_ok());
+    let verified =
+        jwks.iter().all(|set| Keys::parse(set).and_then(|keys| verify_signature(&answer.probe, &keys)).is_ok());
     gateway.probe_outcome(&ProbeOutcome { key: name.to_owned(), version, verified })
 }

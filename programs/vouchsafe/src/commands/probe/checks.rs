@@ -3,11 +3,12 @@
 use crate::client::dev_issuer::{MintOptions, mint};
 use crate::client::exchange::{ExchangeRequest, Outcome, exchange};
 use crate::client::text::sanitize;
-use crate::client::token::{Expected, corrupt_signature, verify};
+use crate::client::token::{corrupt_signature, rules};
 use crate::client::{Broker, Http};
 use serde::Serialize;
 use serde_json::Map;
 use vouchsafe_cli::{Failure, clock};
+use vouchsafe_verifier::{Keys, verify};
 
 /// Further in the past than any leeway (60 s at most).
 const EXPIRED_SECONDS: i64 = -3600;
@@ -138,8 +139,8 @@ impl Probe<'_> {
             return Err(reply.unexpected(uri));
         }
         let now = clock::unix_seconds()?;
-        let expected = Expected { issuer: &self.broker.issuer, audience: self.audience, root: None, now };
-        Ok(match verify(token, &reply.body, &expected) {
+        let rules = rules(&self.broker.issuer, self.audience, None);
+        Ok(match Keys::parse(&reply.body).and_then(|keys| verify(token, &keys, &rules, now)) {
             Ok(token) => Ok(format!(
                 "{} by kid {}, valid for {} s",
                 token.algorithm,

@@ -1,8 +1,10 @@
-use super::*;
+use super::{Check, Keys, PinnedRoot, Rules, VerificationError, VerifiedToken, verify_signature};
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use ring::rand::SystemRandom;
 use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _};
 use serde_json::{Value, json};
-use vouchsafe_x509::{EpochLeaf, RootCertificate, RootKey};
+use vouchsafe_x509::{EpochLeaf, LeafKey, PinError, RootCertificate, RootKey};
 
 const ISSUER: &str = "https://broker.example";
 const NOW: u64 = 1_800_000_000;
@@ -79,8 +81,17 @@ fn token(key: &EcdsaKeyPair, claims: &Value) -> String {
     format!("{input}.{}", encode(&sign(key, input.as_bytes())))
 }
 
-fn expected(root: Option<&PinnedRoot>, now: u64) -> Expected<'_> {
-    Expected { issuer: ISSUER, audience: "a", root, now }
+fn encode(bytes: &[u8]) -> String {
+    URL_SAFE_NO_PAD.encode(bytes)
+}
+
+/// Rules without leeway, and the time.
+fn expected(root: Option<&PinnedRoot>, now: u64) -> (Rules<'_>, u64) {
+    (Rules { root, leeway_seconds: 0, ..Rules::access_token(ISSUER, "a") }, now)
+}
+
+fn verify(token: &str, jwks: &[u8], (rules, now): &(Rules<'_>, u64)) -> Result<VerifiedToken, VerificationError> {
+    super::verify(token, &Keys::parse(jwks).unwrap(), rules, *now)
 }
 
 #[track_caller]
@@ -194,15 +205,96 @@ fn verifies_claims_and_signature_strictly() {
 
 #[test]
 fn verifies_signatures_alone() {
+    let (key, other) = (pair(), pair());
+    let check = |token: &str, jwks: &[u8]| verify_signature(token, &Keys::parse(jwks)?).map(drop);
+    let (keys, jws) = (jwks(&key, None), token(&key, &json!({})));
+    assert_eq!(check(&jws, &keys), Ok(()));
+    for (token, jwks, expected, reason) in [
+        (token(&other, &json!({})).as_str(), &keys[..], Check::Signature, "the signature does not verify"),
+        (&jws, br#"{"keys":[]}"#, Check::Key, "no such key in the key set"),
+        (&jws, b"<html>", Check::KeySet, "the key set is not strict JSON"),
+    ] {
+        let error = check(token, jwks).unwrap_err();
+        assert_eq!((error.check, error.reason.as_str()), (expected, reason));
+    }
+}
+
+/// Signs a token with another header.
+fn with_header(key: &EcdsaKeyPair, header: &Value) -> String {
+    let input = format!("{}.{}", encode(header.to_string().as_bytes()), encode(claims().to_string().as_bytes()));
+    format!("{input}.{}", encode(&sign(key, input.as_bytes())))
+}
+
+#[test]
+fn header_must_be_of_an_allowed_access_token() {
     let key = pair();
-    let (keys, token) = (jwks(&key, None), token(&key, &json!({})));
-    assert_eq!(verify_signature(&token, &keys), Ok(()));
-    let corrupted = corrupt_signature(&token).unwrap();
-    let error = verify_signature(&corrupted, &keys).unwrap_err();
-    assert_eq!(error.check, Check::Signature);
-    let error = verify_signature(&token, br#"{"keys":[]}"#).unwrap_err();
-    assert_eq!(error.check, Check::Key);
-    let error = verify_signature(&token, b"<html>").unwrap_err();
-    assert_eq!((error.check, error.reason.as_str()), (Check::KeySet, "the key set is not strict JSON"));
-    assert_eq!(corrupt_signature("a.b"), None);
+    let keys = jwks(&key, None);
+    let outcome = |name: &str, value: Value| {
+        let mut header = json!({ "alg": "ES256", "kid": "k", "typ": "at+jwt" });
+        header[name] = value;
+        verify(&with_header(&key, &header), &keys, &expected(None, NOW))
+    };
+    assert!(outcome("alg", json!("ES256")).is_ok());
+    for (name, value, check, reason) in [
+        ("typ", json!("JWT"), Check::Token, "`typ` is not at+jwt"),
+        ("typ", json!("AT+JWT"), Check::Token, "`typ` is not at+jwt"),
+        ("alg", json!("EdDSA"), Check::Token, "`alg` EdDSA is not allowed"),
+        ("alg", json!("none"), Check::Token, "unsupported signature algorithm"),
+        ("alg", json!("HS256"), Check::Token, "unsupported signature algorithm"),
+        ("kid", json!("stranger"), Check::Key, "no such key in the key set"),
+    ] {
+        refuses(outcome(name, value), check, reason);
+    }
+    let rules = Rules::access_token(ISSUER, "a");
+    let error =
+        super::check_header(&with_header(&key, &json!({ "alg": "EdDSA", "typ": "at+jwt" })), &rules).unwrap_err();
+    assert_eq!((error.check, error.reason.as_str()), (Check::Token, "`alg` EdDSA is not allowed"));
+    assert_eq!(super::check_header(&token(&pair(), &json!({})), &rules), Ok(()));
+    for (name, value) in [("crit", json!(["b64"])), ("b64", json!(true)), ("kid", json!(1))] {
+        assert_eq!(outcome(name, value).unwrap_err().check, Check::Token, "{name}");
+    }
+}
+
+#[test]
+fn long_tokens_are_not_parsed() {
+    for length in [16 * 1024 + 1, 10_000_000] {
+        let outcome = verify(&"a".repeat(length), br#"{"keys":[]}"#, &expected(None, NOW));
+        refuses(outcome, Check::Token, "the token is longer than 16384 bytes");
+    }
+}
+
+#[test]
+fn leeway_covers_a_few_seconds() {
+    let key = pair();
+    let keys = jwks(&key, None);
+    for (name, time, expected) in
+        [("exp", NOW - 4, true), ("exp", NOW - 5, false), ("nbf", NOW + 5, true), ("nbf", NOW + 6, false)]
+    {
+        let mut claims = claims();
+        claims[name] = json!(time);
+        let outcome = verify(&token(&key, &claims), &keys, &(Rules::access_token(ISSUER, "a"), NOW));
+        assert_eq!(outcome.is_ok(), expected, "{name} {time}");
+    }
+}
+
+#[test]
+fn scopes_are_whole_words() {
+    let key = pair();
+    let keys = jwks(&key, None);
+    let rules = Rules { scopes: &["read", "write"], ..Rules::access_token(ISSUER, "a") };
+    for (scope, reason) in [
+        (json!("write read"), None),
+        (json!("read write-all"), Some("the scope `write` is missing")),
+        (json!("READ write"), Some("the scope `read` is missing")),
+        (json!(["read", "write"]), Some("the scope `read` is missing")),
+        (Value::Null, Some("the scope `read` is missing")),
+    ] {
+        let mut claims = claims();
+        claims["scope"] = scope;
+        let outcome = verify(&token(&key, &claims), &keys, &(rules, NOW));
+        match reason {
+            None => drop(outcome.unwrap()),
+            Some(reason) => refuses(outcome, Check::Scope, reason),
+        }
+    }
 }

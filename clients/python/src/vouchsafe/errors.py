@@ -1,0 +1,13 @@
+"""Why a token is not accepted. No message contains a part of the token."""
+
+
+class InvalidToken(Exception):
+    """The token is no valid token for this API: answer with 401."""
+
+
+class MissingScope(Exception):
+    """The token is valid, but doesn't have a scope that is needed: answer with 403."""
+
+
+class KeysUnavailable(Exception):
+    """The broker's keys can't be fetched now: answer with 503."""
