@@ -138,7 +138,7 @@ async fn token(mut request: Request, id: &str) -> Reply {
     let (reply, slug, detail) = match &attempt.outcome {
         Ok(issued) => (respond::json(200, "no-store", wire::success(issued)), "issued", ""),
         Err(failure) => {
-            let error = WireError::from(&failure.refusal);
+            let error = WireError::of_grant(&failure.refusal, attempt.trace.grant);
             (respond::refused(&error, id, decision_id), failure.refusal.slug(), failure.detail.as_str())
         }
     };

@@ -3,11 +3,12 @@
 use crate::audit::Audit;
 use crate::client_address::ForwardedFor;
 use crate::failure::Failure;
+use crate::form::Form;
 use crate::issued::{self, IssuedExchange, SignedExchange};
 use crate::permitted;
 use crate::ports::Ports;
 use crate::refusal::RequestFault;
-use crate::request::UnverifiedExchange;
+use crate::request::{Grant, UnverifiedExchange};
 use crate::settings::Settings;
 use crate::trace::Trace;
 use crate::verified::{self, VerifiedExchange};
@@ -33,7 +34,9 @@ async fn run<P: Ports>(
     forwarded_for: &ForwardedFor,
     trace: &mut Trace,
 ) -> Result<IssuedExchange, Failure> {
-    let request = UnverifiedExchange::parse(body)?;
+    let mut form = Form::parse(body)?;
+    trace.grant = Grant::of(&mut form)?;
+    let request = UnverifiedExchange::parse(trace.grant, form)?;
     let settings = ports.settings().await?;
     let client_ip = client_ip(forwarded_for, &settings)?;
     let bundle = ports.bundle(&settings).await?;

@@ -1,6 +1,6 @@
 //! The metadata documents (RFC 8414 §2, OpenID Connect Discovery 1.0 §3).
 
-use crate::request::GRANT_TYPE;
+use crate::request::{GRANT_JWT_BEARER, GRANT_TOKEN_EXCHANGE};
 use crate::settings::Settings;
 use serde_json::{Value, json};
 
@@ -37,7 +37,7 @@ fn common(settings: &Settings) -> Value {
         "issuer": issuer,
         "token_endpoint": format!("{base}/token"),
         "jwks_uri": format!("{base}/.well-known/jwks.json"),
-        "grant_types_supported": [GRANT_TYPE],
+        "grant_types_supported": [GRANT_TOKEN_EXCHANGE, GRANT_JWT_BEARER],
         "response_types_supported": ["none"],
         "token_endpoint_auth_methods_supported": OPTIONAL_CLIENT_AUTH,
         "revocation_endpoint": format!("{base}/revoke"),

@@ -49,13 +49,15 @@ pub enum RequestFault {
     ActorTokenUnsupported,
     #[error("`audience` and `resource` are mutually exclusive")]
     AudienceAndResource,
+    #[error("`authorization_details` is not supported")]
+    AuthorizationDetailsUnsupported,
     #[error("the body is too large")]
     BodyTooLarge,
     #[error("cannot determine the client's address from the forwarding headers")]
     ClientAddressUndetermined,
     #[error("the content type is not a form")]
     ContentTypeUnsupported,
-    #[error("the grant type is not token exchange")]
+    #[error("the grant type is not supported")]
     GrantUnsupported,
     #[error("`requested_expires_in` is not a positive whole number")]
     LifetimeInvalid,
@@ -153,6 +155,7 @@ impl RequestFault {
         match self {
             Self::ActorTokenUnsupported => "request.actor_token_unsupported",
             Self::AudienceAndResource => "request.audience_and_resource",
+            Self::AuthorizationDetailsUnsupported => "request.authorization_details_unsupported",
             Self::BodyTooLarge => "request.too_large",
             Self::ClientAddressUndetermined => "request.client_address_undetermined",
             Self::ContentTypeUnsupported => "request.content_type_unsupported",

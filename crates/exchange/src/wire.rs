@@ -4,7 +4,7 @@
 
 use crate::issued::IssuedExchange;
 use crate::refusal::{Denial, Part, Refusal, RequestFault};
-use crate::request::{TOKEN_TYPE_ACCESS, TOKEN_TYPE_JWT};
+use crate::request::{Grant, TOKEN_TYPE_ACCESS, TOKEN_TYPE_JWT};
 use serde_json::{Value, json};
 use std::borrow::Cow;
 use vouchsafe_types::{TokenError, TokenType};
@@ -43,6 +43,23 @@ impl WireError {
     #[must_use]
     pub fn document_method() -> Self {
         Self { allow: Some("GET, HEAD"), ..Self::new(405, "method_not_allowed", "the method must be GET or HEAD") }
+    }
+
+    /// A refusal of a request by `grant`: a client of the JWT bearer grant expects `invalid_grant` for an assertion that is
+    /// not accepted (RFC 7523 §3.1), a client of token exchange `invalid_request` (RFC 8693 §2.2.2).
+    #[must_use]
+    pub fn of_grant(refusal: &Refusal, grant: Grant) -> Self {
+        let error = Self::from(refusal);
+        match (grant, refusal) {
+            (
+                Grant::JwtBearer,
+                Refusal::Token(_)
+                | Refusal::AudienceMismatch { .. }
+                | Refusal::Replay(_)
+                | Refusal::Request(RequestFault::SubjectTokenBearer | RequestFault::SubjectTokenWhiteSpace),
+            ) => Self { error: "invalid_grant", ..error },
+            (Grant::JwtBearer | Grant::TokenExchange, _) => error,
+        }
     }
 
     /// The response body (RFC 6749 §5.2), with `decision_id` if a decision was made. Most clients show nothing but the
@@ -104,6 +121,10 @@ fn request_error(fault: RequestFault) -> WireError {
     let text = match fault {
         RequestFault::ActorTokenUnsupported => "actor_token is not supported",
         RequestFault::AudienceAndResource => "audience and resource are mutually exclusive",
+        RequestFault::AuthorizationDetailsUnsupported => {
+            let text = "authorization_details is not supported: request scopes instead";
+            return WireError::new(400, "invalid_authorization_details", text);
+        }
         RequestFault::BodyTooLarge => {
             return WireError::invalid_request(413, "the request body is larger than 64 KiB");
         }
@@ -115,7 +136,7 @@ fn request_error(fault: RequestFault) -> WireError {
             return WireError::new(
                 400,
                 "unsupported_grant_type",
-                "the only grant type is urn:ietf:params:oauth:grant-type:token-exchange",
+                "the grant type must be urn:ietf:params:oauth:grant-type:token-exchange or :jwt-bearer",
             );
         }
         RequestFault::LifetimeInvalid => "requested_expires_in must be a positive whole number of seconds",

@@ -6,8 +6,8 @@
 
 use serde_json::{Value, json};
 use vouchsafe_exchange::form::Form;
-use vouchsafe_exchange::limits::{BODY_BYTES_MAX, SUBJECT_TOKEN_BYTES_MAX};
-use vouchsafe_exchange::refusal::{Refusal, RequestFault};
+use vouchsafe_exchange::limits::SUBJECT_TOKEN_BYTES_MAX;
+use vouchsafe_exchange::refusal::Refusal;
 use vouchsafe_types::{IssuedToken, TokenType};
 
 use crate::answer::{Attempt, Refused};
@@ -43,10 +43,6 @@ async fn run<P: Ports>(
 
 /// The parameter `token`, which RFC 7662 §2.1 and RFC 7009 §2.1 require. `token_type_hint` and all others are ignored.
 pub(crate) fn presented_token(body: &[u8]) -> Result<String, Refusal> {
-    // ORDER: the size limit comes before any parsing.
-    if body.len() > BODY_BYTES_MAX {
-        return Err(RequestFault::BodyTooLarge.into());
-    }
     Form::parse(body)?.require("token")
 }
 

@@ -4,7 +4,7 @@ use ring::digest::{SHA256, digest};
 use serde_json::{Value, json};
 use vouchsafe_harness::bundle::BROKER;
 use vouchsafe_harness::cases::Fixture;
-use vouchsafe_harness::exchange::GRANT;
+use vouchsafe_harness::exchange::{GRANT, GRANT_JWT_BEARER};
 use vouchsafe_harness::http::{Request, Response};
 use vouchsafe_harness::jwt::base64url;
 
@@ -49,7 +49,7 @@ fn names_issuer_and_endpoints_in_metadata() {
         assert_eq!(document["issuer"], BROKER, "{path}");
         assert_eq!(document["token_endpoint"], format!("{BROKER}/token"));
         assert_eq!(document["jwks_uri"], format!("{BROKER}{JWKS}"));
-        assert_eq!(document["grant_types_supported"], json!([GRANT]));
+        assert_eq!(document["grant_types_supported"], json!([GRANT, GRANT_JWT_BEARER]));
         // RFC 8414 §2 and OpenID Connect Discovery 1.0 §3 require it.
         assert!(document["response_types_supported"].is_array(), "{document}");
     }

@@ -346,6 +346,23 @@ fn consumes_once_per_issuer_or_audience() {
     assert!(run(exchange(&fake, elsewhere.as_bytes(), &ForwardedFor::default())).outcome.is_ok());
 }
 
+/// The replay key is that of the token, whatever the grant.
+#[test]
+fn consumes_once_for_both_grants() {
+    let bearer = FORM
+        .replace("token-exchange&subject_token=", "jwt-bearer&assertion=")
+        .replace("&subject_token_type=urn:ietf:params:oauth:token-type:jwt", "");
+    for forms in [[FORM, &bearer], [&bearer, FORM], [&bearer, &bearer]] {
+        let fake = Fake::new();
+        fake.issuer.replace(Some(issuer(ReplayMode::SingleUse)));
+        let mut outcomes = forms.iter().map(|form| {
+            let attempt = run(exchange(&fake, form.as_bytes(), &ForwardedFor::default()));
+            attempt.outcome.map(drop).map_err(|failure| failure.refusal)
+        });
+        assert_eq!([outcomes.next(), outcomes.next()], [Some(Ok(())), Some(Err(SPENT))], "{forms:?}");
+    }
+}
+
 #[test]
 fn counts_bounded_uses_per_issuer_and_audience() {
     let bounded = |uses| Audience { replay: ReplayMode::Bounded(uses), ..audience() };

@@ -6,6 +6,7 @@ use std::collections::HashSet;
 use vouchsafe_exchange::client_address::ForwardedFor;
 use vouchsafe_exchange::exchange;
 use vouchsafe_exchange::refusal::*;
+use vouchsafe_exchange::request::Grant;
 use vouchsafe_exchange::wire::{WireError, success};
 use vouchsafe_types::TokenError;
 
@@ -21,6 +22,12 @@ fn every_refusal() -> Vec<(Refusal, &'static str, u16, &'static str)> {
     vec![
         request(R::ActorTokenUnsupported, "request.actor_token_unsupported", 400, bad),
         request(R::AudienceAndResource, "request.audience_and_resource", 400, bad),
+        request(
+            R::AuthorizationDetailsUnsupported,
+            "request.authorization_details_unsupported",
+            400,
+            "invalid_authorization_details",
+        ),
         request(R::BodyTooLarge, "request.too_large", 413, bad),
         request(R::ContentTypeUnsupported, "request.content_type_unsupported", 415, bad),
         request(R::GrantUnsupported, "grant.unsupported", 400, "unsupported_grant_type"),
@@ -89,6 +96,23 @@ fn maps_each_refusal_to_slug_status_and_code() {
         let legal = |byte: u8| matches!(byte, 0x20 | 0x21 | 0x23..=0x5b | 0x5d..=0x7e);
         assert!(wire.description.bytes().all(legal), "RFC 6749 §5.2 limits the characters of `{}`", wire.description);
         assert!(!wire.description.is_empty());
+    }
+}
+
+/// RFC 7523 §3.1 against RFC 8693 §2.2.2.
+#[test]
+fn names_invalid_assertions_invalid_grant() {
+    let of_assertion = |slug: &str| {
+        let request = ["request.subject_token_bearer", "request.subject_token_white_space"];
+        slug.starts_with("token.") || slug.starts_with("replay.") || request.contains(&slug)
+    };
+    for (refusal, slug, status, error) in every_refusal() {
+        let expected = if of_assertion(slug) { "invalid_grant" } else { error };
+        let wire = WireError::of_grant(&refusal, Grant::JwtBearer);
+        assert_eq!((wire.status, wire.error), (status, expected), "{slug}");
+        let plain = WireError::from(&refusal);
+        assert_eq!(wire.description, plain.description);
+        assert_eq!(WireError::of_grant(&refusal, Grant::TokenExchange), plain);
     }
 }
 
