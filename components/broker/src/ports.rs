@@ -24,7 +24,7 @@ use vouchsafe_exchange::refusal::Refusal;
 use vouchsafe_exchange::settings::Settings;
 use vouchsafe_types::{
     Audience, AuditRecord, BackendStatus, BundleInfo, Consumption, Decision, Document, IssuerRecord, KeySet, Principal,
-    PublicKeySet, Recorded, SignedToken, SigningRequest, Space, Subject, TokenRequest,
+    PublicKeySet, Recorded, SignedToken, SigningRequest, Space, Subject, TokenRequest, TokenUse, VerifiedProof,
 };
 
 /// The document with the seals of validated bundles, and its retention.
@@ -213,6 +213,10 @@ impl Identity for Wasm {
         Ok(token.verify(&checked, &parsed, keys.trusted_until, now)?)
     }
 
+    fn verify_proof(&self, proof: &str, method: &str, url: &str, now: u64) -> Result<VerifiedProof, Failure> {
+        Ok(verification::verify_proof(proof, method, url, now)?)
+    }
+
     async fn fetch_keys(&self, issuer: &IssuerRecord, known: Option<&KeySet>, now: u64) -> Result<KeySet, Failure> {
         let credential = if issuer.authenticated {
             let digest = loaded_digest().unwrap_or_default();
@@ -280,8 +284,8 @@ impl Policy for Wasm {
 }
 
 impl Store for Wasm {
-    async fn consume(&self, key: &str, uses_max: u32, issued_at: u64, keep_until: u64) -> Result<Consumption, Failure> {
-        Ok(state::consume(key.to_owned(), uses_max, issued_at, keep_until).await?)
+    async fn consume(&self, uses: Vec<TokenUse>) -> Result<Vec<Consumption>, Failure> {
+        Ok(state::consume(uses).await?)
     }
 
     async fn record(&self, record: AuditRecord) -> Result<Recorded, Failure> {

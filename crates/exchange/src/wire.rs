@@ -105,6 +105,8 @@ impl From<&Refusal> for WireError {
             Refusal::Request(fault) => request_error(*fault),
             Refusal::Token(fault) => Self::invalid_request(400, token_text(fault)),
             Refusal::AudienceMismatch { accepted } => Self::invalid_request(400, audience_text(accepted)),
+            // RFC 9449 §5.
+            Refusal::Proof(fault) => Self::new(400, "invalid_dpop_proof", fault.to_string()),
             Refusal::Denied(denial) => denial_error(*denial),
             Refusal::Replay(fault) => Self::invalid_request(400, format!("the subject token cannot be used: {fault}")),
             Refusal::DeniedTooOften { retry_after_seconds } => Self::slow_down(*retry_after_seconds),
@@ -227,6 +229,7 @@ fn is_legal(text: &str, bytes_max: usize) -> bool {
 /// The body of a successful response (RFC 8693 §2.2.1).
 pub fn success(issued: &IssuedExchange) -> String {
     let (issued_token_type, token_type) = match issued.token_type {
+        TokenType::AccessToken if issued.bound => (TOKEN_TYPE_ACCESS, "DPoP"),
         TokenType::AccessToken => (TOKEN_TYPE_ACCESS, "Bearer"),
         // The token is not declared an access token, so no usage is implied.
         TokenType::Jwt => (TOKEN_TYPE_JWT, "N_A"),

@@ -8,7 +8,7 @@ use vouchsafe_exchange::exchange;
 use vouchsafe_exchange::refusal::*;
 use vouchsafe_exchange::request::Grant;
 use vouchsafe_exchange::wire::{WireError, success};
-use vouchsafe_types::TokenError;
+use vouchsafe_types::{ProofError, TokenError};
 
 /// Every refusal with its slug, status and error code.
 fn every_refusal() -> Vec<(Refusal, &'static str, u16, &'static str)> {
@@ -17,9 +17,18 @@ fn every_refusal() -> Vec<(Refusal, &'static str, u16, &'static str)> {
     let request = |fault: R, slug, status, error| (Refusal::Request(fault), slug, status, error);
     let token = |fault: T, slug| (Refusal::Token(fault), slug, 400, "invalid_request");
     let denied = |denial, slug, error| (Refusal::Denied(denial), slug, 400, error);
+    let proof = |fault: ProofFault, slug| (Refusal::Proof(fault), slug, 400, "invalid_dpop_proof");
+    let invalid = |error: ProofError| (Refusal::Proof(error.into()), error.slug(), 400, "invalid_dpop_proof");
     let down = |part, slug| (Refusal::Unavailable(part), slug, 503, "temporarily_unavailable");
     let bad = "invalid_request";
-    vec![
+    let mut all: Vec<_> = ProofError::ALL.iter().map(|error| invalid(*error)).collect();
+    all.extend([
+        proof(ProofFault::KeyMismatch, "proof.key_mismatch"),
+        proof(ProofFault::PredatesStore, "proof.predates_store"),
+        proof(ProofFault::Repeated, "proof.repeated"),
+        proof(ProofFault::RequiredByAudience, "proof.required_by_audience"),
+        proof(ProofFault::RequiredByToken, "proof.required_by_token"),
+        proof(ProofFault::Spent, "proof.spent"),
         request(R::ActorTokenUnsupported, "request.actor_token_unsupported", 400, bad),
         request(R::AudienceAndResource, "request.audience_and_resource", 400, bad),
         request(
@@ -77,7 +86,8 @@ fn every_refusal() -> Vec<(Refusal, &'static str, u16, &'static str)> {
         down(Part::Store, "store.unavailable"),
         (Refusal::Overloaded, "exchange.overloaded", 503, "temporarily_unavailable"),
         (Refusal::Internal, "internal", 500, "server_error"),
-    ]
+    ]);
+    all
 }
 
 #[test]
@@ -179,7 +189,7 @@ fn renders_success_as_rfc_8693_requires() {
     );
     let form = format!("{FORM}&requested_token_type=urn:ietf:params:oauth:token-type:jwt");
     let body = success(
-        &run(exchange(&fake, form.as_bytes(), &ForwardedFor::default())).outcome.map_err(|f| f.refusal).unwrap(),
+        &run(exchange(&fake, form.as_bytes(), &[], &ForwardedFor::default())).outcome.map_err(|f| f.refusal).unwrap(),
     );
     assert_eq!(
         members(&body),
