@@ -10,8 +10,7 @@
 //!
 //! ```
 //! use vouchsafe_crypto::{ENTROPY_BYTES, Entropy, Software};
-//! use vouchsafe_dpop::{Made, ProofKey, Request, verify};
-//! use vouchsafe_types::{ProofError, UnixSeconds};
+//! use vouchsafe_dpop::{Made, ProofError, ProofKey, Request, UnixSeconds, verify};
 //!
 //! // Fresh randomness in production, as are `jti` and entropy.
 //! let key = ProofKey::from_scalar(&[7; 32], &Software).unwrap();
@@ -33,6 +32,7 @@ mod url;
 
 pub use key::{Made, ProofKey};
 pub use proof::{JTI_BYTES_MAX, PROOF_AGE_SECONDS_MAX, PROOF_AHEAD_SECONDS_MAX, PROOF_BYTES_MAX, verify};
+pub use vouchsafe_types::{ProofError, UnixSeconds, VerifiedProof};
 
 /// The request that a proof is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

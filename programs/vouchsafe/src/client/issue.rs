@@ -4,6 +4,7 @@ use super::broker::Broker;
 use super::duration;
 use super::exchange::{ExchangeRequest, Issued, exchange};
 use super::network::NetworkArgs;
+use super::proof::Prover;
 use super::subject::{Source, SubjectArgs, TokenType, mask};
 use std::time::Duration;
 use vouchsafe_cli::Failure;
@@ -53,8 +54,8 @@ impl IssuedTokenType {
 }
 
 impl IssueArgs {
-    /// Gets the token, and masks it in the log of a GitHub Actions job.
-    pub fn issue(&self) -> Result<Issued, Failure> {
+    /// Gets the token, bound to the key of `prover` if there is one, and masks it in the log of a GitHub Actions job.
+    pub fn issue(&self, prover: Option<&Prover>) -> Result<Issued, Failure> {
         let source = self.subject.source()?;
         let http = self.network.http()?;
         let broker = Broker::discover(&http, &self.broker)?;
@@ -66,6 +67,7 @@ impl IssueArgs {
             scopes: &self.scopes,
             requested_token_type: self.token_type.map(|kind| kind.token_type().urn()),
             requested_expires_in: self.requested_expires_in.map(|duration| duration.as_secs()),
+            prover,
         };
         let renew = || match &source {
             Source::Given(_) => Ok(None),

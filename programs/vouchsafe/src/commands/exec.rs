@@ -50,7 +50,7 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
     let Some((program, arguments)) = args.command.split_first() else {
         return Err(Failure::usage("no command"));
     };
-    let issued = args.issue.issue()?;
+    let issued = args.issue.issue(None)?;
     let error = Command::new(program).args(arguments).env(&args.env_name, issued.access_token).exec();
     // Only a failure returns.
     let code = if error.kind() == ErrorKind::NotFound { NOT_FOUND } else { NOT_EXECUTABLE };

@@ -2,6 +2,7 @@
 
 use crate::client::exchange::Issued;
 use crate::client::issue::IssueArgs;
+use crate::client::proof::{ApiRequest, Prover};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use vouchsafe_cli::{Failure, files};
@@ -24,13 +25,19 @@ Examples:
   token=$(vouchsafe token --broker https://broker.example --audience https://deploy.example --scope deploy:write) || exit
   vouchsafe token --broker http://127.0.0.1:3000 --audience https://api.example --subject-token-file token.jwt
   vouchsafe token --broker https://broker.example --audience https://api.example --from google --output token.jwt
-  eval \"$(vouchsafe token --broker https://broker.example --audience https://api.example --format env)\"")]
+  eval \"$(vouchsafe token --broker https://broker.example --audience https://api.example --format env)\"
+  vouchsafe token --broker https://broker.example --audience https://api.example --dpop 'GET https://api.example/items' |
+    curl --header @- https://api.example/items")]
 pub struct Args {
     #[command(flatten)]
     issue: IssueArgs,
-    /// What to print: the token, the broker's response, or a command for a shell.
+    /// What to print: the token (with --dpop, headers), the broker's response, or a command for a shell.
     #[arg(long, value_enum, default_value = "token", help_heading = None::<&str>)]
     format: Format,
+    /// Bind the token to a new key, and print the headers of this one request, METHOD URL, with a proof of possession
+    /// (DPoP). The key ends with this command, so the token is of no use in any other request.
+    #[arg(long, value_name = "REQUEST", value_parser = ApiRequest::parse, conflicts_with = "token_type", help_heading = None::<&str>)]
+    dpop: Option<ApiRequest>,
     /// The variable that `--format env` exports.
     #[arg(long, value_name = "NAME", default_value = ENV_NAME, value_parser = parse_env_name, help_heading = None::<&str>)]
     env_name: String,
@@ -45,6 +52,16 @@ pub const ENV_NAME: &str = "VOUCHSAFE_TOKEN";
 /// Variables that would change what a command or a shell does.
 const RESERVED: [&str; 7] = ["BASH_ENV", "ENV", "HOME", "IFS", "PATH", "PS4", "SHELLOPTS"];
 
+/// What `--format json` prints.
+#[derive(serde::Serialize)]
+struct Delivered<'a> {
+    #[serde(flatten)]
+    issued: &'a Issued,
+    /// The value of the `DPoP` header.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dpop: Option<&'a str>,
+}
+
 #[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 enum Format {
     Env,
@@ -53,7 +70,7 @@ enum Format {
 }
 
 pub fn run(args: Args) -> Result<ExitCode, Failure> {
-    let outcome = check_output(&args).and_then(|()| args.issue.issue()).and_then(|issued| deliver(&issued, &args));
+    let outcome = check_output(&args).and_then(|()| issue(&args));
     if outcome.is_err() && args.format == Format::Env {
         // A shell that evaluates this output must neither go on nor keep the token from before.
         println!("{}", on_failure(&args.env_name));
@@ -61,8 +78,22 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
     outcome.map(|()| ExitCode::SUCCESS)
 }
 
+fn issue(args: &Args) -> Result<(), Failure> {
+    let Some(request) = &args.dpop else {
+        return deliver(&args.issue.issue(None)?, None, args);
+    };
+    let prover = Prover::generate()?;
+    let issued = args.issue.issue(Some(&prover))?;
+    let proof = prover.prove(request.as_request(), Some(&issued.access_token))?;
+    deliver(&issued, Some(&proof), args)
+}
+
 /// ORDER: before the exchange, which may use up the subject token.
 fn check_output(args: &Args) -> Result<(), Failure> {
+    if args.dpop.is_some() && args.format == Format::Env {
+        return Err(Failure::usage("`--format env` has no place for a proof of possession")
+            .hint("with --dpop, headers are printed; use `--format json` for parts of them"));
+    }
     match &args.output {
         Some(path) => files::check_replaceable(path).map_err(|error| Failure::file(path, error)),
         None => Ok(()),
@@ -91,15 +122,19 @@ pub fn is_for_eval(arguments: &[String]) -> bool {
     arguments.iter().any(|it| it == "--format=env") || arguments.windows(2).any(is_pair)
 }
 
-fn deliver(issued: &Issued, args: &Args) -> Result<(), Failure> {
-    let text = match args.format {
-        Format::Env => format!("export {}={}", args.env_name, issued.access_token),
-        Format::Json => serde_json::to_string(issued).map_err(|error| Failure::refused(error.to_string()))?,
-        Format::Token => issued.access_token.clone(),
+fn deliver(issued: &Issued, proof: Option<&str>, args: &Args) -> Result<(), Failure> {
+    let text = match (args.format, proof) {
+        (Format::Env, _) => format!("export {}={}", args.env_name, issued.access_token),
+        (Format::Json, proof) => {
+            let delivered = Delivered { issued, dpop: proof };
+            serde_json::to_string(&delivered).map_err(|error| Failure::refused(error.to_string()))?
+        }
+        (Format::Token, None) => issued.access_token.clone(),
+        (Format::Token, Some(proof)) => format!("Authorization: DPoP {}\nDPoP: {proof}", issued.access_token),
     };
     match &args.output {
         // No line break after a token: some clients would send it.
-        Some(path) if args.format == Format::Token => write(path, &text),
+        Some(path) if args.format == Format::Token && proof.is_none() => write(path, &text),
         Some(path) => write(path, &format!("{text}\n")),
         None => {
             println!("{text}");
