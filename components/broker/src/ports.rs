@@ -9,13 +9,11 @@
 use crate::bindings::{decisions, signing, state, verification};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use sha2::{Digest, Sha256};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::{Duration, Instant, SystemTime};
 use vouchsafe_exchange::failure::Failure;
-use vouchsafe_exchange::keys::hex;
 use vouchsafe_exchange::limited::LimitedTokens;
 use vouchsafe_exchange::limits::KEY_SETS_IN_MEMORY_MAX;
 use vouchsafe_exchange::log::{Line, Sampler};
@@ -150,12 +148,6 @@ pub fn random_id() -> Option<String> {
 pub fn clock() -> u64 {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
     now.unwrap_or_default().as_secs()
-}
-
-/// A strong ETag for `body`.
-pub fn etag(body: &str) -> String {
-    let digest = hex(&Sha256::digest(body.as_bytes()));
-    format!("\"{}\"", digest.get(..32).unwrap_or(&digest))
 }
 
 /// The digest of the bundle that this instance uses.

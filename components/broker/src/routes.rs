@@ -100,7 +100,7 @@ impl Route {
         ports.warm().await;
         let known = request.headers().get("if-none-match");
         let document = |body: String, max_age: u64| {
-            let etag = ports::etag(&body);
+            let etag = respond::etag(&body);
             respond::cacheable(body, etag, max_age, known)
         };
         let metadata = async |render: fn(&Settings) -> String| {

@@ -47,7 +47,8 @@ pub struct ApiRequest {
 impl ApiRequest {
     /// Parses `METHOD URL`; query and fragment of the URL are dropped, as a proof leaves them out (RFC 9449 §4.2).
     pub fn parse(text: &str) -> Result<Self, String> {
-        let (method, url) = text.split_once(' ').ok_or("must be a method and a URL, such as \"GET https://api.example/a\"")?;
+        let (method, url) =
+            text.split_once(' ').ok_or("must be a method and a URL, such as \"GET https://api.example/a\"")?;
         if method.is_empty() || !method.bytes().all(|byte| byte.is_ascii_uppercase()) {
             return Err("the method must be in capital letters, such as GET".to_owned());
         }
@@ -87,7 +88,15 @@ mod tests {
         let parsed = |text: &str| ApiRequest::parse(text).map(|request| format!("{} {}", request.method, request.url));
         assert_eq!(parsed("GET https://api.example/a?b=c#d"), Ok("GET https://api.example/a".to_owned()));
         assert_eq!(parsed("POST http://127.0.0.1:8080"), Ok("POST http://127.0.0.1:8080".to_owned()));
-        for wrong in ["", "GET", "https://api.example", "get https://api.example", "GET ftp://api.example", "GET  https://a", "GET https://a b"] {
+        for wrong in [
+            "",
+            "GET",
+            "https://api.example",
+            "get https://api.example",
+            "GET ftp://api.example",
+            "GET  https://a",
+            "GET https://a b",
+        ] {
             assert!(parsed(wrong).is_err(), "{wrong:?}");
         }
     }
