@@ -1,7 +1,6 @@
 //! Proofs of possession (RFC 9449).
 
 use crate::wit_enum::wit_enum;
-use std::fmt;
 
 /// A proof of possession that passed every check except that of its first use.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,17 +13,29 @@ pub struct VerifiedProof {
 
 wit_enum! {
     /// Why a proof is rejected. No text holds a value of the proof.
+    #[derive(thiserror::Error)]
     pub enum ProofError {
+        #[error("the algorithm of the DPoP proof is not supported")]
         AlgorithmNotAllowed,
+        #[error("the DPoP proof lacks jti, htm, htu or iat, or has an invalid one")]
         ClaimInvalid,
+        #[error("the DPoP proof is too old: make one for each request, and compare clocks")]
         Expired,
+        #[error("the DPoP proof has no usable public key in its header")]
         KeyInvalid,
+        #[error("the DPoP proof is malformed")]
         Malformed,
+        #[error("the htm of the DPoP proof is not the method of the request")]
         MethodMismatch,
+        #[error("the iat of the DPoP proof is in the future: compare clocks")]
         NotYetValid,
+        #[error("the signature of the DPoP proof is invalid")]
         SignatureInvalid,
+        #[error("the DPoP proof is over 4 KiB")]
         TooLarge,
+        #[error("the typ of the DPoP proof is not dpop+jwt")]
         TypeNotAllowed,
+        #[error("the htu of the DPoP proof is not the URL of the request")]
         UrlMismatch,
     }
 }
@@ -48,23 +59,3 @@ impl ProofError {
         }
     }
 }
-
-impl fmt::Display for ProofError {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(match self {
-            Self::AlgorithmNotAllowed => "the algorithm of the DPoP proof is not supported",
-            Self::ClaimInvalid => "the DPoP proof lacks jti, htm, htu or iat, or has an invalid one",
-            Self::Expired => "the DPoP proof is too old: make one for each request, and compare clocks",
-            Self::KeyInvalid => "the DPoP proof has no usable public key in its header",
-            Self::Malformed => "the DPoP proof is malformed",
-            Self::MethodMismatch => "the htm of the DPoP proof is not the method of the request",
-            Self::NotYetValid => "the iat of the DPoP proof is in the future: compare clocks",
-            Self::SignatureInvalid => "the signature of the DPoP proof is invalid",
-            Self::TooLarge => "the DPoP proof is over 4 KiB",
-            Self::TypeNotAllowed => "the typ of the DPoP proof is not dpop+jwt",
-            Self::UrlMismatch => "the htu of the DPoP proof is not the URL of the request",
-        })
-    }
-}
-
-impl std::error::Error for ProofError {}
