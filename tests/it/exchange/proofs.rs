@@ -297,10 +297,10 @@ fn accepts_each_proof_once() {
     let jti = json!("one for two keys");
     let by = |alg: &str| Proof::by(Key::stranger(alg)).claim("jti", jti.clone()).sign();
     let other = by("EdDSA");
-    expect(&scene.broker, &scene.form(API), &[other.clone()], Want::Issued);
+    expect(&scene.broker, &scene.form(API), std::slice::from_ref(&other), Want::Issued);
     let proof = by("ES256");
-    expect(&scene.broker, &scene.form(API), &[proof.clone()], Want::Issued);
-    expect(&scene.broker, &scene.form(API), &[proof.clone()], SPENT);
+    expect(&scene.broker, &scene.form(API), std::slice::from_ref(&proof), Want::Issued);
+    expect(&scene.broker, &scene.form(API), std::slice::from_ref(&proof), SPENT);
     // Another signature, or other times, make no other proof.
     expect(&scene.broker, &scene.form(API), &[by("ES256")], SPENT);
     drop(scene.broker);
@@ -316,11 +316,11 @@ fn spends_no_proof_on_a_refused_request() {
     let scene = Scene::new();
     let proof = Proof::by(Key::stranger("ES256")).sign();
     let refused_scope = refused(400, "invalid_scope", "scope.not_offered");
-    expect(&scene.broker, &scene.form(API).and("scope", "admin"), &[proof.clone()], refused_scope);
+    expect(&scene.broker, &scene.form(API).and("scope", "admin"), std::slice::from_ref(&proof), refused_scope);
     let mut expired = scene.issuer.claims(now());
     expired["exp"] = json!(now() - 300);
     let expired = jwt::mint("RS256", &expired);
-    expect(&scene.broker, &Form::of(&expired), &[proof.clone()], bad("token.expired"));
+    expect(&scene.broker, &Form::of(&expired), std::slice::from_ref(&proof), bad("token.expired"));
     expect(&scene.broker, &scene.form(API), &[proof], Want::Issued);
 }
 
@@ -384,8 +384,8 @@ fn takes_its_url_from_the_configuration() {
 fn keeps_no_proof() {
     let scene = Scene::new();
     let proof = Proof::by(Key::stranger("ES256")).sign();
-    expect(&scene.broker, &scene.form(API), &[proof.clone()], Want::Issued);
-    let request = proven(&scene.form(API), &[proof.clone()]);
+    expect(&scene.broker, &scene.form(API), std::slice::from_ref(&proof), Want::Issued);
+    let request = proven(&scene.form(API), std::slice::from_ref(&proof));
     check(&scene.broker, &request, &proof, SPENT).expect("neither in the answer nor in the log");
     let signature = proof.rsplit('.').next().expect("a signature");
     let found = std::process::Command::new("grep")

@@ -51,7 +51,8 @@ fn costs_nothing_without_a_proof() {
     assert!(!fake.questions.borrow()[0].proof_of_possession);
 }
 
-/// `kc#50963`: an exchange that dropped the binding made a bearer token of a stolen bound one.
+/// `kc#50963`: an exchange that dropped the binding made a bearer token of a stolen bound one. `mcp-oauth#384`: the key was
+/// never compared.
 #[test]
 fn bound_subject_token_needs_its_own_key() {
     let fake = Fake::new();
