@@ -1,5 +1,7 @@
 """`vouchsafe token`, `probe` and `dev-issuer`, run as a CI job would."""
 
+import base64
+import hashlib
 import json
 import os
 import pathlib
@@ -7,6 +9,7 @@ import subprocess
 import tempfile
 import unittest
 
+import jwt
 import requests
 
 from broker import VOUCHSAFE, Process
@@ -65,6 +68,31 @@ class Token(unittest.TestCase):
 
     def test_ignores_trailing_slash_of_broker_url(self):
         self.assertEqual(token(broker=f"{BROKER}/", stdin=mint()).returncode, 0)
+
+    def test_prints_headers_of_a_bound_token(self):
+        request = f"GET {API}/items?page=2"
+        lines = token("--dpop", request, "--scope", "read", stdin=mint()).stdout.splitlines()
+        self.assertEqual([line.split(" ")[0] for line in lines], ["Authorization:", "DPoP:"])
+        scheme, bound = lines[0].removeprefix("Authorization: ").split(" ")
+        proof = lines[1].removeprefix("DPoP: ")
+        self.assertEqual(scheme, "DPoP")
+        key = jwt.PyJWK.from_dict(jwt.get_unverified_header(proof)["jwk"] | {"alg": "ES256"})
+        claims = jwt.decode(proof, key, algorithms=["ES256"])
+        self.assertEqual((claims["htm"], claims["htu"]), ("GET", f"{API}/items"))
+        digest = base64.urlsafe_b64encode(hashlib.sha256(bound.encode()).digest()).rstrip(b"=").decode()
+        self.assertEqual(claims["ath"], digest)
+        as_json = json.loads(token("--dpop", request, "--format", "json", stdin=mint()).stdout)
+        self.assertEqual((as_json["token_type"], as_json["dpop"].count(".")), ("DPoP", 2))
+
+    def test_refuses_what_cannot_be_bound(self):
+        self.fails(token("--dpop", API), WRONG_USE, "must be a method and a URL")
+        self.fails(token("--dpop", f"GET {API}", "--token-type", "jwt"), WRONG_USE, "--token-type")
+        done = token("--dpop", f"GET {API}", "--format", "env")
+        self.assertEqual((done.returncode, done.stdout), (WRONG_USE, "unset VOUCHSAFE_TOKEN; false\n"))
+
+    def test_takes_no_bearer_token_for_a_bound_one(self):
+        with FakeBroker(answers=[issued()]) as fake:
+            self.fails(token("--dpop", f"GET {API}", broker=fake.url), REFUSED, "the broker issued a token of type `Bearer`")
 
     def test_reads_token_from_variable(self):
         done = run("token", "--broker", BROKER, "--audience", API, "--subject-token-env", "PROOF", PROOF=mint())

@@ -48,7 +48,7 @@ class Clients(unittest.TestCase):
     def test_has_a_program_for_each_client(self):
         self.assertEqual(
             [block.heading for block in self.programs],
-            ["curl", "Python with requests", "Python with Authlib", "Python with google-auth", "Node.js", "Node.js with openid-client"],
+            ["curl", "Python with requests", "Python with Authlib", "Python with google-auth", "Node.js", "Node.js with openid-client", "Node.js with openid-client"],
         )
 
     def test_prints_a_token(self):

@@ -31,6 +31,8 @@ mod exchange {
     mod issued_tokens;
     pub mod jws_header;
     pub mod jwt_syntax;
+    mod proof_races;
+    pub mod proofs;
     pub mod requests;
 }
 

@@ -17,6 +17,12 @@ pub fn header<'a>(request: &'a Request, name: &str) -> Option<&'a str> {
     request.headers().get(name)?.to_str().ok()
 }
 
+/// Every value of a header. One that is not ASCII is kept as `?`, which is no address, token or proof.
+pub fn headers(request: &Request, name: &str) -> Vec<String> {
+    let values = request.headers().get_all(name).iter();
+    values.map(|value| value.to_str().unwrap_or("?").to_owned()).collect()
+}
+
 /// Reads the body up to the limit.
 pub async fn read(request: &mut Request) -> Result<Vec<u8>, Refusal> {
     if header(request, "content-length").and_then(|text| text.parse::<usize>().ok()).is_some_and(|n| n > BODY_BYTES_MAX)

@@ -9,13 +9,11 @@
 use crate::bindings::{decisions, signing, state, verification};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use sha2::{Digest, Sha256};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::{Duration, Instant, SystemTime};
 use vouchsafe_exchange::failure::Failure;
-use vouchsafe_exchange::keys::hex;
 use vouchsafe_exchange::limited::LimitedTokens;
 use vouchsafe_exchange::limits::KEY_SETS_IN_MEMORY_MAX;
 use vouchsafe_exchange::log::{Line, Sampler};
@@ -24,7 +22,7 @@ use vouchsafe_exchange::refusal::Refusal;
 use vouchsafe_exchange::settings::Settings;
 use vouchsafe_types::{
     Audience, AuditRecord, BackendStatus, BundleInfo, Consumption, Decision, Document, IssuerRecord, KeySet, Principal,
-    PublicKeySet, Recorded, SignedToken, SigningRequest, Space, Subject, TokenRequest,
+    PublicKeySet, Recorded, SignedToken, SigningRequest, Space, Subject, TokenRequest, TokenUse, VerifiedProof,
 };
 
 /// The document with the seals of validated bundles, and its retention.
@@ -152,12 +150,6 @@ pub fn clock() -> u64 {
     now.unwrap_or_default().as_secs()
 }
 
-/// A strong ETag for `body`.
-pub fn etag(body: &str) -> String {
-    let digest = hex(&Sha256::digest(body.as_bytes()));
-    format!("\"{}\"", digest.get(..32).unwrap_or(&digest))
-}
-
 /// The digest of the bundle that this instance uses.
 pub fn loaded_digest() -> Option<String> {
     BUNDLE.with_borrow(|bundle| bundle.as_ref().map(|bundle| bundle.digest.clone()))
@@ -211,6 +203,10 @@ impl Identity for Wasm {
         let checked = checked_issuer(issuer)?;
         let parsed = parsed_keys(issuer, &checked, keys)?;
         Ok(token.verify(&checked, &parsed, keys.trusted_until, now)?)
+    }
+
+    fn verify_proof(&self, proof: &str, method: &str, url: &str, now: u64) -> Result<VerifiedProof, Failure> {
+        Ok(verification::verify_proof(proof, method, url, now)?)
     }
 
     async fn fetch_keys(&self, issuer: &IssuerRecord, known: Option<&KeySet>, now: u64) -> Result<KeySet, Failure> {
@@ -280,8 +276,8 @@ impl Policy for Wasm {
 }
 
 impl Store for Wasm {
-    async fn consume(&self, key: &str, uses_max: u32, issued_at: u64, keep_until: u64) -> Result<Consumption, Failure> {
-        Ok(state::consume(key.to_owned(), uses_max, issued_at, keep_until).await?)
+    async fn consume(&self, uses: Vec<TokenUse>) -> Result<Vec<Consumption>, Failure> {
+        Ok(state::consume(uses).await?)
     }
 
     async fn record(&self, record: AuditRecord) -> Result<Recorded, Failure> {

@@ -1,6 +1,6 @@
 //! The routes that take the broker's own tokens.
 
-use crate::body::{header, read, read_form};
+use crate::body::{header, headers, read, read_form};
 use crate::discard;
 use crate::log::log;
 use crate::ports::{self, Wasm};
@@ -56,7 +56,7 @@ impl Route {
             Ok(body) => body,
             Err(refused) => return (0, Attempt { outcome: Err(refused), decision_id: None }),
         };
-        let credentials = credentials(request);
+        let credentials = Credentials(headers(request, "authorization"));
         // ORDER: read the clock once the whole request has arrived.
         let ports = Wasm::new();
         let attempt = match self {
@@ -101,10 +101,4 @@ pub async fn answer(route: Route, mut request: Request, id: &str) -> Reply {
         ..Line::default()
     });
     reply
-}
-
-/// The `authorization` headers. A value that is not UTF-8 is kept as one of no known scheme.
-fn credentials(request: &Request) -> Credentials {
-    let values = request.headers().get_all("authorization").iter();
-    Credentials(values.map(|value| value.to_str().unwrap_or("?").to_owned()).collect())
 }

@@ -3,7 +3,9 @@
 
 use bytes::Bytes;
 use http_body_util::Full;
+use sha2::{Digest, Sha256};
 use spin_sdk::http::{HeaderValue, Response, StatusCode};
+use vouchsafe_exchange::keys::hex;
 use vouchsafe_exchange::wire::WireError;
 
 pub type Reply = Response<Full<Bytes>>;
@@ -70,6 +72,12 @@ pub fn cacheable(body: String, etag: String, max_age_seconds: u64, known: Option
         headers.insert("etag", value);
     }
     reply
+}
+
+/// A strong ETag for `body`.
+pub fn etag(body: &str) -> String {
+    let digest = hex(&Sha256::digest(body.as_bytes()));
+    format!("\"{}\"", digest.get(..32).unwrap_or(&digest))
 }
 
 /// Size of the body in bytes.

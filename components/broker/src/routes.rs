@@ -1,6 +1,6 @@
 //! The routes, and the log line of each request.
 
-use crate::body::read_form;
+use crate::body::{headers, read_form};
 use crate::log::log;
 use crate::ports::{self, Wasm};
 use crate::respond::{self, Reply};
@@ -100,7 +100,7 @@ impl Route {
         ports.warm().await;
         let known = request.headers().get("if-none-match");
         let document = |body: String, max_age: u64| {
-            let etag = ports::etag(&body);
+            let etag = respond::etag(&body);
             respond::cacheable(body, etag, max_age, known)
         };
         let metadata = async |render: fn(&Settings) -> String| {
@@ -123,6 +123,7 @@ impl Route {
 
 async fn token(mut request: Request, id: &str) -> Reply {
     let forwarded_for = forwarded_for(&request);
+    let proofs = headers(&request, "dpop");
     let body = match read_form(&mut request).await {
         Ok(body) => body,
         Err(refusal) => {
@@ -133,12 +134,12 @@ async fn token(mut request: Request, id: &str) -> Reply {
     // ORDER: read the clock once the whole request has arrived. A body that trickles in for minutes must not be
     // checked against the time of its first byte.
     let ports = Wasm::new();
-    let attempt = exchange(&ports, &body, &forwarded_for).await;
+    let attempt = exchange(&ports, &body, &proofs, &forwarded_for).await;
     let decision_id = attempt.trace.decision_id.as_deref();
     let (reply, slug, detail) = match &attempt.outcome {
         Ok(issued) => (respond::json(200, "no-store", wire::success(issued)), "issued", ""),
         Err(failure) => {
-            let error = WireError::from(&failure.refusal);
+            let error = WireError::of_grant(&failure.refusal, attempt.trace.grant);
             (respond::refused(&error, id, decision_id), failure.refusal.slug(), failure.detail.as_str())
         }
     };
@@ -163,17 +164,13 @@ async fn token(mut request: Request, id: &str) -> Reply {
     reply
 }
 
-/// The peer and the forwarding headers. A value that is not UTF-8 is kept as an unparsable address.
+/// The peer and the forwarding headers.
 fn forwarded_for(request: &Request) -> ForwardedFor {
-    let values = |name: &str| -> Vec<String> {
-        let values = request.headers().get_all(name).iter();
-        values.map(|value| value.to_str().unwrap_or("?").to_owned()).collect()
-    };
     ForwardedFor {
         // Spin appends its own value after any that the client sent.
-        peer: values("spin-client-addr").pop().unwrap_or_default(),
-        forwarded: values("forwarded"),
-        x_forwarded_for: values("x-forwarded-for"),
+        peer: headers(request, "spin-client-addr").pop().unwrap_or_default(),
+        forwarded: headers(request, "forwarded"),
+        x_forwarded_for: headers(request, "x-forwarded-for"),
     }
 }
 

@@ -1,4 +1,5 @@
-//! The identity component: exports `vouchsafe:identity/verification`, implemented by `vouchsafe-identity`.
+//! The identity component: exports `vouchsafe:identity/verification`, implemented by `vouchsafe-identity` and, for proofs of
+//! possession, `vouchsafe-dpop`.
 //!
 //! Its only capability is outbound HTTP. It keeps the resources to which the broker holds handles (checked issuers,
 //! parsed keys and tokens) and a bounded cache of verified signatures, and nothing else from any request.
@@ -7,8 +8,11 @@ mod ports;
 
 use std::cell::RefCell;
 
+use vouchsafe_dpop::Request;
 use vouchsafe_identity::{Bearer, ParsedKeys, ProofCache};
-use vouchsafe_types::{FetchError, IssuedToken, IssuerRecord, KeySet, Subject, TokenError, UnixSeconds};
+use vouchsafe_types::{
+    FetchError, IssuedToken, IssuerRecord, KeySet, ProofError, Subject, TokenError, UnixSeconds, VerifiedProof,
+};
 
 mod bindings {
     spin_sdk::wit_bindgen::generate!({
@@ -63,6 +67,11 @@ impl wit::Guest for Component {
             vouchsafe_guest::crypto(),
         );
         Ok(keys.await?)
+    }
+
+    fn verify_proof(proof: String, method: String, url: String, now: u64) -> Result<VerifiedProof, ProofError> {
+        let request = Request { method: &method, url: &url };
+        vouchsafe_dpop::verify(&proof, request, UnixSeconds(now), vouchsafe_guest::crypto())
     }
 }
 

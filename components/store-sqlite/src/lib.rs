@@ -11,7 +11,7 @@ use bindings::exports::vouchsafe::store::{revocations, state as wit};
 use ports::{call_deadline, now, store, within_deadline};
 use vouchsafe_types::{
     Added, Affected, Attribution, AuditRecord, Consumption, Document, Pointer, Recorded, Revocation, RevocationTarget,
-    Space, StoreError,
+    Space, StoreError, TokenUse,
 };
 
 struct Component;
@@ -25,11 +25,11 @@ impl wit::Guest for Component {
         Ok(within_deadline(async { store().await?.writable(now()?).await }).await?)
     }
 
-    async fn consume(key: String, uses_max: u32, issued_at: u64, keep_until: u64) -> Result<Consumption, StoreError> {
+    async fn consume(uses: Vec<TokenUse>) -> Result<Vec<Consumption>, StoreError> {
         let mut deadline = call_deadline();
         let store = deadline.limit(store()).await?;
-        let consumption = store.consume(&key, uses_max, issued_at, keep_until, now()?, &mut deadline).await?;
-        Ok(consumption)
+        let consumed = store.consume_uses(uses, now()?, &mut deadline).await?;
+        Ok(consumed)
     }
 
     async fn record(entry: AuditRecord) -> Result<Recorded, StoreError> {

@@ -1,7 +1,7 @@
 //! Rules for claim names and claim texts.
 //!
 //! Signer, gateway, policy and identity share these rules, so a bundle loads only if its tokens can be signed.
-//! Entry points: [`ClaimNames`], [`is_unprintable`].
+//! Entry points: [`ClaimNames`], [`is_unprintable`], [`is_thumbprint`].
 //!
 //! ```
 //! use vouchsafe_claims::{ClaimNames, NameFault};
@@ -19,8 +19,10 @@
 #![cfg_attr(test, allow(clippy::arithmetic_side_effects, reason = "tests may panic"))]
 
 mod text;
+mod thumbprint;
 
 pub use text::is_unprintable;
+pub use thumbprint::{THUMBPRINT_CHARACTERS, is_thumbprint};
 
 use std::collections::BTreeSet;
 

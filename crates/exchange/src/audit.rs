@@ -151,6 +151,7 @@ fn refused_kind(refusal: &Refusal) -> RefusedKind {
         Refusal::Request(_)
         | Refusal::Token(_)
         | Refusal::AudienceMismatch { .. }
+        | Refusal::Proof(_)
         | Refusal::Denied(_)
         | Refusal::Replay(_) => RefusedKind::Denial,
         Refusal::DeniedTooOften { .. }

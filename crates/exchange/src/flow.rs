@@ -3,11 +3,13 @@
 use crate::audit::Audit;
 use crate::client_address::ForwardedFor;
 use crate::failure::Failure;
+use crate::form::Form;
 use crate::issued::{self, IssuedExchange, SignedExchange};
 use crate::permitted;
 use crate::ports::Ports;
+use crate::proof;
 use crate::refusal::RequestFault;
-use crate::request::UnverifiedExchange;
+use crate::request::{Grant, UnverifiedExchange};
 use crate::settings::Settings;
 use crate::trace::Trace;
 use crate::verified::{self, VerifiedExchange};
@@ -20,26 +22,31 @@ pub struct Attempt {
     pub trace: Trace,
 }
 
-/// Exchanges the form in `body` for a token; `forwarded_for` identifies the client.
-pub async fn exchange<P: Ports>(ports: &P, body: &[u8], forwarded_for: &ForwardedFor) -> Attempt {
+/// Exchanges the form in `body` for a token. `proofs` are the values of the `dpop` headers; `forwarded_for` identifies the
+/// client.
+pub async fn exchange<P: Ports>(ports: &P, body: &[u8], proofs: &[String], forwarded_for: &ForwardedFor) -> Attempt {
     let mut trace = Trace::start(ports);
-    let outcome = run(ports, body, forwarded_for, &mut trace).await;
+    let outcome = run(ports, body, proofs, forwarded_for, &mut trace).await;
     Attempt { outcome, trace }
 }
 
 async fn run<P: Ports>(
     ports: &P,
     body: &[u8],
+    proofs: &[String],
     forwarded_for: &ForwardedFor,
     trace: &mut Trace,
 ) -> Result<IssuedExchange, Failure> {
-    let request = UnverifiedExchange::parse(body)?;
+    let proof = proof::only(proofs)?;
+    let mut form = Form::parse(body)?;
+    trace.grant = Grant::of(&mut form)?;
+    let request = UnverifiedExchange::parse(trace.grant, form)?;
     let settings = ports.settings().await?;
     let client_ip = client_ip(forwarded_for, &settings)?;
     let bundle = ports.bundle(&settings).await?;
     trace.step(ports, "prepare");
     // ORDER: nothing is recorded before the token is verified, so anonymous traffic causes no disk writes.
-    let verified = verified::verify(ports, &settings, &bundle, request, trace).await;
+    let verified = verified::verify(ports, &settings, &bundle, request, proof, trace).await;
     trace.step(ports, "verify");
     let verified = verified?;
     let mut audit = Audit::open(ports, &bundle, &verified)?;

@@ -3,7 +3,7 @@
 //! Stricter than a browser's form parser: an invalid percent-escape, text that is not UTF-8, or a repeated parameter,
 //! known or not, is an error.
 
-use crate::limits::PARAMETERS_MAX;
+use crate::limits::{BODY_BYTES_MAX, PARAMETERS_MAX};
 use crate::refusal::{Refusal, RequestFault};
 use percent_encoding::percent_decode_str;
 
@@ -13,8 +13,12 @@ use percent_encoding::percent_decode_str;
 pub struct Form(Vec<(String, String)>);
 
 impl Form {
-    /// Parses `body`, whose size the caller has limited.
+    /// Parses `body` within its limits.
     pub fn parse(body: &[u8]) -> Result<Self, Refusal> {
+        // ORDER: the size limit comes before any parsing.
+        if body.len() > BODY_BYTES_MAX {
+            return Err(RequestFault::BodyTooLarge.into());
+        }
         let text = std::str::from_utf8(body).map_err(|_| RequestFault::Malformed)?;
         let mut parameters: Vec<(String, String)> = Vec::new();
         for pair in text.split('&').filter(|pair| !pair.is_empty()) {

@@ -1,18 +1,16 @@
 //! Step 4: the subject token's use is recorded where uses are limited, and the new token is signed.
 
 use crate::failure::Failure;
-use crate::keys::hex;
-use crate::limits::{EXCHANGE_SECONDS_MAX, LEEWAY_SECONDS_MAX, REPLAY_MARGIN_SECONDS, TOKEN_AGE_SECONDS_MAX};
+use crate::limits::EXCHANGE_SECONDS_MAX;
 use crate::permitted::PermittedExchange;
-use crate::ports::{Instance, Ports, Signer, Store};
-use crate::refusal::{Refusal, ReplayFault};
+use crate::ports::{Instance, Ports, Signer};
+use crate::refusal::Refusal;
+use crate::replay;
 use crate::settings::Settings;
 use crate::trace::Trace;
 use crate::verified::VerifiedExchange;
-use sha2::{Digest, Sha256};
 use vouchsafe_types::{
-    Attribute, AttributeValue, Consumption, ExtraClaim, Generation, PresentedIdentity, ReplayMode, SigningRequest,
-    TokenType,
+    Attribute, AttributeValue, ExtraClaim, Generation, PresentedIdentity, SigningRequest, TokenType,
 };
 
 /// A token whose audit record is durable. Only [`crate::audit`] makes one.
@@ -21,6 +19,8 @@ pub struct IssuedExchange {
     pub(crate) token_type: TokenType,
     pub(crate) expires_in_seconds: u64,
     pub(crate) scopes: Vec<String>,
+    /// Whether the token is bound to a key.
+    pub(crate) bound: bool,
 }
 
 impl IssuedExchange {
@@ -28,8 +28,8 @@ impl IssuedExchange {
     ///
     /// INVARIANT: called only once the audit record of `signed` is durable (I1).
     pub(crate) fn released(signed: SignedExchange) -> Self {
-        let SignedExchange { jwt, token_type, expires_in_seconds, scopes, .. } = signed;
-        Self { jwt, token_type, expires_in_seconds, scopes }
+        let SignedExchange { jwt, token_type, expires_in_seconds, scopes, bound, .. } = signed;
+        Self { jwt, token_type, expires_in_seconds, scopes, bound }
     }
 }
 
@@ -39,12 +39,13 @@ pub struct SignedExchange {
     token_type: TokenType,
     expires_in_seconds: u64,
     scopes: Vec<String>,
+    bound: bool,
     pub(crate) kid: String,
     pub(crate) generation: Option<Generation>,
     pub(crate) expires_at: u64,
 }
 
-/// Consumes a use of the subject token if issuer or audience limits them, then has the token signed.
+/// Consumes the proof, and a use of the subject token if issuer or audience limits them; then has the token signed.
 pub(crate) async fn consume_and_sign<P: Ports>(
     ports: &P,
     settings: &Settings,
@@ -54,7 +55,7 @@ pub(crate) async fn consume_and_sign<P: Ports>(
 ) -> Result<SignedExchange, Failure> {
     // ORDER: check the time before consuming, so that no use is spent on a token that the signer would refuse.
     require_in_time(ports, &permitted.verified)?;
-    consume(ports, permitted).await?;
+    replay::consume(ports, permitted).await?;
     trace.step(ports, "consume");
     sign(ports, settings, permitted, decision_id).await
 }
@@ -62,68 +63,6 @@ pub(crate) async fn consume_and_sign<P: Ports>(
 /// Fails if the clock has moved too far since the token was verified.
 fn require_in_time(ports: &impl Instance, verified: &VerifiedExchange) -> Result<(), Refusal> {
     if ports.clock().abs_diff(verified.now) <= EXCHANGE_SECONDS_MAX { Ok(()) } else { Err(Refusal::Overloaded) }
-}
-
-async fn consume(ports: &impl Store, permitted: &PermittedExchange) -> Result<(), Failure> {
-    let (verified, audience) = (&permitted.verified, &permitted.audience);
-    let of_issuer = uses_max(verified.issuer.replay);
-    // A token that is used at most once reaches at most one audience, so the audience's own limit adds nothing.
-    let of_audience = uses_max(audience.replay).filter(|_| of_issuer != Some(1));
-    // ORDER: the audience first, so that its refusal does not cost a use at the issuer.
-    for (scope, uses_max) in [(audience.id.as_str(), of_audience), ("", of_issuer)] {
-        if let Some(uses_max) = uses_max {
-            consume_once(ports, verified, scope, uses_max).await?;
-        }
-    }
-    Ok(())
-}
-
-/// `None` if uses are not limited.
-fn uses_max(mode: ReplayMode) -> Option<u32> {
-    match mode {
-        ReplayMode::Allow => None,
-        ReplayMode::Bounded(uses) => Some(uses),
-        ReplayMode::SingleUse => Some(1),
-    }
-}
-
-async fn consume_once(
-    ports: &impl Store,
-    verified: &VerifiedExchange,
-    scope: &str,
-    uses_max: u32,
-) -> Result<(), Failure> {
-    // A token without `iat` cannot be shown to be younger than the store.
-    let issued_at = verified.subject.iat.unwrap_or(0);
-    let key = replay_key(verified, scope);
-    match ports.consume(&key, uses_max, issued_at, keep_until(verified)).await? {
-        Consumption::Fresh => Ok(()),
-        Consumption::PredatesStore => Err(Refusal::Replay(ReplayFault::PredatesStore).into()),
-        Consumption::Spent => Err(Refusal::Replay(ReplayFault::Spent).into()),
-    }
-}
-
-/// The key under which a use is remembered: issuer and `jti`, or the hash of the signing input; never the hash of the
-/// whole token, because ECDSA signatures are malleable.
-fn replay_key(verified: &VerifiedExchange, scope: &str) -> String {
-    let subject = &verified.subject;
-    let (kind, id) = match &subject.jti {
-        Some(jti) => ("jti", jti.as_str()),
-        None => ("signing-input", subject.signing_input_digest.as_str()),
-    };
-    let mut hash = Sha256::new();
-    for part in ["vouchsafe-replay-v1", &subject.iss, kind, id, scope] {
-        hash.update((part.len() as u64).to_be_bytes());
-        hash.update(part.as_bytes());
-    }
-    hex(&hash.finalize())
-}
-
-/// The end of the time in which any bundle could accept the same token, plus a margin: the next bundle may accept older
-/// tokens than this one.
-fn keep_until(verified: &VerifiedExchange) -> u64 {
-    let by_age = verified.subject.iat.map_or(u64::MAX, |iat| iat.saturating_add(TOKEN_AGE_SECONDS_MAX));
-    verified.subject.exp.min(by_age).saturating_add(LEEWAY_SECONDS_MAX).saturating_add(REPLAY_MARGIN_SECONDS)
 }
 
 /// Asks the signer to build and sign the token.
@@ -147,6 +86,8 @@ async fn sign(
         jti: decision_id.to_owned(),
         scopes: verified.request.scopes.clone(),
         extra_claims: extra_claims(&principal.attributes, &audience.claims),
+        // INVARIANT: whoever proved possession gets a token that is bound to the same key, never one for any bearer.
+        key_thumbprint: verified.proof.as_ref().map(|proof| proof.key_thumbprint.clone()),
         presented: Some(PresentedIdentity { issuer: verified.subject.iss.clone(), principal: principal.id.clone() }),
     };
     let token = ports.sign(request).await?;
@@ -155,6 +96,7 @@ async fn sign(
         token_type: verified.request.token_type,
         expires_in_seconds: token.expires_at.saturating_sub(verified.now),
         scopes: verified.request.scopes.clone(),
+        bound: verified.proof.is_some(),
         kid: token.kid,
         generation: token.generation.map(|number| Generation { of: settings.generation_of(), number }),
         expires_at: token.expires_at,

@@ -17,7 +17,7 @@
 //!   ```compile_fail,E0451
 //!   use vouchsafe_exchange::verified::VerifiedExchange;
 //!   fn forge() -> VerifiedExchange {
-//!       VerifiedExchange { request: todo!(), subject: todo!(), issuer: todo!(), now: 0 }
+//!       VerifiedExchange { request: todo!(), subject: todo!(), issuer: todo!(), proof: None, now: 0 }
 //!   }
 //!   ```
 //!   ```compile_fail,E0451
@@ -29,7 +29,7 @@
 //!   ```compile_fail,E0451
 //!   use vouchsafe_exchange::issued::IssuedExchange;
 //!   fn forge(jwt: String) -> IssuedExchange {
-//!       IssuedExchange { jwt, token_type: todo!(), expires_in_seconds: 1, scopes: vec![] }
+//!       IssuedExchange { jwt, token_type: todo!(), expires_in_seconds: 1, scopes: vec![], bound: true }
 //!   }
 //!   ```
 //!   ```compile_fail,E0599
@@ -38,6 +38,7 @@
 //!   }
 //!   ```
 //! - A token is released only after a `permit` by a named bundle, and after its audit record is durable.
+//! - Whoever presents a token that is bound to a key proves possession of it, and gets a token for the same key.
 //! - A caller without a permit cannot tell existing audiences from nonexistent ones.
 
 #![cfg_attr(test, allow(clippy::arithmetic_side_effects, reason = "tests may panic"))]
@@ -54,6 +55,7 @@ pub mod log;
 pub mod metadata;
 pub mod permitted;
 pub mod ports;
+pub mod proof;
 pub mod refusal;
 pub mod request;
 pub mod root;
@@ -63,5 +65,6 @@ pub mod verified;
 pub mod wire;
 
 mod flow;
+mod replay;
 
 pub use flow::{Attempt, exchange};

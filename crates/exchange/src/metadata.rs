@@ -1,11 +1,14 @@
 //! The metadata documents (RFC 8414 §2, OpenID Connect Discovery 1.0 §3).
 
-use crate::request::GRANT_TYPE;
+use crate::request::{GRANT_JWT_BEARER, GRANT_TOKEN_EXCHANGE};
 use crate::settings::Settings;
 use serde_json::{Value, json};
 
 /// How long metadata may be cached, in seconds.
 pub const MAX_AGE_SECONDS: u64 = 300;
+
+/// The algorithms of a proof of possession (RFC 9449 §5.1): all that verify subject tokens.
+const PROOF_ALGORITHMS: [&str; 4] = ["ES256", "EdDSA", "ES384", "RS256"];
 
 /// Client authentication is optional: credentials are accepted and ignored.
 const OPTIONAL_CLIENT_AUTH: [&str; 3] = ["none", "client_secret_basic", "client_secret_post"];
@@ -24,7 +27,7 @@ pub fn openid_configuration(settings: &Settings) -> String {
         members.insert("id_token_signing_alg_values_supported".to_owned(), json!(settings.algorithms));
         members.insert(
             "claims_supported".to_owned(),
-            json!(["iss", "sub", "aud", "exp", "iat", "nbf", "jti", "client_id", "scope"]),
+            json!(["iss", "sub", "aud", "exp", "iat", "nbf", "jti", "client_id", "scope", "cnf"]),
         );
     }
     document.to_string()
@@ -35,11 +38,12 @@ fn common(settings: &Settings) -> Value {
     let base = issuer.trim_end_matches('/');
     json!({
         "issuer": issuer,
-        "token_endpoint": format!("{base}/token"),
+        "token_endpoint": settings.token_endpoint(),
         "jwks_uri": format!("{base}/.well-known/jwks.json"),
-        "grant_types_supported": [GRANT_TYPE],
+        "grant_types_supported": [GRANT_TOKEN_EXCHANGE, GRANT_JWT_BEARER],
         "response_types_supported": ["none"],
         "token_endpoint_auth_methods_supported": OPTIONAL_CLIENT_AUTH,
+        "dpop_signing_alg_values_supported": PROOF_ALGORITHMS,
         "revocation_endpoint": format!("{base}/revoke"),
         "revocation_endpoint_auth_methods_supported": OPTIONAL_CLIENT_AUTH,
         "introspection_endpoint": format!("{base}/introspect"),

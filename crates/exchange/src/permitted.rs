@@ -7,7 +7,7 @@
 use crate::failure::Failure;
 use crate::limits::LIFETIME_SECONDS_MIN;
 use crate::ports::Policy;
-use crate::refusal::{Denial, Refusal, RequestFault};
+use crate::refusal::{Denial, ProofFault, Refusal, RequestFault};
 use crate::trace::Trace;
 use crate::verified::VerifiedExchange;
 use std::net::IpAddr;
@@ -54,8 +54,7 @@ pub fn decide(
         scopes: offered.cloned().collect(),
         requested_lifetime_seconds: requested_seconds(&verified, &audience).min(audience.max_lifetime_seconds),
         client_ip: client_ip.map(|address| address.to_string()),
-        // Proof of possession is not supported yet: always false.
-        proof_of_possession: false,
+        proof_of_possession: verified.proof.is_some(),
     };
     let principal = &verified.subject.principal;
     let decision = ports.decide(bundle, principal, &question, verified.now)?;
@@ -70,6 +69,9 @@ pub fn permit(decided: DecidedExchange) -> Result<PermittedExchange, Refusal> {
         Effect::Deny => return Err(Denial::PolicyDenied.into()),
     }
     check_scopes(&verified.request.scopes, &audience)?;
+    if audience.proof_required && verified.proof.is_none() {
+        return Err(ProofFault::RequiredByAudience.into());
+    }
     let lifetime_seconds = lifetime(&verified, &audience)?;
     Ok(PermittedExchange { verified, audience, lifetime_seconds })
 }

@@ -7,7 +7,7 @@ use crate::settings::Settings;
 use std::rc::Rc;
 use vouchsafe_types::{
     Audience, AuditRecord, BundleInfo, Consumption, Decision, IssuerRecord, KeySet, Principal, Recorded, SignedToken,
-    SigningRequest, Subject, TokenRequest,
+    SigningRequest, Subject, TokenRequest, TokenUse, VerifiedProof,
 };
 
 /// A key set that an instance holds in memory.
@@ -30,6 +30,8 @@ pub trait Identity {
     /// The issuers that the token names, in the order in which to look for a configured one.
     fn issuers(&self, token: &Self::Token) -> Vec<String>;
     fn verify(&self, token: &Self::Token, issuer: &IssuerRecord, keys: &KeySet, now: u64) -> Result<Subject, Failure>;
+    /// Verifies a proof of possession for a request of `method` to `url`.
+    fn verify_proof(&self, proof: &str, method: &str, url: &str, now: u64) -> Result<VerifiedProof, Failure>;
     async fn fetch_keys(&self, issuer: &IssuerRecord, known: Option<&KeySet>, now: u64) -> Result<KeySet, Failure>;
 }
 
@@ -51,7 +53,8 @@ pub trait Policy {
 /// Keeps the state that all instances share.
 #[expect(async_fn_in_trait, reason = "the only implementations are single-threaded guests and tests")]
 pub trait Store {
-    async fn consume(&self, key: &str, uses_max: u32, issued_at: u64, keep_until: u64) -> Result<Consumption, Failure>;
+    /// The answers are in the order of the uses.
+    async fn consume(&self, uses: Vec<TokenUse>) -> Result<Vec<Consumption>, Failure>;
     async fn record(&self, record: AuditRecord) -> Result<Recorded, Failure>;
     async fn lease(&self, name: &str, ttl_ms: u64) -> Result<bool, Failure>;
     async fn document(&self, name: &str) -> Result<Option<String>, Failure>;

@@ -2,7 +2,7 @@
 //!
 //! Slugs appear in the audit log and in tests; [`crate::wire`] defines what callers see.
 
-use vouchsafe_types::TokenError;
+use vouchsafe_types::{ProofError, TokenError};
 
 /// Why no token was issued.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -19,6 +19,9 @@ pub enum Refusal {
         /// The audiences that the issuer's file accepts.
         accepted: Vec<String>,
     },
+    /// The proof of possession is missing or rejected.
+    #[error("{0}")]
+    Proof(ProofFault),
     /// Policy or configuration denies the request.
     #[error("{0}")]
     Denied(Denial),
@@ -49,13 +52,15 @@ pub enum RequestFault {
     ActorTokenUnsupported,
     #[error("`audience` and `resource` are mutually exclusive")]
     AudienceAndResource,
+    #[error("`authorization_details` is not supported")]
+    AuthorizationDetailsUnsupported,
     #[error("the body is too large")]
     BodyTooLarge,
     #[error("cannot determine the client's address from the forwarding headers")]
     ClientAddressUndetermined,
     #[error("the content type is not a form")]
     ContentTypeUnsupported,
-    #[error("the grant type is not token exchange")]
+    #[error("the grant type is not supported")]
     GrantUnsupported,
     #[error("`requested_expires_in` is not a positive whole number")]
     LifetimeInvalid,
@@ -113,6 +118,25 @@ pub enum ReplayFault {
     Spent,
 }
 
+/// What is wrong with the proof of possession.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum ProofFault {
+    #[error("{0}")]
+    Invalid(#[from] ProofError),
+    #[error("the subject token is bound to another key than that of the DPoP proof")]
+    KeyMismatch,
+    #[error("the DPoP proof was made before this broker's replay store existed: make another")]
+    PredatesStore,
+    #[error("there is more than one DPoP header")]
+    Repeated,
+    #[error("this audience requires a DPoP proof")]
+    RequiredByAudience,
+    #[error("the subject token is bound to a key: send a DPoP proof by that key")]
+    RequiredByToken,
+    #[error("the DPoP proof was already used: make one for each request")]
+    Spent,
+}
+
 /// A component of the broker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Part {
@@ -133,6 +157,7 @@ impl Refusal {
             Self::Request(fault) => fault.slug(),
             Self::Token(fault) => fault.slug(),
             Self::AudienceMismatch { .. } => TokenError::AudienceMismatch.slug(),
+            Self::Proof(fault) => fault.slug(),
             Self::Denied(denial) => denial.slug(),
             Self::Replay(ReplayFault::PredatesStore) => "replay.predates_store",
             Self::Replay(ReplayFault::Spent) => "replay.spent",
@@ -153,6 +178,7 @@ impl RequestFault {
         match self {
             Self::ActorTokenUnsupported => "request.actor_token_unsupported",
             Self::AudienceAndResource => "request.audience_and_resource",
+            Self::AuthorizationDetailsUnsupported => "request.authorization_details_unsupported",
             Self::BodyTooLarge => "request.too_large",
             Self::ClientAddressUndetermined => "request.client_address_undetermined",
             Self::ContentTypeUnsupported => "request.content_type_unsupported",
@@ -188,6 +214,20 @@ impl Denial {
     }
 }
 
+impl ProofFault {
+    fn slug(self) -> &'static str {
+        match self {
+            Self::Invalid(error) => error.slug(),
+            Self::KeyMismatch => "proof.key_mismatch",
+            Self::PredatesStore => "proof.predates_store",
+            Self::Repeated => "proof.repeated",
+            Self::RequiredByAudience => "proof.required_by_audience",
+            Self::RequiredByToken => "proof.required_by_token",
+            Self::Spent => "proof.spent",
+        }
+    }
+}
+
 impl From<RequestFault> for Refusal {
     fn from(fault: RequestFault) -> Self {
         Self::Request(fault)
@@ -197,6 +237,18 @@ impl From<RequestFault> for Refusal {
 impl From<Denial> for Refusal {
     fn from(denial: Denial) -> Self {
         Self::Denied(denial)
+    }
+}
+
+impl From<ProofFault> for Refusal {
+    fn from(fault: ProofFault) -> Self {
+        Self::Proof(fault)
+    }
+}
+
+impl From<ProofError> for Refusal {
+    fn from(error: ProofError) -> Self {
+        Self::Proof(error.into())
     }
 }
 

@@ -1,12 +1,14 @@
 //! The token request (RFC 8693 §2.1), parsed but not verified.
 
 use crate::form::Form;
-use crate::limits::{AUDIENCE_BYTES_MAX, BODY_BYTES_MAX, SCOPE_BYTES_MAX, SCOPES_MAX, SUBJECT_TOKEN_BYTES_MAX};
+use crate::limits::{AUDIENCE_BYTES_MAX, SCOPE_BYTES_MAX, SCOPES_MAX, SUBJECT_TOKEN_BYTES_MAX};
 use crate::refusal::{Denial, Refusal, RequestFault};
 use vouchsafe_types::{TokenError, TokenType};
 
 /// RFC 8693 §2.1.
-pub const GRANT_TYPE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
+pub const GRANT_TOKEN_EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
+/// RFC 7523 §2.1.
+pub const GRANT_JWT_BEARER: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
 /// RFC 8693 §3.
 pub const TOKEN_TYPE_ACCESS: &str = "urn:ietf:params:oauth:token-type:access_token";
 /// RFC 8693 §3.
@@ -44,6 +46,27 @@ impl Head<'_> {
     }
 }
 
+/// How the client presents the subject token. The grants differ in the names of parameters and in error codes only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Grant {
+    /// RFC 7523 §2.1: the subject token is the `assertion`.
+    JwtBearer,
+    /// RFC 8693 §2.1.
+    #[default]
+    TokenExchange,
+}
+
+impl Grant {
+    /// Takes the grant type from `form`.
+    pub fn of(form: &mut Form) -> Result<Self, Refusal> {
+        match form.require("grant_type")?.as_str() {
+            GRANT_JWT_BEARER => Ok(Self::JwtBearer),
+            GRANT_TOKEN_EXCHANGE => Ok(Self::TokenExchange),
+            _ => Err(RequestFault::GrantUnsupported.into()),
+        }
+    }
+}
+
 /// A well-formed request whose subject token is not parsed yet.
 pub struct UnverifiedExchange {
     pub(crate) subject_token: String,
@@ -55,28 +78,31 @@ pub struct UnverifiedExchange {
 }
 
 impl UnverifiedExchange {
-    /// Parses a form body. Client credentials in it are ignored, like every unknown parameter (RFC 6749 §3.2).
+    /// Takes the parameters of `grant` from `form`. Client credentials in it are ignored, like every unknown parameter
+    /// (RFC 6749 §3.2).
     ///
     /// ```
+    /// use vouchsafe_exchange::form::Form;
     /// use vouchsafe_exchange::refusal::{Refusal, RequestFault};
-    /// use vouchsafe_exchange::request::UnverifiedExchange;
+    /// use vouchsafe_exchange::request::{Grant, UnverifiedExchange};
     ///
-    /// let refusal = UnverifiedExchange::parse(b"audience=a&audience=b").err();
-    /// assert_eq!(refusal, Some(Refusal::Request(RequestFault::ParameterRepeated)));
+    /// let form = Form::parse(b"audience=https://api.example")?;
+    /// let refusal = UnverifiedExchange::parse(Grant::JwtBearer, form).err();
+    /// assert_eq!(refusal, Some(Refusal::Request(RequestFault::ParameterMissing("assertion"))));
+    /// # Ok::<(), Refusal>(())
     /// ```
-    pub fn parse(body: &[u8]) -> Result<Self, Refusal> {
-        // ORDER: the size limit comes before any parsing.
-        if body.len() > BODY_BYTES_MAX {
-            return Err(RequestFault::BodyTooLarge.into());
-        }
-        let mut form = Form::parse(body)?;
-        if form.require("grant_type")? != GRANT_TYPE {
-            return Err(RequestFault::GrantUnsupported.into());
-        }
+    pub fn parse(grant: Grant, mut form: Form) -> Result<Self, Refusal> {
         if form.take("actor_token").is_some() || form.take("actor_token_type").is_some() {
             return Err(RequestFault::ActorTokenUnsupported.into());
         }
-        let subject_token = subject_token(&mut form)?;
+        // Ignored, it would let the client believe that it narrowed the token (RFC 9396 §5).
+        if form.take("authorization_details").is_some() {
+            return Err(RequestFault::AuthorizationDetailsUnsupported.into());
+        }
+        let subject_token = match grant {
+            Grant::JwtBearer => token(form.require("assertion")?, "assertion")?,
+            Grant::TokenExchange => subject_token(&mut form)?,
+        };
         let token_type = token_type(form.take("requested_token_type"))?;
         let audience = audience(form.take("audience"), form.take("resource"))?;
         let scopes = scopes(form.take("scope"))?;
@@ -85,19 +111,23 @@ impl UnverifiedExchange {
     }
 }
 
-/// The subject token without the white space around it: clients send files and the outputs of commands, which end with a
-/// line feed.
-///
-/// ORDER: trimmed before anything else looks at it, so that limits, replay key and caches are those of the token alone.
 fn subject_token(form: &mut Form) -> Result<String, Refusal> {
     let text = form.require("subject_token")?;
     let kind = form.require("subject_token_type")?;
     if kind != TOKEN_TYPE_JWT && kind != TOKEN_TYPE_ID {
         return Err(RequestFault::SubjectTokenTypeUnsupported.into());
     }
+    token(text, "subject_token")
+}
+
+/// The subject token without the white space around it: clients send files and the outputs of commands, which end with a
+/// line feed.
+///
+/// ORDER: trimmed before anything else looks at it, so that limits, replay key and caches are those of the token alone.
+fn token(text: String, parameter: &'static str) -> Result<String, Refusal> {
     let token = text.trim_matches([' ', '\t', '\r', '\n']);
     if token.is_empty() {
-        return Err(RequestFault::ParameterMissing("subject_token").into());
+        return Err(RequestFault::ParameterMissing(parameter).into());
     }
     if token.len() > SUBJECT_TOKEN_BYTES_MAX {
         return Err(TokenError::TooLarge.into());

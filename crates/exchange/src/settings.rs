@@ -30,6 +30,12 @@ impl Settings {
         generation_of(&self.issuer, &self.group)
     }
 
+    /// The URL of the token endpoint.
+    #[must_use]
+    pub fn token_endpoint(&self) -> String {
+        format!("{}/token", self.issuer.trim_end_matches('/'))
+    }
+
     /// The environment that the bundle is validated against.
     #[must_use]
     pub fn environment(&self) -> Environment {

@@ -1,10 +1,13 @@
 //! The details of an exchange's log line beyond its outcome.
 
 use crate::ports::Instance;
+use crate::request::Grant;
 
 /// The timed steps of one exchange, and its decision.
 #[derive(Debug, Default)]
 pub struct Trace {
+    /// Decides which error codes the caller gets.
+    pub grant: Grant,
     /// Present if a decision about a verified token was made.
     pub decision_id: Option<String>,
     /// The name of the issuer file whose `issuer` the token names. Before the token is verified, anyone can name any.

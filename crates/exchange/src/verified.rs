@@ -1,30 +1,34 @@
-//! Step 2: the subject token is verified.
+//! Step 2: the subject token is verified, and the proof of possession.
 
 use crate::failure::Failure;
 use crate::keys::Keys;
 use crate::ports::Ports;
+use crate::proof;
 use crate::refusal::Refusal;
 use crate::request::UnverifiedExchange;
 use crate::settings::Settings;
 use crate::trace::Trace;
 use std::rc::Rc;
-use vouchsafe_types::{BundleInfo, IssuerRecord, Subject, TokenError};
+use vouchsafe_types::{BundleInfo, IssuerRecord, Subject, TokenError, VerifiedProof};
 
 /// A request whose subject token passed every check. Only [`verify`] makes one.
 pub struct VerifiedExchange {
     pub(crate) request: UnverifiedExchange,
     pub(crate) subject: Subject,
     pub(crate) issuer: Rc<IssuerRecord>,
+    /// Proves possession of the key that the issued token is bound to.
+    pub(crate) proof: Option<VerifiedProof>,
     /// The time at which the token was verified, in Unix seconds.
     pub(crate) now: u64,
 }
 
-/// Verifies the subject token of `request` at the time of the request.
+/// Verifies the subject token of `request`, and then `proof`, at the time of the request.
 pub async fn verify<P: Ports>(
     ports: &P,
     settings: &Settings,
     bundle: &BundleInfo,
     request: UnverifiedExchange,
+    proof: Option<&str>,
     trace: &mut Trace,
 ) -> Result<VerifiedExchange, Failure> {
     let now = ports.now();
@@ -44,7 +48,8 @@ pub async fn verify<P: Ports>(
         verified => verified,
     };
     let subject = subject.map_err(|failure| name_accepted(failure, &issuer))?;
-    Ok(VerifiedExchange { request, subject, issuer, now })
+    let proof = proof::verify(ports, settings, proof, &subject, now)?;
+    Ok(VerifiedExchange { request, subject, issuer, proof, now })
 }
 
 /// Adds what the issuer's file accepts to an audience mismatch. The signature was verified before the audience, so only

@@ -4,7 +4,7 @@
 
 use crate::issued::IssuedExchange;
 use crate::refusal::{Denial, Part, Refusal, RequestFault};
-use crate::request::{TOKEN_TYPE_ACCESS, TOKEN_TYPE_JWT};
+use crate::request::{Grant, TOKEN_TYPE_ACCESS, TOKEN_TYPE_JWT};
 use serde_json::{Value, json};
 use std::borrow::Cow;
 use vouchsafe_types::{TokenError, TokenType};
@@ -43,6 +43,23 @@ impl WireError {
     #[must_use]
     pub fn document_method() -> Self {
         Self { allow: Some("GET, HEAD"), ..Self::new(405, "method_not_allowed", "the method must be GET or HEAD") }
+    }
+
+    /// A refusal of a request by `grant`: a client of the JWT bearer grant expects `invalid_grant` for an assertion that is
+    /// not accepted (RFC 7523 §3.1), a client of token exchange `invalid_request` (RFC 8693 §2.2.2).
+    #[must_use]
+    pub fn of_grant(refusal: &Refusal, grant: Grant) -> Self {
+        let error = Self::from(refusal);
+        match (grant, refusal) {
+            (
+                Grant::JwtBearer,
+                Refusal::Token(_)
+                | Refusal::AudienceMismatch { .. }
+                | Refusal::Replay(_)
+                | Refusal::Request(RequestFault::SubjectTokenBearer | RequestFault::SubjectTokenWhiteSpace),
+            ) => Self { error: "invalid_grant", ..error },
+            (Grant::JwtBearer | Grant::TokenExchange, _) => error,
+        }
     }
 
     /// The response body (RFC 6749 §5.2), with `decision_id` if a decision was made. Most clients show nothing but the
@@ -88,6 +105,8 @@ impl From<&Refusal> for WireError {
             Refusal::Request(fault) => request_error(*fault),
             Refusal::Token(fault) => Self::invalid_request(400, token_text(fault)),
             Refusal::AudienceMismatch { accepted } => Self::invalid_request(400, audience_text(accepted)),
+            // RFC 9449 §5.
+            Refusal::Proof(fault) => Self::new(400, "invalid_dpop_proof", fault.to_string()),
             Refusal::Denied(denial) => denial_error(*denial),
             Refusal::Replay(fault) => Self::invalid_request(400, format!("the subject token cannot be used: {fault}")),
             Refusal::DeniedTooOften { retry_after_seconds } => Self::slow_down(*retry_after_seconds),
@@ -104,6 +123,10 @@ fn request_error(fault: RequestFault) -> WireError {
     let text = match fault {
         RequestFault::ActorTokenUnsupported => "actor_token is not supported",
         RequestFault::AudienceAndResource => "audience and resource are mutually exclusive",
+        RequestFault::AuthorizationDetailsUnsupported => {
+            let text = "authorization_details is not supported: request scopes instead";
+            return WireError::new(400, "invalid_authorization_details", text);
+        }
         RequestFault::BodyTooLarge => {
             return WireError::invalid_request(413, "the request body is larger than 64 KiB");
         }
@@ -115,7 +138,7 @@ fn request_error(fault: RequestFault) -> WireError {
             return WireError::new(
                 400,
                 "unsupported_grant_type",
-                "the only grant type is urn:ietf:params:oauth:grant-type:token-exchange",
+                "the grant type must be urn:ietf:params:oauth:grant-type:token-exchange or :jwt-bearer",
             );
         }
         RequestFault::LifetimeInvalid => "requested_expires_in must be a positive whole number of seconds",
@@ -206,6 +229,7 @@ fn is_legal(text: &str, bytes_max: usize) -> bool {
 /// The body of a successful response (RFC 8693 §2.2.1).
 pub fn success(issued: &IssuedExchange) -> String {
     let (issued_token_type, token_type) = match issued.token_type {
+        TokenType::AccessToken if issued.bound => (TOKEN_TYPE_ACCESS, "DPoP"),
         TokenType::AccessToken => (TOKEN_TYPE_ACCESS, "Bearer"),
         // The token is not declared an access token, so no usage is implied.
         TokenType::Jwt => (TOKEN_TYPE_JWT, "N_A"),

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use vouchsafe_claims::is_unprintable;
+use vouchsafe_claims::{is_thumbprint, is_unprintable};
 use vouchsafe_json::{Json, JsonObject};
 use vouchsafe_signer::{
     AUDIENCE_BYTES_MAX, EXTRA_CLAIM_BYTES_MAX, JTI_BYTES_MAX, NOT_BEFORE_SECONDS, SCOPE_BYTES_MAX, SCOPES_MAX,
@@ -29,8 +29,8 @@ const ISSUED_AT_SKEW_SECONDS_MAX: u64 = vouchsafe_signer::ISSUED_AT_SKEW_SECONDS
 /// Allowed values of `typ` in the header.
 const TYPS: [&str; 2] = ["at+jwt", "JWT"];
 
-/// Claims that every token has; only `scope` is optional. The key must allow all others.
-const CLAIMS: [&str; 9] = ["aud", "client_id", "exp", "iat", "iss", "jti", "nbf", "scope", "sub"];
+/// Claims that every token has; only `cnf` and `scope` are optional. The key must allow all others.
+const CLAIMS: [&str; 10] = ["aud", "client_id", "cnf", "exp", "iat", "iss", "jti", "nbf", "scope", "sub"];
 
 /// A signing input that the key's rule allows.
 ///
@@ -193,8 +193,18 @@ fn check_registered(payload: &JsonObject, rule: &KeyRule) -> Result<(String, Str
     if payload.contains("scope") {
         check_scope(text("scope", usize::MAX)?)?;
     }
+    if let Some(cnf) = payload.get("cnf") {
+        check_confirmation(cnf)?;
+    }
     let jti = text("jti", JTI_BYTES_MAX)?.to_owned();
     Ok((jti, audience.to_owned()))
+}
+
+/// Checks that a confirmation (RFC 7800 §3.1) is the thumbprint of a key and nothing else (RFC 9449 §6.1).
+fn check_confirmation(cnf: &Json) -> Result<(), TokenError> {
+    let members = cnf.as_object().filter(|members| members.len() == 1).ok_or(TokenError::Claim)?;
+    let thumbprint = members.get("jkt").and_then(Json::as_text);
+    if thumbprint.is_some_and(is_thumbprint) { Ok(()) } else { Err(TokenError::Claim) }
 }
 
 /// Checks a scope (RFC 6749 §3.3) without duplicates.

@@ -116,6 +116,26 @@ fn rejects_times_far_from_the_gateways() {
     }
 }
 
+/// RFC 9449 §6.1.
+#[test]
+fn accepts_a_thumbprint_and_no_other_confirmation() {
+    let jkt = "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k";
+    check(|claims| claims["cnf"] = json!({ "jkt": jkt }), Ok(()));
+    for cnf in [
+        json!(null),
+        json!(jkt),
+        json!({}),
+        json!({ "jkt": null }),
+        json!({ "jkt": "x" }),
+        json!({ "jkt": format!("{jkt}A") }),
+        json!({ "jkt": jkt, "kid": "x" }),
+        json!({ "x5t#S256": jkt }),
+        json!([{ "jkt": jkt }]),
+    ] {
+        check(|claims| claims["cnf"] = cnf, Err(TokenError::Claim));
+    }
+}
+
 #[test]
 fn rejects_unknown_claims() {
     for (name, value) in [

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use vouchsafe_claims::is_thumbprint;
 use vouchsafe_jose::{Json, JsonObject};
 use vouchsafe_providers::spiffe::SpiffeId;
 use vouchsafe_providers::{Attribute, AttributeValue, Profile, is_unprintable};
@@ -68,10 +69,17 @@ pub(crate) fn require_issuer(claims: &JsonObject, issuer: &TrustedIssuer) -> Res
     }
 }
 
-/// Rejects tokens bound to a key of their holder (RFC 7800 §3.1): without a proof of possession, which is not supported
-/// here, they prove nothing.
-pub(crate) fn require_bearer(claims: &JsonObject) -> Result<(), TokenError> {
-    if claims.contains("cnf") { Err(TokenError::ClaimInvalid(CNF)) } else { Ok(()) }
+/// The key that the token is bound to, by its thumbprint (RFC 9449 §6.1). Without a proof of possession of that key, which
+/// the caller requires, the token proves nothing.
+///
+/// A token that is bound in another way (RFC 7800 §3.1) is rejected, because nothing here verifies the other proofs.
+pub(crate) fn key_thumbprint(claims: &JsonObject) -> Result<Option<String>, TokenError> {
+    let Some(cnf) = claims.get("cnf") else {
+        return Ok(None);
+    };
+    let members = cnf.as_object().filter(|members| members.len() == 1);
+    let thumbprint = members.and_then(|members| members.get("jkt")?.as_text()).filter(|text| is_thumbprint(text));
+    thumbprint.map(|text| Some(text.to_owned())).ok_or(TokenError::ClaimInvalid(CNF))
 }
 
 /// Checks delegation (RFC 8693 §4). A token whose bearer acts for its subject is refused unless the issuer's file

@@ -48,7 +48,7 @@ impl UnverifiedToken {
         if claims::stated_issuer_of(claims)? != Some(issuer) {
             return Err(TokenError::IssuerUntrusted);
         }
-        claims::require_bearer(claims)?;
+        let key_thumbprint = claims::key_thumbprint(claims)?;
         let (issued_at, expires_at) = lifetime(claims, now)?;
         Ok(IssuedToken {
             token_type,
@@ -59,6 +59,7 @@ impl UnverifiedToken {
             jti: claims::token_id_of(claims)?.ok_or(TokenError::ClaimMissing(JTI))?.to_owned(),
             issued_at,
             expires_at,
+            key_thumbprint,
         })
     }
 }
@@ -135,8 +136,18 @@ mod tests {
             jti: "j1".into(),
             issued_at: NOW,
             expires_at: NOW + 300,
+            key_thumbprint: None,
         };
         assert_eq!(token, expected);
+    }
+
+    #[test]
+    fn names_the_key_that_a_token_is_bound_to() {
+        let jkt = "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k";
+        let mut claims = claims();
+        claims["cnf"] = json!({ "jkt": jkt });
+        let token = verify(HEADER, &TestKey::issuer("ES256"), &claims).unwrap();
+        assert_eq!(token.key_thumbprint.as_deref(), Some(jkt));
     }
 
     #[test]

@@ -90,9 +90,9 @@ impl UnverifiedToken {
         claims::require_issuer(claims, issuer)?;
         claims::require_audience(claims, issuer)?;
         let lifetime = claims::require_lifetime(claims, issuer, now)?;
-        claims::require_bearer(claims)?;
+        let key_thumbprint = claims::key_thumbprint(claims)?;
         claims::require_actor(claims, issuer)?;
-        let subject = subject(jws, claims, issuer, &lifetime)?;
+        let subject = subject(jws, claims, issuer, &lifetime, key_thumbprint)?;
         if let Some(proof) = proof {
             let until = lifetime.exp.plus(issuer.leeway_seconds()).min(keys.until());
             proofs.remember(proof, until, now);
@@ -190,6 +190,7 @@ fn subject(
     claims: &JsonObject,
     issuer: &TrustedIssuer,
     lifetime: &Lifetime,
+    key_thumbprint: Option<String>,
 ) -> Result<Subject, TokenError> {
     let sub = claims::subject_of(claims)?;
     let jti = claims::token_id_of(claims)?;
@@ -202,6 +203,7 @@ fn subject(
         exp: lifetime.exp.0,
         iat: lifetime.iat.map(|iat| iat.0),
         signing_input_digest: sha256_hex(jws.signing_input().as_bytes()),
+        key_thumbprint,
         principal: Principal {
             entity_type: issuer.entity_type(),
             id: sub.to_owned(),

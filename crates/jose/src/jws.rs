@@ -16,7 +16,8 @@ const PROCESSING_MEMBERS: [&str; 3] = ["b64", "crit", "zip"];
 /// A parsed but unverified token.
 ///
 /// Ignores `jwk`, `jku`, `x5u` and `x5c` in the header, whose use RFC 7515 §4.1.2 to §4.1.6 leaves to the application:
-/// keys come only from the issuer's key set. They are not rejected because some issuers send them.
+/// keys come only from the issuer's key set. They are not rejected because some issuers send them. Only
+/// [`crate::SelfSignedJws`] uses `jwk`.
 // INVARIANT: every part is canonical base64url, and `signing_input` is what was signed.
 #[derive(Debug)]
 pub struct UnverifiedJws {
@@ -24,6 +25,7 @@ pub struct UnverifiedJws {
     kid: Option<String>,
     typ: Option<String>,
     has_other_members: bool,
+    jwk: Option<JsonObject>,
     token: String,
     signing_input_bytes: usize,
     payload: Vec<u8>,
@@ -58,6 +60,7 @@ impl UnverifiedJws {
             kid: header.kid,
             typ: header.typ,
             has_other_members: header.has_other_members,
+            jwk: header.jwk,
             signing_input_bytes,
             payload,
             signature,
@@ -84,6 +87,11 @@ impl UnverifiedJws {
     #[must_use]
     pub fn has_other_members(&self) -> bool {
         self.has_other_members
+    }
+
+    /// The key in the header, if there is an object of that name.
+    pub(crate) fn jwk(&self) -> Option<&JsonObject> {
+        self.jwk.as_ref()
     }
 
     /// What the signature covers: the first two parts and the dot between them (RFC 7515 §5.1).
@@ -152,6 +160,7 @@ struct ProtectedHeader {
     kid: Option<String>,
     typ: Option<String>,
     has_other_members: bool,
+    jwk: Option<JsonObject>,
 }
 
 impl ProtectedHeader {
@@ -168,7 +177,8 @@ impl ProtectedHeader {
             return Err(Malformed::Kid.into());
         }
         let has_other_members = header.iter().any(|(name, _)| !matches!(name, "alg" | "kid" | "typ"));
-        Ok(Self { algorithm, kid, has_other_members, typ: optional_text(&header, "typ", Malformed::Typ)? })
+        let jwk = header.get("jwk").and_then(Json::as_object).cloned();
+        Ok(Self { algorithm, kid, has_other_members, jwk, typ: optional_text(&header, "typ", Malformed::Typ)? })
     }
 }
 

@@ -18,6 +18,11 @@ pub const KEYS_MAX: usize = 100;
 /// Members that only private or symmetric keys have (RFC 7518 §6.2.2, §6.3.2, §6.4, RFC 8037 §2).
 const SECRET_MEMBERS: [&str; 8] = ["d", "dp", "dq", "k", "oth", "p", "q", "qi"];
 
+/// Whether `jwk` is private or symmetric.
+pub(crate) fn is_secret(jwk: &JsonObject) -> bool {
+    jwk.get("kty").and_then(Json::as_text) == Some("oct") || SECRET_MEMBERS.iter().any(|name| jwk.contains(name))
+}
+
 /// The usable keys of an issuer, and why the others are not usable.
 // INVARIANT: no key is private or symmetric, and no `kid` occurs twice, usable or not.
 #[derive(Debug)]
@@ -156,10 +161,7 @@ pub enum KeySetError {
 }
 
 fn require_public(jwks: &[&JsonObject]) -> Result<(), KeySetError> {
-    let is_secret = |jwk: &&JsonObject| {
-        jwk.get("kty").and_then(Json::as_text) == Some("oct") || SECRET_MEMBERS.iter().any(|name| jwk.contains(name))
-    };
-    if jwks.iter().any(is_secret) { Err(KeySetError::SecretKey) } else { Ok(()) }
+    if jwks.iter().any(|jwk| is_secret(jwk)) { Err(KeySetError::SecretKey) } else { Ok(()) }
 }
 
 fn distinct_kids(jwks: &[&JsonObject]) -> Result<Vec<Option<String>>, KeySetError> {

@@ -1,9 +1,11 @@
 //! Compact JWS and JWK Sets for verifying tokens (RFC 7515, RFC 7517).
 //!
 //! Verifies signatures only: does not sign, fetch, read a clock or interpret claims (`vouchsafe-identity` does). Never
-//! uses a key from a token's header. The arithmetic is that of a `vouchsafe_crypto::Crypto`.
+//! uses a key from a token's header, except to prove possession of that key. The arithmetic is that of a
+//! `vouchsafe_crypto::Crypto`.
 //!
-//! Entry points: [`UnverifiedJws::parse`], [`KeySet::parse`] and [`PublicKey::verify`].
+//! Entry points: [`UnverifiedJws::parse`], [`KeySet::parse`] and [`PublicKey::verify`] for tokens; [`SelfSignedJws::verify`]
+//! for proofs of possession.
 //!
 //! Invariants: an [`UnverifiedJws`] is canonical, so each signing input has one spelling; a [`KeySet`] contains only
 //! public signature keys of sufficient strength; no input panics.
@@ -38,6 +40,8 @@ mod key;
 mod key_set;
 mod limits;
 mod rsa;
+mod self_signed;
+mod thumbprint;
 
 pub use algorithm::Algorithm;
 pub use certificate::certificate_is_of_key;
@@ -46,4 +50,5 @@ pub use jws::{JwsError, KID_BYTES_MAX, Malformed, TOKEN_BYTES_MAX, UnverifiedJws
 pub use key::{KeyUse, PublicKey};
 pub use key_set::{KEY_SET_BYTES_MAX, KEYS_MAX, KeyLookupError, KeySet, KeySetError, SkippedKey};
 pub use limits::{KEY_SET_RSA_BITS_MAX, RSA_EXPONENT_MAX, RSA_MODULUS_BITS_MAX, RSA_MODULUS_BITS_MIN};
+pub use self_signed::{SelfSignedError, SelfSignedJws};
 pub use vouchsafe_json::{JSON_DEPTH_MAX, Json, JsonError, JsonObject};

@@ -86,6 +86,7 @@ pub fn assumptions(bundle: &Bundle, issuer: &Issuer, audience: &Audience, mentio
         facts.extend(audience_group(audience, group, mentions));
     }
     facts.extend(scopes(audience));
+    facts.extend(proof(audience));
     let max = audience.max_lifetime_seconds;
     facts.push(Assumption {
         reason: format!("the audience allows lifetimes of 1 s to {max} s"),
@@ -206,6 +207,13 @@ fn scopes(audience: &Audience) -> Vec<Assumption> {
         });
     }
     facts
+}
+
+fn proof(audience: &Audience) -> Option<Assumption> {
+    audience.proof_required.then(|| Assumption {
+        reason: format!("`{}` requires a proof of possession", audience.id),
+        cedar: Some("context.proof_of_possession".to_owned()),
+    })
 }
 
 fn times(bundle: &Bundle, mentions: &Mentions) -> Vec<Assumption> {

@@ -9,7 +9,7 @@ pub mod written;
 
 use crate::claims::principal_of_claims;
 use crate::error::CheckError;
-use crate::limits::lacks_scope;
+use crate::limits::lacks_requirement;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use std::collections::BTreeMap;
@@ -64,11 +64,11 @@ impl Case {
         self.decide_for(&self.principal, bundle)
     }
 
-    /// Decides the case for the principal of its verified token. The broker refuses a request without scopes if the
-    /// audience requires one, so that a permit by policies counts as a denial by none.
+    /// Decides the case for the principal of its verified token. The broker refuses a request without scopes or proof of
+    /// possession if the audience requires them, so that a permit by policies counts as a denial by none.
     pub(crate) fn decide_for(&self, principal: &Principal, bundle: &Bundle) -> Result<Decision, DecideError> {
         let mut decision = bundle.decide(principal, &self.request, self.now)?;
-        if decision.effect == Effect::Permit && lacks_scope(bundle, &self.request) {
+        if decision.effect == Effect::Permit && lacks_requirement(bundle, &self.request) {
             decision.effect = Effect::Deny;
             decision.determining_rules.clear();
         }

@@ -1,10 +1,10 @@
 //! Cases for stock tools: input files for `run-tests` of the Cedar CLI.
 //!
 //! The CLI compares `reason` as a subset, our runner exactly. Cedar skips a `forbid` that fails to evaluate where we
-//! deny, and it knows no audience that requires a scope, so cases with either are left out and listed.
+//! deny, and it knows no audience that requires a scope or a proof of possession, so cases with either are left out and listed.
 
 use crate::cases::Case;
-use crate::limits::lacks_scope;
+use crate::limits::lacks_requirement;
 use crate::suite::Suite;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -49,7 +49,7 @@ fn export_of(suite: &Suite, bundle: &Bundle, files: &BundleFiles) -> Result<Ceda
     let cases = suite.results.iter().map(|result| &result.case);
     for case in cases.filter(|case| std::ptr::eq(suite.bundle_of(case), bundle)) {
         let erring_forbid = |policy: &NamedPolicy| policy.is_forbid() && case.erring.iter().any(|id| id == &policy.id);
-        let differs = bundle.policies().iter().any(erring_forbid) || lacks_scope(bundle, &case.request);
+        let differs = bundle.policies().iter().any(erring_forbid) || lacks_requirement(bundle, &case.request);
         let request = bundle
             .decide(&case.principal, &case.request, case.now)
             .ok()

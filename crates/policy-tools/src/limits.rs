@@ -10,6 +10,9 @@ pub fn refusals(audience: &Audience, request: &TokenRequest) -> Vec<String> {
     if audience.scopes_required && request.scopes.is_empty() {
         refusals.push("a request without scopes: the audience requires one".to_owned());
     }
+    if audience.proof_required && !request.proof_of_possession {
+        refusals.push("a request without proof of possession: the audience requires one".to_owned());
+    }
     let (asked, max) = (request.requested_lifetime_seconds, audience.max_lifetime_seconds);
     if asked > max {
         refusals.push(format!("{asked} s: the audience allows at most {max} s"));
@@ -20,8 +23,11 @@ pub fn refusals(audience: &Audience, request: &TokenRequest) -> Vec<String> {
     refusals
 }
 
-/// Whether the broker refuses `request` because its audience requires a scope, whatever policies permit.
-pub(crate) fn lacks_scope(bundle: &Bundle, request: &TokenRequest) -> bool {
-    let audience = bundle.audience(&request.audience);
-    request.scopes.is_empty() && audience.is_some_and(|audience| audience.scopes_required)
+/// Whether the broker refuses `request` because its audience requires a scope or a proof of possession, whatever policies
+/// permit.
+pub(crate) fn lacks_requirement(bundle: &Bundle, request: &TokenRequest) -> bool {
+    bundle.audience(&request.audience).is_some_and(|audience| {
+        let lacks_scope = audience.scopes_required && request.scopes.is_empty();
+        lacks_scope || (audience.proof_required && !request.proof_of_possession)
+    })
 }

@@ -50,6 +50,10 @@ pub(crate) async fn verify<P: Ports>(
     if token.token_type != TokenType::AccessToken {
         return Err(invalid(&TokenError::TypeNotAllowed));
     }
+    // INVARIANT: a token that is bound to a key is no bearer token, and no proof is accepted here (RFC 9449 §7.2).
+    if token.key_thumbprint.is_some() {
+        return Err(Refused::token_invalid("the token is bound to a key"));
+    }
     // INVARIANT: exact comparison; a token for any other audience has no effect here.
     if token.audience != audience {
         return Err(invalid(&TokenError::AudienceMismatch));

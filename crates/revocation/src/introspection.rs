@@ -6,8 +6,8 @@
 
 use serde_json::{Value, json};
 use vouchsafe_exchange::form::Form;
-use vouchsafe_exchange::limits::{BODY_BYTES_MAX, SUBJECT_TOKEN_BYTES_MAX};
-use vouchsafe_exchange::refusal::{Refusal, RequestFault};
+use vouchsafe_exchange::limits::SUBJECT_TOKEN_BYTES_MAX;
+use vouchsafe_exchange::refusal::Refusal;
 use vouchsafe_types::{IssuedToken, TokenType};
 
 use crate::answer::{Attempt, Refused};
@@ -43,10 +43,6 @@ async fn run<P: Ports>(
 
 /// The parameter `token`, which RFC 7662 §2.1 and RFC 7009 §2.1 require. `token_type_hint` and all others are ignored.
 pub(crate) fn presented_token(body: &[u8]) -> Result<String, Refusal> {
-    // ORDER: the size limit comes before any parsing.
-    if body.len() > BODY_BYTES_MAX {
-        return Err(RequestFault::BodyTooLarge.into());
-    }
     Form::parse(body)?.require("token")
 }
 
@@ -70,9 +66,11 @@ async fn permitted_token<P: Ports>(
 
 /// The members of RFC 7662 §2.2. Claims of the platform's token are left out.
 fn active_token(issuer: &str, token: &IssuedToken) -> Value {
-    let token_type = match token.token_type {
-        TokenType::AccessToken => "Bearer",
-        TokenType::Jwt => "N_A",
+    let token_type = match (token.token_type, &token.key_thumbprint) {
+        (TokenType::AccessToken, None) => "Bearer",
+        // RFC 9449 §6.2.
+        (TokenType::AccessToken, Some(_)) => "DPoP",
+        (TokenType::Jwt, _) => "N_A",
     };
     let mut members = json!({
         "active": true,
@@ -85,8 +83,13 @@ fn active_token(issuer: &str, token: &IssuedToken) -> Value {
         "jti": token.jti,
         "token_type": token_type,
     });
-    if let (false, Some(members)) = (token.scopes.is_empty(), members.as_object_mut()) {
-        members.insert("scope".to_owned(), Value::from(token.scopes.join(" ")));
+    if let Some(members) = members.as_object_mut() {
+        if !token.scopes.is_empty() {
+            members.insert("scope".to_owned(), Value::from(token.scopes.join(" ")));
+        }
+        if let Some(thumbprint) = &token.key_thumbprint {
+            members.insert("cnf".to_owned(), json!({ "jkt": thumbprint }));
+        }
     }
     members
 }

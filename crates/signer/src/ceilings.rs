@@ -2,7 +2,7 @@
 //!
 //! They don't trust the caller: a compromised broker gets no more than the configuration allows.
 
-use vouchsafe_claims::{ClaimNames, NameFault, is_unprintable};
+use vouchsafe_claims::{ClaimNames, NameFault, is_thumbprint, is_unprintable};
 use vouchsafe_json::Json;
 
 use crate::algorithm::Algorithm;
@@ -44,6 +44,7 @@ impl Config {
         text(&request.jti, JTI_BYTES_MAX, Ceiling::Jti)?;
         scopes(&request.scopes)?;
         extra_claims(&request.extra_claims)?;
+        key_thumbprint(request.key_thumbprint.as_deref())?;
         Ok(AllowedToken { request, expires_at })
     }
 
@@ -131,6 +132,10 @@ fn extra_claims(claims: &[ExtraClaim]) -> Result<(), Error> {
         extra_claim(claim)?;
     }
     Ok(())
+}
+
+fn key_thumbprint(thumbprint: Option<&str>) -> Result<(), Error> {
+    if thumbprint.is_none_or(is_thumbprint) { Ok(()) } else { Err(Error::Refused(Ceiling::KeyThumbprint)) }
 }
 
 fn refused_name(fault: NameFault) -> Error {

@@ -29,6 +29,9 @@ pub(crate) fn payload(request: &SigningRequest, expires_at: UnixSeconds) -> Resu
     if !request.scopes.is_empty() {
         claims.text("scope", &request.scopes.join(" "))?;
     }
+    if let Some(thumbprint) = &request.key_thumbprint {
+        claims.json("cnf", &format!(r#"{{"jkt":{}}}"#, quoted(thumbprint)?))?;
+    }
     for claim in &request.extra_claims {
         claims.json(&claim.name, claim.value.trim_ascii())?;
     }

@@ -42,6 +42,7 @@
 //!     jti: "AAECAwQFBgcICQoLDA0ODw".to_owned(),
 //!     scopes: vec![],
 //!     extra_claims: vec![],
+//!     key_thumbprint: None,
 //!     presented: None,
 //! };
 //! // Fresh randomness from the host in production.

@@ -63,6 +63,8 @@ pub enum Limit {
     Tokens,
     #[error("`uses_max` is 0")]
     Uses,
+    #[error("no uses or too many")]
+    UsesPerCall,
 }
 
 /// Why the database did not confirm a statement.

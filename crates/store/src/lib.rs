@@ -110,11 +110,14 @@ pub use revocation_rows::{
 };
 pub use space::{SPACE_LOW_BYTES, note_space};
 pub use statements::pointer_get;
-pub use store::{BODY_BYTES_MAX, KEY_BYTES_MAX, LEASE_MS_MAX, NAME_BYTES_MAX, POINTER_BYTES_MAX, Store};
+pub use store::{
+    BODY_BYTES_MAX, KEY_BYTES_MAX, LEASE_MS_MAX, NAME_BYTES_MAX, POINTER_BYTES_MAX, Store, USES_PER_CALL_MAX,
+};
 pub use time::UnixMilliseconds;
 pub use vouchsafe_types::{
     Added, Affected, AffectedWorkload, Attribution, AuditRecord, Consumption, Document, Generation, IssuedTokens,
     Lifted, Limited, Pointer, Recorded, Refused, RefusedKind, Revocation, RevocationTarget, Space, TokenFilter,
+    TokenUse,
 };
 
 #[cfg(test)]

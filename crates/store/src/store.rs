@@ -14,10 +14,12 @@ use crate::space;
 use crate::statements::ConsumeRow;
 use crate::time::UnixMilliseconds;
 use crate::{schema, statements};
-use vouchsafe_types::{AuditRecord, Consumption, Document, Pointer, Recorded, Space};
+use vouchsafe_types::{AuditRecord, Consumption, Document, Pointer, Recorded, Space, TokenUse};
 
 /// Longest key of [`Store::consume`].
 pub const KEY_BYTES_MAX: usize = 128;
+/// Most uses in one call of [`Store::consume_uses`]: of a token and of a proof.
+pub const USES_PER_CALL_MAX: usize = 2;
 /// Longest name of a lease, document or pointer.
 pub const NAME_BYTES_MAX: usize = 256;
 /// Longest document.
@@ -38,7 +40,7 @@ pub struct Store<D: Database> {
     database: D,
     /// Counts writes, to select those that sweep.
     writes: Cell<u64>,
-    consuming: Group<ConsumeRow, bool, D::Alarm>,
+    consuming: Group<Vec<ConsumeRow>, Vec<bool>, D::Alarm>,
     recording: Group<AuditRow, Option<Recorded>, D::Alarm>,
 }
 
@@ -85,23 +87,41 @@ impl<D: Database> Store<D> {
         now: UnixMilliseconds,
         deadline: &mut Deadline<impl Future<Output = ()> + Unpin>,
     ) -> Result<Consumption, Error> {
-        within(key.len(), 1, KEY_BYTES_MAX, Limit::Key)?;
-        if uses_max == 0 {
-            return Err(Error::Invalid(Limit::Uses));
-        }
-        // INVARIANT: a swept key is no longer accepted, so it can't be consumed again (I4).
-        if keep_until < expired_before(now) {
-            return Err(Error::Invalid(Limit::KeepUntilPassed));
-        }
-        let alive_after = now.seconds().saturating_sub(GAP_SECONDS);
-        let row = ConsumeRow::new(key, uses_max, issued_at, keep_until, alive_after)?;
+        let token_use = TokenUse { key: key.to_owned(), uses_max, issued_at, keep_until };
+        let consumed = self.consume_uses(vec![token_use], now, deadline).await?;
+        consumed.first().copied().ok_or(Error::Unavailable(Cause::UnexpectedRow))
+    }
+
+    /// Like [`Self::consume`] for up to [`USES_PER_CALL_MAX`] uses in one statement, each whatever becomes of the others.
+    /// The answers are in the order of `uses`.
+    pub async fn consume_uses(
+        &self,
+        uses: Vec<TokenUse>,
+        now: UnixMilliseconds,
+        deadline: &mut Deadline<impl Future<Output = ()> + Unpin>,
+    ) -> Result<Vec<Consumption>, Error> {
+        within(uses.len(), 1, USES_PER_CALL_MAX, Limit::UsesPerCall)?;
+        let rows = uses.iter().map(|token_use| consume_row(token_use, now)).collect::<Result<Vec<_>, _>>()?;
         self.sweep_in_time(now, deadline).await?;
         let alarm = || self.database.alarm();
-        let run = async |rows| self.consume_all(rows).await;
-        if self.consuming.submit(row, deadline, alarm, run).await? {
-            return Ok(Consumption::Fresh);
+        let run = async |calls| self.consume_all(calls).await;
+        let fresh = self.consuming.submit(rows, deadline, alarm, run).await?;
+        let mut consumed = Vec::with_capacity(uses.len());
+        for (token_use, fresh) in uses.iter().zip(fresh) {
+            consumed.push(match fresh {
+                true => Consumption::Fresh,
+                false => self.why_not_fresh(&token_use.key, deadline).await?,
+            });
         }
-        // `Spent` takes precedence, because the second user of a key must learn of the first.
+        Ok(consumed)
+    }
+
+    /// `Spent` takes precedence, because the second user of a key must learn of the first.
+    async fn why_not_fresh(
+        &self,
+        key: &str,
+        deadline: &mut Deadline<impl Future<Output = ()> + Unpin>,
+    ) -> Result<Consumption, Error> {
         let found = self.run(statements::is_spent(key));
         let spent = !deadline.limit(found).await?.is_empty();
         Ok(if spent { Consumption::Spent } else { Consumption::PredatesStore })
@@ -242,11 +262,14 @@ impl<D: Database> Store<D> {
         Ok(())
     }
 
-    /// Consumes all rows, and returns whether each key was fresh.
-    async fn consume_all(&self, rows: Vec<ConsumeRow>) -> Result<Vec<bool>, Error> {
+    /// Consumes the rows of all calls, and returns for each call whether its keys were fresh.
+    async fn consume_all(&self, calls: Vec<Vec<ConsumeRow>>) -> Result<Vec<Vec<bool>>, Error> {
+        let sizes: Vec<_> = calls.iter().map(Vec::len).collect();
+        let rows: Vec<_> = calls.into_iter().flatten().collect();
         let claims: Vec<_> = rows.iter().map(ConsumeRow::claim).collect();
         let answer = self.run(statements::consume(rows)).await?;
-        statements::fresh(&claims, answer)
+        let mut fresh = statements::fresh(&claims, answer)?.into_iter();
+        Ok(sizes.into_iter().map(|size| fresh.by_ref().take(size).collect()).collect())
     }
 
     async fn record_all(&self, rows: Vec<AuditRow>) -> Result<Vec<Option<Recorded>>, Error> {
@@ -303,6 +326,20 @@ impl<D: Database> Store<D> {
     pub(crate) async fn run(&self, statement: Statement) -> Result<Vec<Row>, Error> {
         self.database.run(statement).await
     }
+}
+
+fn consume_row(token_use: &TokenUse, now: UnixMilliseconds) -> Result<ConsumeRow, Error> {
+    let TokenUse { key, uses_max, issued_at, keep_until } = token_use;
+    within(key.len(), 1, KEY_BYTES_MAX, Limit::Key)?;
+    if *uses_max == 0 {
+        return Err(Error::Invalid(Limit::Uses));
+    }
+    // INVARIANT: a swept key is no longer accepted, so it can't be consumed again (I4).
+    if *keep_until < expired_before(now) {
+        return Err(Error::Invalid(Limit::KeepUntilPassed));
+    }
+    let alive_after = now.seconds().saturating_sub(GAP_SECONDS);
+    ConsumeRow::new(key, *uses_max, *issued_at, *keep_until, alive_after)
 }
 
 /// Unix seconds before which `keep_until` is past by any clock.

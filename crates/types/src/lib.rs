@@ -13,6 +13,7 @@
 
 mod issuer;
 mod policy;
+mod proof;
 mod revocation;
 mod signer;
 mod store;
@@ -26,6 +27,7 @@ pub use issuer::{
     UnreachableCause,
 };
 pub use policy::{Audience, BundleInfo, Decision, Effect, Environment, PolicyError, Tier, TokenRequest};
+pub use proof::{ProofError, VerifiedProof};
 pub use revocation::{
     Added, Affected, AffectedWorkload, Attribution, IssuedTokens, Lifted, Revocation, RevocationTarget, TokenFilter,
 };
@@ -34,7 +36,8 @@ pub use signer::{
     SigningRequest, Superseded, TokenType,
 };
 pub use store::{
-    AuditRecord, Consumption, Document, Generation, Limited, Pointer, Recorded, Refused, RefusedKind, Space, StoreError,
+    AuditRecord, Consumption, Document, Generation, Limited, Pointer, Recorded, Refused, RefusedKind, Space,
+    StoreError, TokenUse,
 };
 pub use time::UnixSeconds;
 pub use token::TokenError;

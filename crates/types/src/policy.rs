@@ -54,6 +54,8 @@ pub struct Audience {
     pub replay: ReplayMode,
     /// Whether the issued token may outlive the subject token.
     pub outlive_subject: bool,
+    /// Whether a request without a proof of possession is refused.
+    pub proof_required: bool,
 }
 
 /// What a principal asks for.

@@ -100,6 +100,8 @@ pub struct SigningRequest {
     pub jti: String,
     pub scopes: Vec<String>,
     pub extra_claims: Vec<ExtraClaim>,
+    /// `cnf.jkt` (RFC 9449 §6.1): binds the token to a key.
+    pub key_thumbprint: Option<String>,
     /// Selects the rollout share; without it, no share applies.
     pub presented: Option<PresentedIdentity>,
 }
@@ -130,6 +132,8 @@ pub struct IssuedToken {
     pub jti: String,
     pub issued_at: u64,
     pub expires_at: u64,
+    /// `cnf.jkt` (RFC 9449 §6.1): the key that the token is bound to.
+    pub key_thumbprint: Option<String>,
 }
 
 /// Why the signer did not sign. The texts are for the log.

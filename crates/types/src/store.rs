@@ -2,6 +2,18 @@
 
 use crate::wit_enum::wit_enum;
 
+/// One use of a key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TokenUse {
+    pub key: String,
+    /// How often the key may be used: 1 or more.
+    pub uses_max: u32,
+    /// When the token, or the proof, was issued.
+    pub issued_at: u64,
+    /// Until when the use is remembered.
+    pub keep_until: u64,
+}
+
 wit_enum! {
     /// The outcome of consuming a key.
     pub enum Consumption {

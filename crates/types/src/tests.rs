@@ -1,6 +1,6 @@
 //! The Rust types against the WIT. Names of fields and cases are checked by the compiler where components use them.
 
-use crate::{ClaimType, Consumption, Effect, RefusedKind, Space, Tier, TokenType};
+use crate::{ClaimType, Consumption, Effect, ProofError, RefusedKind, Space, Tier, TokenType};
 use std::fmt::Debug;
 
 const WIT: &str = include_str!("../../../wit/types/types.wit");
@@ -38,6 +38,7 @@ fn enum_cases_follow_wit_order() {
     check("claim-type", ClaimType::ALL, ClaimType::_lift);
     check("consumption", Consumption::ALL, Consumption::_lift);
     check("effect", Effect::ALL, Effect::_lift);
+    check("proof-error", ProofError::ALL, ProofError::_lift);
     check("refused-kind", RefusedKind::ALL, RefusedKind::_lift);
     check("space", Space::ALL, Space::_lift);
     check("tier", Tier::ALL, Tier::_lift);
@@ -46,5 +47,5 @@ fn enum_cases_follow_wit_order() {
 
 #[test]
 fn checks_every_wit_enum() {
-    assert_eq!(WIT.matches("\n  enum ").count(), 7);
+    assert_eq!(WIT.matches("\n  enum ").count(), 8);
 }

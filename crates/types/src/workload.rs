@@ -92,4 +92,6 @@ pub struct Subject {
     /// Lowercase hex SHA-256 of the JWS signing input (RFC 7515 §5.1). Not of the whole token: an ECDSA signature has
     /// a second valid form, which would be a second token.
     pub signing_input_digest: String,
+    /// `cnf.jkt` (RFC 9449 §6.1): the key that the token is bound to.
+    pub key_thumbprint: Option<String>,
 }

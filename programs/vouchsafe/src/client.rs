@@ -17,6 +17,7 @@ pub mod issue;
 pub mod moment;
 mod network;
 mod platform;
+pub mod proof;
 mod proxy;
 mod raw_token;
 pub mod renewal;

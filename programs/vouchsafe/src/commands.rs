@@ -11,6 +11,7 @@ pub mod incident;
 pub mod init;
 pub mod keys;
 pub mod man;
+pub mod metadata;
 pub mod policy;
 pub mod probe;
 pub mod revoke;

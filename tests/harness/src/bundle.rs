@@ -21,16 +21,19 @@ pub const HSM_ES256: &str = "https://hsm-es256.example";
 pub const LONG: &str = "https://long.example";
 /// Refuses requests without scopes; offers `read` and `write`.
 pub const SCOPED: &str = "https://scoped.example";
+/// Requires a proof of possession; offers `read` and `write`.
+pub const BOUND: &str = "https://bound.example";
 /// Not in the signer's list of audiences.
 pub const BEYOND: &str = "https://beyond.example";
 /// The signer's list of audiences: all except [`BEYOND`].
-pub const SIGNER_AUDIENCES: &str = "https://api.example https://bounded.example https://deploy.example https://eddsa.example https://hsm.example https://hsm-eddsa.example https://hsm-es256.example https://long.example https://scoped.example";
+pub const SIGNER_AUDIENCES: &str = "https://api.example https://bound.example https://bounded.example https://deploy.example https://eddsa.example https://hsm.example https://hsm-eddsa.example https://hsm-es256.example https://long.example https://scoped.example";
 /// Length of an epoch in these tests; tokens for [`LONG`] live 60 s less.
 pub const EPOCH_SECONDS: u64 = 1200;
 
-const AUDIENCES: [(&str, &str, &str); 10] = [
+const AUDIENCES: [(&str, &str, &str); 11] = [
     ("api", API, "scopes = [\"read\", \"write\"]\n"),
     ("beyond", BEYOND, ""),
+    ("bound", BOUND, "scopes = [\"read\", \"write\"]\nproof_of_possession = \"required\"\n"),
     ("bounded", BOUNDED, "replay = \"bounded(5)\"\n"),
     ("deploy", DEPLOY, "claims = [\"ref\", \"repository\"]\nreplay = \"single-use\"\n"),
     ("eddsa", EDDSA, "algorithm = \"EdDSA\"\n"),

@@ -7,6 +7,7 @@ use crate::jwt::Issued;
 use serde_json::Value;
 
 pub const GRANT: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
+pub const GRANT_JWT_BEARER: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
 pub const TYPE_ACCESS: &str = "urn:ietf:params:oauth:token-type:access_token";
 pub const TYPE_ID: &str = "urn:ietf:params:oauth:token-type:id_token";
 pub const TYPE_JWT: &str = "urn:ietf:params:oauth:token-type:jwt";
@@ -22,6 +23,14 @@ impl Form {
         let pairs =
             [("grant_type", GRANT), ("subject_token_type", TYPE_JWT), ("audience", API), ("subject_token", token)];
         Self(pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec())
+    }
+
+    /// The same request by the JWT bearer grant.
+    #[must_use]
+    pub fn as_assertion(self) -> Self {
+        let token = self.get("subject_token");
+        let form = self.without("subject_token").without("subject_token_type");
+        form.set("grant_type", GRANT_JWT_BEARER).and("assertion", &token)
     }
 
     /// Adds a parameter, which may repeat an existing one.

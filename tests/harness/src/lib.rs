@@ -27,6 +27,7 @@ pub mod jwt;
 pub mod keys;
 mod log;
 pub mod ports;
+pub mod proof;
 pub mod proxy;
 pub mod scene;
 pub mod strict_verifier;

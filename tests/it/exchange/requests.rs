@@ -2,7 +2,9 @@
 
 use vouchsafe_harness::bundle::{API, BEYOND, DEPLOY, HSM, SCOPED};
 use vouchsafe_harness::cases::Fixture;
-use vouchsafe_harness::exchange::{FORM, Form, GRANT, TYPE_ACCESS, TYPE_ID, TYPE_JWT, Want, bad, check, refused};
+use vouchsafe_harness::exchange::{
+    FORM, Form, GRANT, GRANT_JWT_BEARER, TYPE_ACCESS, TYPE_ID, TYPE_JWT, Want, bad, check, refused,
+};
 use vouchsafe_harness::http::Request;
 
 const BODY_BYTES_MAX: usize = 64 * 1024;
@@ -156,6 +158,11 @@ fn parameters() -> Vec<RequestCase> {
         form("an actor_token", bad("request.actor_token_unsupported"), |form| {
             form.and("actor_token", "x").and("actor_token_type", TYPE_JWT)
         }),
+        form(
+            "authorization_details",
+            refused(400, "invalid_authorization_details", "request.authorization_details_unsupported"),
+            |form| form.and("authorization_details", "[]"),
+        ),
         form("an actor_token alone", bad("request.actor_token_unsupported"), |form| form.and("actor_token", "x")),
         form("an actor_token_type alone", bad("request.actor_token_unsupported"), |form| {
             form.and("actor_token_type", TYPE_JWT)
@@ -167,9 +174,7 @@ fn parameters() -> Vec<RequestCase> {
 fn grants_and_types() -> Vec<RequestCase> {
     let mut cases = Vec::new();
     let grant = refused(400, "unsupported_grant_type", "grant.unsupported");
-    for value in
-        ["client_credentials", "authorization_code", "refresh_token", "urn:ietf:params:oauth:grant-type:jwt-bearer"]
-    {
+    for value in ["client_credentials", "authorization_code", "refresh_token"] {
         cases.push(set("grant_type", value, grant));
     }
     cases.push(set("grant_type", GRANT.to_uppercase(), grant));
@@ -194,6 +199,35 @@ fn grants_and_types() -> Vec<RequestCase> {
         cases.push(set("requested_token_type", value, want));
     }
     cases
+}
+
+/// RFC 7523 §2.1 and §3.1.
+fn assertions() -> Vec<RequestCase> {
+    let bearer = |name: &str, want, change: fn(Form) -> Form| {
+        form(format!("an assertion, {name}"), want, move |form| change(form.as_assertion()))
+    };
+    let invalid = |slug| refused(400, "invalid_grant", slug);
+    vec![
+        bearer("for an audience", Want::Issued, |form| form),
+        bearer("for a resource", Want::Issued, |form| form.without("audience").and("resource", API)),
+        bearer("with a scope", Want::Issued, |form| form.and("scope", "read")),
+        bearer("with a line feed", Want::Issued, |form| {
+            let token = form.get("assertion");
+            form.set("assertion", &format!("{token}\n"))
+        }),
+        bearer("and a subject token", Want::Issued, |form| form.and("subject_token", "x")),
+        bearer("without one", MISSING, |form| form.without("assertion")),
+        bearer("empty", MISSING, |form| form.set("assertion", "")),
+        bearer("twice", REPEATED, |form| form.and("assertion", "x")),
+        bearer("without audience", MISSING, |form| form.without("audience")),
+        bearer("not a token", invalid("token.malformed"), |form| form.set("assertion", "x")),
+        bearer("called Bearer", invalid("request.subject_token_bearer"), |form| form.set("assertion", "Bearer a.b.c")),
+        bearer("with a space", invalid("request.subject_token_white_space"), |form| form.set("assertion", "a.b .c")),
+        bearer("too long", invalid("token.too_large"), |form| form.set("assertion", &"x".repeat(16 * 1024 + 1))),
+        bearer("for an unknown audience", UNKNOWN, |form| form.set("audience", "https://unknown.example")),
+        bearer("and an actor", bad("request.actor_token_unsupported"), |form| form.and("actor_token", "x")),
+        form("a subject token by the other grant", MISSING, |form| form.set("grant_type", GRANT_JWT_BEARER)),
+    ]
 }
 
 /// How clients send the contents of a file, the output of a command or a header's value.
@@ -313,6 +347,7 @@ pub fn cases() -> Vec<RequestCase> {
         body(),
         parameters(),
         grants_and_types(),
+        assertions(),
         subject_tokens(),
         targets(),
         scopes(),

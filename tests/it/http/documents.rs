@@ -1,27 +1,15 @@
 //! What verifiers fetch: metadata and key set, with their caching headers.
 
-use ring::digest::{SHA256, digest};
 use serde_json::{Value, json};
 use vouchsafe_harness::bundle::BROKER;
 use vouchsafe_harness::cases::Fixture;
-use vouchsafe_harness::exchange::GRANT;
+use vouchsafe_harness::exchange::{GRANT, GRANT_JWT_BEARER};
 use vouchsafe_harness::http::{Request, Response};
-use vouchsafe_harness::jwt::base64url;
+use vouchsafe_harness::proof::thumbprint;
 
 const JWKS: &str = "/.well-known/jwks.json";
 const OAUTH: &str = "/.well-known/oauth-authorization-server";
 const OIDC: &str = "/.well-known/openid-configuration";
-
-/// RFC 7638 §3: the required members, in order.
-fn thumbprint(jwk: &Value) -> String {
-    let text = |name: &str| jwk[name].as_str().expect("a member");
-    let canonical = match text("kty") {
-        "EC" => format!(r#"{{"crv":"{}","kty":"EC","x":"{}","y":"{}"}}"#, text("crv"), text("x"), text("y")),
-        "OKP" => format!(r#"{{"crv":"{}","kty":"OKP","x":"{}"}}"#, text("crv"), text("x")),
-        other => panic!("unexpected key type {other}"),
-    };
-    base64url(digest(&SHA256, canonical.as_bytes()))
-}
 
 #[test]
 fn names_public_keys_by_thumbprint() {
@@ -49,7 +37,7 @@ fn names_issuer_and_endpoints_in_metadata() {
         assert_eq!(document["issuer"], BROKER, "{path}");
         assert_eq!(document["token_endpoint"], format!("{BROKER}/token"));
         assert_eq!(document["jwks_uri"], format!("{BROKER}{JWKS}"));
-        assert_eq!(document["grant_types_supported"], json!([GRANT]));
+        assert_eq!(document["grant_types_supported"], json!([GRANT, GRANT_JWT_BEARER]));
         // RFC 8414 §2 and OpenID Connect Discovery 1.0 §3 require it.
         assert!(document["response_types_supported"].is_array(), "{document}");
     }

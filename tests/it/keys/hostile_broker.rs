@@ -137,6 +137,11 @@ fn other_members() -> Vec<Row> {
         (json!({ "subject": "a \u{e9}b" }), None),
         (json!({ "jti": "" }), refused("jti is empty, too long or contains unprintable characters")),
         (json!({ "scopes": ["read write"] }), refused("a scope is malformed or too long")),
+        (json!({ "key_thumbprint": "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k" }), None),
+        (
+            json!({ "key_thumbprint": "x\"},\"sub\":\"admin" }),
+            refused("the thumbprint of a key is not 32 bytes in base64url"),
+        ),
     ]
 }
 

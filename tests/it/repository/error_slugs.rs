@@ -1,6 +1,6 @@
 //! Every slug that the broker can answer with is reached over HTTP by some test.
 
-use crate::exchange::{claims, client_address, deadline, denial_limit, jws_header, jwt_syntax, requests};
+use crate::exchange::{claims, client_address, deadline, denial_limit, jws_header, jwt_syntax, proofs, requests};
 use crate::hsm::ops::emergency_rotation;
 use crate::hsm::tiers;
 use crate::issuers::unavailable;
@@ -21,7 +21,7 @@ const UNREACHED: [(&str, &str); 2] = [
 
 /// The slugs in the broker's list of refusals.
 fn slugs() -> BTreeSet<String> {
-    let sources = ["crates/exchange/src/refusal.rs", "crates/types/src/token.rs"];
+    let sources = ["crates/exchange/src/refusal.rs", "crates/types/src/proof.rs", "crates/types/src/token.rs"];
     let read = |path| std::fs::read_to_string(repository().join(path)).expect("a list of refusals");
     let text = sources.map(read).concat();
     let arms = text.split("=> \"").skip(1).filter_map(|rest| rest.split_once('"'));
@@ -37,6 +37,7 @@ fn reaches_or_excuses_every_slug() {
         .chain(requests)
         .chain(client_address::wants())
         .chain(denial_limit::wants())
+        .chain(proofs::wants())
         .chain(deadline::wants())
         .chain(tiers::wants())
         .chain(emergency_rotation::wants())

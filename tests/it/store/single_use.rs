@@ -3,7 +3,7 @@
 use vouchsafe_harness::broker::Setup;
 use vouchsafe_harness::bundle::{API, DEPLOY};
 use vouchsafe_harness::cases::Fixture;
-use vouchsafe_harness::exchange::{Form, Want, bad, check};
+use vouchsafe_harness::exchange::{Form, Want, bad, check, refused};
 use vouchsafe_harness::issuer::Issuer;
 use vouchsafe_harness::{jwt, now};
 
@@ -38,6 +38,25 @@ fn accepts_token_once_across_restarts() {
     let other = jwt::mint("RS256", &second);
     check(&broker, &Form::of(&other).set("audience", DEPLOY).request(), &other, Want::Issued).expect("another token");
     broker.assert_healthy();
+}
+
+/// A token that could be used once per grant would be used twice.
+#[test]
+fn accepts_token_once_for_both_grants() {
+    let fixture = Fixture::start();
+    let token = || jwt::mint("RS256", &fixture.claims_at(now() + 1));
+    let spent_assertion = refused(400, "invalid_grant", "replay.spent");
+    for assertion_first in [true, false] {
+        let token = token();
+        let exchange = Form::of(&token).set("audience", DEPLOY);
+        let assertion = exchange.clone().as_assertion();
+        let (first, second, want) = match assertion_first {
+            true => (assertion, exchange, SPENT),
+            false => (exchange, assertion, spent_assertion),
+        };
+        check(&fixture.broker, &first.request(), &token, Want::Issued).expect("the first use");
+        check(&fixture.broker, &second.request(), &token, want).expect("the second use");
+    }
 }
 
 #[test]

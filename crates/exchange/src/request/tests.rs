@@ -1,10 +1,13 @@
 use super::*;
+use crate::limits::BODY_BYTES_MAX;
 
 const REQUIRED: &str = "grant_type=urn:ietf:params:oauth:grant-type:token-exchange\
     &subject_token=a.b.c&subject_token_type=urn:ietf:params:oauth:token-type:jwt";
 
 fn parse(body: &str) -> Result<UnverifiedExchange, Refusal> {
-    UnverifiedExchange::parse(body.as_bytes())
+    let mut form = Form::parse(body.as_bytes())?;
+    let grant = Grant::of(&mut form)?;
+    UnverifiedExchange::parse(grant, form)
 }
 
 /// Checks a request with every required parameter, plus `more`.
@@ -83,7 +86,7 @@ fn names_missing_parameter() {
 #[test]
 fn refuses_other_grants_and_token_types() {
     let swap = |from: &str, to: &str| parse(&format!("{REQUIRED}&audience=a").replace(from, to)).map(|_| ());
-    assert_eq!(swap(GRANT_TYPE, "client_credentials"), fault(RequestFault::GrantUnsupported));
+    assert_eq!(swap(GRANT_TOKEN_EXCHANGE, "client_credentials"), fault(RequestFault::GrantUnsupported));
     assert_eq!(swap(TOKEN_TYPE_JWT, TOKEN_TYPE_ID), Ok(()));
     for kind in [TOKEN_TYPE_ACCESS, "urn:ietf:params:oauth:token-type:saml2", "jwt"] {
         assert_eq!(swap(TOKEN_TYPE_JWT, kind), fault(RequestFault::SubjectTokenTypeUnsupported));
@@ -102,6 +105,31 @@ fn refuses_actor_token() {
     for more in ["actor_token=x", "actor_token_type=x", "actor_token=x&actor_token_type=y"] {
         check(&format!("audience=a&{more}"), fault(RequestFault::ActorTokenUnsupported));
     }
+}
+
+#[test]
+fn refuses_authorization_details() {
+    check("audience=a&authorization_details=[]", fault(RequestFault::AuthorizationDetailsUnsupported));
+    check("audience=a&authorization_details=", Ok(()));
+}
+
+#[test]
+fn takes_the_assertion_of_a_jwt_bearer_grant() {
+    let with = |parameters: &str| {
+        let request = parse(&format!("grant_type={GRANT_JWT_BEARER}&resource=a&scope=read{parameters}"));
+        request.map(|request| (request.subject_token, request.audience, request.scopes.join(" ")))
+    };
+    let expected = || ("a.b.c".to_owned(), "a".to_owned(), "read".to_owned());
+    assert_eq!(with("&assertion=a.b.c%0A"), Ok(expected()));
+    // Parameters of the other grant are unknown to this one.
+    assert_eq!(with("&assertion=a.b.c&subject_token=d.e.f&subject_token_type=x"), Ok(expected()));
+    for missing in ["", "&assertion=", "&assertion=+", "&subject_token=a.b.c"] {
+        assert_eq!(with(missing), Err(RequestFault::ParameterMissing("assertion").into()), "{missing}");
+    }
+    let too_large = format!("&assertion={}", "t".repeat(SUBJECT_TOKEN_BYTES_MAX + 1));
+    assert_eq!(with(&too_large), Err(TokenError::TooLarge.into()));
+    assert_eq!(with("&assertion=a.b.c&actor_token=x"), Err(RequestFault::ActorTokenUnsupported.into()));
+    check("audience=a&assertion=d.e.f", Ok(()));
 }
 
 #[test]

@@ -14,7 +14,8 @@ use vouchsafe_exchange::refusal::{Part, Refusal, ReplayFault};
 use vouchsafe_exchange::settings::Settings;
 use vouchsafe_types::{
     Attribute, AttributeValue, Audience, AuditRecord, BundleInfo, Consumption, Decision, Effect, IssuerRecord, KeySet,
-    KeySource, Principal, Recorded, ReplayMode, SignedToken, SigningRequest, Subject, Tier, TokenError, TokenRequest,
+    KeySource, Principal, ProofError, Recorded, ReplayMode, SignedToken, SigningRequest, Subject, Tier, TokenError,
+    TokenRequest, TokenUse, VerifiedProof,
 };
 
 pub const NOW: u64 = 1_800_000_000;
@@ -154,6 +155,7 @@ pub fn audience() -> Audience {
         claims: vec!["repository".into(), "missing".into()],
         replay: ReplayMode::Allow,
         outlive_subject: false,
+        proof_required: false,
     }
 }
 
@@ -171,6 +173,7 @@ pub fn subject() -> Subject {
         exp: NOW + 3600,
         iat: Some(NOW - 10),
         signing_input_digest: "d1".into(),
+        key_thumbprint: None,
     }
 }
 
@@ -259,18 +262,21 @@ impl Signer for Fake {
 }
 
 impl Store for Fake {
-    async fn consume(&self, key: &str, uses_max: u32, issued_at: u64, keep_until: u64) -> Result<Consumption, Failure> {
+    async fn consume(&self, uses: Vec<TokenUse>) -> Result<Vec<Consumption>, Failure> {
         self.call("consume", Part::Store)?;
-        if self.predates.get() {
-            return Ok(Consumption::PredatesStore);
-        }
         let mut consumed = self.consumed.borrow_mut();
-        let entry = consumed.entry(key.to_owned()).or_insert((issued_at, keep_until, 0));
-        if entry.2 >= uses_max {
-            return Ok(Consumption::Spent);
-        }
-        entry.2 += 1;
-        Ok(Consumption::Fresh)
+        let consume = |TokenUse { key, uses_max, issued_at, keep_until }| {
+            if self.predates.get() {
+                return Consumption::PredatesStore;
+            }
+            let entry = consumed.entry(key).or_insert((issued_at, keep_until, 0));
+            if entry.2 >= uses_max {
+                return Consumption::Spent;
+            }
+            entry.2 += 1;
+            Consumption::Fresh
+        };
+        Ok(uses.into_iter().map(consume).collect())
     }
 
     async fn record(&self, record: AuditRecord) -> Result<Recorded, Failure> {
@@ -392,6 +398,13 @@ impl Identity for Fake {
             return Err(Refusal::Token(TokenError::KeyUnknown).into());
         }
         Ok(self.subject.borrow().clone())
+    }
+
+    fn verify_proof(&self, proof: &str, method: &str, url: &str, now: u64) -> Result<VerifiedProof, Failure> {
+        self.call("verify_proof", Part::Issuer)?;
+        assert_eq!((method, url, now), ("POST", "https://broker.example/token", self.now.get()));
+        let (key_thumbprint, jti) = proof.split_once(' ').ok_or(ProofError::SignatureInvalid)?;
+        Ok(VerifiedProof { key_thumbprint: key_thumbprint.into(), jti: jti.into(), issued_at: now - 1 })
     }
 
     async fn fetch_keys(&self, _: &IssuerRecord, _: Option<&KeySet>, now: u64) -> Result<KeySet, Failure> {

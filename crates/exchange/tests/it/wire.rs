@@ -6,8 +6,9 @@ use std::collections::HashSet;
 use vouchsafe_exchange::client_address::ForwardedFor;
 use vouchsafe_exchange::exchange;
 use vouchsafe_exchange::refusal::*;
+use vouchsafe_exchange::request::Grant;
 use vouchsafe_exchange::wire::{WireError, success};
-use vouchsafe_types::TokenError;
+use vouchsafe_types::{ProofError, TokenError};
 
 /// Every refusal with its slug, status and error code.
 fn every_refusal() -> Vec<(Refusal, &'static str, u16, &'static str)> {
@@ -16,11 +17,26 @@ fn every_refusal() -> Vec<(Refusal, &'static str, u16, &'static str)> {
     let request = |fault: R, slug, status, error| (Refusal::Request(fault), slug, status, error);
     let token = |fault: T, slug| (Refusal::Token(fault), slug, 400, "invalid_request");
     let denied = |denial, slug, error| (Refusal::Denied(denial), slug, 400, error);
+    let proof = |fault: ProofFault, slug| (Refusal::Proof(fault), slug, 400, "invalid_dpop_proof");
+    let invalid = |error: ProofError| (Refusal::Proof(error.into()), error.slug(), 400, "invalid_dpop_proof");
     let down = |part, slug| (Refusal::Unavailable(part), slug, 503, "temporarily_unavailable");
     let bad = "invalid_request";
-    vec![
+    let mut all: Vec<_> = ProofError::ALL.iter().map(|error| invalid(*error)).collect();
+    all.extend([
+        proof(ProofFault::KeyMismatch, "proof.key_mismatch"),
+        proof(ProofFault::PredatesStore, "proof.predates_store"),
+        proof(ProofFault::Repeated, "proof.repeated"),
+        proof(ProofFault::RequiredByAudience, "proof.required_by_audience"),
+        proof(ProofFault::RequiredByToken, "proof.required_by_token"),
+        proof(ProofFault::Spent, "proof.spent"),
         request(R::ActorTokenUnsupported, "request.actor_token_unsupported", 400, bad),
         request(R::AudienceAndResource, "request.audience_and_resource", 400, bad),
+        request(
+            R::AuthorizationDetailsUnsupported,
+            "request.authorization_details_unsupported",
+            400,
+            "invalid_authorization_details",
+        ),
         request(R::BodyTooLarge, "request.too_large", 413, bad),
         request(R::ContentTypeUnsupported, "request.content_type_unsupported", 415, bad),
         request(R::GrantUnsupported, "grant.unsupported", 400, "unsupported_grant_type"),
@@ -70,7 +86,8 @@ fn every_refusal() -> Vec<(Refusal, &'static str, u16, &'static str)> {
         down(Part::Store, "store.unavailable"),
         (Refusal::Overloaded, "exchange.overloaded", 503, "temporarily_unavailable"),
         (Refusal::Internal, "internal", 500, "server_error"),
-    ]
+    ]);
+    all
 }
 
 #[test]
@@ -89,6 +106,23 @@ fn maps_each_refusal_to_slug_status_and_code() {
         let legal = |byte: u8| matches!(byte, 0x20 | 0x21 | 0x23..=0x5b | 0x5d..=0x7e);
         assert!(wire.description.bytes().all(legal), "RFC 6749 §5.2 limits the characters of `{}`", wire.description);
         assert!(!wire.description.is_empty());
+    }
+}
+
+/// RFC 7523 §3.1 against RFC 8693 §2.2.2.
+#[test]
+fn names_invalid_assertions_invalid_grant() {
+    let of_assertion = |slug: &str| {
+        let request = ["request.subject_token_bearer", "request.subject_token_white_space"];
+        slug.starts_with("token.") || slug.starts_with("replay.") || request.contains(&slug)
+    };
+    for (refusal, slug, status, error) in every_refusal() {
+        let expected = if of_assertion(slug) { "invalid_grant" } else { error };
+        let wire = WireError::of_grant(&refusal, Grant::JwtBearer);
+        assert_eq!((wire.status, wire.error), (status, expected), "{slug}");
+        let plain = WireError::from(&refusal);
+        assert_eq!(wire.description, plain.description);
+        assert_eq!(WireError::of_grant(&refusal, Grant::TokenExchange), plain);
     }
 }
 
@@ -155,7 +189,7 @@ fn renders_success_as_rfc_8693_requires() {
     );
     let form = format!("{FORM}&requested_token_type=urn:ietf:params:oauth:token-type:jwt");
     let body = success(
-        &run(exchange(&fake, form.as_bytes(), &ForwardedFor::default())).outcome.map_err(|f| f.refusal).unwrap(),
+        &run(exchange(&fake, form.as_bytes(), &[], &ForwardedFor::default())).outcome.map_err(|f| f.refusal).unwrap(),
     );
     assert_eq!(
         members(&body),

@@ -77,6 +77,7 @@ fn request(tier: Tier, now: u64) -> SigningRequest {
         jti: "AAECAwQFBgcICQoLDA0ODw".into(),
         scopes: vec!["read".into()],
         extra_claims: vec![],
+        key_thumbprint: None,
         presented: None,
     }
 }
@@ -335,6 +336,7 @@ fn names_audience_without_hsm_key() {
         claims: vec![],
         replay: vouchsafe_types::ReplayMode::Allow,
         outlive_subject: false,
+        proof_required: false,
     };
     let audiences = [audience(AUDIENCE), audience("https://other.example")];
     assert_eq!(signer.conflicts(&audiences), [""; 0], "no keys are known yet");

@@ -91,6 +91,7 @@ fn returns_the_verified_subject() {
         exp: testkit::NOW + 300,
         iat: Some(testkit::NOW),
         signing_input_digest: sha256_hex(signing_input.as_bytes()),
+        key_thumbprint: None,
     };
     assert_eq!(verified.subject(), &expected);
     assert_eq!(verified.into_subject(), expected);

@@ -243,11 +243,27 @@ fn rejects_records_requiring_incomparable_claims() {
     }
 }
 
-/// RFC 7800: a token bound to a key proves nothing without a proof of possession.
+/// RFC 9449 §6.1: whoever presents the token must prove possession of the key.
 #[test]
-fn rejects_key_bound_tokens() {
-    for cnf in [json!({ "jkt": "a" }), json!({}), json!(null), json!("")] {
-        check_claim("cnf", Some(cnf), Err(invalid("cnf")));
+fn names_the_key_of_a_bound_token() {
+    let jkt = "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k";
+    let thumbprint = |cnf: Value| {
+        let verified = verify(&mint(&claims_with("cnf", Some(cnf))), &issuer(), &keys(), NOW)?;
+        Ok(verified.into_subject().key_thumbprint)
+    };
+    assert_eq!(thumbprint(json!({ "jkt": jkt })), Ok(Some(jkt.to_owned())));
+    // Other confirmations (RFC 7800 §3.1) need proofs that nothing here verifies.
+    for cnf in [
+        json!({ "jkt": "a" }),
+        json!({ "jkt": jkt, "kid": "a" }),
+        json!({ "x5t#S256": jkt }),
+        json!({ "jwk": {} }),
+        json!({}),
+        json!(null),
+        json!(""),
+        json!(jkt),
+    ] {
+        assert_eq!(thumbprint(cnf), Err(invalid("cnf")));
     }
 }
 

@@ -37,6 +37,14 @@ fn audience_can_require_a_scope() {
 }
 
 #[test]
+fn audience_can_require_a_proof_of_possession() {
+    let files = bundle(&permit("a", "true"), &guardrail("g", "context.proof_of_possession"));
+    violated(&files);
+    let audience = "id = \"https://a.example\"\nscopes = [\"read\"]\nproof_of_possession = \"required\"\n";
+    proven(&with(&files, &[("audiences/a.toml", audience)]));
+}
+
+#[test]
 fn issuer_file_requires_claims() {
     let bound = "principal is GitHub::Workflow && [\"65\", \"66\"].contains(principal.repository_owner_id)";
     let files = bundle(&permit("a", "true"), &guardrail("g", bound));

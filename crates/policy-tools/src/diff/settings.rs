@@ -241,6 +241,7 @@ fn audience(compared: &mut Compared<'_>, was: &Audience, is: &Audience) {
         claims: _,
         replay: _,
         outlive_subject: _,
+        proof_required: _,
     } = was;
     compared.number("tier delegated", was.tier == Tier::Delegated, is.tier == Tier::Delegated);
     compared.other("algorithm", &was.algorithm, &is.algorithm);
@@ -252,6 +253,8 @@ fn audience(compared: &mut Compared<'_>, was: &Audience, is: &Audience) {
     compared.list("claims", &was.claims, &is.claims);
     compared.number("replay uses", uses(was.replay), uses(is.replay));
     compared.number("outlive_subject", was.outlive_subject, is.outlive_subject);
+    // Without the requirement, tokens that are bound to no key are issued too.
+    compared.number("bearer tokens", !was.proof_required, !is.proof_required);
 }
 
 fn uses(replay: ReplayMode) -> Uses {

@@ -134,6 +134,10 @@ fn settings_have_direction() {
     let required: Changes<'_> = &[("audiences/api.toml", Some(&required))];
     assert_eq!(said(&[], required)[0], "Narrowing Audience https://api.example tokens without scopes");
     assert!(said(required, &[]).contains(&"Widening Audience https://api.example tokens without scopes".to_owned()));
+    let bound = audience("proof_of_possession = \"required\"");
+    let bound: Changes<'_> = &[("audiences/api.toml", Some(&bound))];
+    assert!(said(&[], bound).contains(&"Narrowing Audience https://api.example bearer tokens".to_owned()));
+    assert!(said(bound, &[]).contains(&"Widening Audience https://api.example bearer tokens".to_owned()));
     let replay = audience("replay = \"single-use\"");
     let bounded = audience("replay = \"bounded(2)\"");
     let single: Changes<'_> = &[("audiences/api.toml", Some(&replay))];

@@ -27,6 +27,16 @@ pub struct AudienceFile {
     replay: Option<Spanned<String>>,
     #[serde(default)]
     outlive_subject: bool,
+    proof_of_possession: Option<ProofOfPossession>,
+}
+
+/// Whether callers must prove possession of a key (RFC 9449).
+#[derive(Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+enum ProofOfPossession {
+    Optional,
+    Required,
 }
 
 /// Reads the audience file `path`.
@@ -48,6 +58,7 @@ pub(crate) fn read(path: &str, files: &BundleFiles, environment: &Environment) -
         claims: claims(&mut file, entries.claims.as_ref()),
         replay: replay::mode(&mut file, entries.replay.as_ref(), ReplayMode::Allow),
         outlive_subject: entries.outlive_subject,
+        proof_required: entries.proof_of_possession == Some(ProofOfPossession::Required),
     };
     file.finish(audience)
 }

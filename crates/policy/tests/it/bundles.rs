@@ -225,6 +225,7 @@ fn fills_in_defaults_of_audience() {
         claims: vec![],
         replay: ReplayMode::Allow,
         outlive_subject: false,
+        proof_required: false,
     };
     assert_eq!(audience(""), Ok(expected));
 }
@@ -240,6 +241,15 @@ fn requires_scopes_only_where_some_exist() {
     };
     assert_eq!(required("scopes_required = true"), none("2:19"));
     assert_eq!(required("scopes = []\nscopes_required = true"), none("3:19"));
+}
+
+#[test]
+fn requires_proof_of_possession_if_told() {
+    let required = |lines: &str| audience(lines).map(|audience| audience.proof_required);
+    assert_eq!(required("proof_of_possession = \"required\""), Ok(true));
+    assert_eq!(required("proof_of_possession = \"optional\""), Ok(false));
+    let unknown = "audiences/api.toml:2:23: unknown variant `Required`, expected `optional` or `required`".to_owned();
+    assert_eq!(required("proof_of_possession = \"Required\""), Err(vec![unknown]));
 }
 
 #[test]
@@ -336,7 +346,7 @@ fn refuses_unknown_files_keys_and_values() {
         &format!("{API}lifetime = \"5m\"\n"),
         &["audiences/api.toml:3:1: unknown field `lifetime`, expected one of `id`, `tier`, \
          `algorithm`, `default_lifetime`, `max_lifetime`, `scopes`, `scopes_required`, `claims`, \
-         `replay`, `outlive_subject`"],
+         `replay`, `outlive_subject`, `proof_of_possession`"],
     );
     assert_eq!(found_all(&[("bundle.toml", None)]), ["bundle.toml: the file is missing"]);
     assert_eq!(found_all(&[("schema.cedarschema", None)]), ["schema.cedarschema: the file is missing"]);

@@ -81,6 +81,15 @@ fn refuses_tokens_that_do_not_verify() {
     check(&fake, &plain, 401, INVALID, "caller.invalid", "token.type_not_allowed");
 }
 
+/// RFC 9449 §7.2. giantswarm/mcp-oauth#383 took a bound token as a bearer token.
+#[test]
+fn refuses_bound_tokens_with_or_without_proof() {
+    let fake = Fake::default();
+    let bound = token("bound", ADMIN, "revoke:read");
+    check(&fake, &bearer(&bound), 401, INVALID, "caller.invalid", "the token is bound to a key");
+    check(&fake, &[format!("DPoP {bound}")], 401, "Bearer", "caller.unsupported", "");
+}
+
 #[test]
 fn refuses_revoked_callers() {
     let fake = Fake::default();

@@ -1,4 +1,5 @@
-//! In-memory ports. A token is `jti audience scopes`, with the parts separated by `|`.
+//! In-memory ports. A token is `jti audience scopes`, with the parts separated by `|`. One whose `jti` begins with `bound` is
+//! bound to the key [`THUMBPRINT`].
 
 use std::cell::{Cell, RefCell};
 use std::future::Future;
@@ -17,6 +18,8 @@ pub const NOW: u64 = 1_800_000_000;
 pub const ISSUER: &str = "https://broker.example";
 pub const ADMIN: &str = "https://broker.example/admin";
 pub const INTROSPECT: &str = "https://broker.example/introspect";
+
+pub const THUMBPRINT: &str = "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k";
 
 /// Ports whose tokens all verify until a test changes that.
 #[derive(Default)]
@@ -96,6 +99,7 @@ impl Ports for Fake {
             jti: token[0].clone(),
             issued_at: NOW - 10,
             expires_at: NOW + 290,
+            key_thumbprint: token[0].starts_with("bound").then(|| THUMBPRINT.to_owned()),
         }))
     }
 

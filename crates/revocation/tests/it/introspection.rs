@@ -38,6 +38,18 @@ fn describes_an_active_token() {
     assert_eq!(fake.calls(), ["verify caller", "verify t", "active caller,t"]);
 }
 
+/// RFC 9449 §6.2. giantswarm/mcp-oauth#386 left `cnf` out, so resource servers took the token for anybody's.
+#[test]
+fn names_the_key_of_a_bound_token() {
+    let fake = Fake::default();
+    let described = || -> Value {
+        let answer = ask(&fake, API, &body(&token("bound", API, "read")));
+        serde_json::from_str(&answer.outcome.unwrap()).unwrap()
+    };
+    let answer = described();
+    assert_eq!((&answer["token_type"], &answer["cnf"]), (&json!("DPoP"), &json!({ "jkt": THUMBPRINT })));
+}
+
 #[test]
 fn omits_scope_of_tokens_without() {
     let fake = Fake::default();

@@ -65,6 +65,7 @@ fn request(algorithm: &str, now: UnixSeconds) -> SigningRequest {
         jti: "AAECAwQFBgcICQoLDA0ODw".into(),
         scopes: vec!["deploy:read".into(), "deploy:write".into()],
         extra_claims: vec![],
+        key_thumbprint: None,
         presented: None,
     }
 }

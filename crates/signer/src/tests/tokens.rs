@@ -38,6 +38,24 @@ fn omits_empty_scope_and_types_plain_jwts() {
     assert_eq!(payload.get("scope"), None);
 }
 
+/// RFC 9449 §6.1.
+#[test]
+fn binds_a_token_to_a_key() {
+    let mut signer = signer();
+    let jkt = "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k";
+    for token_type in [TokenType::AccessToken, TokenType::Jwt] {
+        let bound = SigningRequest { token_type, key_thumbprint: Some(jkt.into()), ..request("ES256", NOW) };
+        let token = signer.sign(&bound, NOW, &entropy()).unwrap();
+        let (_, payload) = verified(&token.jwt, &signer.public_keys(0, NOW).unwrap()).unwrap();
+        assert_eq!(payload["cnf"], json!({ "jkt": jkt }));
+    }
+    for thumbprint in ["", "x", &jkt[1..], &format!("{jkt}A"), &jkt.replace('_', "\"")] {
+        let bound = SigningRequest { key_thumbprint: Some(thumbprint.into()), ..request("ES256", NOW) };
+        let outcome = signer.sign(&bound, NOW, &entropy()).map(drop);
+        assert_eq!(outcome, Err(Error::Refused(Ceiling::KeyThumbprint)), "{thumbprint}");
+    }
+}
+
 #[test]
 fn escapes_what_json_needs_escaped() {
     let mut signer = signer();
@@ -147,6 +165,7 @@ fn check_conflict(change: impl FnOnce(&mut Audience), expected: Option<&str>) {
         claims: vec![],
         replay: vouchsafe_types::ReplayMode::Allow,
         outlive_subject: false,
+        proof_required: false,
     };
     change(&mut audience);
     assert_eq!(signer.conflicts(&[audience]), Vec::from_iter(expected));

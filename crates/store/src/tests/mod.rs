@@ -17,6 +17,7 @@ mod deadline;
 mod durability;
 mod group;
 mod names;
+mod proofs;
 mod refusals;
 mod revocation_races;
 mod revocations;

@@ -44,6 +44,7 @@ impl AdminArgs {
             scopes: &[scope.to_owned()],
             requested_token_type: None,
             requested_expires_in: None,
+            prover: None,
         };
         let renew = || match &source {
             Source::Given(_) => Ok(None),

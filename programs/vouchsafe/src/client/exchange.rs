@@ -3,12 +3,14 @@
 use super::broker::Broker;
 use super::hints;
 use super::http::Http;
+use super::proof::Prover;
 use super::reply::Reply;
 use super::retry::is_temporary;
 use super::text::{is_bearer_token, sanitize};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 use vouchsafe_cli::Failure;
+use vouchsafe_dpop::Request;
 
 const GRANT: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
 
@@ -20,6 +22,8 @@ pub struct ExchangeRequest<'a> {
     pub scopes: &'a [String],
     pub requested_token_type: Option<&'a str>,
     pub requested_expires_in: Option<u64>,
+    /// Makes the proofs of possession of the key that the token is to be bound to.
+    pub prover: Option<&'a Prover>,
 }
 
 /// The response to a request that was granted (RFC 8693 §2.2.1).
@@ -100,9 +104,15 @@ pub fn exchange(
         }
         form.extend(request.requested_token_type.map(|name| ("requested_token_type", name)));
         form.extend(lifetime.as_deref().map(|seconds| ("requested_expires_in", seconds)));
-        http.post_form(&broker.token_endpoint, &form)
+        // Each attempt has a proof of its own, because the broker accepts none twice.
+        let to_broker = Request { method: "POST", url: &broker.token_endpoint };
+        let proof = request.prover.map(|prover| prover.prove(to_broker, None)).transpose()?;
+        http.post_form(&broker.token_endpoint, &form, proof.as_deref())
     })?;
     let mut outcome = read(reply, &broker.token_endpoint)?;
+    if let (Outcome::Issued(issued), Some(_)) = (&outcome, request.prover) {
+        require_bound(issued)?;
+    }
     if let Outcome::Refused(refused) = &mut outcome {
         let description = refused.error.error_description.as_deref();
         if hints::is_audience_mismatch(description) {
@@ -111,6 +121,15 @@ pub fn exchange(
         refused.may_be_spent_by_us = is_repeated && hints::is_spent(description);
     }
     Ok(outcome)
+}
+
+/// Fails if the broker ignored the proof: its token would serve any bearer (RFC 9449 §5).
+fn require_bound(issued: &Issued) -> Result<(), Failure> {
+    if issued.token_type.eq_ignore_ascii_case("DPoP") {
+        return Ok(());
+    }
+    let failure = Failure::refused(format!("the broker issued a token of type `{}`", sanitize(&issued.token_type)));
+    Err(failure.hint("it does not support DPoP, so the token is bound to no key"))
 }
 
 fn read(reply: Reply, endpoint: &str) -> Result<Outcome, Failure> {
@@ -362,6 +381,7 @@ mod tests {
             scopes: &[],
             requested_token_type: None,
             requested_expires_in: None,
+            prover: None,
         };
         let (token_endpoint, seen) = server(answers);
         let broker = Broker { issuer: BROKER.into(), token_endpoint, jwks_uri: String::new() };

@@ -9,7 +9,7 @@ use super::text::sanitize;
 use serde_json::Value;
 
 /// Prefixes of descriptions. ORDER: of two that match, the first counts.
-const BY_DESCRIPTION: [(&str, &str); 22] = [
+const BY_DESCRIPTION: [(&str, &str); 26] = [
     (
         "requested_expires_in exceeds",
         "ask for less with --requested-expires-in, or omit it and get the audience's default lifetime",
@@ -37,6 +37,10 @@ const BY_DESCRIPTION: [(&str, &str); 22] = [
     ("the subject token lacks", "the token is of another platform, or not as the broker's issuer file requires it"),
     ("the subject token cannot be used", "get a new token from the platform, and exchange it once"),
     ("the operators of this broker have revoked", "ask them: `vouchsafe revoke list` shows why"),
+    ("this audience requires a DPoP proof", "bind the token to a key with --dpop"),
+    ("the subject token is bound to a key", "only the holder of that key can exchange it"),
+    ("the DPoP proof is too old", "compare the clocks of this machine and of the broker"),
+    ("the iat of the DPoP proof is in the future", "compare the clocks of this machine and of the broker"),
     ("this audience requires a scope", "add --scope with one that the audience offers"),
     ("this audience does not offer", "request only scopes that the audience offers"),
     (

@@ -115,12 +115,16 @@ impl Http {
         })
     }
 
-    /// Posts a form once; for [`Self::repeat`].
-    pub fn post_form(&self, url: &str, form: &[(&str, &str)]) -> Result<Reply, Unanswered> {
-        self.post_form_for(url, "application/json", form)
+    /// Posts a form once, with a proof of possession if there is one; for [`Self::repeat`].
+    pub fn post_form(&self, url: &str, form: &[(&str, &str)], proof: Option<&str>) -> Result<Reply, Unanswered> {
+        let mut request = self.agent(url).0.post(url).header("accept", "application/json");
+        if let Some(proof) = proof {
+            request = request.header("dpop", proof);
+        }
+        self.read(url, self.limited(request).send_form(form.iter().copied()))
     }
 
-    /// As [`Self::post_form`], for an answer in another format.
+    /// Posts a form once, for an answer in another format than JSON; for [`Self::repeat`].
     pub fn post_form_for(&self, url: &str, accept: &str, form: &[(&str, &str)]) -> Result<Reply, Unanswered> {
         let request = self.agent(url).0.post(url).header("accept", accept);
         self.read(url, self.limited(request).send_form(form.iter().copied()))

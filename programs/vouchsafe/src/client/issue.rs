@@ -6,6 +6,7 @@ use super::duration;
 use super::exchange::{ExchangeRequest, Issued, exchange};
 use super::http::Http;
 use super::network::NetworkArgs;
+use super::proof::Prover;
 use super::subject::{Source, SubjectArgs, TokenType, mask};
 use std::time::Duration;
 use vouchsafe_cli::{Failure, clock};
@@ -75,8 +76,17 @@ impl IssuedTokenType {
 impl IssueArgs {
     /// Gets the token, and masks it in the job's log.
     pub fn issue(&self) -> Result<Token, Failure> {
+        self.issue_with(None)
+    }
+
+    /// Gets a token that is bound to the key of `prover`. Such a token is never kept: its key ends with this process.
+    pub fn issue_bound(&self, prover: &Prover) -> Result<Token, Failure> {
+        self.issue_with(Some(prover))
+    }
+
+    fn issue_with(&self, prover: Option<&Prover>) -> Result<Token, Failure> {
         let source = self.subject.source()?;
-        let token = self.target.issue(&source, self.subject.token_type(), self.cache, &self.network.http()?)?;
+        let token = self.target.issue(&source, self.subject.token_type(), self.cache, prover, &self.network.http()?)?;
         if token.response.scope.is_none() && self.target.scopes.iter().all(String::is_empty) {
             eprintln!("note: the token has no scope, because none was requested with --scope");
         }
@@ -96,7 +106,14 @@ impl IssueArgs {
 
 impl TargetArgs {
     /// Gets the token for a subject token of this source, from the broker or, if allowed, from the cache.
-    pub fn issue(&self, source: &Source, subject_type: &str, cache: bool, http: &Http) -> Result<Token, Failure> {
+    pub fn issue(
+        &self,
+        source: &Source,
+        subject_type: &str,
+        cache: bool,
+        prover: Option<&Prover>,
+        http: &Http,
+    ) -> Result<Token, Failure> {
         let broker = Broker::discover(http, &self.broker)?;
         let subject_token = source.token(http, &broker.issuer)?;
         let request = ExchangeRequest {
@@ -106,6 +123,7 @@ impl TargetArgs {
             scopes: &self.scopes,
             requested_token_type: self.token_type.map(|kind| kind.token_type().urn()),
             requested_expires_in: self.requested_expires_in.map(|duration| duration.as_secs()),
+            prover,
         };
         let slot = if cache { Some(Slot::open(&key(&broker, &request))?) } else { None };
         // ORDER: before the request, so that the token never seems to live longer than it does.

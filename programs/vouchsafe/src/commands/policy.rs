@@ -3,7 +3,7 @@
 #[cfg(feature = "proofs")]
 mod access;
 mod audit;
-mod bundle;
+pub(crate) mod bundle;
 mod check;
 mod diff;
 mod explain;

@@ -3,6 +3,7 @@
 use crate::client::exchange::Issued;
 use crate::client::issue::IssueArgs;
 use crate::client::moment;
+use crate::client::proof::{ApiRequest, Prover};
 use crate::client::renewal::{self, Next};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -27,13 +28,19 @@ Examples:
   vouchsafe token --broker http://127.0.0.1:3000 --audience https://api.example --subject-token-file token.jwt
   vouchsafe token --broker https://broker.example --audience https://api.example --from google --output token.jwt
   vouchsafe token --broker https://broker.example --audience sts.amazonaws.com --watch /run/aws/token
-  eval \"$(vouchsafe token --broker https://broker.example --audience https://api.example --format env)\"")]
+  eval \"$(vouchsafe token --broker https://broker.example --audience https://api.example --format env)\"
+  vouchsafe token --broker https://broker.example --audience https://api.example --dpop 'GET https://api.example/items' |
+    curl --header @- https://api.example/items")]
 pub struct Args {
     #[command(flatten)]
     issue: IssueArgs,
-    /// What to print: the token, the broker's response, or a command for a shell.
+    /// What to print: the token (with --dpop, headers), the broker's response, or a command for a shell.
     #[arg(long, value_enum, default_value = "token", help_heading = None::<&str>)]
     format: Format,
+    /// Bind the token to a new key, and print the headers of this one request, METHOD URL, with a proof of possession
+    /// (DPoP). The key ends with this command, so the token is of no use in any other request.
+    #[arg(long, value_name = "REQUEST", value_parser = ApiRequest::parse, conflicts_with_all = ["token_type", "cache", "watch"], help_heading = None::<&str>)]
+    dpop: Option<ApiRequest>,
     /// The variable that `--format env` exports.
     #[arg(long, value_name = "NAME", default_value = ENV_NAME, value_parser = parse_env_name, help_heading = None::<&str>)]
     env_name: String,
@@ -51,6 +58,16 @@ pub const ENV_NAME: &str = "VOUCHSAFE_TOKEN";
 /// Variables that would change what a command or a shell does.
 const RESERVED: [&str; 7] = ["BASH_ENV", "ENV", "HOME", "IFS", "PATH", "PS4", "SHELLOPTS"];
 
+/// What `--format json` prints.
+#[derive(serde::Serialize)]
+struct Delivered<'a> {
+    #[serde(flatten)]
+    issued: &'a Issued,
+    /// The value of the `DPoP` header.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dpop: Option<&'a str>,
+}
+
 #[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 enum Format {
     Env,
@@ -61,7 +78,7 @@ enum Format {
 pub fn run(args: Args) -> Result<ExitCode, Failure> {
     let outcome = check_output(&args).and_then(|()| match &args.watch {
         Some(path) => watch(path, &args),
-        None => args.issue.issue().and_then(|token| deliver(&token.response, &args)),
+        None => issue(&args),
     });
     if outcome.is_err() && args.format == Format::Env {
         // A shell that evaluates this output must neither go on nor keep the token from before.
@@ -70,8 +87,22 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
     outcome.map(|()| ExitCode::SUCCESS)
 }
 
+fn issue(args: &Args) -> Result<(), Failure> {
+    let Some(request) = &args.dpop else {
+        return deliver(&args.issue.issue()?.response, None, args);
+    };
+    let prover = Prover::generate()?;
+    let issued = args.issue.issue_bound(&prover)?.response;
+    let proof = prover.prove(request.as_request(), Some(&issued.access_token))?;
+    deliver(&issued, Some(&proof), args)
+}
+
 /// ORDER: before the exchange, which may use up the subject token.
 fn check_output(args: &Args) -> Result<(), Failure> {
+    if args.dpop.is_some() && args.format == Format::Env {
+        return Err(Failure::usage("`--format env` has no place for a proof of possession")
+            .hint("with --dpop, headers are printed; use `--format json` for parts of them"));
+    }
     match args.output.as_ref().or(args.watch.as_ref()) {
         Some(path) => files::check_replaceable(path).map_err(|error| Failure::file(path, error)),
         None => Ok(()),
@@ -100,28 +131,31 @@ pub fn is_for_eval(arguments: &[String]) -> bool {
     arguments.iter().any(|it| it == "--format=env") || arguments.windows(2).any(is_pair)
 }
 
-fn deliver(issued: &Issued, args: &Args) -> Result<(), Failure> {
+fn deliver(issued: &Issued, proof: Option<&str>, args: &Args) -> Result<(), Failure> {
     match &args.output {
-        Some(path) => write(path, issued, args),
+        Some(path) => write(path, issued, proof, args),
         None => {
-            println!("{}", text(issued, args)?);
+            println!("{}", text(issued, proof, args)?);
             Ok(())
         }
     }
 }
 
-fn text(issued: &Issued, args: &Args) -> Result<String, Failure> {
-    Ok(match args.format {
-        Format::Env => format!("export {}={}", args.env_name, issued.access_token),
-        Format::Json => serde_json::to_string(issued).map_err(|error| Failure::refused(error.to_string()))?,
-        Format::Token => issued.access_token.clone(),
+fn text(issued: &Issued, proof: Option<&str>, args: &Args) -> Result<String, Failure> {
+    Ok(match (args.format, proof) {
+        (Format::Env, _) => format!("export {}={}", args.env_name, issued.access_token),
+        (Format::Json, dpop) => {
+            serde_json::to_string(&Delivered { issued, dpop }).map_err(|error| Failure::refused(error.to_string()))?
+        }
+        (Format::Token, None) => issued.access_token.clone(),
+        (Format::Token, Some(proof)) => format!("Authorization: DPoP {}\nDPoP: {proof}", issued.access_token),
     })
 }
 
-fn write(path: &Path, issued: &Issued, args: &Args) -> Result<(), Failure> {
-    let mut text = text(issued, args)?;
+fn write(path: &Path, issued: &Issued, proof: Option<&str>, args: &Args) -> Result<(), Failure> {
+    let mut text = text(issued, proof, args)?;
     // No line break after a token: some clients would send it.
-    if args.format != Format::Token {
+    if args.format != Format::Token || proof.is_some() {
         text.push('\n');
     }
     files::replace_secret(path, text.as_bytes()).map_err(|error| Failure::file(path, error))
@@ -131,7 +165,7 @@ fn write(path: &Path, issued: &Issued, args: &Args) -> Result<(), Failure> {
 fn watch(path: &Path, args: &Args) -> Result<(), Failure> {
     let mut token = renewal::first(&args.issue)?;
     loop {
-        write(path, &token.response, args)?;
+        write(path, &token.response, None, args)?;
         let end = token.expires.map(moment::show).unwrap_or_default();
         eprintln!("vouchsafe: wrote {}; the token expires at {end}", path.display());
         let mut due = renewal::due(&token);

@@ -98,6 +98,7 @@ mod guest {
                     value: claim[1].as_str().unwrap_or_default().to_owned(),
                 })
                 .collect(),
+            key_thumbprint: asked["key_thumbprint"].as_str().map(str::to_owned),
             presented: None,
         }
     }

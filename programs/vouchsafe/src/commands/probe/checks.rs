@@ -159,6 +159,7 @@ impl Probe<'_> {
             scopes: self.scopes,
             requested_token_type: None,
             requested_expires_in: None,
+            prover: None,
         };
         // Every check is about one token.
         exchange(self.http, self.broker, &request, || Ok(None))

@@ -42,6 +42,9 @@ pub struct Args {
     /// The client's address, as a trusted proxy would report it.
     #[arg(long, value_name = "ADDRESS")]
     pub(super) ip: Option<String>,
+    /// The request proves possession of a key (DPoP).
+    #[arg(long)]
+    pub(super) proof_of_possession: bool,
     /// Where the decision is recorded: a broker's state directory, a database, or an exported file.
     #[arg(long, value_name = "DIR", requires = "decision")]
     pub(super) state_dir: Option<PathBuf>,
@@ -62,9 +65,9 @@ pub struct SubjectArgs {
     #[arg(long, value_name = "FILE")]
     pub(super) claims: Option<PathBuf>,
     /// A test case of the bundle, as `vouchsafe policy test` names it, or its path.
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["audience", "scopes", "requested_expires_in", "issuer_name", "at", "ip"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["audience", "scopes", "requested_expires_in", "issuer_name", "at", "ip", "proof_of_possession"])]
     pub(super) case: Option<PathBuf>,
     /// The id of a past decision, to be decided again with this bundle.
-    #[arg(long, value_name = "ID", allow_hyphen_values = true, requires = "state_dir", conflicts_with_all = ["audience", "scopes", "requested_expires_in", "issuer_name", "at", "ip"])]
+    #[arg(long, value_name = "ID", allow_hyphen_values = true, requires = "state_dir", conflicts_with_all = ["audience", "scopes", "requested_expires_in", "issuer_name", "at", "ip", "proof_of_possession"])]
     pub(super) decision: Option<String>,
 }

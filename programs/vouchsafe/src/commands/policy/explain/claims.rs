@@ -28,7 +28,7 @@ pub(super) fn of_claims(args: &Args, bundle: &Bundle) -> Result<Question, Failur
         scopes: args.scopes.clone(),
         requested_lifetime_seconds: args.requested_expires_in.unwrap_or(audience.default_lifetime_seconds),
         client_ip: args.ip.clone(),
-        proof_of_possession: false,
+        proof_of_possession: args.proof_of_possession,
     };
     let mut notes = Vec::new();
     if args.subject.token.is_some() {

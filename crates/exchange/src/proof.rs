@@ -1,0 +1,49 @@
+//! Proofs of possession (RFC 9449): by which key the caller is known, and which key the issued token is bound to.
+
+use crate::failure::Failure;
+use crate::limits::PROOF_BYTES_MAX;
+use crate::ports::Identity;
+use crate::refusal::ProofFault;
+use crate::settings::Settings;
+use vouchsafe_types::{ProofError, Subject, VerifiedProof};
+
+/// The only method of the token endpoint.
+const METHOD: &str = "POST";
+
+/// The proof in `headers`, the values of the request's `dpop` headers. More than one is an error (RFC 9449 §4.3), and so is
+/// an empty one: a proof is never ignored.
+pub fn only(headers: &[String]) -> Result<Option<&str>, ProofFault> {
+    match headers {
+        [] => Ok(None),
+        [proof] if proof.len() > PROOF_BYTES_MAX => Err(ProofError::TooLarge.into()),
+        [proof] => Ok(Some(proof)),
+        [_, _, ..] => Err(ProofFault::Repeated),
+    }
+}
+
+/// Verifies `proof`, and that it is by the key that the subject token is bound to, if it is bound.
+///
+/// INVARIANT: a bound token is exchanged only by the holder of its key. The result is bound to the key of the proof, so it
+/// is to the same key.
+///
+/// ORDER: after the subject token, so that nobody without a valid token can have a signature verified with a key of their
+/// choice.
+pub fn verify(
+    ports: &impl Identity,
+    settings: &Settings,
+    proof: Option<&str>,
+    subject: &Subject,
+    now: u64,
+) -> Result<Option<VerifiedProof>, Failure> {
+    let verified = match proof {
+        // The configured URL: what the request's own headers say about its URL, anyone can change.
+        Some(proof) => Some(ports.verify_proof(proof, METHOD, &settings.token_endpoint(), now)?),
+        None => None,
+    };
+    match (&subject.key_thumbprint, &verified) {
+        (None, _) => Ok(verified),
+        (Some(bound), Some(proof)) if *bound == proof.key_thumbprint => Ok(verified),
+        (Some(_), Some(_)) => Err(ProofFault::KeyMismatch.into()),
+        (Some(_), None) => Err(ProofFault::RequiredByToken.into()),
+    }
+}

@@ -1,0 +1,61 @@
+//! Proofs of possession (RFC 9449).
+
+use crate::wit_enum::wit_enum;
+
+/// A proof of possession that passed every check except that of its first use.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VerifiedProof {
+    /// The SHA-256 thumbprint (RFC 7638) of the key that made it.
+    pub key_thumbprint: String,
+    pub jti: String,
+    pub issued_at: u64,
+}
+
+wit_enum! {
+    /// Why a proof is rejected. No text holds a value of the proof.
+    #[derive(thiserror::Error)]
+    pub enum ProofError {
+        #[error("the algorithm of the DPoP proof is not supported")]
+        AlgorithmNotAllowed,
+        #[error("the DPoP proof lacks jti, htm, htu or iat, or has an invalid one")]
+        ClaimInvalid,
+        #[error("the DPoP proof is too old: make one for each request, and compare clocks")]
+        Expired,
+        #[error("the DPoP proof has no usable public key in its header")]
+        KeyInvalid,
+        #[error("the DPoP proof is malformed")]
+        Malformed,
+        #[error("the htm of the DPoP proof is not the method of the request")]
+        MethodMismatch,
+        #[error("the iat of the DPoP proof is in the future: compare clocks")]
+        NotYetValid,
+        #[error("the signature of the DPoP proof is invalid")]
+        SignatureInvalid,
+        #[error("the DPoP proof is over 4 KiB")]
+        TooLarge,
+        #[error("the typ of the DPoP proof is not dpop+jwt")]
+        TypeNotAllowed,
+        #[error("the htu of the DPoP proof is not the URL of the request")]
+        UrlMismatch,
+    }
+}
+
+impl ProofError {
+    /// Stable name in the log.
+    #[must_use]
+    pub const fn slug(self) -> &'static str {
+        match self {
+            Self::AlgorithmNotAllowed => "proof.algorithm_not_allowed",
+            Self::ClaimInvalid => "proof.claim_invalid",
+            Self::Expired => "proof.expired",
+            Self::KeyInvalid => "proof.key_invalid",
+            Self::Malformed => "proof.malformed",
+            Self::MethodMismatch => "proof.method_mismatch",
+            Self::NotYetValid => "proof.not_yet_valid",
+            Self::SignatureInvalid => "proof.signature_invalid",
+            Self::TooLarge => "proof.too_large",
+            Self::TypeNotAllowed => "proof.type_not_allowed",
+            Self::UrlMismatch => "proof.url_mismatch",
+        }
+    }
+}
