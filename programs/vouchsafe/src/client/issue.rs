@@ -86,7 +86,13 @@ impl IssueArgs {
 
     fn issue_with(&self, prover: Option<&Prover>) -> Result<Token, Failure> {
         let source = self.subject.source()?;
-        let token = self.target.issue(&source, self.subject.token_type(), self.cache, prover, &self.network.http()?)?;
+        let token = self.target.issue(
+            &source,
+            self.subject.token_type(),
+            self.cache && prover.is_none(),
+            prover,
+            &self.network.http()?,
+        )?;
         if token.response.scope.is_none() && self.target.scopes.iter().all(String::is_empty) {
             eprintln!("note: the token has no scope, because none was requested with --scope");
         }
