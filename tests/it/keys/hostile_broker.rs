@@ -222,8 +222,9 @@ fn check_token(token: &Issued, asked: &Value, jwks: &Value) -> Result<(), String
         && claims["sub"] == asked["subject"]
         && claims["aud"] == asked["audience"]
         && claims["jti"] == asked["jti"]
+        && claims["cnf"]["jkt"] == asked["key_thumbprint"]
         && token.number("exp") - token.number("iat") == asked["lifetime_seconds"].as_u64().unwrap_or_default();
-    let extra = asked["extra_claims"].as_array().map_or(0, Vec::len);
+    let extra = asked["extra_claims"].as_array().map_or(0, Vec::len) + usize::from(asked["key_thumbprint"].is_string());
     // iss sub aud exp iat nbf jti client_id scope
     let count = claims.as_object().map_or(0, serde_json::Map::len);
     if same && count == 9 + extra && token.verifies(jwks) { Ok(()) } else { Err(format!("{claims}")) }
