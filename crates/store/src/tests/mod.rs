@@ -106,6 +106,7 @@ fn bell() -> (Bell, Sleep) {
 }
 
 impl Database for Rusqlite {
+    const DIALECT: Dialect = Dialect::Sqlite;
     type Alarm = Bell;
 
     fn alarm(&self) -> (Bell, impl Future<Output = ()>) {

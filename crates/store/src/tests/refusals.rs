@@ -241,11 +241,11 @@ fn records_of_one_statement_are_counted_in_order() {
     let file = File::new();
     let database = file.open().into_database();
     let insert = |entries: &[(&str, &str, UnixMilliseconds)]| {
-        let rows = entries.iter().map(|(id, key, now)| crate::audit::AuditRow::new(denial(id, key), *now).unwrap());
+        let rows = entries.iter().map(|(id, key, now)| crate::audit_row::AuditRow::new(denial(id, key), *now).unwrap());
         let rows: Vec<_> = rows.collect();
-        let claims: Vec<_> = rows.iter().map(crate::audit::AuditRow::claim).collect();
-        let answer = done(database.run(crate::audit::insert(rows))).unwrap();
-        crate::audit::recorded(&claims, answer).unwrap().into_iter().map(Option::unwrap).collect::<Vec<_>>()
+        let claims: Vec<_> = rows.iter().map(crate::audit_row::AuditRow::claim).collect();
+        let answer = done(database.run(crate::sqlite::audit::insert(rows))).unwrap();
+        crate::sqlite::audit::recorded(&claims, answer).unwrap().into_iter().map(Option::unwrap).collect::<Vec<_>>()
     };
     let of_token = |ids: [&'static str; 4]| ids.map(|id| (id, "token", MINUTE));
     let written = || Recorded::Written;
@@ -303,7 +303,8 @@ fn racing_connections_count_every_refusal_once() {
 
 #[test]
 fn old_minutes_are_swept() {
-    use crate::store::{SWEEP_MARGIN_SECONDS, WRITES_PER_SWEEP};
+    use crate::store::WRITES_PER_SWEEP;
+use crate::time::SWEEP_MARGIN_SECONDS;
     let file = File::new();
     let store = file.open();
     record(&store, denial("old", "old"));
@@ -325,8 +326,8 @@ fn old_minutes_are_swept() {
 fn no_record_scans_the_audit_table() {
     let file = File::new();
     let database = file.open().into_database();
-    let row = crate::audit::AuditRow::new(denial("a", "k"), MINUTE).unwrap();
-    let statement = crate::audit::insert(vec![row]);
+    let row = crate::audit_row::AuditRow::new(denial("a", "k"), MINUTE).unwrap();
+    let statement = crate::sqlite::audit::insert(vec![row]);
     let explain = format!("EXPLAIN QUERY PLAN {}", statement.sql);
     let plan = database.query(&explain, statement.parameters).unwrap();
     let plan: Vec<_> = plan

@@ -347,7 +347,7 @@ fn sweeps_what_no_live_token_matches() {
         }
         store.database().column("SELECT id FROM revocations ORDER BY id")
     };
-    let margin = crate::store::SWEEP_MARGIN_SECONDS;
+    let margin = crate::time::SWEEP_MARGIN_SECONDS;
     assert_eq!(kept_at(300 + margin), ["block", "set", "token"]);
     assert_eq!(kept_at(301 + margin), ["block", "set"]);
     assert_eq!(kept_at(TOKEN_SECONDS_MAX + margin), ["block", "set"]);
@@ -410,7 +410,7 @@ fn finds_revoked_tokens_by_index() {
         details.filter(|detail| detail.contains(" r ") || detail.ends_with(" r")).collect::<Vec<_>>()
     };
     let active = crate::revocation_rows::active(&["a".to_owned()]);
-    let insert = crate::audit::insert(vec![]);
+    let insert = crate::sqlite::audit::insert(vec![]);
     for (sql, parameters) in [
         (active.sql.into_owned(), 1),
         (
