@@ -89,6 +89,8 @@ pub enum Cause {
     Io(String),
     #[error("no such database")]
     NoSuchDatabase,
+    #[error("cannot connect to the database")]
+    NotConnected,
     #[error("writes to the database would not be durable")]
     NotDurable,
     #[error("the database has no tables of the store")]
