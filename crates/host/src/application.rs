@@ -33,6 +33,8 @@ pub struct Options {
     pub runtime_config: Option<PathBuf>,
     /// `NAME=VALUE` or `NAME=@FILE`.
     pub variables: Vec<String>,
+    /// `NAME=VALUE` or `NAME=@FILE`, for the manifest's `environment`.
+    pub environment: Vec<String>,
     /// Where the guests' clock starts, in Unix seconds.
     pub danger_now: Option<u64>,
     pub lifetime: Lifetime,
@@ -140,9 +142,12 @@ fn read_manifest(path: &Path) -> Result<Manifest, HostError> {
 
 fn resolve(manifest: &Manifest, options: &Options) -> Result<Resolved, HostError> {
     let collected = variables::collect(manifest, &options.variables, Path::new(DOTENV));
-    let resolved = manifest.resolve(&collected.values);
+    let mut resolved = manifest.resolve(&collected.values);
     let errors: &[ManifestError] = resolved.as_ref().err().map_or(&[], Vec::as_slice);
     let mut faults = collected.faults.clone();
+    if let Ok(resolved) = &mut resolved {
+        faults.extend(variables::override_environment(&mut resolved.environment, &options.environment));
+    }
     faults.extend(errors.iter().filter_map(|error| collected.explain(manifest, error)));
     faults.extend((options.check_variables)(manifest, &manifest.values(&collected.values)));
     // Without a resolved manifest, there is a fault.

@@ -4,6 +4,7 @@ use crate::components::CryptoPlace;
 use crate::compose::{Need, need_of};
 use crate::crypto;
 use crate::error::HostError;
+use crate::postgres;
 use crate::spin;
 use crate::state::GuestState;
 use std::collections::BTreeSet;
@@ -51,10 +52,14 @@ pub fn link(
             Capability::SqliteDatabases => (!root.sqlite_databases.is_empty(), spin::add_sqlite(&mut linker)),
             Capability::AllowedOutboundHosts => (
                 !manifest.allowed_outbound_hosts().is_empty(),
-                wasmtime_wasi_http::p3::bindings::http::client::add_to_linker::<_, wasmtime_wasi_http::WasiHttp>(
-                    &mut linker,
-                    wasmtime_wasi_http::WasiHttpView::http,
-                ),
+                if import.starts_with("spin:postgres/") {
+                    postgres::add_to_linker(&mut linker)
+                } else {
+                    wasmtime_wasi_http::p3::bindings::http::client::add_to_linker::<_, wasmtime_wasi_http::WasiHttp>(
+                        &mut linker,
+                        wasmtime_wasi_http::WasiHttpView::http,
+                    )
+                },
             ),
             Capability::Environment | Capability::Files => (true, Ok(())),
         };

@@ -62,12 +62,18 @@ CREATE INDEX audit_seq_index ON audit (seq);
 -- Refusals that are counted on the record `decision_id` instead of being recorded.
 CREATE TABLE repeats (
     counted_as text COLLATE "C" PRIMARY KEY,
-    decision_id text NOT NULL,
+    decision_id text COLLATE "C" NOT NULL,
     repeats bigint NOT NULL,
     last_at_ms bigint NOT NULL,
     last_decision_id text
 );
+CREATE INDEX repeats_decision_id ON repeats (decision_id);
 CREATE INDEX repeats_last_at_ms ON repeats (last_at_ms);
+
+-- The records with their counters, for people.
+CREATE VIEW records AS
+    SELECT audit.*, coalesce(repeats.repeats, 0) AS repeats, repeats.last_at_ms, repeats.last_decision_id
+    FROM audit LEFT JOIN repeats USING (decision_id);
 
 CREATE TABLE refusals (
     minute bigint NOT NULL,
