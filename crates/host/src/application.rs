@@ -145,11 +145,11 @@ fn resolve(manifest: &Manifest, options: &Options) -> Result<Resolved, HostError
     let mut resolved = manifest.resolve(&collected.values);
     let errors: &[ManifestError] = resolved.as_ref().err().map_or(&[], Vec::as_slice);
     let mut faults = collected.faults.clone();
+    faults.extend(errors.iter().filter_map(|error| collected.explain(manifest, error)));
+    faults.extend((options.check_variables)(manifest, &manifest.values(&collected.values)));
     if let Ok(resolved) = &mut resolved {
         faults.extend(variables::override_environment(&mut resolved.environment, &options.environment));
     }
-    faults.extend(errors.iter().filter_map(|error| collected.explain(manifest, error)));
-    faults.extend((options.check_variables)(manifest, &manifest.values(&collected.values)));
     // Without a resolved manifest, there is a fault.
     let resolved = match resolved {
         Ok(resolved) if faults.is_empty() => resolved,

@@ -15,8 +15,8 @@ use tokio::sync::oneshot;
 use vouchsafe_manifest::{Capability, Component};
 use vouchsafe_serve::log;
 use vouchsafe_store::{
-    ALIVE_SECONDS, Cause, Continuity, Database, Dialect, Error, Row, Statement, Store, UnixMilliseconds, Value, keep_alive,
-    note_space,
+    ALIVE_SECONDS, Cause, Continuity, Database, Dialect, Error, Row, Statement, Store, UnixMilliseconds, Value,
+    keep_alive, note_space,
 };
 use wasmtime_wasi::HostWallClock as _;
 

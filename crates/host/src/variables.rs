@@ -98,7 +98,8 @@ pub fn override_environment(environment: &mut BTreeMap<String, String>, flags: &
         let (name, value) = flag.split_once('=').ok_or_else(|| "--env requires NAME=VALUE or NAME=@FILE".to_owned())?;
         let slot = environment.get_mut(name);
         let slot = slot.ok_or_else(|| format!("--env {name}: the manifest's environment has no `{name}`"))?;
-        *slot = value.strip_prefix('@').map_or_else(|| Ok(value.to_owned()), |path| read_value(name, Path::new(path)))?;
+        *slot =
+            value.strip_prefix('@').map_or_else(|| Ok(value.to_owned()), |path| read_value(name, Path::new(path)))?;
         Ok(())
     };
     flags.iter().filter_map(|flag| override_one(flag).err()).collect()

@@ -148,7 +148,10 @@ fn starts_only_with_a_suitable_schema() {
     let reason = |scene: &Scene| scene.setup().try_start().map(drop).expect_err("it must not start");
     let missing = reason(&scene);
     assert!(missing.contains("cannot use the store: the database has no tables of the store"), "{missing}");
-    assert_eq!(scene.migrate("--check"), (Some(1), "the schema has version 0; version 1 is needed: run with --apply\n".into()));
+    assert_eq!(
+        scene.migrate("--check"),
+        (Some(1), "the schema has version 0; version 1 is needed: run with --apply\n".into())
+    );
     for _ in 0..2 {
         assert_eq!(scene.migrate("--apply"), (Some(0), "the schema has version 1, as needed\n".into()));
     }

@@ -88,8 +88,7 @@ impl Connector {
         }
         .map_err(|error| refused(&describe(&error)))?;
         // From here on, the task ends with the connection.
-        let mut connection =
-            Connection { client, task, system: String::new(), timeline: 0, prepared: HashMap::new() };
+        let mut connection = Connection { client, task, system: String::new(), timeline: 0, prepared: HashMap::new() };
         let (system, timeline) = writable_server(&connection.client).await.map_err(|error| refused(&error))?;
         if !self.timelines.admit(&system, timeline) {
             return Err(refused(&format!("is a former primary, at timeline {timeline}: stop it")));
@@ -104,7 +103,7 @@ impl Connector {
         let found = tokio::net::lookup_host((bare, port)).await.map_err(|error| error.to_string())?;
         let mut last = "the name has no address".to_owned();
         for address in found {
-            self.network.check(address.ip()).map_err(|failure| failure.to_string())?;
+            self.network.check(address.ip()).map_err(|failure| failure.text())?;
             match TcpStream::connect(address).await {
                 Ok(stream) => {
                     // Only for latency, and for a fast end: the connection works without them.
@@ -162,11 +161,7 @@ impl Manager for Connector {
 }
 
 /// Logs in, and spawns the task that runs the connection.
-async fn start<T>(
-    config: &Config,
-    stream: TcpStream,
-    tls: T,
-) -> Result<(Client, JoinHandle<()>), tokio_postgres::Error>
+async fn start<T>(config: &Config, stream: TcpStream, tls: T) -> Result<(Client, JoinHandle<()>), tokio_postgres::Error>
 where
     T: tokio_postgres::tls::TlsConnect<TcpStream>,
     T::Stream: Send + 'static,

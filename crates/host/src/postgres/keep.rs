@@ -38,10 +38,7 @@ pub fn keep(network: Arc<Network>, address: &str) -> Result<(), HostError> {
     let failed = |what: &dyn std::fmt::Display| HostError::startup(format!("cannot use the store: {what}"));
     let pools = Pools::with_connections(network, 1);
     let database = pools.get(address).map_err(|error| failed(&text(error)))?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| failed(&error))?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| failed(&error))?;
     let (first, wait) = std::sync::mpsc::channel();
     let work = move || runtime.block_on(run(Keeper(database), first));
     std::thread::Builder::new().name("store-alive".into()).spawn(work).map_err(|error| failed(&error))?;
@@ -125,9 +122,9 @@ fn text(error: PostgresError) -> String {
     match error {
         PostgresError::ConnectionFailed(text) | PostgresError::QueryFailed(QueryError::Text(text)) => text,
         PostgresError::QueryFailed(QueryError::DbError(DbError { code, .. })) => format!("SQLSTATE {code}"),
-        PostgresError::BadParameter(text)
-        | PostgresError::Other(text)
-        | PostgresError::ValueConversionFailed(text) => text,
+        PostgresError::BadParameter(text) | PostgresError::Other(text) | PostgresError::ValueConversionFailed(text) => {
+            text
+        }
     }
 }
 

@@ -86,7 +86,8 @@ fn leaves_connection_usable(error: &Error) -> bool {
     let Error::QueryFailed(QueryError::DbError(DbError { code, .. })) = error else {
         return false;
     };
-    !(["08", "57P"].iter().any(|class| code.starts_with(class)) || ["0A000", "25006", "26000", "53300"].contains(&code.as_str()))
+    !(["08", "57P"].iter().any(|class| code.starts_with(class))
+        || ["0A000", "25006", "26000", "53300"].contains(&code.as_str()))
 }
 
 fn query_error(error: &tokio_postgres::Error) -> Error {

@@ -80,8 +80,9 @@ pub(crate) fn insert(rows: &[AuditRow]) -> Statement {
     let columns = COLUMNS.map(|(name, _)| name).join(", ");
     let typed = COLUMNS.map(|(name, kind)| format!("{name} {kind}")).join(", ");
     let of_subject = format!("{OF_SUBJECT} >= {REFUSALS_PER_MINUTE_MAX}");
-    let of_issuer =
-        format!("coalesce((SELECT sum(least(r.count, {REFUSALS_PER_MINUTE_MAX}{OF_ISSUER} >= {REFUSALS_PER_ISSUER_MAX}");
+    let of_issuer = format!(
+        "coalesce((SELECT sum(least(r.count, {REFUSALS_PER_MINUTE_MAX}{OF_ISSUER} >= {REFUSALS_PER_ISSUER_MAX}"
+    );
     let counted_as = format!(
         "CASE WHEN i.refused IS NULL THEN NULL \
          WHEN {of_subject} THEN CASE WHEN {of_issuer} THEN 'over ' || {COUNTED_BY_ISSUER} ELSE {COUNTED_BY_SUBJECT} END \
@@ -159,8 +160,6 @@ const RAISE: &str = "INSERT INTO generations (name, highest) SELECT name, max(hi
 /// Raises the highest generations to those of `rows`. A separate statement, which a new generation needs once: if each
 /// record updated this row, all records would wait for one another.
 pub(crate) fn raise<'a>(rows: impl Iterator<Item = &'a AuditRow>) -> Statement {
-    let generation = |(of, number): (&Value, &Value)| {
-        serde_json::json!({ "name": json::value(of.clone()), "highest": json::value(number.clone()) })
-    };
+    let generation = |(of, number): (&Value, &Value)| serde_json::json!({ "name": json::value(of.clone()), "highest": json::value(number.clone()) });
     Statement::new(RAISE, [json::rows(rows.filter_map(AuditRow::generation).map(generation))])
 }

@@ -3,9 +3,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use crate::audit_row::{
-    AuditRow, Claim, Counted, REFUSALS_PER_ISSUER_MAX, REFUSALS_PER_MINUTE_MAX, name,
-};
+use crate::audit_row::{AuditRow, Claim, Counted, REFUSALS_PER_ISSUER_MAX, REFUSALS_PER_MINUTE_MAX, name};
 use crate::database::{self, Row, Statement, Value};
 use crate::error::Error;
 use crate::revocation_rows::is_revoked;

@@ -2,8 +2,8 @@
 
 use std::borrow::Cow;
 
-use crate::database::{Statement, Value};
 use crate::consume_row::ConsumeRow;
+use crate::database::{Statement, Value};
 use crate::error::Error;
 
 /// Returns a key for each row that used it. An existing row has what is left of the smallest bound that it was ever used

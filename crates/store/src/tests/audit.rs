@@ -74,7 +74,7 @@ fn remembers_highest_generation_and_refuses_lower<S: Scene>() {
     let again = file.open();
     let lower = of_generation("g", "one", 3);
     assert_eq!(done(again.record(lower, NOW, &mut unlimited())), Ok(Recorded::Superseded));
-    let seen = file_store.query("SELECT name, highest FROM generations", vec![]);
+    let seen = file_store.query("SELECT name, highest FROM generations ORDER BY name", vec![]);
     let seen_of = |of: &str, highest| vec![Value::Text(of.into()), Value::Integer(highest)];
     assert_eq!(seen.unwrap(), [seen_of("one", 4), seen_of("two", 1)]);
     for bytes in [0, GENERATION_OF_BYTES_MAX + 1] {

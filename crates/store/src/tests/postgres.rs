@@ -3,9 +3,9 @@
 use std::cell::RefCell;
 use std::sync::{LazyLock, Mutex};
 
-use postgres::types::private::BytesMut;
-use postgres::types::{IsNull, ToSql, Type, to_sql_checked};
-use postgres::{Client, NoTls};
+use ::postgres::types::private::BytesMut;
+use ::postgres::types::{IsNull, ToSql, Type, to_sql_checked};
+use ::postgres::{Client, NoTls};
 use vouchsafe_test_postgres::Server;
 
 use super::*;
@@ -112,8 +112,8 @@ fn parameter(value: Value) -> Box<dyn ToSql + Sync> {
     }
 }
 
-fn row(row: &postgres::Row) -> Row {
-    let value = |(index, column): (usize, &postgres::Column)| match *column.type_() {
+fn row(row: &::postgres::Row) -> Row {
+    let value = |(index, column): (usize, &::postgres::Column)| match *column.type_() {
         Type::INT4 => row.get::<_, Option<i32>>(index).map_or(Value::Null, |number| Value::Integer(number.into())),
         Type::INT8 => row.get::<_, Option<i64>>(index).map_or(Value::Null, Value::Integer),
         Type::TEXT => row.get::<_, Option<String>>(index).map_or(Value::Null, Value::Text),

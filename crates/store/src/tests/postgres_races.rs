@@ -243,7 +243,9 @@ fn opened(scene: &Postgres, change: &str) -> Option<Error> {
 fn refuses_unsuitable_schemas_and_settings() {
     let scene = Postgres::new();
     let set = |oldest: u64, found: u64| {
-        format!("UPDATE meta SET value = CASE name WHEN 'schema' THEN {found} ELSE {oldest} END WHERE name LIKE 'schema%'")
+        format!(
+            "UPDATE meta SET value = CASE name WHEN 'schema' THEN {found} ELSE {oldest} END WHERE name LIKE 'schema%'"
+        )
     };
     let unavailable = |cause| Some(Error::Unavailable(cause));
     let version = |found| unavailable(Cause::SchemaVersion { found, expected: 1 });

@@ -48,7 +48,12 @@ fn record(store: &Store<impl Database<Alarm = Bell>>, record: AuditRecord) -> Re
     done(store.record(record, NOW, &mut unlimited())).unwrap()
 }
 
-fn add_at(store: &Store<impl Database<Alarm = Bell>>, id: &str, target: &RevocationTarget, now: UnixMilliseconds) -> Added {
+fn add_at(
+    store: &Store<impl Database<Alarm = Bell>>,
+    id: &str,
+    target: &RevocationTarget,
+    now: UnixMilliseconds,
+) -> Added {
     done(store.add_revocation(id, target.clone(), by("ops"), now)).unwrap()
 }
 
