@@ -25,7 +25,7 @@ use deadpool::Runtime;
 use deadpool::managed::{Pool, PoolError};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use timelines::Timelines;
 use vouchsafe_serve::log;
 
@@ -33,6 +33,8 @@ use vouchsafe_serve::log;
 const CONNECTIONS_MAX: usize = 16;
 /// Most addresses, so that a guest can't open any number of pools.
 const ADDRESSES_MAX: usize = 4;
+/// How often the same reason is logged again.
+const LOG_AGAIN_AFTER: Duration = Duration::from_secs(10);
 /// Longest wait for a connection, and longest time to make one.
 const WAIT_MAX: Duration = Duration::from_secs(1);
 
@@ -47,6 +49,8 @@ pub struct Pools {
 /// The pool of one address.
 pub struct Database {
     pool: Pool<Connector>,
+    /// The last reason that was logged, and when.
+    logged: Mutex<Option<(String, Instant)>>,
 }
 
 impl Pools {
@@ -77,7 +81,7 @@ impl Pools {
             .recycle_timeout(Some(WAIT_MAX))
             .build()
             .map_err(|error| Error::Other(error.to_string()))?;
-        let database = Arc::new(Database { pool });
+        let database = Arc::new(Database { pool, logged: Mutex::default() });
         pools.insert(address.to_owned(), Arc::clone(&database));
         Ok(database)
     }
@@ -96,13 +100,20 @@ impl Pools {
     }
 }
 
-/// The guest's view of a failure to get a connection. The log has the reason.
-fn no_connection(error: PoolError<Refused>) -> Error {
-    let reason = match error {
-        PoolError::Backend(refused) => refused.to_string(),
-        PoolError::Timeout(kind) => format!("no connection within {} s ({kind:?})", WAIT_MAX.as_secs()),
-        PoolError::Closed | PoolError::NoRuntimeSpecified | PoolError::PostCreateHook(_) => "no pool".to_owned(),
-    };
-    log!("serve: postgres: {reason}");
-    Error::ConnectionFailed(reason)
+impl Database {
+    /// The guest's view of a failure to get a connection. Logs the reason, but not for each of many requests.
+    fn no_connection(&self, error: PoolError<Refused>) -> Error {
+        let reason = match error {
+            PoolError::Backend(refused) => refused.to_string(),
+            PoolError::Timeout(kind) => format!("no connection within {} s ({kind:?})", WAIT_MAX.as_secs()),
+            PoolError::Closed | PoolError::NoRuntimeSpecified | PoolError::PostCreateHook(_) => "no pool".to_owned(),
+        };
+        let mut logged = self.logged.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = logged.as_ref().is_some_and(|(text, at)| *text == reason && at.elapsed() < LOG_AGAIN_AFTER);
+        if !known {
+            log!("serve: postgres: {reason}");
+            *logged = Some((reason.clone(), Instant::now()));
+        }
+        Error::ConnectionFailed(reason)
+    }
 }

@@ -142,6 +142,31 @@ fn hanging_server_is_unavailable_until_it_answers() {
     recovers(&scene, &broker);
 }
 
+/// The standby did not get the last use before the primary was lost.
+#[test]
+fn promoted_standby_accepts_no_token_twice() {
+    let scene = Scene::new();
+    let standby = scene.server.standby();
+    let ports = format!("{},{}", scene.server.port(), standby.port());
+    let address = format!("host=127.0.0.1,127.0.0.1 port={ports} user=postgres dbname={}", scene.database);
+    let hosts = [scene.issuer.origin(), "postgres://127.0.0.1:*".to_owned()];
+    let setup = Setup::of("spin.postgres.toml", &scene.issuer.files(), &hosts).with_root();
+    let broker = setup.argument("--env").argument(format!("POSTGRES_ADDRESS={address}")).start();
+    recovers(&scene, &broker);
+    standby.kill();
+    let token = scene.token();
+    assert_eq!(present(&broker, &token).status, 200);
+    scene.server.kill();
+    standby.resume();
+    standby.promote();
+    assert_eq!(standby.sql(&scene.database, "SELECT pg_is_in_recovery()"), "f");
+    let line = broker.line_with("serve: the database was ");
+    assert!(line.contains("promoted or restored; single-use tokens issued before now are refused"), "{line}");
+    let again = present(&broker, &token);
+    assert_eq!(again.status, 400, "{}", again.text());
+    assert!(again.text().contains("issued before"), "{}", again.text());
+}
+
 #[test]
 fn starts_only_with_a_suitable_schema() {
     let scene = Scene::without_schema();

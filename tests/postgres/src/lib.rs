@@ -21,7 +21,11 @@ use std::sync::atomic::{AtomicU32, Ordering};
 const VERSIONS: &str = "/usr/lib/postgresql";
 /// Sets up a server and starts it, then waits until standard input is closed, and removes everything.
 const SCRIPT: &str = "\
-    initdb -D \"$0/data\" -U postgres -A trust -E UTF8 --locale=C --no-sync >\"$0/initdb.log\"
+    if [ \"$2\" = 0 ]; then
+        initdb -D \"$0/data\" -U postgres -A trust -E UTF8 --locale=C --no-sync >\"$0/initdb.log\"
+    else
+        pg_basebackup -D \"$0/data\" -h 127.0.0.1 -p \"$2\" -U postgres -X stream -c fast -R >\"$0/initdb.log\"
+    fi
     printf '%s\\n' \"port = $1\" \"listen_addresses = '127.0.0.1'\" \"unix_socket_directories = '$0'\" \
         'max_connections = 200' >>\"$0/data/postgresql.conf\"
     pg_ctl -D \"$0/data\" -l \"$0/log\" -w start >/dev/null
@@ -44,6 +48,17 @@ impl Server {
     /// PostgreSQL is not installed, or does not start.
     #[must_use]
     pub fn start() -> Self {
+        Self::start_from(0)
+    }
+
+    /// Creates a standby of this server and starts it. It replicates asynchronously.
+    #[must_use]
+    pub fn standby(&self) -> Self {
+        Self::start_from(self.port)
+    }
+
+    /// Starts a server that is a copy of the one at port `primary`, or a new one if that is 0.
+    fn start_from(primary: u16) -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let folder = std::env::temp_dir().join(format!("vouchsafe-postgres-{}-{number}", std::process::id()));
@@ -56,7 +71,7 @@ impl Server {
         let mut shell = unprivileged("sh")
             .args(["-ec", SCRIPT])
             .arg(&folder)
-            .arg(port.to_string())
+            .args([port.to_string(), primary.to_string()])
             .current_dir(&folder)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -103,6 +118,11 @@ impl Server {
         self.control(&["-m", "immediate", "stop"]);
     }
 
+    /// Makes a standby accept writes.
+    pub fn promote(&self) {
+        self.control(&["-w", "promote"]);
+    }
+
     /// Starts it again after [`Self::kill`].
     pub fn resume(&self) {
         self.control(&["-w", "start"]);
@@ -115,7 +135,8 @@ impl Server {
         let children = Command::new("pgrep").args(["-P", &main]).output().expect("pgrep runs");
         let children = String::from_utf8_lossy(&children.stdout).into_owned();
         let all = children.split_whitespace().chain([main.as_str()]);
-        drop(Command::new("kill").arg(format!("-{signal}")).args(all).status().expect("kill runs"));
+        let sent = Command::new("kill").arg(format!("-{signal}")).args(all).status().expect("kill runs");
+        assert!(sent.success(), "kill -{signal}");
     }
 
     fn control(&self, arguments: &[&str]) {

@@ -63,3 +63,65 @@ fn hosts(config: &Config) -> Result<Vec<(String, u16)>, String> {
     }
     if hosts.is_empty() { Err("the address has no host".to_owned()) } else { Ok(hosts) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use vouchsafe_manifest::HostPattern;
+
+    fn parse(text: &str) -> Result<Address, String> {
+        let mut network = Network::to_any_database(None).expect("a network");
+        network.allowed = ["postgres://db.internal:5432", "postgres://127.0.0.1:*"]
+            .map(|pattern| HostPattern::parse(pattern).expect("a pattern"))
+            .into();
+        Address::parse(text, &network)
+    }
+
+    #[test]
+    fn refuses_addresses_past_the_allow_list() {
+        for (text, expected) in [
+            ("host=db.internal user=u", Ok(())),
+            ("postgres://u:secret@db.internal/d", Ok(())),
+            ("postgres://u@DB.internal:5432/d", Ok(())),
+            ("host=127.0.0.1 port=1", Ok(())),
+            ("host=db.internal,127.0.0.1 port=5432,1", Ok(())),
+            ("postgres://u:secret@db.internal:5433/d", Err("`postgres://db.internal:5433` is not in allowed_outbound_hosts")),
+            ("host=db.internal,evil.example", Err("`postgres://evil.example:5432` is not in allowed_outbound_hosts")),
+            (
+                "host=db.internal hostaddr=192.0.2.1",
+                Err("the address contains `hostaddr`, which is not supported; use `host`"),
+            ),
+            ("hostaddr=192.0.2.1", Err("the address contains `hostaddr`, which is not supported; use `host`")),
+            ("host=/run/postgresql", Err("the address names a Unix socket, which is not supported")),
+            ("user=u", Err("the address has no host")),
+            ("port=secret", Err("the address is invalid")),
+        ] {
+            assert_eq!(parse(text).map(drop), expected.map_err(str::to_owned), "{text}");
+        }
+    }
+
+    #[test]
+    fn commits_are_durable_unless_the_address_says_otherwise() {
+        for (text, expected) in [
+            (
+                "host=127.0.0.1",
+                " -c synchronous_commit=on -c statement_timeout=2000 -c idle_in_transaction_session_timeout=2000",
+            ),
+            (
+                "host=127.0.0.1 options='-c synchronous_commit=remote_apply -c statement_timeout=5000'",
+                "-c synchronous_commit=remote_apply -c statement_timeout=5000 -c idle_in_transaction_session_timeout=2000",
+            ),
+        ] {
+            let address = parse(text).expect(text);
+            assert_eq!(address.config.get_options(), Some(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn only_sslmode_require_demands_tls() {
+        for (mode, expected) in [("disable", false), ("prefer", false), ("require", true)] {
+            let address = parse(&format!("host=127.0.0.1 sslmode={mode}")).expect(mode);
+            assert_eq!(address.tls, expected, "{mode}");
+        }
+    }
+}

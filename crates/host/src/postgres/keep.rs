@@ -20,7 +20,7 @@ use vouchsafe_store::{
 /// The variable of the environment from which the store gets its address.
 const ADDRESS: &str = "POSTGRES_ADDRESS";
 /// How many months the partitions are ahead.
-const MONTHS_AHEAD: i64 = 3;
+const MONTHS_AHEAD: i32 = 3;
 /// How many marks are set between two checks of the partitions: an hour.
 const MARKS_PER_CHECK: u64 = 3600 / ALIVE_SECONDS;
 /// Longest wait for the first mark. A database that is down is left to the readiness check.
@@ -70,8 +70,7 @@ async fn mark(keeper: &Keeper, check: bool) -> Result<(), Error> {
     if check {
         drop(Store::open(keeper, unused).await?);
         keeper.refuse_newer_schema().await?;
-        let ahead = ParameterValue::Int32(i32::try_from(MONTHS_AHEAD).unwrap_or(1));
-        rows(keeper.0.query(CREATE_PARTITIONS, vec![ahead]).await)?;
+        rows(keeper.0.query(CREATE_PARTITIONS, vec![ParameterValue::Int32(MONTHS_AHEAD)]).await)?;
     }
     continuity::report(keep_alive(keeper, unused).await?);
     Ok(())

@@ -1,7 +1,7 @@
 //! Runs one statement to its end.
 
 use super::connect::{Connection, Connector, describe};
-use super::{Database, no_connection, values};
+use super::{Database, values};
 use crate::bindings::postgres::{Column, DbError, DbValue, Error, ParameterValue, QueryError};
 use deadpool::managed::Object;
 use futures_util::{StreamExt as _, pin_mut};
@@ -22,7 +22,7 @@ impl Database {
     /// connection is closed, and the outcome is unknown.
     pub async fn query(&self, sql: &str, parameters: Vec<ParameterValue>) -> Result<Answer, Error> {
         let parameters = parameters.into_iter().map(values::parameter).collect::<Result<Vec<_>, _>>()?;
-        let mut borrowed = Borrowed(Some(self.pool.get().await.map_err(no_connection)?));
+        let mut borrowed = Borrowed(Some(self.pool.get().await.map_err(|error| self.no_connection(error))?));
         let connection = borrowed.connection()?;
         let statement = connection.prepare(sql).await.map_err(|error| query_error(&error))?;
         if statement.params().len() != parameters.len() {
