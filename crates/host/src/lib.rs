@@ -52,6 +52,7 @@ mod remembered;
 mod server;
 mod space;
 mod spin;
+mod spin_postgres;
 mod sqlite;
 mod state;
 mod tls;

@@ -4,8 +4,8 @@ use crate::components::CryptoPlace;
 use crate::compose::{Need, need_of};
 use crate::crypto;
 use crate::error::HostError;
-use crate::postgres;
 use crate::spin;
+use crate::spin_postgres;
 use crate::state::GuestState;
 use std::collections::BTreeSet;
 use vouchsafe_manifest::{Capability, Manifest};
@@ -53,7 +53,7 @@ pub fn link(
             Capability::AllowedOutboundHosts => (
                 !manifest.allowed_outbound_hosts().is_empty(),
                 if import.starts_with("spin:postgres/") {
-                    postgres::add_to_linker(&mut linker)
+                    spin_postgres::add_to_linker(&mut linker)
                 } else {
                     wasmtime_wasi_http::p3::bindings::http::client::add_to_linker::<_, wasmtime_wasi_http::WasiHttp>(
                         &mut linker,

@@ -85,7 +85,10 @@ mod tests {
             ("postgres://u@DB.internal:5432/d", Ok(())),
             ("host=127.0.0.1 port=1", Ok(())),
             ("host=db.internal,127.0.0.1 port=5432,1", Ok(())),
-            ("postgres://u:secret@db.internal:5433/d", Err("`postgres://db.internal:5433` is not in allowed_outbound_hosts")),
+            (
+                "postgres://u:secret@db.internal:5433/d",
+                Err("`postgres://db.internal:5433` is not in allowed_outbound_hosts"),
+            ),
             ("host=db.internal,evil.example", Err("`postgres://evil.example:5432` is not in allowed_outbound_hosts")),
             (
                 "host=db.internal hostaddr=192.0.2.1",

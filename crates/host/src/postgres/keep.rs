@@ -1,7 +1,7 @@
 //! Background work of a store on PostgreSQL: marks it as in use, and makes partitions before they are needed.
 
+use super::pools::{Database, Pools};
 use super::query::Answer;
-use super::{Database, Pools};
 use crate::bindings::postgres::{DbError, DbValue, Error as PostgresError, ParameterValue, QueryError};
 use crate::continuity;
 use crate::error::HostError;

@@ -1,7 +1,8 @@
 //! Runs one statement to its end.
 
 use super::connect::{Connection, Connector, describe};
-use super::{Database, values};
+use super::pools::Database;
+use super::values;
 use crate::bindings::postgres::{Column, DbError, DbValue, Error, ParameterValue, QueryError};
 use deadpool::managed::Object;
 use futures_util::{StreamExt as _, pin_mut};

@@ -172,9 +172,24 @@ impl Database for Rusqlite {
     }
 
     async fn run(&self, statement: Statement) -> Result<Vec<Row>, Error> {
+        check_order_of_names(&statement);
         let rows = self.query(&statement.sql, statement.parameters);
         rows.map_err(|error| Error::Unavailable(Cause::Io(error.to_string())))
     }
+}
+
+/// SQLite takes `$1` for a name and numbers names in the order in which they first occur; PostgreSQL takes the number.
+fn check_order_of_names(statement: &Statement) {
+    let mut names: Vec<usize> = Vec::new();
+    for text in statement.sql.split('$').skip(1) {
+        let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+        let number = text[..digits].parse().unwrap();
+        if !names.contains(&number) {
+            names.push(number);
+        }
+    }
+    let expected: Vec<_> = (1..=statement.parameters.len()).collect();
+    assert!(names.is_empty() || names == expected, "{}", statement.sql);
 }
 
 fn to_rusqlite(value: Value) -> rusqlite::types::Value {

@@ -85,7 +85,7 @@ fn revocation_waits_for_a_token_that_is_recorded() {
             let target = RevocationTarget::Blocked(super::revocations::of_subject("a"));
             let added = done(store.add_revocation("r", target.clone(), super::revocations::by("ops"), NOW)).unwrap();
             assert!(matches!(added, Added::InForce(_)), "{added:?}");
-            drop(answer.send(done(store.count_revoked(target, NOW)).unwrap().tokens));
+            answer.send(done(store.count_revoked(target, NOW)).unwrap().tokens).unwrap();
         });
         assert!(wait.recv_timeout(NOT_WAITING).is_err(), "must wait for the record");
         run(&recording, "COMMIT");
@@ -126,7 +126,7 @@ fn unsorted_batches_use_each_key_once() {
                 let connection = scene.connect();
                 // Each racer begins elsewhere, and every other one goes backwards.
                 let mut keys: Vec<_> = (0..KEYS).map(|key| (key + racer * 7) % KEYS).collect();
-                if racer % 2 == 0 {
+                if racer.is_multiple_of(2) {
                     keys.reverse();
                 }
                 let row = |key| ConsumeRow::new(&format!("k{key}"), 1, NOW_SECONDS, KEEP_UNTIL, 0).unwrap();

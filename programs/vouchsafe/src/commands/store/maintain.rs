@@ -1,6 +1,6 @@
 //! `vouchsafe store maintain`: makes the partitions of audit records in advance.
 
-use super::Database;
+use super::database::Database;
 use crate::commands::serve::failure;
 use std::process::ExitCode;
 use vouchsafe_cli::{Failure, Format};

@@ -1,6 +1,6 @@
 //! `vouchsafe store migrate`: brings the schema of the database to the version that this program needs.
 
-use super::Database;
+use super::database::Database;
 use crate::commands::serve::failure;
 use std::process::ExitCode;
 use vouchsafe_cli::{Failure, Format};

@@ -1,8 +1,8 @@
 //! `spin:postgres` for guests.
 
-use super::Database;
 use crate::bindings::postgres::{self, DbValue, Error, ParameterValue, RowSet};
 use crate::bindings::{PostgresBuilder, PostgresConnection};
+use crate::postgres::{Answer, Database};
 use crate::spin::Spin;
 use crate::state::GuestState;
 use std::sync::Arc;
@@ -38,7 +38,7 @@ async fn run(
     database: Result<Arc<Database>, Error>,
     statement: &str,
     parameters: Vec<ParameterValue>,
-) -> Result<super::query::Answer, Error> {
+) -> Result<Answer, Error> {
     database?.query(statement, parameters).await
 }
 
