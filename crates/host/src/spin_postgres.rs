@@ -1,5 +1,7 @@
 //! `spin:postgres` for guests.
 
+#![expect(clippy::result_large_err, reason = "the error is Spin's")]
+
 use crate::bindings::postgres::{self, DbValue, Error, ParameterValue, RowSet};
 use crate::bindings::{PostgresBuilder, PostgresConnection};
 use crate::postgres::{Answer, Database};

@@ -6,7 +6,6 @@ use super::tls::Tls;
 use crate::outbound::Network;
 use deadpool::managed::{Manager, Metrics, RecycleError, RecycleResult};
 use std::collections::HashMap;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
@@ -75,16 +74,14 @@ impl Connector {
 
     async fn connect_to(&self, host: &str, port: u16) -> Result<Connection, Refused> {
         let refused = |error: &dyn std::fmt::Display| Refused(format!("{host}:{port}: {error}"));
-        let (stream, address) = self.open(host, port).await.map_err(|error| refused(&error))?;
+        let stream = self.open(host, port).await.map_err(|error| refused(&error))?;
         let mut config = self.address.config.clone();
         let (client, task) = if self.address.tls {
             let name = rustls::pki_types::ServerName::try_from(host.to_owned()).map_err(|error| refused(&error))?;
             let tls = Tls { config: self.network.tls.of(host), name };
             start(config.ssl_mode(SslMode::Require), stream, tls).await
-        } else if address.ip().is_loopback() {
-            start(config.ssl_mode(SslMode::Disable), stream, NoTls).await
         } else {
-            return Err(refused(&"is not on loopback, so the address must contain `sslmode=require`"));
+            start(config.ssl_mode(SslMode::Disable), stream, NoTls).await
         }
         .map_err(|error| refused(&describe(&error)))?;
         // From here on, the task ends with the connection.
@@ -98,18 +95,24 @@ impl Connector {
     }
 
     /// ORDER: resolved addresses are checked before the connection, which goes to a checked one.
-    async fn open(&self, host: &str, port: u16) -> Result<(TcpStream, SocketAddr), String> {
+    async fn open(&self, host: &str, port: u16) -> Result<TcpStream, String> {
         let bare = host.trim_start_matches('[').trim_end_matches(']');
         let found = tokio::net::lookup_host((bare, port)).await.map_err(|error| error.to_string())?;
         let mut last = "the name has no address".to_owned();
         for address in found {
             self.network.check(address.ip()).map_err(|failure| failure.text())?;
+            if !self.address.tls && !address.ip().is_loopback() {
+                return Err(format!(
+                    "{} is not on loopback, so the address must contain `sslmode=require`",
+                    address.ip()
+                ));
+            }
             match TcpStream::connect(address).await {
                 Ok(stream) => {
                     // For latency, and for a fast end: the connection works without them.
                     let _works_without = stream.set_nodelay(true);
                     let _works_without = rustix::net::sockopt::set_tcp_user_timeout(&stream, UNACKNOWLEDGED_MAX_MS);
-                    return Ok((stream, address));
+                    return Ok(stream);
                 }
                 Err(error) => last = error.to_string(),
             }
@@ -195,4 +198,36 @@ pub fn describe(error: &tokio_postgres::Error) -> String {
     }
     let source = std::error::Error::source(error).map(|source| format!(": {source}")).unwrap_or_default();
     format!("{error}{source}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn refusal(address: &str) -> String {
+        let network = Arc::new(Network::to_any_database(None).expect("a network"));
+        let address = Address::parse(address, &network).expect(address);
+        let connector = Connector::new(address, network, Arc::default());
+        connector.create().await.map(drop).expect_err("nothing listens there").to_string()
+    }
+
+    #[tokio::test]
+    async fn connects_without_tls_to_loopback_only() {
+        for mode in ["", " sslmode=disable", " sslmode=prefer"] {
+            assert_eq!(
+                refusal(&format!("host=192.0.2.1{mode}")).await,
+                "192.0.2.1:5432: 192.0.2.1 is not on loopback, so the address must contain `sslmode=require`"
+            );
+            let loopback = refusal(&format!("host=127.0.0.1 port=1{mode}")).await;
+            assert!(loopback.starts_with("127.0.0.1:1: Connection refused"), "{loopback}");
+        }
+    }
+
+    #[tokio::test]
+    async fn tries_every_host() {
+        let both = refusal("host=127.0.0.1,192.0.2.1 port=1").await;
+        let (one, other) = both.split_once("; ").expect("two reasons");
+        assert!(one.starts_with("127.0.0.1:1: Connection refused"), "{one}");
+        assert!(other.starts_with("192.0.2.1:1: 192.0.2.1 is not on loopback"), "{other}");
+    }
 }

@@ -1,5 +1,7 @@
 //! Runs one statement to its end.
 
+#![expect(clippy::result_large_err, reason = "the error is Spin's")]
+
 use super::connect::{Connection, Connector, describe};
 use super::pools::Database;
 use super::values;

@@ -1,5 +1,7 @@
 //! Conversions between Spin's and the client library's values, for the types that the store uses and their like.
 
+#![expect(clippy::result_large_err, reason = "the error is Spin's")]
+
 use crate::bindings::postgres::{Column, DbDataType, DbValue, Error, ParameterValue};
 use tokio_postgres::types::private::BytesMut;
 use tokio_postgres::types::{FromSql, IsNull, ToSql, Type, to_sql_checked};
