@@ -83,6 +83,11 @@ impl Application {
         warnings.extend(variables::warnings(&self.manifest, &self.options.variables, dotenv));
         let keys = self.runtime.client_tls.iter().filter_map(|tls| tls.client_private_key_file.as_deref());
         warnings.extend(keys.filter_map(|path| variables::readable_warning(path, "a private key")));
+        let addresses = self.options.environment.iter().filter_map(|flag| flag.split_once("=@"));
+        let warning = |(name, path): (&str, &str)| {
+            variables::readable_warning(Path::new(path), &format!("the value of `{name}`"))
+        };
+        warnings.extend(addresses.filter_map(warning));
         warnings
     }
 

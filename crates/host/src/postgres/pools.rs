@@ -1,5 +1,7 @@
-//! Pools of connections. Unlike Spin, a guest's connection holds no physical one, which is taken from the pool for each statement. Every wait has
-//! a limit, and the TCP connection goes to an address that was checked, as with outbound HTTP.
+//! Pools of connections.
+//!
+//! Unlike with Spin, a guest's connection holds no physical one: that is taken from the pool for each statement. Every
+//! wait has a limit, and the TCP connection goes to an address that was checked, as with outbound HTTP.
 
 #![expect(clippy::result_large_err, reason = "the error is Spin's")]
 
