@@ -135,6 +135,7 @@ mod revocation {
 mod store {
     mod crashes;
     mod disk_space;
+    mod postgres;
     pub mod records;
     mod restored_database;
     pub mod single_use;

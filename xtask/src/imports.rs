@@ -13,7 +13,7 @@ const AMBIENT: &[&str] =
     &["vouchsafe:types/types@", "wasi:cli/", "wasi:clocks/", "wasi:http/types@", "wasi:io/", "wasi:random/"];
 
 /// Manifests that select components.
-const MANIFESTS: [&str; 2] = ["spin.toml", "spin.hsm.toml"];
+const MANIFESTS: [&str; 3] = ["spin.toml", "spin.hsm.toml", "spin.postgres.toml"];
 
 /// Compares the built components of [`MANIFESTS`] with their snapshots, or writes the snapshots.
 pub fn check(root: &Path, bless: bool) -> Result<Vec<String>> {

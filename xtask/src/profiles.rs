@@ -6,7 +6,7 @@ use toml::{Table, Value};
 
 /// The profile of components, which is also the name of their output folder.
 const COMPONENT: &str = "component";
-const MANIFESTS: [&str; 2] = ["spin.toml", "spin.hsm.toml"];
+const MANIFESTS: [&str; 3] = ["spin.toml", "spin.hsm.toml", "spin.postgres.toml"];
 
 /// Reports wrong settings of profiles, and manifests whose build commands or paths use another profile.
 pub fn check(root: &Path) -> Result<Vec<String>> {

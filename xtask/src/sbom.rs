@@ -36,6 +36,7 @@ impl Archive {
                     "-p=vouchsafe-policy-component",
                     "-p=vouchsafe-signer-hsm",
                     "-p=vouchsafe-signer-local",
+                    "-p=vouchsafe-store-postgres",
                     "-p=vouchsafe-store-sqlite",
                 ],
             ],

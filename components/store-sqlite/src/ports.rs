@@ -1,23 +1,16 @@
-//! The database, the clock and the deadlines.
+//! The database.
 
 use std::cell::RefCell;
 use std::future::Future;
-use std::pin::pin;
 use std::rc::Rc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use spin_sdk::sqlite::Connection;
 use spin_sdk::wit_bindgen::StreamWriter;
-use vouchsafe_store::{Cause, Database, Deadline, Error, Row, Statement, Store, UnixMilliseconds};
+use vouchsafe_store::{Database, Dialect, Error, Row, Statement, Store};
 
 use crate::bindings::{spin::sqlite::sqlite::RowResult, wit_stream};
 use crate::convert;
-
-/// Longest time that a call of the store waits (design: 1 s). A call that ends up running a statement for others
-/// returns after that statement, hence within `CALL_DEADLINE + STATEMENT_DEADLINE`.
-const CALL_DEADLINE: Duration = Duration::from_secs(1);
-/// Longest time for one statement, from its own start, including rows and final result.
-const STATEMENT_DEADLINE: Duration = Duration::from_secs(1);
+use crate::deadlines::{now, within_statement_deadline};
 
 thread_local! {
     /// The connection of this instance, open and migrated, for the instance's lifetime.
@@ -37,28 +30,11 @@ pub async fn store() -> Result<Rc<Store<Sqlite>>, Error> {
     Ok(store)
 }
 
-/// The store's own clock.
-pub fn now() -> Result<UnixMilliseconds, Error> {
-    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).ok();
-    let milliseconds = since_epoch.and_then(|duration| u64::try_from(duration.as_millis()).ok());
-    milliseconds.map(UnixMilliseconds).ok_or(Error::Unavailable(Cause::Clock))
-}
-
-/// The deadline of a call that starts now.
-pub fn call_deadline() -> Deadline<impl Future<Output = ()> + Unpin> {
-    Deadline::new(Box::pin(spin_sdk::time::sleep(CALL_DEADLINE)))
-}
-
-/// Cancels `call` after [`CALL_DEADLINE`]. Not for calls that also write for others: those take their deadline as an
-/// argument.
-pub async fn within_deadline<T>(call: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
-    call_deadline().limit(call).await
-}
-
 /// A connection of `spin:sqlite`, which all instances share on Spin.
 pub struct Sqlite(Connection);
 
 impl Database for Sqlite {
+    const DIALECT: Dialect = Dialect::Sqlite;
     type Alarm = StreamWriter<RowResult>;
 
     /// A stream that never carries data: its reader wakes when its writer is dropped. Its item type is one that the
@@ -69,8 +45,7 @@ impl Database for Sqlite {
     }
 
     async fn run(&self, statement: Statement) -> Result<Vec<Row>, Error> {
-        let end = pin!(spin_sdk::time::sleep(STATEMENT_DEADLINE));
-        Deadline::new(end).limit(self.finish(statement)).await
+        within_statement_deadline(self.finish(statement)).await
     }
 }
 

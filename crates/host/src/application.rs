@@ -33,6 +33,8 @@ pub struct Options {
     pub runtime_config: Option<PathBuf>,
     /// `NAME=VALUE` or `NAME=@FILE`.
     pub variables: Vec<String>,
+    /// `NAME=VALUE` or `NAME=@FILE`, for the manifest's `environment`.
+    pub environment: Vec<String>,
     /// Where the guests' clock starts, in Unix seconds.
     pub danger_now: Option<u64>,
     pub lifetime: Lifetime,
@@ -81,6 +83,11 @@ impl Application {
         warnings.extend(variables::warnings(&self.manifest, &self.options.variables, dotenv));
         let keys = self.runtime.client_tls.iter().filter_map(|tls| tls.client_private_key_file.as_deref());
         warnings.extend(keys.filter_map(|path| variables::readable_warning(path, "a private key")));
+        let addresses = self.options.environment.iter().filter_map(|flag| flag.split_once("=@"));
+        let warning = |(name, path): (&str, &str)| {
+            variables::readable_warning(Path::new(path), &format!("the value of `{name}`"))
+        };
+        warnings.extend(addresses.filter_map(warning));
         warnings
     }
 
@@ -140,11 +147,14 @@ fn read_manifest(path: &Path) -> Result<Manifest, HostError> {
 
 fn resolve(manifest: &Manifest, options: &Options) -> Result<Resolved, HostError> {
     let collected = variables::collect(manifest, &options.variables, Path::new(DOTENV));
-    let resolved = manifest.resolve(&collected.values);
+    let mut resolved = manifest.resolve(&collected.values);
     let errors: &[ManifestError] = resolved.as_ref().err().map_or(&[], Vec::as_slice);
     let mut faults = collected.faults.clone();
     faults.extend(errors.iter().filter_map(|error| collected.explain(manifest, error)));
     faults.extend((options.check_variables)(manifest, &manifest.values(&collected.values)));
+    if let Ok(resolved) = &mut resolved {
+        faults.extend(variables::override_environment(&mut resolved.environment, &options.environment));
+    }
     // Without a resolved manifest, there is a fault.
     let resolved = match resolved {
         Ok(resolved) if faults.is_empty() => resolved,

@@ -226,7 +226,7 @@ impl Composer {
 
 fn unknown_import(id: &str, import: &str) -> HostError {
     HostError::configuration(format!("component `{id}` imports `{import}`, which neither a dependency nor this host provides"))
-        .hint("`vouchsafe serve` provides WASI without sockets, spin:variables and spin:sqlite; everything else requires Spin")
+        .hint("`vouchsafe serve` provides WASI without sockets, spin:variables, spin:sqlite and spin:postgres; everything else requires Spin")
 }
 
 fn read_component(path: &Path) -> Result<Vec<u8>, HostError> {
@@ -251,7 +251,7 @@ pub fn need_of(import: &str) -> Need {
     match interface {
         "spin:variables/variables" => Need::Granted(Capability::Variables),
         "spin:sqlite/sqlite" => Need::Granted(Capability::SqliteDatabases),
-        "wasi:http/client" => Need::Granted(Capability::AllowedOutboundHosts),
+        "spin:postgres/postgres" | "wasi:http/client" => Need::Granted(Capability::AllowedOutboundHosts),
         "vouchsafe:crypto/signatures" => Need::HostCrypto,
         "wasi:filesystem/preopens" => Need::Emptiable(Capability::Files),
         "wasi:cli/environment" => Need::Emptiable(Capability::Environment),

@@ -15,8 +15,8 @@ use tokio::sync::oneshot;
 use vouchsafe_manifest::{Capability, Component};
 use vouchsafe_serve::log;
 use vouchsafe_store::{
-    ALIVE_SECONDS, Cause, Continuity, Database, Error, Row, Statement, Store, UnixMilliseconds, Value, keep_alive,
-    note_space,
+    ALIVE_SECONDS, Cause, Continuity, Database, Dialect, Error, Row, Statement, Store, UnixMilliseconds, Value,
+    keep_alive, note_space,
 };
 use wasmtime_wasi::HostWallClock as _;
 
@@ -29,9 +29,14 @@ const PAUSE: Duration = Duration::from_millis(250);
 
 /// Whether the application has a dependency that exports `vouchsafe:store`.
 pub fn has_store(root: &Component) -> bool {
+    has_store_with(root, Capability::SqliteDatabases)
+}
+
+/// Whether that dependency inherits `capability`.
+pub fn has_store_with(root: &Component, capability: Capability) -> bool {
     root.dependencies.iter().any(|dependency| {
         let package = dependency.name.split(['@', '/']).next();
-        package == Some(STORE) && dependency.inherit.contains(&Capability::SqliteDatabases)
+        package == Some(STORE) && dependency.inherit.contains(&capability)
     })
 }
 
@@ -101,10 +106,16 @@ fn now(clock: Clock) -> UnixMilliseconds {
 }
 
 /// Explains to the operator why callers with older tokens get `replay.predates_store`.
-fn report(continuity: Continuity) {
-    if let Continuity::Broken { last_in_use } = continuity {
-        let when = vouchsafe_policy::to_rfc3339(last_in_use).unwrap_or_default();
-        log!("serve: the database was last in use at {when}; single-use tokens issued before now are refused");
+pub fn report(continuity: Continuity) {
+    match continuity {
+        Continuity::Broken { last_in_use } => {
+            let when = vouchsafe_policy::to_rfc3339(last_in_use).unwrap_or_default();
+            log!("serve: the database was last in use at {when}; single-use tokens issued before now are refused");
+        }
+        Continuity::Replaced => {
+            log!("serve: the database was promoted or restored; single-use tokens issued before now are refused");
+        }
+        Continuity::Unbroken => {}
     }
 }
 
@@ -112,6 +123,7 @@ fn report(continuity: Continuity) {
 struct Shared(Arc<crate::sqlite::Database>);
 
 impl Database for Shared {
+    const DIALECT: Dialect = Dialect::Sqlite;
     type Alarm = oneshot::Sender<()>;
 
     fn alarm(&self) -> (Self::Alarm, impl Future<Output = ()>) {

@@ -33,7 +33,8 @@ impl Application {
         let mut files = vec![self.options.manifest.clone(), PathBuf::from(DOTENV)];
         files.extend(self.options.runtime_config.clone());
         files.extend(self.runtime.client_tls.iter().filter_map(|tls| tls.ca_roots_file.clone()));
-        files.extend(self.options.variables.iter().filter_map(|flag| Some(flag.split_once("=@")?.1.into())));
+        let flags = self.options.variables.iter().chain(&self.options.environment);
+        files.extend(flags.filter_map(|flag| Some(flag.split_once("=@")?.1.into())));
         files.extend(self.component_files());
         let mut found: Vec<Exposed> = files.iter().filter_map(|path| Exposed::of(path)).collect();
         // A folder that is not a bundle is refused anyway, and may have any number of files.

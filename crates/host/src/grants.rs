@@ -9,6 +9,7 @@ use crate::directories::private_directory;
 use crate::error::HostError;
 use crate::metrics::Metrics;
 use crate::outbound::{LogLines, Network};
+use crate::postgres::{self, Pools};
 use crate::proxy::Proxy;
 use crate::space::StoreFiles;
 use crate::sqlite::Databases;
@@ -42,12 +43,15 @@ pub fn grants(application: &Application) -> Result<Grants, HostError> {
     let paths = runtime.database_paths(&root.sqlite_databases, &state_dir)?;
     let databases = Databases::open(&paths)
         .map_err(|error| HostError::startup(format!("cannot open the database in {}: {error}", state_dir.display())))?;
+    let network = Arc::new(network);
+    let pools = Arc::new(Pools::new(Arc::clone(&network)));
     let grants = Grants {
         variables: Arc::new(resolved.variables.clone()),
         environment: resolved.environment.clone(),
         files: Vec::new(),
         databases: Arc::new(databases),
-        network: Arc::new(network),
+        postgres: pools,
+        network,
         clock: Clock::new(options.danger_now),
         log: Arc::new(ApplicationLog::default()),
     };
@@ -70,6 +74,11 @@ pub fn network(application: &Application) -> Result<Network, HostError> {
 
 /// Starts the background work of the store, if the application has one.
 fn keep_store_alive(root: &Component, grants: &Grants) -> Result<(), HostError> {
+    if let Some(address) = postgres::address_of_store(root, &grants.environment) {
+        let pools = Arc::clone(&grants.postgres);
+        grants.network.metrics.report_pools(move || pools.status());
+        return postgres::keep(Arc::clone(&grants.network), &address);
+    }
     match grants.databases.get(continuity::LABEL) {
         Ok(database) if continuity::has_store(root) => {
             let files = Arc::new(StoreFiles::of(database.path.clone()));

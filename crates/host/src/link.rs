@@ -5,6 +5,7 @@ use crate::compose::{Need, need_of};
 use crate::crypto;
 use crate::error::HostError;
 use crate::spin;
+use crate::spin_postgres;
 use crate::state::GuestState;
 use std::collections::BTreeSet;
 use vouchsafe_manifest::{Capability, Manifest};
@@ -51,10 +52,14 @@ pub fn link(
             Capability::SqliteDatabases => (!root.sqlite_databases.is_empty(), spin::add_sqlite(&mut linker)),
             Capability::AllowedOutboundHosts => (
                 !manifest.allowed_outbound_hosts().is_empty(),
-                wasmtime_wasi_http::p3::bindings::http::client::add_to_linker::<_, wasmtime_wasi_http::WasiHttp>(
-                    &mut linker,
-                    wasmtime_wasi_http::WasiHttpView::http,
-                ),
+                if import.starts_with("spin:postgres/") {
+                    spin_postgres::add_to_linker(&mut linker)
+                } else {
+                    wasmtime_wasi_http::p3::bindings::http::client::add_to_linker::<_, wasmtime_wasi_http::WasiHttp>(
+                        &mut linker,
+                        wasmtime_wasi_http::WasiHttpView::http,
+                    )
+                },
             ),
             Capability::Environment | Capability::Files => (true, Ok(())),
         };

@@ -55,6 +55,15 @@ pub struct Exchange {
     pub audience: String,
 }
 
+/// Connections to databases.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct PoolStatus {
+    pub open: usize,
+    pub idle: usize,
+    /// Statements that wait for a connection.
+    pub waiting: usize,
+}
+
 #[derive(Default)]
 struct Latency {
     buckets: [u64; BUCKETS_US.len()],
@@ -84,6 +93,8 @@ pub struct Metrics {
     pub draining: AtomicBool,
     /// Set if the application has a store.
     pub store: OnceLock<Arc<StoreFiles>>,
+    /// Set if the store is on PostgreSQL.
+    pools: OnceLock<Box<dyn Fn() -> PoolStatus + Send + Sync>>,
 }
 
 impl Metrics {
@@ -121,6 +132,11 @@ impl Metrics {
         increase(&self.reloads, reload, 1);
     }
 
+    /// Includes the connections to PostgreSQL, as they are when the metrics are read.
+    pub fn report_pools(&self, status: impl Fn() -> PoolStatus + Send + Sync + 'static) {
+        drop(self.pools.set(Box::new(status)));
+    }
+
     /// Sets the digest of the bundle in use.
     pub fn set_bundle(&self, digest: Option<String>) {
         *lock(&self.bundle) = digest;
@@ -155,6 +171,7 @@ impl Metrics {
             text.counter(name, help, value.load(Relaxed));
         }
         self.write_store(&mut text);
+        self.write_pools(&mut text);
         text.finish()
     }
 
@@ -192,6 +209,15 @@ impl Metrics {
             let help = "Free bytes of the file system that the store's database is on.";
             text.gauge("vouchsafe_store_free_bytes", help, bytes);
         }
+    }
+
+    fn write_pools(&self, text: &mut MetricsText) {
+        let Some(PoolStatus { open, idle, waiting }) = self.pools.get().map(|status| status()) else {
+            return;
+        };
+        text.gauge("vouchsafe_postgres_connections_open", "Connections to PostgreSQL.", open);
+        text.gauge("vouchsafe_postgres_connections_idle", "Connections to PostgreSQL that run no statement.", idle);
+        text.gauge("vouchsafe_postgres_waiting", "Statements that wait for a connection to PostgreSQL.", waiting);
     }
 
     fn write_latency(&self, text: &mut MetricsText) {

@@ -6,6 +6,7 @@ use crate::cpu::CpuWatch;
 use crate::engine::MEMORY_BYTES_MAX;
 use crate::outbound::{Network, Outbound};
 use crate::output::Output;
+use crate::postgres::Pools;
 use crate::sqlite::Databases;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -23,6 +24,7 @@ pub struct Grants {
     /// Directories on this machine and the paths at which guests see them, read-only.
     pub files: Vec<(PathBuf, String)>,
     pub databases: Arc<Databases>,
+    pub postgres: Arc<Pools>,
     pub network: Arc<Network>,
     pub clock: Clock,
     pub log: Arc<ApplicationLog>,
@@ -32,6 +34,7 @@ pub struct Grants {
 pub struct GuestState {
     pub variables: Arc<BTreeMap<String, String>>,
     pub databases: Arc<Databases>,
+    pub postgres: Arc<Pools>,
     pub table: ResourceTable,
     wasi: WasiCtx,
     http: WasiHttpCtx,
@@ -56,6 +59,7 @@ impl Grants {
         let state = GuestState {
             variables: Arc::clone(&self.variables),
             databases: Arc::clone(&self.databases),
+            postgres: Arc::clone(&self.postgres),
             table: ResourceTable::new(),
             wasi: wasi.build(),
             http: WasiHttpCtx::new(),

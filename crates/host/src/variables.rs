@@ -92,6 +92,19 @@ impl Collected {
     }
 }
 
+/// Sets values of the manifest's `environment` as `flags` say; returns what is wrong with these.
+pub fn override_environment(environment: &mut BTreeMap<String, String>, flags: &[String]) -> Vec<String> {
+    let mut override_one = |flag: &String| {
+        let (name, value) = flag.split_once('=').ok_or_else(|| "--env requires NAME=VALUE or NAME=@FILE".to_owned())?;
+        let slot = environment.get_mut(name);
+        let slot = slot.ok_or_else(|| format!("--env {name}: the manifest's environment has no `{name}`"))?;
+        *slot =
+            value.strip_prefix('@').map_or_else(|| Ok(value.to_owned()), |path| read_value(name, Path::new(path)))?;
+        Ok(())
+    };
+    flags.iter().filter_map(|flag| override_one(flag).err()).collect()
+}
+
 /// Warnings about names in the environment and in `.env` that look like misspelled variables. Other unknown names may
 /// belong to another application.
 pub fn misspelled(manifest: &Manifest, dotenv: &Path) -> Vec<String> {

@@ -1,9 +1,16 @@
-//! The port to the database: running single SQLite statements.
+//! The port to the database: running single statements.
 
 use std::borrow::Cow;
 use std::future::Future;
 
 use crate::error::{Cause, Error, Limit};
+
+/// Whose SQL a database understands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dialect {
+    Postgres,
+    Sqlite,
+}
 
 /// A bound parameter or a column of a result.
 #[derive(Debug, Clone, PartialEq)]
@@ -24,9 +31,15 @@ impl From<&str> for Value {
 impl TryFrom<u64> for Value {
     type Error = Error;
 
-    /// SQLite's integers are signed.
     fn try_from(number: u64) -> Result<Self, Error> {
-        i64::try_from(number).map(Self::Integer).map_err(|_| Error::Invalid(Limit::NumberTooLarge))
+        Self::signed(number).map(Self::Integer)
+    }
+}
+
+impl Value {
+    /// Databases have signed integers only.
+    pub(crate) fn signed(number: u64) -> Result<i64, Error> {
+        i64::try_from(number).map_err(|_| Error::Invalid(Limit::NumberTooLarge))
     }
 }
 
@@ -48,6 +61,8 @@ impl Statement {
 
 /// Runs statements, and lets one task wake another.
 pub trait Database {
+    const DIALECT: Dialect;
+
     /// Dropping it ends the corresponding sleep.
     type Alarm;
 
@@ -62,6 +77,7 @@ pub trait Database {
 }
 
 impl<D: Database> Database for &D {
+    const DIALECT: Dialect = D::DIALECT;
     type Alarm = D::Alarm;
 
     fn alarm(&self) -> (Self::Alarm, impl Future<Output = ()>) {

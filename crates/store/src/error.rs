@@ -63,6 +63,8 @@ pub enum Limit {
     Tokens,
     #[error("`uses_max` is 0")]
     Uses,
+    #[error("two uses are of one key")]
+    UsesEqual,
     #[error("no uses or too many")]
     UsesPerCall,
 }
@@ -74,6 +76,8 @@ pub enum Cause {
     AccessDenied,
     #[error("the clock is before 1970")]
     Clock,
+    #[error("the record was changed again and again meanwhile")]
+    Contention,
     #[error("the database has no creation mark")]
     CreationMarkMissing,
     #[error("the database is full")]
@@ -84,13 +88,19 @@ pub enum Cause {
     Interrupted,
     #[error("invalid database connection")]
     InvalidConnection,
-    /// SQLite's message, which contains no bound value.
+    /// SQLite's message, or PostgreSQL's SQLSTATE: neither contains a bound value.
     #[error("the database failed: {0}")]
     Io(String),
     #[error("no such database")]
     NoSuchDatabase,
+    #[error("cannot connect to the database")]
+    NotConnected,
     #[error("writes to the database would not be durable")]
     NotDurable,
+    #[error("the database has no tables of the store")]
+    SchemaMissing,
+    #[error("the schema of the database has version {found}, but this program needs version {expected}")]
+    SchemaVersion { found: u64, expected: u64 },
     #[error("unexpected row from the database")]
     UnexpectedRow,
 }

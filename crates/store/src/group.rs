@@ -36,6 +36,8 @@ pub(crate) const BATCH_ROWS_MAX: usize = 16;
 #[derive(Debug)]
 pub(crate) struct Group<R, T, A> {
     state: RefCell<State<R, T, A>>,
+    /// Whether one statement can write both rows.
+    together: fn(&R, &R) -> bool,
 }
 
 #[derive(Debug)]
@@ -58,8 +60,9 @@ enum Progress<T, A> {
 }
 
 impl<R, T, A> Group<R, T, A> {
-    pub(crate) fn new() -> Self {
-        Self { state: RefCell::new(State { waiting: VecDeque::new(), in_flight: false }) }
+    /// A group whose statements contain only rows of which each pair may be `together`.
+    pub(crate) fn new(together: fn(&R, &R) -> bool) -> Self {
+        Self { state: RefCell::new(State { waiting: VecDeque::new(), in_flight: false }), together }
     }
 
     /// Writes `row` in a batch with `run`, which returns the answers in the order of the rows. `alarm` creates a sleep that
@@ -92,15 +95,22 @@ impl<R, T, A> Group<R, T, A> {
         }
     }
 
-    /// Takes the next batch, if none is in flight.
+    /// Takes the next batch, if none is in flight: in order of arrival, without rows that must wait for another one.
     fn next_batch(&self) -> Option<(Batch<'_, R, T, A>, Vec<R>)> {
         let mut state = self.state.borrow_mut();
         if state.in_flight || state.waiting.is_empty() {
             return None;
         }
         state.in_flight = true;
-        let rows_next = state.waiting.len().min(BATCH_ROWS_MAX);
-        let (tickets, rows) = state.waiting.drain(..rows_next).unzip();
+        let (mut tickets, mut rows) = (Vec::new(), Vec::new());
+        for (ticket, row) in mem::take(&mut state.waiting) {
+            if rows.len() < BATCH_ROWS_MAX && rows.iter().all(|other| (self.together)(other, &row)) {
+                tickets.push(ticket);
+                rows.push(row);
+            } else {
+                state.waiting.push_back((ticket, row));
+            }
+        }
         Some((Batch { group: self, tickets }, rows))
     }
 

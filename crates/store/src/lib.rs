@@ -1,4 +1,4 @@
-//! The broker's state in SQLite: single use, audit, revocations, leases, documents, pointers.
+//! The broker's state in SQLite or PostgreSQL: single use, audit, revocations, leases, documents, pointers.
 //!
 //! Does not open a database, read a clock or depend on a host: it runs [`Statement`]s through a [`Database`], and the time
 //! is a parameter.
@@ -15,13 +15,14 @@
 //! use rusqlite::types::Value as Sql;
 //! use std::future::{Future, pending};
 //! use vouchsafe_store::{
-//!     Cause, Consumption, Database, Deadline, Error, Row, Statement, Store, UnixMilliseconds, Value,
+//!     Cause, Consumption, Database, Deadline, Dialect, Error, Row, Statement, Store, UnixMilliseconds, Value,
 //! };
 //!
 //! /// A database that never waits, so no call needs to be woken.
 //! struct Sqlite(rusqlite::Connection);
 //!
 //! impl Database for Sqlite {
+//!     const DIALECT: Dialect = Dialect::Sqlite;
 //!     type Alarm = ();
 //!
 //!     fn alarm(&self) -> ((), impl Future<Output = ()>) {
@@ -84,25 +85,28 @@
 #![cfg_attr(test, allow(clippy::arithmetic_side_effects, reason = "tests may panic"))]
 
 mod audit;
+mod audit_row;
+mod consume_row;
 mod continuity;
 mod database;
 mod deadline;
 mod error;
 mod group;
+pub mod postgres;
 mod revocation_rows;
 mod revocations;
-mod schema;
 mod space;
+mod sqlite;
 mod statements;
 mod store;
 mod time;
 
-pub use audit::{
+pub use audit_row::{
     AUDIT_ENTRY_BYTES_MAX, DECISION_ID_BYTES_MAX, GENERATION_OF_BYTES_MAX, REFUSALS_IN_FULL_MAX,
     REFUSALS_PER_ISSUER_MAX, REFUSALS_PER_MINUTE_MAX, REFUSED_KEY_BYTES_MAX,
 };
-pub use continuity::{ALIVE_SECONDS, Continuity, GAP_SECONDS, keep_alive};
-pub use database::{Database, Row, Statement, Value};
+pub use continuity::{ALIVE_SECONDS, Continuity, keep_alive};
+pub use database::{Database, Dialect, Row, Statement, Value};
 pub use deadline::Deadline;
 pub use error::{Cause, Error, Limit};
 pub use revocation_rows::{
@@ -113,7 +117,7 @@ pub use statements::pointer_get;
 pub use store::{
     BODY_BYTES_MAX, KEY_BYTES_MAX, LEASE_MS_MAX, NAME_BYTES_MAX, POINTER_BYTES_MAX, Store, USES_PER_CALL_MAX,
 };
-pub use time::UnixMilliseconds;
+pub use time::{GAP_SECONDS, UnixMilliseconds};
 pub use vouchsafe_types::{
     Added, Affected, AffectedWorkload, Attribution, AuditRecord, Consumption, Document, Generation, IssuedTokens,
     Lifted, Limited, Pointer, Recorded, Refused, RefusedKind, Revocation, RevocationTarget, Space, TokenFilter,

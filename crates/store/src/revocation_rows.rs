@@ -27,24 +27,27 @@ const COLUMNS: &str = "id, jti, issuer_name, subject, audience, bundle_digest, k
     created_at, actor, actor_decision_id, reason, lifted_at, lifted_by, lifted_by_decision_id, lift_reason";
 const INSERT: &str = "INSERT INTO revocations (id, jti, issuer_name, subject, audience, bundle_digest, kid, since, \
     cutoff, keep_until, created_at, actor, actor_decision_id, reason) SELECT \
-    ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ";
+    $1, $2, $3, $4, $5, $6, $7, $8, $9, ";
 /// Returns the row with this id, whether new or not.
 const OR_EXISTING: &str = "ON CONFLICT (id) DO UPDATE SET id = excluded.id RETURNING ";
 /// Ends a block, without effect on the tokens that it already revoked; a lifted one is returned unchanged.
-const LIFT: &str = "UPDATE revocations SET cutoff = coalesce(cutoff, max(?2, created_at)), \
-    keep_until = coalesce(keep_until, max(?2, created_at) + ?3), lifted_at = coalesce(lifted_at, ?2), \
-    lifted_by = coalesce(lifted_by, ?4), lifted_by_decision_id = coalesce(lifted_by_decision_id, ?5), \
-    lift_reason = coalesce(lift_reason, ?6) \
-    WHERE id = ?1 AND (keep_until IS NULL OR lifted_at IS NOT NULL) RETURNING ";
+const LIFT: &str = "UPDATE revocations SET \
+    cutoff = coalesce(cutoff, CASE WHEN created_at > $1 THEN created_at ELSE $1 END), \
+    keep_until = coalesce(keep_until, (CASE WHEN created_at > $1 THEN created_at ELSE $1 END) + $2), \
+    lifted_at = coalesce(lifted_at, $1), lifted_by = coalesce(lifted_by, $3), \
+    lifted_by_decision_id = coalesce(lifted_by_decision_id, $4), lift_reason = coalesce(lift_reason, $5) \
+    WHERE id = $6 AND (keep_until IS NULL OR lifted_at IS NOT NULL) RETURNING ";
 const BEFORE_COUNTED: &str = "SELECT decided_at_ms FROM audit \
-    WHERE seq <= (SELECT max(seq) FROM audit) - ?1 ORDER BY seq DESC LIMIT 1";
+    WHERE seq <= (SELECT max(seq) FROM audit) - $1 ORDER BY seq DESC LIMIT 1";
 const COUNT: &str = "SELECT issuer_name, subject, audience, count(*), max(expires_at), \
-    sum(count(*)) OVER (), max(max(expires_at)) OVER () FROM audit \
-    WHERE seq > (SELECT max(seq) FROM audit) - ?1 AND outcome = 'issued' AND expires_at > ?2 \
-    AND (?3 IS NULL OR decision_id = ?3) AND (?4 IS NULL OR issuer_name = ?4) AND (?5 IS NULL OR subject = ?5) \
-    AND (?6 IS NULL OR audience = ?6) AND (?7 IS NULL OR bundle_digest = ?7) AND (?8 IS NULL OR kid = ?8) \
-    AND (?9 IS NULL OR decided_at_ms / 1000 >= ?9) AND (?10 IS NULL OR decided_at_ms / 1000 <= ?10) \
-    GROUP BY issuer_name, subject, audience ORDER BY count(*) DESC, issuer_name, subject, audience LIMIT ?11";
+    CAST(sum(count(*)) OVER () AS BIGINT), max(max(expires_at)) OVER () FROM audit \
+    WHERE seq > (SELECT max(seq) FROM audit) - $1 AND outcome = 'issued' AND expires_at > $2 \
+    AND (CAST($3 AS TEXT) IS NULL OR decision_id = $3) AND (CAST($4 AS TEXT) IS NULL OR issuer_name = $4) \
+    AND (CAST($5 AS TEXT) IS NULL OR subject = $5) AND (CAST($6 AS TEXT) IS NULL OR audience = $6) \
+    AND (CAST($7 AS TEXT) IS NULL OR bundle_digest = $7) AND (CAST($8 AS TEXT) IS NULL OR kid = $8) \
+    AND (CAST($9 AS BIGINT) IS NULL OR decided_at_ms / 1000 >= $9) \
+    AND (CAST($10 AS BIGINT) IS NULL OR decided_at_ms / 1000 <= $10) \
+    GROUP BY issuer_name, subject, audience ORDER BY count(*) DESC, issuer_name, subject, audience LIMIT $11";
 
 /// Whether a revocation matches the token whose `jti`, time of issue in milliseconds, bundle digest, issuer name, subject,
 /// audience and `kid` are in these columns.
@@ -77,11 +80,11 @@ pub(crate) fn add(id: &str, target: &RevocationTarget, by: Attribution, now_seco
     parameters.extend([cutoff, keep_until, now]);
     parameters.extend([by.actor, by.decision_id, by.reason].map(Value::Text));
     let source = match target {
-        RevocationTarget::Token(_) => "expires_at, ?11, ?12, ?13, ?14 FROM audit \
-            WHERE decision_id = ?2 AND outcome = 'issued' AND expires_at > ?11 "
+        RevocationTarget::Token(_) => "coalesce($10, expires_at), $11, $12, $13, $14 FROM audit \
+            WHERE decision_id = $2 AND outcome = 'issued' AND expires_at > $11 "
             .to_owned(),
         RevocationTarget::Blocked(_) | RevocationTarget::Issued(_) => format!(
-            "?10, ?11, ?12, ?13, ?14 WHERE EXISTS (SELECT 1 FROM revocations WHERE id = ?1) \
+            "$10, $11, $12, $13, $14 WHERE EXISTS (SELECT 1 FROM revocations WHERE id = $1) \
              OR (SELECT count(*) FROM revocations WHERE jti IS NULL) < {REVOCATIONS_MAX} "
         ),
     };
@@ -119,14 +122,14 @@ pub(crate) fn is_for(revocation: &Revocation, target: &RevocationTarget) -> bool
 
 pub(crate) fn lift(id: &str, by: Attribution, now_seconds: u64) -> Result<Statement, Error> {
     let sql = Cow::Owned(format!("{LIFT}{COLUMNS}"));
-    let mut parameters = vec![Value::Text(id.to_owned()), now_seconds.try_into()?, TOKEN_SECONDS_MAX.try_into()?];
-    parameters.extend([by.actor, by.decision_id, by.reason].map(Value::Text));
+    let mut parameters = vec![now_seconds.try_into()?, TOKEN_SECONDS_MAX.try_into()?];
+    parameters.extend([by.actor, by.decision_id, by.reason, id.to_owned()].map(Value::Text));
     Ok(Statement { sql, parameters })
 }
 
 pub(crate) fn list(now_seconds: u64) -> Result<Statement, Error> {
     let sql = Cow::Owned(format!(
-        "SELECT {COLUMNS} FROM revocations WHERE jti IS NULL AND (keep_until IS NULL OR keep_until >= ?1) ORDER BY seq"
+        "SELECT {COLUMNS} FROM revocations WHERE jti IS NULL AND (keep_until IS NULL OR keep_until >= $1) ORDER BY seq"
     ));
     Ok(Statement { sql, parameters: vec![now_seconds.try_into()?] })
 }
@@ -153,7 +156,8 @@ fn limit(number: u64) -> Value {
 }
 
 pub(crate) fn active(jtis: &[String]) -> Statement {
-    let placeholders = vec!["?"; jtis.len()].join(", ");
+    let placeholders: Vec<_> = (1..=jtis.len()).map(|number| format!("${number}")).collect();
+    let placeholders = placeholders.join(", ");
     let revoked = is_revoked([
         "a.decision_id",
         "a.decided_at_ms",

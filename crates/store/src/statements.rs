@@ -1,139 +1,69 @@
-//! The statements of single use, leases, documents, pointers and sweeps.
+//! The statements of documents, pointers and marks, which are the same on every database, and the choice between those
+//! that are not.
+//!
+//! Parameters are numbered `$1`, `$2`, … in the order in which they first occur: SQLite takes these for names and numbers
+//! them so itself.
 
-use std::borrow::Cow;
-use std::collections::BTreeMap;
+use crate::consume_row::ConsumeRow;
+use crate::database::{Dialect, Statement, Value};
+use crate::error::Error;
+use crate::{postgres, sqlite};
 
-use crate::database::{self, Row, Statement, Value};
-use crate::error::{Error, Limit};
-
-/// Returns a key for each row that used it. An existing row has what is left of the smallest bound that it was ever used
-/// under. Without a creation mark the comparison is NULL and nothing is inserted. Nothing is inserted either if the store
-/// has an alive mark that is not recent, because it may be an older copy that was just restored.
-const CONSUME_HEAD: &str =
-    "INSERT INTO consumed (key, keep_until, uses_left) SELECT column1, column2, column3 FROM (VALUES ";
-const CONSUME_ROW: &str = "(?, ?, ?, ?, ?)";
-const CONSUME_TAIL: &str = ") WHERE column4 >= (SELECT value FROM meta WHERE name = 'created_at') \
-    AND column5 <= coalesce((SELECT value FROM meta WHERE name = 'alive_at'), column5) \
-    ON CONFLICT (key) DO UPDATE SET uses_left = min(consumed.uses_left, excluded.uses_left) - 1, \
-        keep_until = max(consumed.keep_until, excluded.keep_until) \
-    WHERE consumed.uses_left > 0 AND excluded.uses_left > 0 RETURNING key";
-const IS_SPENT: &str = "SELECT 1 FROM consumed WHERE key = ?1";
-/// Returns a row only if the lease was free. A lease that ends after ?4 was taken by a clock that was ahead.
-const LEASE: &str = "INSERT INTO leases (name, expires_at_ms) VALUES (?1, ?3) \
-    ON CONFLICT (name) DO UPDATE SET expires_at_ms = excluded.expires_at_ms \
-    WHERE expires_at_ms <= ?2 OR expires_at_ms > ?4 RETURNING 1";
-/// How far the clock that took a lease may be ahead, in milliseconds, inclusive.
-pub(crate) const LEASE_AHEAD_MS_MAX: u64 = 30_000;
-const DOCUMENT_GET: &str = "SELECT body, keep_until FROM documents WHERE name = ?1";
-const DOCUMENT_PUT: &str = "INSERT INTO documents (name, body, keep_until) VALUES (?1, ?2, ?3) \
+const IS_SPENT: &str = "SELECT 1 FROM consumed WHERE key = $1";
+const DOCUMENT_GET: &str = "SELECT body, keep_until FROM documents WHERE name = $1";
+const DOCUMENT_PUT: &str = "INSERT INTO documents (name, body, keep_until) VALUES ($1, $2, $3) \
     ON CONFLICT (name) DO UPDATE SET body = excluded.body, keep_until = excluded.keep_until RETURNING 1";
-const POINTER_GET: &str = "SELECT value, revision FROM pointers WHERE name = ?1";
+const POINTER_GET: &str = "SELECT value, revision FROM pointers WHERE name = $1";
 /// Returns a row only if there was no such pointer.
-const POINTER_CREATE: &str = "INSERT INTO pointers (name, value, revision) VALUES (?1, ?2, 1) \
+const POINTER_CREATE: &str = "INSERT INTO pointers (name, value, revision) VALUES ($1, $2, 1) \
     ON CONFLICT (name) DO NOTHING RETURNING revision";
 /// Returns a row only if the revision was the expected one.
-const POINTER_SWAP: &str = "UPDATE pointers SET value = ?2, revision = revision + 1 \
-    WHERE name = ?1 AND revision = ?3 RETURNING revision";
+const POINTER_SWAP: &str = "UPDATE pointers SET value = $1, revision = revision + 1 \
+    WHERE name = $2 AND revision = $3 RETURNING revision";
+const GENERATION_GET: &str = "SELECT highest FROM generations WHERE name = $1";
+/// Records a write at $1. Writes at most once a second, because anyone may trigger it. A mark after $2 comes from a clock that
+/// was ahead.
+pub(crate) const WRITTEN_MARK_WRITE: &str = "INSERT INTO meta (name, value) VALUES ('written_at', $1) \
+    ON CONFLICT (name) DO UPDATE SET value = excluded.value WHERE meta.value < excluded.value OR meta.value > $2 \
+    RETURNING value";
+/// How far the clock that wrote the mark may be ahead, in seconds, inclusive.
+pub(crate) const WRITTEN_AHEAD_SECONDS_MAX: u64 = 30;
+/// Records whether space is low (1) or not (0), if that changed.
+pub(crate) const SPACE_WRITE: &str = "INSERT INTO meta (name, value) VALUES ('space_low', $1) \
+    ON CONFLICT (name) DO UPDATE SET value = excluded.value WHERE meta.value <> excluded.value RETURNING value";
+/// Reads whether space is low, if the store was marked as in use at $1 or later.
+pub(crate) const SPACE_READ: &str = "SELECT value FROM meta WHERE name = 'space_low' \
+    AND (SELECT value FROM meta WHERE name = 'alive_at') >= $1";
 
 /// Most rows that one sweep deletes: more than the writes between two sweeps add.
 pub(crate) const SWEEP_ROWS_MAX: i64 = 256;
-/// Statements that delete at most ?2 rows that expired before ?1, oldest first.
-pub(crate) const SWEEPS: [&str; 5] = [
-    "DELETE FROM consumed WHERE key IN \
-        (SELECT key FROM consumed WHERE keep_until < ?1 ORDER BY keep_until LIMIT ?2)",
-    "DELETE FROM documents WHERE rowid IN \
-        (SELECT rowid FROM documents WHERE keep_until < ?1 ORDER BY keep_until LIMIT ?2)",
-    "DELETE FROM leases WHERE name IN \
-        (SELECT name FROM leases WHERE expires_at_ms < ?1 * 1000 LIMIT ?2)",
-    "DELETE FROM revocations WHERE seq IN \
-        (SELECT seq FROM revocations WHERE keep_until < ?1 ORDER BY keep_until LIMIT ?2)",
-    "DELETE FROM refusals WHERE (minute, issuer_name, subject, refused) IN \
-        (SELECT minute, issuer_name, subject, refused FROM refusals WHERE minute < ?1 / 60 ORDER BY minute LIMIT ?2)",
-];
 
-/// A key to consume.
-#[derive(Debug)]
-pub(crate) struct ConsumeRow {
-    key: String,
-    keep_until: Value,
-    uses_left: Value,
-    issued_at: u64,
-    /// The earliest acceptable alive mark.
-    alive_after: Value,
-}
-
-impl ConsumeRow {
-    pub(crate) fn new(
-        key: &str,
-        uses_max: u32,
-        issued_at: u64,
-        keep_until: u64,
-        alive_after: u64,
-    ) -> Result<Self, Error> {
-        // SQLite's integers are signed.
-        i64::try_from(issued_at).map_err(|_| Error::Invalid(Limit::NumberTooLarge))?;
-        Ok(Self {
-            key: key.to_owned(),
-            keep_until: keep_until.try_into()?,
-            uses_left: Value::Integer(i64::from(uses_max).saturating_sub(1)),
-            issued_at,
-            alive_after: alive_after.try_into()?,
-        })
-    }
-
-    /// The part that [`fresh`] needs.
-    pub(crate) fn claim(&self) -> (String, u64) {
-        (self.key.clone(), self.issued_at)
+/// The statement that consumes all `rows` and returns a key for each that used it.
+pub(crate) fn consume(dialect: Dialect, rows: Vec<ConsumeRow>) -> Statement {
+    match dialect {
+        Dialect::Postgres => postgres::statements::consume(rows),
+        Dialect::Sqlite => sqlite::statements::consume(rows),
     }
 }
 
-/// The statement that consumes all `rows`.
-pub(crate) fn consume(rows: Vec<ConsumeRow>) -> Statement {
-    let values = vec![CONSUME_ROW; rows.len()].join(", ");
-    let sql = Cow::Owned(format!("{CONSUME_HEAD}{values}{CONSUME_TAIL}"));
-    let parameters = rows.into_iter().flat_map(|row| {
-        [
-            Value::Text(row.key),
-            row.keep_until,
-            row.uses_left,
-            Value::Integer(i64::try_from(row.issued_at).unwrap_or(-1)),
-            row.alive_after,
-        ]
-    });
-    Statement { sql, parameters: parameters.collect() }
-}
-
-/// Which of `claims` (keys with the moments at which their tokens were issued) were used, given what
-/// [`consume`] answered.
-///
-/// INVARIANT: as many rows of a key are used as came back for it, the latest issued ones: those that were
-/// issued before the creation mark are not among them (I4).
-pub(crate) fn fresh(claims: &[(String, u64)], answer: Vec<Row>) -> Result<Vec<bool>, Error> {
-    let mut used: BTreeMap<String, usize> = BTreeMap::new();
-    for mut row in answer {
-        let count = used.entry(database::text(&mut row, 0)?).or_default();
-        *count = count.saturating_add(1);
+/// Whether one statement can consume the keys of both.
+pub(crate) fn consume_together(dialect: Dialect) -> fn(&Vec<ConsumeRow>, &Vec<ConsumeRow>) -> bool {
+    match dialect {
+        Dialect::Postgres => |one, other| one.iter().all(|row| other.iter().all(|next| row.key != next.key)),
+        Dialect::Sqlite => |_, _| true,
     }
-    let mut latest_first: Vec<(usize, &(String, u64))> = claims.iter().enumerate().collect();
-    latest_first.sort_by_key(|(_, (_, issued_at))| std::cmp::Reverse(*issued_at));
-    let mut verdicts = vec![false; claims.len()];
-    for (at, (key, _)) in latest_first {
-        let (Some(count), Some(verdict)) = (used.get_mut(key), verdicts.get_mut(at)) else {
-            continue;
-        };
-        *verdict = *count > 0;
-        *count = count.saturating_sub(1);
-    }
-    Ok(verdicts)
 }
 
 pub(crate) fn is_spent(key: &str) -> Statement {
     Statement::new(IS_SPENT, [key.into()])
 }
 
-pub(crate) fn lease(name: &str, now_ms: u64, expires_at_ms: u64) -> Result<Statement, Error> {
-    let ends_at_ms_max = expires_at_ms.saturating_add(LEASE_AHEAD_MS_MAX);
-    Ok(Statement::new(LEASE, [name.into(), now_ms.try_into()?, expires_at_ms.try_into()?, ends_at_ms_max.try_into()?]))
+/// Returns a row only if the lease was free.
+pub(crate) fn lease(dialect: Dialect, name: &str, now_ms: u64, ttl_ms: u64) -> Result<Statement, Error> {
+    match dialect {
+        Dialect::Postgres => postgres::statements::lease(name, ttl_ms),
+        Dialect::Sqlite => sqlite::statements::lease(name, now_ms, ttl_ms),
+    }
 }
 
 pub(crate) fn document_get(name: &str) -> Statement {
@@ -154,10 +84,27 @@ pub(crate) fn pointer_set(name: &str, expected: Option<u64>, value: String) -> R
     let value = Value::Text(value);
     Ok(match expected {
         None => Statement::new(POINTER_CREATE, [name.into(), value]),
-        Some(revision) => Statement::new(POINTER_SWAP, [name.into(), value, revision.try_into()?]),
+        Some(revision) => Statement::new(POINTER_SWAP, [value, name.into(), revision.try_into()?]),
     })
 }
 
-pub(crate) fn sweep(sql: &'static str, expired_before: i64) -> Statement {
-    Statement::new(sql, [Value::Integer(expired_before), Value::Integer(SWEEP_ROWS_MAX)])
+pub(crate) fn generation_get(of: &str) -> Statement {
+    Statement::new(GENERATION_GET, [of.into()])
+}
+
+pub(crate) fn creation_mark_read(dialect: Dialect) -> Statement {
+    let sql = match dialect {
+        Dialect::Postgres => postgres::statements::CREATION_MARK_READ,
+        Dialect::Sqlite => sqlite::schema::CREATION_MARK_READ,
+    };
+    Statement::new(sql, [])
+}
+
+/// Statements that each delete at most [`SWEEP_ROWS_MAX`] rows of a table that expired before `expired_before`, oldest
+/// first.
+pub(crate) fn sweeps(dialect: Dialect, expired_before: i64) -> Vec<Statement> {
+    match dialect {
+        Dialect::Postgres => postgres::statements::sweeps(expired_before, SWEEP_ROWS_MAX).collect(),
+        Dialect::Sqlite => sqlite::statements::sweeps(expired_before, SWEEP_ROWS_MAX).collect(),
+    }
 }

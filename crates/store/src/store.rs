@@ -3,17 +3,16 @@
 use std::cell::Cell;
 use std::future::Future;
 
-use crate::audit::{self, AuditRow, GENERATION_OF_BYTES_MAX};
-use crate::continuity::GAP_SECONDS;
-use crate::database::{self, Database, Row, Statement};
+use crate::audit;
+use crate::audit_row::{AuditRow, GENERATION_OF_BYTES_MAX};
+use crate::consume_row::{self, ConsumeRow};
+use crate::database::{self, Database, Dialect, Row, Statement};
 use crate::deadline::Deadline;
 use crate::error::{Cause, Error, Limit};
 use crate::group::Group;
-use crate::schema::Column;
 use crate::space;
-use crate::statements::ConsumeRow;
-use crate::time::UnixMilliseconds;
-use crate::{schema, statements};
+use crate::time::{GAP_SECONDS, SWEEP_MARGIN_SECONDS, UnixMilliseconds};
+use crate::{postgres, sqlite, statements};
 use vouchsafe_types::{AuditRecord, Consumption, Document, Pointer, Recorded, Space, TokenUse};
 
 /// Longest key of [`Store::consume`].
@@ -31,10 +30,6 @@ pub const LEASE_MS_MAX: u64 = 600_000;
 
 /// One write in this many also sweeps.
 pub(crate) const WRITES_PER_SWEEP: u64 = 64;
-/// How long a row is kept after its `keep_until`, so that a process with a fast clock deletes nothing that another still
-/// accepts.
-pub(crate) const SWEEP_MARGIN_SECONDS: u64 = 300;
-
 /// A store on one database connection.
 pub struct Store<D: Database> {
     database: D,
@@ -45,17 +40,20 @@ pub struct Store<D: Database> {
 }
 
 impl<D: Database> Store<D> {
-    /// Sets up the connection, creates missing tables and marks the creation of a new store.
+    /// Prepares the connection. On SQLite, creates missing tables and marks the creation of a new store; on PostgreSQL,
+    /// checks that the schema suits.
     pub async fn open(database: D, now: UnixMilliseconds) -> Result<Self, Error> {
-        // Start at the time, so that instances that live for one request sweep too.
-        let writes = Cell::new(now.0);
-        let store = Self { database, writes, consuming: Group::new(), recording: Group::new() };
-        if store.is_set_up().await {
-            return Ok(store);
+        match D::DIALECT {
+            Dialect::Postgres => postgres::open(&database).await?,
+            Dialect::Sqlite => sqlite::open(&database, now).await?,
         }
-        store.set_up().await?;
-        store.mark_creation(now).await?;
-        store.ready().await?;
+        let store = Self {
+            database,
+            // Start at the time, so that instances that live for one request sweep too.
+            writes: Cell::new(now.0),
+            consuming: Group::new(statements::consume_together(D::DIALECT)),
+            recording: Group::new(audit::together(D::DIALECT)),
+        };
         Ok(store)
     }
 
@@ -92,7 +90,8 @@ impl<D: Database> Store<D> {
         consumed.first().copied().ok_or(Error::Unavailable(Cause::UnexpectedRow))
     }
 
-    /// Like [`Self::consume`] for up to [`USES_PER_CALL_MAX`] uses in one statement, each whatever becomes of the others.
+    /// Like [`Self::consume`] for up to [`USES_PER_CALL_MAX`] uses of different keys in one
+    /// statement, each whatever becomes of the others.
     /// The answers are in the order of `uses`.
     pub async fn consume_uses(
         &self,
@@ -101,6 +100,12 @@ impl<D: Database> Store<D> {
         deadline: &mut Deadline<impl Future<Output = ()> + Unpin>,
     ) -> Result<Vec<Consumption>, Error> {
         within(uses.len(), 1, USES_PER_CALL_MAX, Limit::UsesPerCall)?;
+        // One statement of PostgreSQL can't write a row twice.
+        if let [one, other] = uses.as_slice()
+            && one.key == other.key
+        {
+            return Err(Error::Invalid(Limit::UsesEqual));
+        }
         let rows = uses.iter().map(|token_use| consume_row(token_use, now)).collect::<Result<Vec<_>, _>>()?;
         self.sweep_in_time(now, deadline).await?;
         let alarm = || self.database.alarm();
@@ -139,8 +144,8 @@ impl<D: Database> Store<D> {
         let row = AuditRow::new(record, now)?;
         self.sweep_in_time(now, deadline).await?;
         let alarm = || self.database.alarm();
-        let run = async |rows| self.record_all(rows).await;
-        let superseding = row.superseding();
+        let run = async |rows| audit::record(&self.database, rows).await;
+        let superseding = audit::superseding(&row);
         match self.recording.submit(row, deadline, alarm, run).await? {
             Some(recorded) => Ok(recorded),
             None => self.why_skipped(superseding, deadline).await,
@@ -163,7 +168,7 @@ impl<D: Database> Store<D> {
     /// The highest recorded generation of the name `of`.
     pub async fn generation_get(&self, of: &str) -> Result<Option<u64>, Error> {
         within(of.len(), 1, GENERATION_OF_BYTES_MAX, Limit::GenerationOf)?;
-        let rows = self.run(audit::generation_get(of)).await?;
+        let rows = self.run(statements::generation_get(of)).await?;
         first(rows, |row| database::number(row, 0))
     }
 
@@ -173,7 +178,7 @@ impl<D: Database> Store<D> {
         if !(1..=LEASE_MS_MAX).contains(&ttl_ms) {
             return Err(Error::Invalid(Limit::LeaseTime));
         }
-        let lease = statements::lease(name, now.0, now.0.saturating_add(ttl_ms))?;
+        let lease = statements::lease(D::DIALECT, name, now.0, ttl_ms)?;
         Ok(!self.run(lease).await?.is_empty())
     }
 
@@ -210,76 +215,18 @@ impl<D: Database> Store<D> {
         Ok(!self.run(set).await?.is_empty())
     }
 
-    /// Whether the set-up is complete. Errors count as no; they recur in the full set-up.
-    async fn is_set_up(&self) -> bool {
-        let rows = self.run(Statement::new(schema::IS_SET_UP, [])).await;
-        rows.is_ok_and(|rows| !rows.is_empty())
-    }
-
-    async fn set_up(&self) -> Result<(), Error> {
-        for pragma in [schema::BUSY_TIMEOUT, schema::JOURNAL_MODE, schema::SYNCHRONOUS] {
-            self.run(Statement::new(pragma, [])).await?;
-        }
-        let rows = self.run(Statement::new(schema::SYNCHRONOUS_READ, [])).await?;
-        match first(rows, |row| database::number(row, 0))? {
-            Some(level) if level >= schema::SYNCHRONOUS_FULL => {}
-            Some(_) | None => return Err(Error::Unavailable(Cause::NotDurable)),
-        }
-        for statement in schema::TABLES {
-            self.run(Statement::new(statement, [])).await?;
-        }
-        for column in schema::COLUMNS {
-            self.add(&column).await?;
-        }
-        for statement in schema::AFTER_COLUMNS {
-            self.run(Statement::new(statement, [])).await?;
-        }
-        self.run(Statement::new(schema::TABLES_WRITE, [])).await?;
-        Ok(())
-    }
-
-    async fn add(&self, column: &Column) -> Result<(), Error> {
-        if self.has(column).await? {
-            return Ok(());
-        }
-        let added = self.run(Statement::new(column.add, [])).await;
-        if added.is_err() && self.has(column).await? {
-            return Ok(());
-        }
-        added.map(drop)
-    }
-
-    async fn has(&self, column: &Column) -> Result<bool, Error> {
-        let rows = self.run(Statement::new(column.exists, [])).await?;
-        Ok(!rows.is_empty())
-    }
-
-    async fn mark_creation(&self, now: UnixMilliseconds) -> Result<(), Error> {
-        if self.creation_mark().await?.is_none() {
-            let mark = now.seconds().try_into()?;
-            self.run(Statement::new(schema::CREATION_MARK_WRITE, [mark])).await?;
-        }
-        Ok(())
-    }
-
     /// Consumes the rows of all calls, and returns for each call whether its keys were fresh.
     async fn consume_all(&self, calls: Vec<Vec<ConsumeRow>>) -> Result<Vec<Vec<bool>>, Error> {
         let sizes: Vec<_> = calls.iter().map(Vec::len).collect();
         let rows: Vec<_> = calls.into_iter().flatten().collect();
         let claims: Vec<_> = rows.iter().map(ConsumeRow::claim).collect();
-        let answer = self.run(statements::consume(rows)).await?;
-        let mut fresh = statements::fresh(&claims, answer)?.into_iter();
+        let answer = self.run(statements::consume(D::DIALECT, rows)).await?;
+        let mut fresh = consume_row::fresh(&claims, answer)?.into_iter();
         Ok(sizes.into_iter().map(|size| fresh.by_ref().take(size).collect()).collect())
     }
 
-    async fn record_all(&self, rows: Vec<AuditRow>) -> Result<Vec<Option<Recorded>>, Error> {
-        let claims: Vec<_> = rows.iter().map(AuditRow::claim).collect();
-        let answer = self.run(audit::insert(rows)).await?;
-        audit::recorded(&claims, answer)
-    }
-
     async fn creation_mark(&self) -> Result<Option<u64>, Error> {
-        let rows = self.run(Statement::new(schema::CREATION_MARK_READ, [])).await?;
+        let rows = self.run(statements::creation_mark_read(D::DIALECT)).await?;
         first(rows, |row| database::number(row, 0))
     }
 
@@ -296,8 +243,8 @@ impl<D: Database> Store<D> {
         let Ok(expired_before) = i64::try_from(expired_before(now)) else {
             return;
         };
-        for sql in statements::SWEEPS {
-            let _retried_by_the_next_sweep = self.run(statements::sweep(sql, expired_before)).await;
+        for sweep in statements::sweeps(D::DIALECT, expired_before) {
+            let _retried_by_the_next_sweep = self.run(sweep).await;
         }
     }
 

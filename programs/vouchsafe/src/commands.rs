@@ -17,5 +17,7 @@ pub mod probe;
 pub mod revoke;
 #[cfg(feature = "host")]
 pub mod serve;
+#[cfg(feature = "host")]
+pub mod store;
 pub mod token;
 pub mod verify;

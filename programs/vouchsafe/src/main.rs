@@ -59,6 +59,8 @@ enum Command {
     Revoke(Box<commands::revoke::Args>),
     #[cfg(feature = "host")]
     Serve(commands::serve::Args),
+    #[cfg(feature = "host")]
+    Store(commands::store::Args),
     Token(commands::token::Args),
     Verify(commands::verify::Args),
     /// Print the version, as --version does.
@@ -101,6 +103,8 @@ fn main() -> ExitCode {
         Command::Revoke(args) => commands::revoke::run(*args),
         #[cfg(feature = "host")]
         Command::Serve(args) => commands::serve::run(args),
+        #[cfg(feature = "host")]
+        Command::Store(args) => commands::store::run(args),
         Command::Token(args) => commands::token::run(args),
         Command::Verify(args) => commands::verify::run(args),
         Command::Version => {

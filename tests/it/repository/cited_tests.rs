@@ -37,7 +37,8 @@ fn check(rows: &[(String, Vec<String>)]) {
     }
     for (row, names) in rows {
         for name in names {
-            let is_there = [format!("fn {name}()"), format!("def test_{name}(")].iter().any(|head| text.contains(head));
+            let heads = [format!("fn {name}()"), format!("fn {name}<S: Scene>()"), format!("def test_{name}(")];
+            let is_there = heads.iter().any(|head| text.contains(head));
             assert!(is_there, "test {name} does not exist, but is cited in {row}");
         }
     }

@@ -2,6 +2,14 @@
 
 use super::*;
 
+on_both! {
+    a_decision_is_recorded_once
+    bounds_the_record
+    keeps_every_field
+    many_connections_append_without_loss
+    remembers_highest_generation_and_refuses_lower
+}
+
 fn record(decision_id: &str) -> AuditRecord {
     AuditRecord {
         decision_id: decision_id.into(),
@@ -29,7 +37,7 @@ fn denial(key: &str) -> Refused {
     Refused { kind: RefusedKind::Denial, key: key.into() }
 }
 
-fn append(store: &Store<Rusqlite>, record: AuditRecord) -> Result<(), Error> {
+fn append(store: &Store<impl Database<Alarm = Bell>>, record: AuditRecord) -> Result<(), Error> {
     let recorded = done(store.record(record, NOW, &mut unlimited()))?;
     assert_eq!(recorded, Recorded::Written);
     Ok(())
@@ -41,9 +49,8 @@ fn of_generation(decision_id: &str, of: &str, number: u64) -> AuditRecord {
 }
 
 /// An older HSM, or a gateway that was restored from one, restores no revoked key.
-#[test]
-fn remembers_highest_generation_and_refuses_lower() {
-    let file = File::new();
+fn remembers_highest_generation_and_refuses_lower<S: Scene>() {
+    let file = S::new();
     let store = file.open();
     let issued = |id: &str, of: &str, number| done(store.record(of_generation(id, of, number), NOW, &mut unlimited()));
     for (id, of, number, expected) in [
@@ -67,7 +74,7 @@ fn remembers_highest_generation_and_refuses_lower() {
     let again = file.open();
     let lower = of_generation("g", "one", 3);
     assert_eq!(done(again.record(lower, NOW, &mut unlimited())), Ok(Recorded::Superseded));
-    let seen = file_store.query("SELECT name, highest FROM generations", vec![]);
+    let seen = file_store.query("SELECT name, highest FROM generations ORDER BY name", vec![]);
     let seen_of = |of: &str, highest| vec![Value::Text(of.into()), Value::Integer(highest)];
     assert_eq!(seen.unwrap(), [seen_of("one", 4), seen_of("two", 1)]);
     for bytes in [0, GENERATION_OF_BYTES_MAX + 1] {
@@ -77,11 +84,13 @@ fn remembers_highest_generation_and_refuses_lower() {
     assert_eq!(issued("h", &"x".repeat(GENERATION_OF_BYTES_MAX), 1), Ok(Recorded::Written));
 }
 
-#[test]
-fn keeps_every_field() {
-    let file = File::new();
+fn keeps_every_field<S: Scene>() {
+    let file = S::new();
     append(&file.open(), record("first")).unwrap();
-    let rows = file.connect().query("SELECT * FROM audit", vec![]).unwrap();
+    let all = "SELECT seq, decision_id, decided_at_ms, outcome, slug, bundle_digest, determining_rules, erring_rules, \
+        cedar_request, issuer_name, subject, subject_jti, subject_digest, audience, scopes, kid, expires_at, timings, \
+        generation_of, generation, refused FROM audit";
+    let rows = file.connect().query(all, vec![]).unwrap();
     let text = |text: &str| Value::Text(text.into());
     let number = |number: u64| Value::Integer(number as i64);
     let expected = vec![
@@ -106,29 +115,23 @@ fn keeps_every_field() {
         Value::Null,
         Value::Null,
         Value::Null,
-        Value::Null,
-        Value::Integer(0),
-        Value::Null,
-        Value::Null,
     ];
     assert_eq!(rows, vec![expected]);
 }
 
-#[test]
-fn a_decision_is_recorded_once() {
-    let file = File::new();
+fn a_decision_is_recorded_once<S: Scene>() {
+    let file = S::new();
     let store = file.open();
     append(&store, record("first")).unwrap();
     let again = append(&store, record("first")).unwrap_err();
     assert_eq!(again.slug(), "store.unavailable");
-    assert!(again.to_string().contains("UNIQUE constraint failed: audit.decision_id"), "{again}");
+    assert!(again.to_string().contains(S::NOT_UNIQUE), "{again}");
     append(&store, AuditRecord { refused: Some(denial("second")), ..record("second") }).unwrap();
     assert_eq!(file.connect().column("SELECT decision_id FROM audit ORDER BY seq"), ["first", "second"]);
 }
 
-#[test]
-fn bounds_the_record() {
-    let file = File::new();
+fn bounds_the_record<S: Scene>() {
+    let file = S::new();
     let store = file.open();
     let id = |bytes: usize| append(&store, record(&"d".repeat(bytes)));
     assert_eq!(id(0), Err(Error::Invalid(Limit::DecisionId)));
@@ -154,9 +157,8 @@ fn bounds_the_record() {
     assert_eq!(append(&store, filled(filling)), Ok(()));
 }
 
-#[test]
-fn many_connections_append_without_loss() {
-    let file = File::new();
+fn many_connections_append_without_loss<S: Scene>() {
+    let file = S::new();
     drop(file.open());
     std::thread::scope(|scope| {
         for thread in 0..8 {

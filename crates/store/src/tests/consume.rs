@@ -4,9 +4,21 @@ use std::sync::Barrier;
 
 use super::*;
 
-#[test]
-fn a_key_is_fresh_once() {
-    let file = File::new();
+on_both! {
+    a_key_is_fresh_once
+    bound_limits_how_often_a_key_is_fresh
+    bound_limits_winners_among_racing_connections
+    bounds_its_arguments
+    changed_bound_adds_no_uses
+    one_of_many_racing_connections_wins
+    rejects_token_older_than_the_store
+    spent_key_survives_restart_and_other_instances
+    spent_wins_over_predating
+    the_creation_mark_survives_restarts
+}
+
+fn a_key_is_fresh_once<S: Scene>() {
+    let file = S::new();
     let store = file.open();
     assert_eq!(consume(&store, "a", NOW_SECONDS), Ok(Consumption::Fresh));
     assert_eq!(consume(&store, "a", NOW_SECONDS), Ok(Consumption::Spent));
@@ -14,9 +26,8 @@ fn a_key_is_fresh_once() {
     assert_eq!(consume(&store, "A", NOW_SECONDS), Ok(Consumption::Fresh));
 }
 
-#[test]
-fn spent_key_survives_restart_and_other_instances() {
-    let file = File::new();
+fn spent_key_survives_restart_and_other_instances<S: Scene>() {
+    let file = S::new();
     let first = file.open();
     let second = file.open();
     assert_eq!(consume(&first, "a", NOW_SECONDS), Ok(Consumption::Fresh));
@@ -25,9 +36,8 @@ fn spent_key_survives_restart_and_other_instances() {
     assert_eq!(consume(&file.open_at(later(7200)), "a", NOW_SECONDS), Ok(Consumption::Spent));
 }
 
-#[test]
-fn rejects_token_older_than_the_store() {
-    let file = File::new();
+fn rejects_token_older_than_the_store<S: Scene>() {
+    let file = S::new();
     let store = file.open();
     for (issued_at, expected) in [
         (0, Consumption::PredatesStore),
@@ -40,17 +50,15 @@ fn rejects_token_older_than_the_store() {
     assert_eq!(store.database().count("consumed"), 2);
 }
 
-#[test]
-fn spent_wins_over_predating() {
-    let file = File::new();
+fn spent_wins_over_predating<S: Scene>() {
+    let file = S::new();
     let store = file.open();
     assert_eq!(consume(&store, "a", NOW_SECONDS), Ok(Consumption::Fresh));
     assert_eq!(consume(&store, "a", NOW_SECONDS - 1), Ok(Consumption::Spent));
 }
 
-#[test]
-fn the_creation_mark_survives_restarts() {
-    let file = File::new();
+fn the_creation_mark_survives_restarts<S: Scene>() {
+    let file = S::new();
     drop(file.open());
     let store = file.open_at(later(3600));
     assert_eq!(consume(&store, "a", NOW_SECONDS), Ok(Consumption::Fresh));
@@ -69,9 +77,8 @@ fn next_start_recreates_a_deleted_mark() {
     assert_eq!(consume(&store, "a", NOW_SECONDS + 3600), Ok(Consumption::Fresh));
 }
 
-#[test]
-fn bounds_its_arguments() {
-    let file = File::new();
+fn bounds_its_arguments<S: Scene>() {
+    let file = S::new();
     let store = file.open();
     let key = |bytes: usize| consume(&store, &"k".repeat(bytes), NOW_SECONDS);
     assert_eq!(key(0), Err(Error::Invalid(Limit::Key)));
@@ -89,13 +96,12 @@ fn bounds_its_arguments() {
     assert_eq!(store.database().count("consumed"), 4);
 }
 
-fn use_once(store: &Store<Rusqlite>, key: &str, uses_max: u32) -> Result<Consumption, Error> {
+fn use_once(store: &Store<impl Database<Alarm = Bell>>, key: &str, uses_max: u32) -> Result<Consumption, Error> {
     done(store.consume(key, uses_max, NOW_SECONDS, KEEP_UNTIL, NOW, &mut unlimited()))
 }
 
-#[test]
-fn bound_limits_how_often_a_key_is_fresh() {
-    let file = File::new();
+fn bound_limits_how_often_a_key_is_fresh<S: Scene>() {
+    let file = S::new();
     let store = file.open();
     for _ in 0..3 {
         assert_eq!(use_once(&store, "a", 3), Ok(Consumption::Fresh));
@@ -107,9 +113,8 @@ fn bound_limits_how_often_a_key_is_fresh() {
 }
 
 /// A bundle may change while tokens live: the smallest bound that a token was used under holds.
-#[test]
-fn changed_bound_adds_no_uses() {
-    let file = File::new();
+fn changed_bound_adds_no_uses<S: Scene>() {
+    let file = S::new();
     let store = file.open();
     let steps = |key: &str, steps: &[(u32, Consumption)]| {
         for (index, (uses_max, expected)) in steps.iter().enumerate() {
@@ -123,11 +128,10 @@ fn changed_bound_adds_no_uses() {
     steps("the smaller bound wins", &[(9, Fresh), (3, Fresh), (9, Fresh), (9, Spent), (3, Spent)]);
 }
 
-#[test]
-fn bound_limits_winners_among_racing_connections() {
+fn bound_limits_winners_among_racing_connections<S: Scene>() {
     const THREADS: usize = 16;
     const USES: u32 = 5;
-    let file = File::new();
+    let file = S::new();
     drop(file.open());
     let start = Barrier::new(THREADS);
     let won = std::thread::scope(|scope| {
@@ -143,11 +147,10 @@ fn bound_limits_winners_among_racing_connections() {
     assert_eq!(won, USES as usize);
 }
 
-#[test]
-fn one_of_many_racing_connections_wins() {
+fn one_of_many_racing_connections_wins<S: Scene>() {
     const THREADS: usize = 16;
     const ROUNDS: usize = 12;
-    let file = File::new();
+    let file = S::new();
     drop(file.open());
     let start = Barrier::new(THREADS);
     let fresh = std::thread::scope(|scope| {

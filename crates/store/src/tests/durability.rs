@@ -104,7 +104,7 @@ fn the_first_creation_mark_stays() {
     let file = File::new();
     let store = file.open();
     let other = vec![Value::Integer(1)];
-    store.database().query(crate::schema::CREATION_MARK_WRITE, other).unwrap();
+    store.database().query(crate::sqlite::schema::CREATION_MARK_WRITE, other).unwrap();
     assert_eq!(store.database().column("SELECT value FROM meta WHERE name = 'created_at'"), [NOW_SECONDS.to_string()]);
 }
 
@@ -115,6 +115,7 @@ struct Failing {
 }
 
 impl Database for Failing {
+    const DIALECT: Dialect = Dialect::Sqlite;
     type Alarm = Bell;
 
     fn alarm(&self) -> (Bell, impl Future<Output = ()>) {
@@ -159,6 +160,7 @@ fn unconfirmed_write_counts_as_failed() {
 fn refuses_a_connection_that_is_not_durable() {
     struct Careless(Rusqlite);
     impl Database for Careless {
+        const DIALECT: Dialect = Dialect::Sqlite;
         type Alarm = Bell;
 
         fn alarm(&self) -> (Bell, impl Future<Output = ()>) {
@@ -181,6 +183,7 @@ fn refuses_a_connection_that_is_not_durable() {
 fn rejects_row_of_another_shape() {
     struct Odd(Rusqlite);
     impl Database for Odd {
+        const DIALECT: Dialect = Dialect::Sqlite;
         type Alarm = Bell;
 
         fn alarm(&self) -> (Bell, impl Future<Output = ()>) {
@@ -203,6 +206,7 @@ fn rejects_row_of_another_shape() {
 struct Counting(Rusqlite, Rc<Cell<usize>>);
 
 impl Database for Counting {
+    const DIALECT: Dialect = Dialect::Sqlite;
     type Alarm = Bell;
 
     fn alarm(&self) -> (Bell, impl Future<Output = ()>) {

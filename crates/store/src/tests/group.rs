@@ -39,6 +39,7 @@ impl Slow {
 }
 
 impl Database for Slow {
+    const DIALECT: Dialect = Dialect::Sqlite;
     type Alarm = Bell;
 
     fn alarm(&self) -> (Bell, impl Future<Output = ()>) {
@@ -513,7 +514,7 @@ fn records_share_a_statement_too() {
 
 #[test]
 fn rejects_answer_with_a_missing_row() {
-    let group = crate::group::Group::<u8, (), Bell>::new();
+    let group = crate::group::Group::<u8, (), Bell>::new(|_, _| true);
     let answer = done(group.submit(1, &mut unlimited(), bell, async |_| Ok(vec![])));
     assert_eq!(answer, Err(Error::Unavailable(Cause::UnexpectedRow)));
 }

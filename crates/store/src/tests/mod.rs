@@ -1,4 +1,5 @@
-//! The store on real SQLite, with the same statements as on Spin.
+//! The store on real databases, with the same statements as on Spin. Tests in [`on_both`] are the conformance suite: they run
+//! on SQLite and on PostgreSQL.
 
 use std::cell::Cell;
 use std::future::Future;
@@ -10,6 +11,25 @@ use std::task::{Context, Poll, Waker};
 
 use crate::*;
 
+/// Runs each test on either database.
+macro_rules! on_both {
+    ($($test:ident)*) => {
+        mod on_sqlite {
+            $(#[test]
+            fn $test() {
+                super::$test::<crate::tests::File>();
+            })*
+        }
+
+        mod on_postgres {
+            $(#[test]
+            fn $test() {
+                super::$test::<crate::tests::postgres::Postgres>();
+            })*
+        }
+    };
+}
+
 mod audit;
 mod consume;
 mod continuity;
@@ -17,6 +37,8 @@ mod deadline;
 mod durability;
 mod group;
 mod names;
+mod postgres;
+mod postgres_races;
 mod proofs;
 mod refusals;
 mod revocation_races;
@@ -34,19 +56,34 @@ fn later(seconds: u64) -> UnixMilliseconds {
     UnixMilliseconds(NOW.0 + seconds * 1000)
 }
 
-/// A database of `rusqlite`, which never makes its caller wait.
-pub(crate) struct Rusqlite(rusqlite::Connection);
+/// A new database, which any number of connections open.
+pub(crate) trait Scene: Sync {
+    type Db: Database<Alarm = Bell> + Inspect;
+    /// The records together with their counters.
+    const RECORDS: &str;
+    /// Part of the error if a decision is recorded twice.
+    const NOT_UNIQUE: &str;
 
-impl Rusqlite {
-    fn query(&self, sql: &str, parameters: Vec<Value>) -> rusqlite::Result<Vec<Row>> {
-        let mut statement = self.0.prepare(sql)?;
-        let columns = statement.column_count();
-        let parameters = rusqlite::params_from_iter(parameters.into_iter().map(to_rusqlite));
-        let rows = statement.query_map(parameters, |row| {
-            (0..columns).map(|column| row.get::<_, rusqlite::types::Value>(column).map(from_rusqlite)).collect()
-        })?;
-        rows.collect()
+    fn new() -> Self;
+
+    fn connect(&self) -> Self::Db;
+
+    /// Sets the clock of a database that has one.
+    fn set_clock(&self, now: UnixMilliseconds);
+
+    fn open(&self) -> Store<Self::Db> {
+        self.open_at(NOW)
     }
+
+    fn open_at(&self, now: UnixMilliseconds) -> Store<Self::Db> {
+        self.set_clock(now);
+        done(Store::open(self.connect(), now)).unwrap()
+    }
+}
+
+/// A look at the rows.
+pub(crate) trait Inspect {
+    fn query(&self, sql: &str, parameters: Vec<Value>) -> Result<Vec<Row>, String>;
 
     /// The first column of every row, as text.
     fn column(&self, sql: &str) -> Vec<String> {
@@ -62,6 +99,27 @@ impl Rusqlite {
 
     fn count(&self, table: &str) -> u64 {
         self.column(&format!("SELECT count(*) FROM {table}"))[0].parse().unwrap()
+    }
+}
+
+/// A database of `rusqlite`, which never makes its caller wait.
+pub(crate) struct Rusqlite(rusqlite::Connection);
+
+impl Rusqlite {
+    fn query(&self, sql: &str, parameters: Vec<Value>) -> rusqlite::Result<Vec<Row>> {
+        let mut statement = self.0.prepare(sql)?;
+        let columns = statement.column_count();
+        let parameters = rusqlite::params_from_iter(parameters.into_iter().map(to_rusqlite));
+        let rows = statement.query_map(parameters, |row| {
+            (0..columns).map(|column| row.get::<_, rusqlite::types::Value>(column).map(from_rusqlite)).collect()
+        })?;
+        rows.collect()
+    }
+}
+
+impl Inspect for Rusqlite {
+    fn query(&self, sql: &str, parameters: Vec<Value>) -> Result<Vec<Row>, String> {
+        Rusqlite::query(self, sql, parameters).map_err(|error| error.to_string())
     }
 }
 
@@ -107,6 +165,7 @@ fn bell() -> (Bell, Sleep) {
 }
 
 impl Database for Rusqlite {
+    const DIALECT: Dialect = Dialect::Sqlite;
     type Alarm = Bell;
 
     fn alarm(&self) -> (Bell, impl Future<Output = ()>) {
@@ -114,9 +173,24 @@ impl Database for Rusqlite {
     }
 
     async fn run(&self, statement: Statement) -> Result<Vec<Row>, Error> {
+        check_order_of_names(&statement);
         let rows = self.query(&statement.sql, statement.parameters);
         rows.map_err(|error| Error::Unavailable(Cause::Io(error.to_string())))
     }
+}
+
+/// SQLite takes `$1` for a name and numbers names in the order in which they first occur; PostgreSQL takes the number.
+fn check_order_of_names(statement: &Statement) {
+    let mut names: Vec<usize> = Vec::new();
+    for text in statement.sql.split('$').skip(1) {
+        let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+        let number = text[..digits].parse().unwrap();
+        if !names.contains(&number) {
+            names.push(number);
+        }
+    }
+    let expected: Vec<_> = (1..=statement.parameters.len()).collect();
+    assert!(names.is_empty() || names == expected, "{}", statement.sql);
 }
 
 fn to_rusqlite(value: Value) -> rusqlite::types::Value {
@@ -178,12 +252,28 @@ impl File {
     }
 }
 
+impl Scene for File {
+    type Db = Rusqlite;
+    const RECORDS: &str = "audit";
+    const NOT_UNIQUE: &str = "UNIQUE constraint failed: audit.decision_id";
+
+    fn new() -> Self {
+        Self::new()
+    }
+
+    fn connect(&self) -> Rusqlite {
+        self.connect()
+    }
+
+    fn set_clock(&self, _: UnixMilliseconds) {}
+}
+
 impl Drop for File {
     fn drop(&mut self) {
         let _already_gone = std::fs::remove_dir_all(&self.0);
     }
 }
 
-fn consume(store: &Store<Rusqlite>, key: &str, issued_at: u64) -> Result<Consumption, Error> {
+fn consume(store: &Store<impl Database<Alarm = Bell>>, key: &str, issued_at: u64) -> Result<Consumption, Error> {
     done(store.consume(key, 1, issued_at, KEEP_UNTIL, NOW, &mut unlimited()))
 }

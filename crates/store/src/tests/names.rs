@@ -2,20 +2,30 @@
 
 use super::*;
 
-fn put(store: &Store<Rusqlite>, name: &str, body: &str) -> Result<(), Error> {
+on_both! {
+    a_lease_is_held_until_it_expires
+    bounds_names_and_bodies
+    one_racing_connection_wins_each_revision
+    pointer_changes_only_from_expected_revision
+    returns_the_document_put_last
+}
+
+fn put(store: &Store<impl Database<Alarm = Bell>>, name: &str, body: &str) -> Result<(), Error> {
     done(store.document_put(name, Document { body: body.into(), keep_until: KEEP_UNTIL }, NOW))
 }
 
-fn swap(store: &Store<Rusqlite>, expected: Option<u64>, value: &str) -> Result<bool, Error> {
+fn swap(store: &Store<impl Database<Alarm = Bell>>, expected: Option<u64>, value: &str) -> Result<bool, Error> {
     done(store.pointer_compare_and_swap("p", expected, value.into()))
 }
 
-#[test]
-fn a_lease_is_held_until_it_expires() {
-    let file = File::new();
+fn a_lease_is_held_until_it_expires<S: Scene>() {
+    let file = S::new();
     let (one, other) = (file.open(), file.open());
-    let take =
-        |store: &Store<Rusqlite>, name: &str, at: u64| done(store.lease(name, 5_000, UnixMilliseconds(NOW.0 + at)));
+    let take = |store: &Store<S::Db>, name: &str, at: u64| {
+        let now = UnixMilliseconds(NOW.0 + at);
+        file.set_clock(now);
+        done(store.lease(name, 5_000, now))
+    };
     assert_eq!(take(&one, "l", 0), Ok(true));
     assert_eq!(take(&other, "l", 0), Ok(false));
     assert_eq!(take(&other, "m", 0), Ok(true));
@@ -53,9 +63,8 @@ fn bounds_the_lease() {
     assert_eq!(last, Err(Error::Invalid(Limit::NumberTooLarge)));
 }
 
-#[test]
-fn returns_the_document_put_last() {
-    let file = File::new();
+fn returns_the_document_put_last<S: Scene>() {
+    let file = S::new();
     let store = file.open();
     assert_eq!(done(store.document_get("d")), Ok(None));
     put(&store, "d", "one").unwrap();
@@ -65,9 +74,8 @@ fn returns_the_document_put_last() {
     assert_eq!(store.database().count("documents"), 1);
 }
 
-#[test]
-fn bounds_names_and_bodies() {
-    let file = File::new();
+fn bounds_names_and_bodies<S: Scene>() {
+    let file = S::new();
     let store = file.open();
     let name = |bytes: usize| "n".repeat(bytes);
     for (bytes, expected) in [
@@ -89,9 +97,8 @@ fn bounds_names_and_bodies() {
     assert_eq!(swap(&store, Some(1), &"x".repeat(POINTER_BYTES_MAX + 1)), Err(Error::Invalid(Limit::PointerValue)));
 }
 
-#[test]
-fn pointer_changes_only_from_expected_revision() {
-    let file = File::new();
+fn pointer_changes_only_from_expected_revision<S: Scene>() {
+    let file = S::new();
     let store = file.open();
     assert_eq!(done(store.pointer_get("p")), Ok(None));
     assert_eq!(swap(&store, Some(0), "never"), Ok(false));
@@ -103,9 +110,8 @@ fn pointer_changes_only_from_expected_revision() {
     assert_eq!(done(store.pointer_get("p")), Ok(Some(Pointer { value: "two".into(), revision: 2 })));
 }
 
-#[test]
-fn one_racing_connection_wins_each_revision() {
-    let file = File::new();
+fn one_racing_connection_wins_each_revision<S: Scene>() {
+    let file = S::new();
     assert_eq!(swap(&file.open(), None, "start"), Ok(true));
     let wins: u64 = std::thread::scope(|scope| {
         let race = || {

@@ -2,6 +2,19 @@
 
 use super::*;
 
+on_both! {
+    bounds_the_rows_of_an_issuers_many_subjects
+    counted_repeats_count_towards_the_limit
+    counts_a_fourth_refusal_on_the_third
+    keys_and_subjects_do_not_collide
+    limit_restarts_each_minute
+    limited_subject_of_busy_issuer_adds_no_row
+    limits_the_refusals_of_a_subject_per_minute
+    old_minutes_are_swept
+    one_subject_counts_sixty_times_for_its_issuer
+    outages_and_denials_are_counted_separately
+}
+
 /// The first millisecond of a minute, with no part of a second.
 const MINUTE: UnixMilliseconds = UnixMilliseconds(1_800_000_000_000);
 const MINUTE_ENDS: u64 = 1_800_000_060;
@@ -23,11 +36,11 @@ fn denial(decision_id: &str, key: &str) -> AuditRecord {
     refusal(RefusedKind::Denial, decision_id, key)
 }
 
-fn record_at(store: &Store<Rusqlite>, entry: AuditRecord, now: UnixMilliseconds) -> Recorded {
+fn record_at(store: &Store<impl Database<Alarm = Bell>>, entry: AuditRecord, now: UnixMilliseconds) -> Recorded {
     done(store.record(entry, now, &mut unlimited())).unwrap()
 }
 
-fn record(store: &Store<Rusqlite>, entry: AuditRecord) -> Recorded {
+fn record(store: &Store<impl Database<Alarm = Bell>>, entry: AuditRecord) -> Recorded {
     record_at(store, entry, MINUTE)
 }
 
@@ -41,7 +54,7 @@ fn limited(decision_id: &str) -> Recorded {
 }
 
 /// `LIMIT` denials of as many tokens.
-fn reach_the_limit(store: &Store<Rusqlite>) {
+fn reach_the_limit(store: &Store<impl Database<Alarm = Bell>>) {
     for number in 0..LIMIT {
         let id = format!("first-{number}");
         assert_eq!(record(store, denial(&id, &id)), Recorded::Written, "{id}");
@@ -53,9 +66,8 @@ fn refusals_on_record(database: &Rusqlite) -> Vec<String> {
     database.column("SELECT sum(1 + repeats) FROM audit WHERE refused IS NOT NULL")
 }
 
-#[test]
-fn counts_a_fourth_refusal_on_the_third() {
-    let file = File::new();
+fn counts_a_fourth_refusal_on_the_third<S: Scene>() {
+    let file = S::new();
     let store = file.open();
     for id in ["a", "b", "c"] {
         assert_eq!(record(&store, denial(id, "token")), Recorded::Written);
@@ -65,10 +77,11 @@ fn counts_a_fourth_refusal_on_the_third() {
         assert_eq!(record_at(&store, denial(id, "token"), later), counted("c"), "{id}");
     }
     assert_eq!(record(&store, denial("f", "other")), Recorded::Written);
-    let rows = file.connect().column(
+    let rows = file.connect().column(&format!(
         "SELECT decision_id || ' ' || repeats || ' ' || last_at_ms || ' ' || coalesce(last_decision_id, '-') \
-         FROM audit ORDER BY seq",
-    );
+         FROM {} ORDER BY seq",
+        S::RECORDS
+    ));
     let at = MINUTE.0;
     assert_eq!(
         rows,
@@ -76,9 +89,8 @@ fn counts_a_fourth_refusal_on_the_third() {
     );
 }
 
-#[test]
-fn bounds_the_rows_of_an_issuers_many_subjects() {
-    let file = File::new();
+fn bounds_the_rows_of_an_issuers_many_subjects<S: Scene>() {
+    let file = S::new();
     let store = file.open();
     let of = |number: u64, id: &str| AuditRecord { subject: format!("repo:acme/{number}"), ..denial(id, id) };
     for number in 0..REFUSALS_PER_ISSUER_MAX {
@@ -101,9 +113,8 @@ fn bounds_the_rows_of_an_issuers_many_subjects() {
 }
 
 /// One subject can't use up the limit of its issuer's other subjects.
-#[test]
-fn one_subject_counts_sixty_times_for_its_issuer() {
-    let file = File::new();
+fn one_subject_counts_sixty_times_for_its_issuer<S: Scene>() {
+    let file = S::new();
     let store = file.open();
     reach_the_limit(&store);
     for number in 0..REFUSALS_PER_ISSUER_MAX {
@@ -119,9 +130,8 @@ fn one_subject_counts_sixty_times_for_its_issuer() {
 }
 
 /// A subject beyond both limits is still refused as such, and adds no row.
-#[test]
-fn limited_subject_of_busy_issuer_adds_no_row() {
-    let file = File::new();
+fn limited_subject_of_busy_issuer_adds_no_row<S: Scene>() {
+    let file = S::new();
     let store = file.open();
     reach_the_limit(&store);
     for number in 0..REFUSALS_PER_ISSUER_MAX - LIMIT {
@@ -148,9 +158,8 @@ fn limited_subject_of_busy_issuer_adds_no_row() {
     assert_eq!(record(&store, owner), counted("second"));
 }
 
-#[test]
-fn limits_the_refusals_of_a_subject_per_minute() {
-    let file = File::new();
+fn limits_the_refusals_of_a_subject_per_minute<S: Scene>() {
+    let file = S::new();
     let store = file.open();
     reach_the_limit(&store);
     assert_eq!(record(&store, denial("over", "k")), limited("over"));
@@ -168,12 +177,11 @@ fn limits_the_refusals_of_a_subject_per_minute() {
     let issued = AuditRecord { refused: None, ..denial("issued", "-") };
     assert_eq!(record(&store, issued), Recorded::Written);
     assert_eq!(file.connect().count("audit"), LIMIT + 1 + 2 + 1);
-    assert_eq!(file.connect().column("SELECT repeats FROM audit WHERE decision_id = 'over'"), ["1"]);
+    assert_eq!(file.connect().column(&format!("SELECT repeats FROM {} WHERE decision_id = 'over'", S::RECORDS)), ["1"]);
 }
 
-#[test]
-fn counted_repeats_count_towards_the_limit() {
-    let file = File::new();
+fn counted_repeats_count_towards_the_limit<S: Scene>() {
+    let file = S::new();
     let store = file.open();
     for number in 0..LIMIT {
         let expected = match number {
@@ -187,9 +195,8 @@ fn counted_repeats_count_towards_the_limit() {
     assert_eq!(file.connect().count("audit"), 4);
 }
 
-#[test]
-fn limit_restarts_each_minute() {
-    let file = File::new();
+fn limit_restarts_each_minute<S: Scene>() {
+    let file = S::new();
     let store = file.open();
     let end = UnixMilliseconds(MINUTE.0 + 59_999);
     let next = UnixMilliseconds(MINUTE.0 + 60_000);
@@ -202,9 +209,8 @@ fn limit_restarts_each_minute() {
     assert_eq!(record_at(&store, denial("z", "first-0"), next), counted("y"));
 }
 
-#[test]
-fn outages_and_denials_are_counted_separately() {
-    let file = File::new();
+fn outages_and_denials_are_counted_separately<S: Scene>() {
+    let file = S::new();
     let store = file.open();
     reach_the_limit(&store);
     let outage = |id: &str| refusal(RefusedKind::Outage, id, "first-0");
@@ -221,9 +227,8 @@ fn outages_and_denials_are_counted_separately() {
 }
 
 /// A key can't be mistaken for a record of a limit, or vice versa.
-#[test]
-fn keys_and_subjects_do_not_collide() {
-    let file = File::new();
+fn keys_and_subjects_do_not_collide<S: Scene>() {
+    let file = S::new();
     let store = file.open();
     reach_the_limit(&store);
     let minute = MINUTE.0 / 60_000;
@@ -241,11 +246,11 @@ fn records_of_one_statement_are_counted_in_order() {
     let file = File::new();
     let database = file.open().into_database();
     let insert = |entries: &[(&str, &str, UnixMilliseconds)]| {
-        let rows = entries.iter().map(|(id, key, now)| crate::audit::AuditRow::new(denial(id, key), *now).unwrap());
+        let rows = entries.iter().map(|(id, key, now)| crate::audit_row::AuditRow::new(denial(id, key), *now).unwrap());
         let rows: Vec<_> = rows.collect();
-        let claims: Vec<_> = rows.iter().map(crate::audit::AuditRow::claim).collect();
-        let answer = done(database.run(crate::audit::insert(rows))).unwrap();
-        crate::audit::recorded(&claims, answer).unwrap().into_iter().map(Option::unwrap).collect::<Vec<_>>()
+        let claims: Vec<_> = rows.iter().map(crate::audit_row::AuditRow::claim).collect();
+        let answer = done(database.run(crate::sqlite::audit::insert(rows))).unwrap();
+        crate::sqlite::audit::recorded(&claims, answer).unwrap().into_iter().map(Option::unwrap).collect::<Vec<_>>()
     };
     let of_token = |ids: [&'static str; 4]| ids.map(|id| (id, "token", MINUTE));
     let written = || Recorded::Written;
@@ -301,10 +306,10 @@ fn racing_connections_count_every_refusal_once() {
     assert_eq!(file.connect().column("SELECT count FROM refusals"), [total.to_string()]);
 }
 
-#[test]
-fn old_minutes_are_swept() {
-    use crate::store::{SWEEP_MARGIN_SECONDS, WRITES_PER_SWEEP};
-    let file = File::new();
+fn old_minutes_are_swept<S: Scene>() {
+    use crate::store::WRITES_PER_SWEEP;
+    use crate::time::SWEEP_MARGIN_SECONDS;
+    let file = S::new();
     let store = file.open();
     record(&store, denial("old", "old"));
     let minutes = || file.connect().column("SELECT minute FROM refusals");
@@ -312,6 +317,7 @@ fn old_minutes_are_swept() {
     // Both sides of the edge: the minute of the margin itself stays.
     for (seconds, kept) in [(59, true), (60, false)] {
         let now = UnixMilliseconds(MINUTE.0 + (SWEEP_MARGIN_SECONDS + seconds) * 1000);
+        file.set_clock(now);
         for number in 0..WRITES_PER_SWEEP {
             let issued = AuditRecord { refused: None, ..denial(&format!("{seconds}-{number}"), "-") };
             record_at(&store, issued, now);
@@ -325,8 +331,8 @@ fn old_minutes_are_swept() {
 fn no_record_scans_the_audit_table() {
     let file = File::new();
     let database = file.open().into_database();
-    let row = crate::audit::AuditRow::new(denial("a", "k"), MINUTE).unwrap();
-    let statement = crate::audit::insert(vec![row]);
+    let row = crate::audit_row::AuditRow::new(denial("a", "k"), MINUTE).unwrap();
+    let statement = crate::sqlite::audit::insert(vec![row]);
     let explain = format!("EXPLAIN QUERY PLAN {}", statement.sql);
     let plan = database.query(&explain, statement.parameters).unwrap();
     let plan: Vec<_> = plan

@@ -2,6 +2,28 @@
 
 use super::*;
 
+on_both! {
+    all_fields_must_match
+    block_lasts_until_it_is_lifted
+    bounds_texts
+    bounds_the_decisions_that_it_reads
+    bounds_the_number_of_revocations
+    bounds_the_workloads_that_it_lists
+    counts_live_tokens_by_workload
+    cutoff_includes_its_second
+    each_field_matches_exactly
+    later_revocations_weaken_no_earlier_one
+    only_blocks_can_be_lifted
+    only_recorded_tokens_are_active
+    operations_name_actor_and_reason
+    repeated_call_changes_nothing
+    revocations_survive_a_restart
+    revokes_live_tokens_only
+    since_and_until_are_inclusive
+    superseded_and_revoked_are_told_apart
+    sweeps_what_no_live_token_matches
+}
+
 pub(super) fn by(actor: &str) -> Attribution {
     Attribution { actor: actor.into(), decision_id: format!("of-{actor}"), reason: "incident 7".into() }
 }
@@ -22,26 +44,31 @@ fn token(jti: &str, subject: &str, at: u64) -> AuditRecord {
     }
 }
 
-fn record(store: &Store<Rusqlite>, record: AuditRecord) -> Recorded {
+fn record(store: &Store<impl Database<Alarm = Bell>>, record: AuditRecord) -> Recorded {
     done(store.record(record, NOW, &mut unlimited())).unwrap()
 }
 
-fn add_at(store: &Store<Rusqlite>, id: &str, target: &RevocationTarget, now: UnixMilliseconds) -> Added {
+fn add_at(
+    store: &Store<impl Database<Alarm = Bell>>,
+    id: &str,
+    target: &RevocationTarget,
+    now: UnixMilliseconds,
+) -> Added {
     done(store.add_revocation(id, target.clone(), by("ops"), now)).unwrap()
 }
 
-fn add(store: &Store<Rusqlite>, id: &str, target: &RevocationTarget) -> Added {
+fn add(store: &Store<impl Database<Alarm = Bell>>, id: &str, target: &RevocationTarget) -> Added {
     add_at(store, id, target, NOW)
 }
 
-fn in_force(store: &Store<Rusqlite>, id: &str, target: &RevocationTarget) -> Revocation {
+fn in_force(store: &Store<impl Database<Alarm = Bell>>, id: &str, target: &RevocationTarget) -> Revocation {
     match add(store, id, target) {
         Added::InForce(revocation) => revocation,
         other => panic!("{id}: {other:?}"),
     }
 }
 
-fn active(store: &Store<Rusqlite>, jti: &str) -> bool {
+fn active(store: &Store<impl Database<Alarm = Bell>>, jti: &str) -> bool {
     done(store.active(&[jti.to_owned()])).unwrap()[0]
 }
 
@@ -72,11 +99,10 @@ fn fields() -> Vec<(TokenFilter, TokenFilter)> {
     ]
 }
 
-#[test]
-fn each_field_matches_exactly() {
+fn each_field_matches_exactly<S: Scene>() {
     for (matching, other) in fields() {
         for (filter, revoked) in [(matching, true), (other, false)] {
-            let file = File::new();
+            let file = S::new();
             let store = file.open();
             assert_eq!(record(&store, token("before", "a", NOW_SECONDS)), Recorded::Written);
             in_force(&store, "r", &RevocationTarget::Blocked(filter.clone()));
@@ -89,9 +115,8 @@ fn each_field_matches_exactly() {
     }
 }
 
-#[test]
-fn all_fields_must_match() {
-    let file = File::new();
+fn all_fields_must_match<S: Scene>() {
+    let file = S::new();
     let store = file.open();
     for jti in ["a", "b"] {
         record(&store, token(jti, jti, NOW_SECONDS));
@@ -102,9 +127,8 @@ fn all_fields_must_match() {
     assert_eq!(["a", "b"].map(|jti| active(&store, jti)), [false, true]);
 }
 
-#[test]
-fn cutoff_includes_its_second() {
-    let file = File::new();
+fn cutoff_includes_its_second<S: Scene>() {
+    let file = S::new();
     let store = file.open();
     for (jti, at) in [("before", NOW_SECONDS - 1), ("at", NOW_SECONDS), ("after", NOW_SECONDS + 1)] {
         record(&store, token(jti, "a", at));
@@ -117,9 +141,8 @@ fn cutoff_includes_its_second() {
     assert_eq!(record(&store, token("new", "a", NOW_SECONDS + 1)), Recorded::Written);
 }
 
-#[test]
-fn since_and_until_are_inclusive() {
-    let file = File::new();
+fn since_and_until_are_inclusive<S: Scene>() {
+    let file = S::new();
     let store = file.open();
     let times = [NOW_SECONDS - 31, NOW_SECONDS - 30, NOW_SECONDS - 10, NOW_SECONDS - 9];
     for at in times {
@@ -133,9 +156,8 @@ fn since_and_until_are_inclusive() {
 }
 
 /// Keycloak's CVE-2026-8922 and CVE-2026-18218: one cutoff masked another.
-#[test]
-fn later_revocations_weaken_no_earlier_one() {
-    let file = File::new();
+fn later_revocations_weaken_no_earlier_one<S: Scene>() {
+    let file = S::new();
     let store = file.open();
     record(&store, token("a", "a", NOW_SECONDS));
     in_force(&store, "wide", &issued(TokenFilter::default()));
@@ -147,9 +169,8 @@ fn later_revocations_weaken_no_earlier_one() {
 }
 
 /// Keycloak#31296: a list in memory was gone after a restart, and revoked tokens were valid again.
-#[test]
-fn revocations_survive_a_restart() {
-    let file = File::new();
+fn revocations_survive_a_restart<S: Scene>() {
+    let file = S::new();
     let store = file.open();
     record(&store, token("a", "a", NOW_SECONDS));
     in_force(&store, "t", &RevocationTarget::Token("a".into()));
@@ -162,9 +183,8 @@ fn revocations_survive_a_restart() {
     assert_eq!(listed.iter().map(|revocation| revocation.id.as_str()).collect::<Vec<_>>(), ["b"]);
 }
 
-#[test]
-fn block_lasts_until_it_is_lifted() {
-    let file = File::new();
+fn block_lasts_until_it_is_lifted<S: Scene>() {
+    let file = S::new();
     let store = file.open();
     record(&store, token("before", "a", NOW_SECONDS));
     let block = RevocationTarget::Blocked(of_subject("a"));
@@ -185,9 +205,8 @@ fn block_lasts_until_it_is_lifted() {
     assert!(active(&store, "new"));
 }
 
-#[test]
-fn only_blocks_can_be_lifted() {
-    let file = File::new();
+fn only_blocks_can_be_lifted<S: Scene>() {
+    let file = S::new();
     let store = file.open();
     record(&store, token("a", "a", NOW_SECONDS));
     in_force(&store, "set", &issued(of_subject("a")));
@@ -199,9 +218,8 @@ fn only_blocks_can_be_lifted() {
     assert_eq!(store.database().column("SELECT count(*) FROM operations WHERE operation = 'lift'"), ["0"]);
 }
 
-#[test]
-fn repeated_call_changes_nothing() {
-    let file = File::new();
+fn repeated_call_changes_nothing<S: Scene>() {
+    let file = S::new();
     let store = file.open();
     record(&store, token("a", "a", NOW_SECONDS));
     let within =
@@ -223,9 +241,8 @@ fn repeated_call_changes_nothing() {
     assert_eq!(store.database().column(operations), ["revoke set", "revoke within", "block block", "revoke token"]);
 }
 
-#[test]
-fn operations_name_actor_and_reason() {
-    let file = File::new();
+fn operations_name_actor_and_reason<S: Scene>() {
+    let file = S::new();
     let store = file.open();
     in_force(&store, "r", &RevocationTarget::Blocked(of_subject("a")));
     done(store.lift_block("r", by("chief"), later(5))).unwrap();
@@ -239,9 +256,8 @@ fn operations_name_actor_and_reason() {
 }
 
 /// Anyone can ask to revoke a token; only live ones cost a row.
-#[test]
-fn revokes_live_tokens_only() {
-    let file = File::new();
+fn revokes_live_tokens_only<S: Scene>() {
+    let file = S::new();
     let store = file.open();
     record(&store, token("live", "a", NOW_SECONDS - 299));
     record(&store, token("expired", "a", NOW_SECONDS - 300));
@@ -255,9 +271,8 @@ fn revokes_live_tokens_only() {
 }
 
 /// A token with a valid signature that was never recorded was signed with a stolen key.
-#[test]
-fn only_recorded_tokens_are_active() {
-    let file = File::new();
+fn only_recorded_tokens_are_active<S: Scene>() {
+    let file = S::new();
     let store = file.open();
     record(&store, token("a", "a", NOW_SECONDS));
     let denial = Refused { kind: RefusedKind::Denial, key: "k".into() };
@@ -270,9 +285,8 @@ fn only_recorded_tokens_are_active() {
     assert_eq!(asked(&["a", "b", "c"]), Err(Error::Invalid(Limit::Tokens)));
 }
 
-#[test]
-fn counts_live_tokens_by_workload() {
-    let file = File::new();
+fn counts_live_tokens_by_workload<S: Scene>() {
+    let file = S::new();
     let store = file.open();
     for (jti, subject, at) in [
         ("1", "a", NOW_SECONDS),
@@ -298,9 +312,8 @@ fn counts_live_tokens_by_workload() {
     assert_eq!((one.tokens, one.expires_at), (1, NOW_SECONDS + 280));
 }
 
-#[test]
-fn bounds_the_workloads_that_it_lists() {
-    let file = File::new();
+fn bounds_the_workloads_that_it_lists<S: Scene>() {
+    let file = S::new();
     let store = file.open();
     for number in 0..=WORKLOADS_MAX {
         record(&store, token(&number.to_string(), &format!("s{number:02}"), NOW_SECONDS));
@@ -310,10 +323,9 @@ fn bounds_the_workloads_that_it_lists() {
 }
 
 /// A count says so when older decisions may be of live tokens.
-#[test]
-fn bounds_the_decisions_that_it_reads() {
+fn bounds_the_decisions_that_it_reads<S: Scene>() {
     for (oldest, complete) in [(NOW_SECONDS - TOKEN_SECONDS_MAX - 1, true), (NOW_SECONDS - TOKEN_SECONDS_MAX, false)] {
-        let file = File::new();
+        let file = S::new();
         let store = file.open();
         record(&store, token("oldest", "a", oldest));
         record(&store, AuditRecord { expires_at: NOW_SECONDS + 1, ..token("newest", "a", NOW_SECONDS) });
@@ -331,15 +343,15 @@ fn bounds_the_decisions_that_it_reads() {
     }
 }
 
-#[test]
-fn sweeps_what_no_live_token_matches() {
-    let file = File::new();
+fn sweeps_what_no_live_token_matches<S: Scene>() {
+    let file = S::new();
     let store = file.open();
     record(&store, token("a", "a", NOW_SECONDS));
     in_force(&store, "token", &RevocationTarget::Token("a".into()));
     in_force(&store, "set", &issued(of_subject("a")));
     in_force(&store, "block", &RevocationTarget::Blocked(of_subject("b")));
     let kept_at = |seconds: u64| {
+        file.set_clock(later(seconds + 1));
         for number in 0..crate::store::WRITES_PER_SWEEP {
             let now = UnixMilliseconds(later(seconds).0 + number);
             done(store.consume(&format!("{seconds}-{number}"), 1, NOW_SECONDS, u32::MAX.into(), now, &mut unlimited()))
@@ -347,7 +359,7 @@ fn sweeps_what_no_live_token_matches() {
         }
         store.database().column("SELECT id FROM revocations ORDER BY id")
     };
-    let margin = crate::store::SWEEP_MARGIN_SECONDS;
+    let margin = crate::time::SWEEP_MARGIN_SECONDS;
     assert_eq!(kept_at(300 + margin), ["block", "set", "token"]);
     assert_eq!(kept_at(301 + margin), ["block", "set"]);
     assert_eq!(kept_at(TOKEN_SECONDS_MAX + margin), ["block", "set"]);
@@ -355,9 +367,8 @@ fn sweeps_what_no_live_token_matches() {
     assert_eq!(store.database().count("operations"), 3);
 }
 
-#[test]
-fn bounds_the_number_of_revocations() {
-    let file = File::new();
+fn bounds_the_number_of_revocations<S: Scene>() {
+    let file = S::new();
     let store = file.open();
     record(&store, token("a", "a", NOW_SECONDS));
     let block = RevocationTarget::Blocked(of_subject("b"));
@@ -371,9 +382,8 @@ fn bounds_the_number_of_revocations() {
     assert_eq!(done(store.revocations(NOW)).unwrap().len() as u64, REVOCATIONS_MAX);
 }
 
-#[test]
-fn bounds_texts() {
-    let file = File::new();
+fn bounds_texts<S: Scene>() {
+    let file = S::new();
     let store = file.open();
     let call = |id: usize, field: usize, reason: usize| {
         let filter = TokenFilter { audience: Some("x".repeat(field)), ..TokenFilter::default() };
@@ -410,7 +420,7 @@ fn finds_revoked_tokens_by_index() {
         details.filter(|detail| detail.contains(" r ") || detail.ends_with(" r")).collect::<Vec<_>>()
     };
     let active = crate::revocation_rows::active(&["a".to_owned()]);
-    let insert = crate::audit::insert(vec![]);
+    let insert = crate::sqlite::audit::insert(vec![]);
     for (sql, parameters) in [
         (active.sql.into_owned(), 1),
         (
@@ -444,9 +454,8 @@ fn adds_revocations_to_an_older_database() {
     assert_eq!(record(&store, token("after", "a", NOW_SECONDS)), Recorded::Revoked);
 }
 
-#[test]
-fn superseded_and_revoked_are_told_apart() {
-    let file = File::new();
+fn superseded_and_revoked_are_told_apart<S: Scene>() {
+    let file = S::new();
     let store = file.open();
     let of = |jti: &str, subject: &str, number| AuditRecord {
         generation: Some(Generation { of: "one".into(), number }),

@@ -2,7 +2,8 @@
 
 use super::*;
 use crate::statements::SWEEP_ROWS_MAX;
-use crate::store::{SWEEP_MARGIN_SECONDS, WRITES_PER_SWEEP};
+use crate::store::WRITES_PER_SWEEP;
+use crate::time::SWEEP_MARGIN_SECONDS;
 
 /// Seconds after which everything that was kept until [`KEEP_UNTIL`] may go.
 const ALL_EXPIRED: u64 = KEEP_UNTIL - NOW_SECONDS + SWEEP_MARGIN_SECONDS + 1;

@@ -83,6 +83,7 @@ impl Args {
             state_dir: self.state_dir,
             runtime_config: self.runtime_config_file,
             variables: self.variables,
+            environment: Vec::new(),
             // Nothing listens, and no component runs.
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             metrics_listen: None,

@@ -44,6 +44,9 @@ pub struct Args {
     /// Value of a variable, or a file that contains it
     #[arg(long = "variable", value_name = "NAME=VALUE|NAME=@FILE")]
     variables: Vec<String>,
+    /// Value of the manifest's `environment`, such as the address of a PostgreSQL database, or a file that contains it
+    #[arg(long = "env", value_name = "NAME=VALUE|NAME=@FILE")]
+    environment: Vec<String>,
     /// Spin's runtime config: client_tls, block_networks, SQLite paths
     #[arg(long, value_name = "FILE")]
     runtime_config_file: Option<PathBuf>,
@@ -115,7 +118,7 @@ fn duration(text: &str) -> Result<Duration, String> {
     seconds.map(Duration::from_secs).ok_or_else(|| "must be a duration such as 60s or 5m".to_owned())
 }
 
-fn failure(error: HostError) -> Failure {
+pub(super) fn failure(error: HostError) -> Failure {
     let failure = match error.kind {
         ErrorKind::Configuration => Failure::usage(error.message),
         ErrorKind::Startup => Failure::refused(error.message),
@@ -150,6 +153,7 @@ impl Args {
             cache_dir: self.cache_dir,
             runtime_config: self.runtime_config_file,
             variables: self.variables,
+            environment: self.environment,
             danger_now: self.danger_now,
             lifetime,
             wait_ready: self.wait_ready,

@@ -1,4 +1,4 @@
-//! The tables and the set-up of a connection. Every statement is idempotent.
+//! The tables, and the statements that set up a connection. Each is idempotent.
 
 /// How long SQLite waits for another process's lock: less than the 1 s that a statement may take.
 pub(crate) const BUSY_TIMEOUT: &str = "PRAGMA busy_timeout = 750";
@@ -226,15 +226,3 @@ pub(crate) const ALIVE_MARK_WRITE: &str = "INSERT INTO meta (name, value) \
     UNION ALL SELECT 'alive_at', ?1 WHERE true \
     ON CONFLICT (name) DO UPDATE SET value = max(value, excluded.value) \
     RETURNING name";
-/// Records a write at ?1. Writes at most once a second, because anyone may trigger it. A mark after ?2 comes from a clock that
-/// was ahead.
-pub(crate) const WRITTEN_MARK_WRITE: &str = "INSERT INTO meta (name, value) VALUES ('written_at', ?1) \
-    ON CONFLICT (name) DO UPDATE SET value = excluded.value WHERE value < excluded.value OR value > ?2 RETURNING value";
-/// How far the clock that wrote the mark may be ahead, in seconds, inclusive.
-pub(crate) const WRITTEN_AHEAD_SECONDS_MAX: u64 = 30;
-/// Records whether space is low (1) or not (0), if that changed.
-pub(crate) const SPACE_WRITE: &str = "INSERT INTO meta (name, value) VALUES ('space_low', ?1) \
-    ON CONFLICT (name) DO UPDATE SET value = excluded.value WHERE value <> excluded.value RETURNING value";
-/// Reads whether space is low, if the store was marked as in use at ?1 or later.
-pub(crate) const SPACE_READ: &str = "SELECT value FROM meta WHERE name = 'space_low' \
-    AND (SELECT value FROM meta WHERE name = 'alive_at') >= ?1";
