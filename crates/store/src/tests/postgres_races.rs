@@ -145,8 +145,8 @@ fn unsorted_batches_use_each_key_once() {
 fn same_key_never_shares_a_statement() {
     let together = statements::consume_together(Dialect::Postgres);
     let row = |key| ConsumeRow::new(key, 1, NOW_SECONDS, KEEP_UNTIL, 0).unwrap();
-    assert!(!together(&row("a"), &row("a")));
-    assert!(together(&row("a"), &row("b")));
+    assert!(!together(&vec![row("b"), row("a")], &vec![row("a")]));
+    assert!(together(&vec![row("a")], &vec![row("b"), row("c")]));
 }
 
 #[test]

@@ -13,6 +13,9 @@ const WELL_KNOWN: &str = "/.well-known/oauth-protected-resource";
 
 /// Generate documents that an API publishes about the tokens that it takes.
 #[derive(clap::Args)]
+#[command(
+    after_help = "Examples:\n  vouchsafe metadata resource --issuer https://broker.example --audience https://api.example"
+)]
 pub struct Args {
     #[command(subcommand)]
     command: Command,
