@@ -1,6 +1,6 @@
 //! Making proofs (RFC 9449 §4.2).
 
-use crate::{Request, TYP};
+use crate::request::{Request, TYP};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::json;

@@ -28,19 +28,10 @@
 
 mod key;
 mod proof;
+mod request;
 mod url;
 
 pub use key::{Made, ProofKey};
 pub use proof::{JTI_BYTES_MAX, PROOF_AGE_SECONDS_MAX, PROOF_AHEAD_SECONDS_MAX, PROOF_BYTES_MAX, verify};
+pub use request::Request;
 pub use vouchsafe_types::{ProofError, UnixSeconds, VerifiedProof};
-
-/// The request that a proof is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Request<'a> {
-    pub method: &'a str,
-    /// Without query and fragment.
-    pub url: &'a str,
-}
-
-/// `typ` of a proof (RFC 9449 §4.2).
-const TYP: &str = "dpop+jwt";

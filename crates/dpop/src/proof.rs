@@ -1,7 +1,7 @@
 //! Verification of a proof (RFC 9449 §4.3).
 
+use crate::request::{Request, TYP};
 use crate::url;
-use crate::{Request, TYP};
 use vouchsafe_crypto::Crypto;
 use vouchsafe_jose::{Json, JsonObject, JwsError, SelfSignedError, SelfSignedJws};
 use vouchsafe_types::{ProofError, UnixSeconds, VerifiedProof};

@@ -89,7 +89,9 @@ fn exchanges_single_use_token_once_across_brokers() {
     assert_eq!(scene.server.sql(&scene.database, "SELECT count(*) FROM audit WHERE outcome = 'issued'"), "1");
     let request = vouchsafe_harness::http::Request::get("/metrics");
     let text = vouchsafe_harness::http::send(&metrics, &request).expect("metrics").text();
-    assert!(text.contains("vouchsafe_postgres_connections_open "), "{text}");
+    for name in ["connections_idle", "connections_open", "waiting"] {
+        assert!(text.contains(&format!("\nvouchsafe_postgres_{name} ")), "{name}: {text}");
+    }
 }
 
 /// Answers until the broker works again.
