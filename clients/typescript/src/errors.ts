@@ -1,6 +1,6 @@
 // Why a token is not accepted. No message contains a part of the token.
 
-/** The token is no valid token for this API: answer with 401. */
+/** The token is not valid for this API: answer with 401. */
 export class InvalidToken extends Error {
   override name = "InvalidToken";
 }

@@ -17,7 +17,7 @@ pub fn header<'a>(request: &'a Request, name: &str) -> Option<&'a str> {
     request.headers().get(name)?.to_str().ok()
 }
 
-/// Every value of a header. One that is not ASCII is kept as `?`, which is no address, token or proof.
+/// Every value of a header. One that is not ASCII is kept as `?`, which is not an address, a token or a proof.
 pub fn headers(request: &Request, name: &str) -> Vec<String> {
     let values = request.headers().get_all(name).iter();
     values.map(|value| value.to_str().unwrap_or("?").to_owned()).collect()

@@ -32,6 +32,6 @@ mod request;
 mod url;
 
 pub use key::{Made, ProofKey};
-pub use proof::{JTI_BYTES_MAX, PROOF_AGE_SECONDS_MAX, PROOF_AHEAD_SECONDS_MAX, PROOF_BYTES_MAX, verify};
+pub use proof::{JTI_BYTES_MAX, PROOF_AHEAD_SECONDS_MAX, verify};
 pub use request::Request;
-pub use vouchsafe_types::{ProofError, UnixSeconds, VerifiedProof};
+pub use vouchsafe_types::{PROOF_AGE_SECONDS_MAX, PROOF_BYTES_MAX, ProofError, UnixSeconds, VerifiedProof};

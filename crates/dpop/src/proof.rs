@@ -4,14 +4,10 @@ use crate::request::{Request, TYP};
 use crate::url;
 use vouchsafe_crypto::Crypto;
 use vouchsafe_jose::{Json, JsonObject, JwsError, SelfSignedError, SelfSignedJws};
-use vouchsafe_types::{ProofError, UnixSeconds, VerifiedProof};
+use vouchsafe_types::{PROOF_AGE_SECONDS_MAX, PROOF_BYTES_MAX, ProofError, UnixSeconds, VerifiedProof};
 
-/// Longest proof, in bytes, inclusive: one by an RSA key of 4096 bits takes half of it.
-pub const PROOF_BYTES_MAX: usize = 4 * 1024;
 /// Longest `jti`, in bytes, inclusive.
 pub const JTI_BYTES_MAX: usize = 256;
-/// How old a proof may be, in seconds, inclusive.
-pub const PROOF_AGE_SECONDS_MAX: u64 = 60;
 /// How far ahead the clock of its maker may be, in seconds, inclusive.
 pub const PROOF_AHEAD_SECONDS_MAX: u64 = 10;
 

@@ -86,7 +86,7 @@ async fn sign(
         jti: decision_id.to_owned(),
         scopes: verified.request.scopes.clone(),
         extra_claims: extra_claims(&principal.attributes, &audience.claims),
-        // INVARIANT: whoever proved possession gets a token that is bound to the same key, never one for any bearer.
+        // INVARIANT: whoever proved possession gets a token that is bound to the same key, never a bearer token.
         key_thumbprint: verified.proof.as_ref().map(|proof| proof.key_thumbprint.clone()),
         presented: Some(PresentedIdentity { issuer: verified.subject.iss.clone(), principal: principal.id.clone() }),
     };

@@ -14,7 +14,7 @@ use vouchsafe_policy_tools::graph::Grant;
 /// The grants that are possible: some request is permitted by the policy, and forbidden by none.
 ///
 /// # Errors
-/// The bundle does not load, or there is no solver. The inner error: something is not decided.
+/// The bundle does not load, or there is no solver. The inner result is an error if something is not decided.
 pub fn possible(
     files: &BundleFiles,
     environment: &Environment,

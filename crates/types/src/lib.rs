@@ -27,7 +27,7 @@ pub use issuer::{
     UnreachableCause,
 };
 pub use policy::{Audience, BundleInfo, Decision, Effect, Environment, PolicyError, Tier, TokenRequest};
-pub use proof::{ProofError, VerifiedProof};
+pub use proof::{PROOF_AGE_SECONDS_MAX, PROOF_BYTES_MAX, ProofError, VerifiedProof};
 pub use revocation::{
     Added, Affected, AffectedWorkload, Attribution, IssuedTokens, Lifted, Revocation, RevocationTarget, TokenFilter,
 };

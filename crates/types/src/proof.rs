@@ -2,6 +2,11 @@
 
 use crate::wit_enum::wit_enum;
 
+/// Longest proof, in bytes, inclusive: one by an RSA key of 4096 bits takes half of it.
+pub const PROOF_BYTES_MAX: usize = 4 * 1024;
+/// How old a proof may be, in seconds, inclusive. Its use is remembered for at least as long.
+pub const PROOF_AGE_SECONDS_MAX: u64 = 60;
+
 /// A proof of possession that passed every check except that of its first use.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VerifiedProof {

@@ -2,7 +2,7 @@
 
 
 class InvalidToken(Exception):
-    """The token is no valid token for this API: answer with 401."""
+    """The token is not valid for this API: answer with 401."""
 
 
 class MissingScope(Exception):

@@ -1,4 +1,4 @@
-//! What operators do to a store on PostgreSQL: migrate its schema, and make and drop partitions of its audit records.
+//! What operators do to a store on PostgreSQL: migrate its schema, and make partitions of its audit records.
 
 use super::address::Address;
 use super::connect::{Connection, Connector, describe};

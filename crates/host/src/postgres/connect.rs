@@ -25,7 +25,7 @@ const SERVER: &str = "SELECT CASE WHEN NOT pg_is_in_recovery() THEN system_ident
     CASE WHEN NOT pg_is_in_recovery() THEN substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) END, \
     current_setting('transaction_read_only') FROM pg_control_system()";
 
-/// Why there is no connection. Contains no part of the address but hosts.
+/// Why there is no connection. Of the address it contains only hosts.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct Refused(String);

@@ -10,7 +10,6 @@ use std::process::ExitCode;
 use vouchsafe_cli::{Failure, Format};
 use vouchsafe_policy::Bundle;
 use vouchsafe_policy_proofs::access::{self, Access, Alternative, Known, Possible};
-use vouchsafe_policy_proofs::prove::ProveError;
 
 /// Print who can get a token for an audience: the exact condition for each type of principal, and an example.
 ///
@@ -83,13 +82,6 @@ pub fn can(args: &CanArgs) -> Result<ExitCode, Failure> {
     Ok(ExitCode::from(u8::from(!decided)))
 }
 
-fn failed(solver: &SolverArgs, error: ProveError) -> Failure {
-    match error {
-        ProveError::Solver(error) => solver.missing(&error),
-        other => Failure::refused(other.to_string()),
-    }
-}
-
 /// The output, and whether everything is decided.
 pub(super) fn who_can_output(args: &WhoCanArgs) -> Result<(String, bool), Failure> {
     let environment = args.environment.environment();
@@ -97,7 +89,7 @@ pub(super) fn who_can_output(args: &WhoCanArgs) -> Result<(String, bool), Failur
     check_known(&bundle, &args.audience, args.scope.as_deref())?;
     let asked = (args.audience.as_str(), args.scope.as_deref());
     let found = access::who_can(&files, &environment, &args.solver.options(), args.solver.jobs(), asked);
-    let found = found.map_err(|error| failed(&args.solver, error))?;
+    let found = found.map_err(|error| args.solver.failed(error))?;
     let decided = found.iter().all(Result::is_ok);
     let text = match args.format {
         Format::Json => format!("{:#}\n", Value::from(found.iter().map(json_of_access).collect::<Vec<_>>())),
@@ -171,7 +163,7 @@ pub(super) fn can_output(args: &CanArgs) -> Result<(String, bool), Failure> {
     let (files, bundle) = load(&args.dir, &environment)?;
     let principal = principal(&args.claims, args.issuer_name.as_deref(), &bundle)?;
     let found = access::can(&files, &environment, &args.solver.options(), args.solver.jobs(), &principal);
-    let found = found.map_err(|error| failed(&args.solver, error))?;
+    let found = found.map_err(|error| args.solver.failed(error))?;
     let decided = found.iter().all(|possible| possible.outcome.is_ok());
     let text = match args.format {
         Format::Json => format!("{:#}\n", Value::from(found.iter().map(json_of_possible).collect::<Vec<_>>())),

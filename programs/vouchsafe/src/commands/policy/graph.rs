@@ -83,13 +83,10 @@ pub(super) fn draw(args: &Args) -> Result<String, Failure> {
 
 #[cfg(feature = "proofs")]
 fn possible(args: &Args, files: &vouchsafe_policy::BundleFiles) -> Result<std::collections::BTreeSet<Grant>, Failure> {
-    use vouchsafe_policy_proofs::{grants, prove::ProveError};
+    use vouchsafe_policy_proofs::grants;
     let (environment, solver) = (args.environment.environment(), &args.solver);
-    let found =
-        grants::possible(files, &environment, &solver.options(), solver.jobs()).map_err(|error| match error {
-            ProveError::Solver(error) => solver.missing(&error),
-            other => Failure::refused(other.to_string()),
-        })?;
+    let found = grants::possible(files, &environment, &solver.options(), solver.jobs())
+        .map_err(|error| solver.failed(error))?;
     found.map_err(|why| Failure::refused(format!("the solver did not decide what is possible: {why}")))
 }
 

@@ -4,6 +4,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 use vouchsafe_cli::Failure;
+use vouchsafe_policy_proofs::prove::ProveError;
 use vouchsafe_policy_proofs::{SolverOptions, StartError};
 
 const MEBIBYTE: u64 = 1024 * 1024;
@@ -35,6 +36,14 @@ impl SolverArgs {
 
     pub fn jobs(&self) -> NonZeroUsize {
         self.jobs.unwrap_or_else(|| std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN))
+    }
+
+    /// Why nothing can be proven.
+    pub fn failed(&self, error: ProveError) -> Failure {
+        match error {
+            ProveError::Solver(error) => self.missing(&error),
+            other => Failure::refused(other.to_string()),
+        }
     }
 
     pub fn missing(&self, error: &StartError) -> Failure {

@@ -7,7 +7,6 @@ use serde_json::{Value, json};
 use vouchsafe_cli::Failure;
 use vouchsafe_policy::{BundleFiles, Environment};
 use vouchsafe_policy_proofs::compare::{Comparison, Example, PolicyChange, compare};
-use vouchsafe_policy_proofs::prove::ProveError;
 use vouchsafe_policy_tools::diff::Difference;
 
 /// Compares both bundles for all requests. If everything is decided, that replaces what the texts of policies say.
@@ -18,10 +17,7 @@ pub fn proof(
     difference: &mut Difference,
 ) -> Result<Proof, Failure> {
     let compared = compare(files, environment, &solver.options(), solver.jobs());
-    let comparison = compared.map_err(|error| match error {
-        ProveError::Solver(error) => solver.missing(&error),
-        other => Failure::refused(other.to_string()),
-    })?;
+    let comparison = compared.map_err(|error| solver.failed(error))?;
     if comparison.undecided.is_empty() {
         difference.retain_unproven();
     }

@@ -6,7 +6,7 @@ use vouchsafe_cli::Failure;
 use vouchsafe_policy::authoring::span::diagnostic_in;
 use vouchsafe_policy::{Bundle, BundleFiles, Diagnostic, Environment, NamedPolicy};
 use vouchsafe_policy_proofs::lints::{Lint, lints as proven};
-use vouchsafe_policy_proofs::prove::{ProveError, brokers};
+use vouchsafe_policy_proofs::prove::brokers;
 use vouchsafe_policy_proofs::unintended::Unintended;
 use vouchsafe_policy_tools::lint::{Report, Warning, writing_scopes};
 
@@ -17,12 +17,8 @@ pub fn lints(
     solver: &SolverArgs,
     report: &Report,
 ) -> Result<Vec<Diagnostic<Warning>>, Failure> {
-    let failed = |error: ProveError| match error {
-        ProveError::Solver(error) => solver.missing(&error),
-        other => Failure::refused(other.to_string()),
-    };
-    let found = proven(files, environment, &solver.options(), solver.jobs()).map_err(failed)?;
-    let brokers = brokers(files, environment).map_err(|error| failed(error.into()))?;
+    let found = proven(files, environment, &solver.options(), solver.jobs()).map_err(|error| solver.failed(error))?;
+    let brokers = brokers(files, environment).map_err(|error| solver.failed(error.into()))?;
     let mut warnings = Vec::new();
     for (id, lints) in found {
         let bundles = brokers.iter().map(|(_, bundle)| bundle);
