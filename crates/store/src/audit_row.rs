@@ -3,7 +3,7 @@
 use crate::database::Value;
 use crate::error::{Error, Limit};
 use crate::time::UnixMilliseconds;
-use vouchsafe_types::{AuditRecord, Generation, Limited, Recorded, Refused, RefusedKind};
+use vouchsafe_types::{AuditRecord, Generation, Limited, Recorded, RecordedActor, Refused, RefusedKind};
 
 /// Longest audit record: the sum of all its strings.
 pub const AUDIT_ENTRY_BYTES_MAX: usize = 256 * 1024;
@@ -36,7 +36,7 @@ pub(crate) fn name(kind: RefusedKind) -> &'static str {
 }
 
 /// Columns of a record in the database, without the counters of a refusal.
-pub(crate) const COLUMNS: usize = 19;
+pub(crate) const COLUMNS: usize = 20;
 
 /// A checked record as column values.
 #[derive(Debug, Clone, PartialEq)]
@@ -117,6 +117,7 @@ impl AuditRow {
             Value::Text(serde_json::Value::Array(timings.collect()).to_string()),
             generation_of,
             generation,
+            actors(&record.actors),
         ];
         let row = Self { columns, decision_id, at: now, counted };
         if row.bytes() > AUDIT_ENTRY_BYTES_MAX {
@@ -137,7 +138,7 @@ impl AuditRow {
     /// The name and number of the record's generation.
     pub(crate) fn generation(&self) -> Option<(&Value, &Value)> {
         match self.columns.as_slice() {
-            [.., of @ Value::Text(_), number] => Some((of, number)),
+            [.., of @ Value::Text(_), number, _actors] => Some((of, number)),
             _ => None,
         }
     }
@@ -198,6 +199,15 @@ impl Claim {
             Recorded::Counted(decision_id)
         }
     }
+}
+
+/// Pairs of issuer and subject, which [`crate::revocation_rows::is_revoked`] reads.
+fn actors(actors: &[RecordedActor]) -> Value {
+    if actors.is_empty() {
+        return Value::Null;
+    }
+    let pairs = actors.iter().map(|actor| serde_json::json!([actor.issuer_name, actor.subject]));
+    Value::Text(serde_json::Value::Array(pairs.collect()).to_string())
 }
 
 fn json_list(items: Vec<String>) -> Value {

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::database::{self, Row, Statement, Value};
+use crate::database::{self, Dialect, Row, Statement, Value};
 use crate::error::{Cause, Error};
 use vouchsafe_types::{
     Affected, AffectedWorkload, Attribution, IssuedTokens, Lifted, Revocation, RevocationTarget, TokenFilter,
@@ -42,25 +42,44 @@ const BEFORE_COUNTED: &str = "SELECT decided_at_ms FROM audit \
 const COUNT: &str = "SELECT issuer_name, subject, audience, count(*), max(expires_at), \
     CAST(sum(count(*)) OVER () AS BIGINT), max(max(expires_at)) OVER () FROM audit \
     WHERE seq > (SELECT max(seq) FROM audit) - $1 AND outcome = 'issued' AND expires_at > $2 \
-    AND (CAST($3 AS TEXT) IS NULL OR decision_id = $3) AND (CAST($4 AS TEXT) IS NULL OR issuer_name = $4) \
-    AND (CAST($5 AS TEXT) IS NULL OR subject = $5) AND (CAST($6 AS TEXT) IS NULL OR audience = $6) \
+    AND (CAST($3 AS TEXT) IS NULL OR decision_id = $3) AND ((CAST($4 AS TEXT) IS NULL OR issuer_name = $4) \
+    AND (CAST($5 AS TEXT) IS NULL OR subject = $5) OR ";
+const COUNT_TAIL: &str = ") AND (CAST($6 AS TEXT) IS NULL OR audience = $6) \
     AND (CAST($7 AS TEXT) IS NULL OR bundle_digest = $7) AND (CAST($8 AS TEXT) IS NULL OR kid = $8) \
     AND (CAST($9 AS BIGINT) IS NULL OR decided_at_ms / 1000 >= $9) \
     AND (CAST($10 AS BIGINT) IS NULL OR decided_at_ms / 1000 <= $10) \
     GROUP BY issuer_name, subject, audience ORDER BY count(*) DESC, issuer_name, subject, audience LIMIT $11";
 
 /// Whether a revocation matches the token whose `jti`, time of issue in milliseconds, bundle digest, issuer name, subject,
-/// audience and `kid` are in these columns.
+/// audience, `kid` and actors are in these columns.
 ///
-/// The `iat` of a token is the time of its decision.
-pub(crate) fn is_revoked([jti, at_ms, bundle_digest, issuer_name, subject, audience, kid]: [&str; 7]) -> String {
+/// The `iat` of a token is the time of its decision. A revocation of a workload matches what it does for others too.
+pub(crate) fn is_revoked(
+    dialect: Dialect,
+    [jti, at_ms, bundle_digest, issuer_name, subject, audience, kid, actors]: [&str; 8],
+) -> String {
+    let acts = acts(dialect, actors, "r.issuer_name", "r.subject");
     format!(
         "EXISTS (SELECT 1 FROM revocations AS r WHERE (r.jti IS NULL OR r.jti = {jti}) \
          AND (r.since IS NULL OR r.since <= {at_ms} / 1000) AND (r.cutoff IS NULL OR r.cutoff >= {at_ms} / 1000) \
          AND (r.bundle_digest IS NULL OR r.bundle_digest = {bundle_digest}) \
-         AND (r.issuer_name IS NULL OR r.issuer_name = {issuer_name}) \
-         AND (r.subject IS NULL OR r.subject = {subject}) AND (r.audience IS NULL OR r.audience = {audience}) \
-         AND (r.kid IS NULL OR r.kid = {kid}))"
+         AND ((r.issuer_name IS NULL OR r.issuer_name = {issuer_name}) \
+         AND (r.subject IS NULL OR r.subject = {subject}) OR {acts}) \
+         AND (r.audience IS NULL OR r.audience = {audience}) AND (r.kid IS NULL OR r.kid = {kid}))"
+    )
+}
+
+/// Whether one of `actors`, pairs of issuer and subject as JSON, is of `issuer` and is `subject`; NULL matches any.
+fn acts(dialect: Dialect, actors: &str, issuer: &str, subject: &str) -> String {
+    let (each, first, second) = match dialect {
+        Dialect::Postgres => (format!("jsonb_array_elements({actors}::jsonb) AS j"), "j ->> 0", "j ->> 1"),
+        Dialect::Sqlite => {
+            (format!("json_each({actors}) AS j"), "json_extract(j.value, '$[0]')", "json_extract(j.value, '$[1]')")
+        }
+    };
+    format!(
+        "({actors} IS NOT NULL AND EXISTS (SELECT 1 FROM {each} \
+         WHERE ({issuer} IS NULL OR {first} = {issuer}) AND ({subject} IS NULL OR {second} = {subject})))"
     )
 }
 
@@ -139,7 +158,7 @@ pub(crate) fn before_counted() -> Statement {
     Statement::new(BEFORE_COUNTED, [limit(DECISIONS_COUNTED_MAX)])
 }
 
-pub(crate) fn count(target: &RevocationTarget, now_seconds: u64) -> Result<Statement, Error> {
+pub(crate) fn count(dialect: Dialect, target: &RevocationTarget, now_seconds: u64) -> Result<Statement, Error> {
     let mut parameters = vec![limit(DECISIONS_COUNTED_MAX), now_seconds.try_into()?];
     parameters.extend(condition(target)?);
     let until = match target {
@@ -148,25 +167,21 @@ pub(crate) fn count(target: &RevocationTarget, now_seconds: u64) -> Result<State
     };
     parameters.push(until.map(Value::try_from).transpose()?.unwrap_or(Value::Null));
     parameters.push(limit(WORKLOADS_MAX));
-    Ok(Statement::new(COUNT, parameters))
+    let acts = acts(dialect, "actors", "CAST($4 AS TEXT)", "CAST($5 AS TEXT)");
+    Ok(Statement { sql: Cow::Owned(format!("{COUNT}{acts}{COUNT_TAIL}")), parameters })
 }
 
 fn limit(number: u64) -> Value {
     Value::Integer(i64::try_from(number).unwrap_or(i64::MAX))
 }
 
-pub(crate) fn active(jtis: &[String]) -> Statement {
+pub(crate) fn active(dialect: Dialect, jtis: &[String]) -> Statement {
     let placeholders: Vec<_> = (1..=jtis.len()).map(|number| format!("${number}")).collect();
     let placeholders = placeholders.join(", ");
-    let revoked = is_revoked([
-        "a.decision_id",
-        "a.decided_at_ms",
-        "a.bundle_digest",
-        "a.issuer_name",
-        "a.subject",
-        "a.audience",
-        "a.kid",
-    ]);
+    let columns =
+        ["decision_id", "decided_at_ms", "bundle_digest", "issuer_name", "subject", "audience", "kid", "actors"];
+    let columns = columns.map(|column| format!("a.{column}"));
+    let revoked = is_revoked(dialect, columns.each_ref().map(String::as_str));
     let sql = format!(
         "SELECT a.decision_id FROM audit AS a \
          WHERE a.decision_id IN ({placeholders}) AND a.outcome = 'issued' AND NOT {revoked}"

@@ -61,7 +61,7 @@ impl<D: Database> Store<D> {
         let beyond = self.run(rows::before_counted()).await?;
         let beyond = beyond.into_iter().next().map(|row| crate::database::number(&row, 0)).transpose()?;
         let complete = beyond.is_none_or(|decided_at_ms| decided_at_ms < oldest_live_ms);
-        let found = self.run(rows::count(&target, now.seconds())?).await?;
+        let found = self.run(rows::count(D::DIALECT, &target, now.seconds())?).await?;
         rows::affected(found, complete)
     }
 
@@ -71,7 +71,7 @@ impl<D: Database> Store<D> {
             return Err(Error::Invalid(Limit::Tokens));
         }
         let mut active = Vec::new();
-        for mut row in self.run(rows::active(jtis)).await? {
+        for mut row in self.run(rows::active(D::DIALECT, jtis)).await? {
             active.push(crate::database::text(&mut row, 0)?);
         }
         Ok(jtis.iter().map(|jti| active.contains(jti)).collect())

@@ -1,6 +1,7 @@
 //! The store. Each operation is a sequence of single statements.
 
 use std::cell::Cell;
+use std::collections::BTreeSet;
 use std::future::Future;
 
 use crate::audit;
@@ -17,8 +18,8 @@ use vouchsafe_types::{AuditRecord, Consumption, Document, Pointer, Recorded, Spa
 
 /// Longest key of [`Store::consume`].
 pub const KEY_BYTES_MAX: usize = 128;
-/// Most uses in one call of [`Store::consume_uses`]: of a token and of a proof.
-pub const USES_PER_CALL_MAX: usize = 2;
+/// Most uses in one call of [`Store::consume_uses`]: of a subject token, of an actor token and of a proof.
+pub const USES_PER_CALL_MAX: usize = 3;
 /// Longest name of a lease, document or pointer.
 pub const NAME_BYTES_MAX: usize = 256;
 /// Longest document.
@@ -101,9 +102,8 @@ impl<D: Database> Store<D> {
     ) -> Result<Vec<Consumption>, Error> {
         within(uses.len(), 1, USES_PER_CALL_MAX, Limit::UsesPerCall)?;
         // One statement of PostgreSQL can't write a row twice.
-        if let [one, other] = uses.as_slice()
-            && one.key == other.key
-        {
+        let keys: BTreeSet<&str> = uses.iter().map(|token_use| token_use.key.as_str()).collect();
+        if keys.len() != uses.len() {
             return Err(Error::Invalid(Limit::UsesEqual));
         }
         let rows = uses.iter().map(|token_use| consume_row(token_use, now)).collect::<Result<Vec<_>, _>>()?;

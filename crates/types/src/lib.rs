@@ -36,7 +36,7 @@ pub use signer::{
     SigningRequest, Superseded, TokenType,
 };
 pub use store::{
-    AuditRecord, Consumption, Document, Generation, Limited, Pointer, Recorded, Refused, RefusedKind, Space,
+    AuditRecord, Consumption, Document, Generation, Limited, Pointer, Recorded, RecordedActor, Refused, RefusedKind, Space,
     StoreError, TokenUse,
 };
 pub use time::UnixSeconds;

@@ -82,6 +82,16 @@ pub struct AuditRecord {
     pub timings: Vec<(String, u64)>,
     /// The generation of the key that signed the issued token.
     pub generation: Option<Generation>,
+    /// Who acts for the subject: the current actor first, then those before.
+    pub actors: Vec<RecordedActor>,
+}
+
+/// An actor as an audit record names it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RecordedActor {
+    /// Name of its issuer file; its `iss` if no file has that.
+    pub issuer_name: String,
+    pub subject: String,
 }
 
 /// A refusal over a limit.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use super::json;
 use crate::audit_row::{AuditRow, Claim, Counted, REFUSALS_PER_ISSUER_MAX, REFUSALS_PER_MINUTE_MAX, name};
-use crate::database::{self, Row, Statement, Value};
+use crate::database::{self, Dialect, Row, Statement, Value};
 use crate::error::{Cause, Error};
 use crate::revocation_rows::is_revoked;
 use vouchsafe_types::Recorded;
@@ -31,10 +31,19 @@ const COLUMNS: [(&str, &str); crate::audit_row::COLUMNS] = [
     ("timings", "text"),
     ("generation_of", "text"),
     ("generation", "bigint"),
+    ("actors", "text"),
 ];
 /// The columns of [`is_revoked`].
-const OF_TOKEN: [&str; 7] =
-    ["i.decision_id", "i.decided_at_ms", "i.bundle_digest", "i.issuer_name", "i.subject", "i.audience", "i.kid"];
+const OF_TOKEN: [&str; 8] = [
+    "i.decision_id",
+    "i.decided_at_ms",
+    "i.bundle_digest",
+    "i.issuer_name",
+    "i.subject",
+    "i.audience",
+    "i.kid",
+    "i.actors",
+];
 /// Locks the generations of the records, so that none is raised before this statement is committed. A row that another
 /// statement is raising is read again once that is committed.
 const HIGHEST: &str = "SELECT name, highest FROM generations \
@@ -88,7 +97,7 @@ pub(crate) fn insert(rows: &[AuditRow]) -> Statement {
          WHEN {of_subject} THEN CASE WHEN {of_issuer} THEN 'over ' || {COUNTED_BY_ISSUER} ELSE {COUNTED_BY_SUBJECT} END \
          WHEN {of_issuer} THEN {COUNTED_BY_ISSUER} ELSE {COUNTED_BY_KEY} END"
     );
-    let revoked = is_revoked(OF_TOKEN);
+    let revoked = is_revoked(Dialect::Postgres, OF_TOKEN);
     let sql = format!(
         "WITH input AS MATERIALIZED (SELECT * FROM jsonb_to_recordset($1::text::jsonb) \
              AS r({typed}, refused text, refused_key text, at_ms bigint)), \

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use crate::audit_row::{AuditRow, Claim, Counted, REFUSALS_PER_ISSUER_MAX, REFUSALS_PER_MINUTE_MAX, name};
-use crate::database::{self, Row, Statement, Value};
+use crate::database::{self, Dialect, Row, Statement, Value};
 use crate::error::Error;
 use crate::revocation_rows::is_revoked;
 use vouchsafe_types::Recorded;
@@ -12,26 +12,27 @@ use vouchsafe_types::Recorded;
 /// The columns of a row, in the order of [`AuditRow`], and then the counters of a refusal.
 const INSERT: &str = "INSERT INTO audit (decision_id, decided_at_ms, outcome, slug, bundle_digest, \
     determining_rules, erring_rules, cedar_request, issuer_name, subject, subject_jti, subject_digest, \
-    audience, scopes, kid, expires_at, timings, generation_of, generation, refused, last_at_ms, counted_as) \
+    audience, scopes, kid, expires_at, timings, generation_of, generation, actors, refused, last_at_ms, counted_as) \
     SELECT column1, column2, column3, column4, column5, column6, column7, column8, column9, column10, \
     column11, column12, column13, column14, column15, column16, column17, column18, column19, column20, \
-    column21, CASE WHEN column20 IS NULL THEN NULL ";
-/// `column23`, `column24` and `column25` are the numbers of earlier records in the same statement with the same subject, key
+    column21, column22, CASE WHEN column21 IS NULL THEN NULL ";
+/// `column24`, `column25` and `column26` are the numbers of earlier records in the same statement with the same subject, key
 /// and issuer. They are needed because SQLite evaluates the SELECT for all records before it writes the first.
-const OF_SUBJECT: &str = "coalesce((SELECT count FROM refusals WHERE minute = column21 / 60000 \
-    AND issuer_name = column9 AND subject = column10 AND refused = column20), 0) + column23 >= ";
+const OF_SUBJECT: &str = "coalesce((SELECT count FROM refusals WHERE minute = column22 / 60000 \
+    AND issuer_name = column9 AND subject = column10 AND refused = column21), 0) + column24 >= ";
 const OF_ISSUER: &str = "coalesce((SELECT sum(min(count, ";
-const OF_ISSUER_TAIL: &str = ")) FROM refusals WHERE minute = column21 / 60000 \
-    AND issuer_name = column9 AND refused = column20), 0) + column25 >= ";
-const COUNTED_BY_ISSUER: &str = "'many ' || column20 || ' ' || (column21 / 60000) || ' ' || column9 ";
+const OF_ISSUER_TAIL: &str = ")) FROM refusals WHERE minute = column22 / 60000 \
+    AND issuer_name = column9 AND refused = column21), 0) + column26 >= ";
+const COUNTED_BY_ISSUER: &str = "'many ' || column21 || ' ' || (column22 / 60000) || ' ' || column9 ";
 const COUNTED_BY_SUBJECT: &str =
-    "'over ' || column20 || ' ' || (column21 / 60000) || ' ' || column9 || ' ' || column10 ";
-const COUNTED_BY_KEY: &str = "ELSE min(3, 1 + column24 + (SELECT count(*) FROM audit WHERE counted_as IN \
-    ('1 ' || column20 || ' ' || column22, '2 ' || column20 || ' ' || column22, '3 ' || column20 || ' ' || column22))) \
-    || ' ' || column20 || ' ' || column22 END FROM (VALUES ";
-const PLACEHOLDERS: &str = "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+    "'over ' || column21 || ' ' || (column22 / 60000) || ' ' || column9 || ' ' || column10 ";
+const COUNTED_BY_KEY: &str = "ELSE min(3, 1 + column25 + (SELECT count(*) FROM audit WHERE counted_as IN \
+    ('1 ' || column21 || ' ' || column23, '2 ' || column21 || ' ' || column23, '3 ' || column21 || ' ' || column23))) \
+    || ' ' || column21 || ' ' || column23 END FROM (VALUES ";
+const PLACEHOLDERS: &str = "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
 /// The columns of [`is_revoked`].
-const OF_TOKEN: [&str; 7] = ["column1", "column2", "column5", "column9", "column10", "column13", "column15"];
+const OF_TOKEN: [&str; 8] =
+    ["column1", "column2", "column5", "column9", "column10", "column13", "column15", "column20"];
 /// Skips records of a generation below the highest.
 const OF_GENERATION: &str = "(column19 IS NULL OR column19 >= \
     coalesce((SELECT highest FROM generations WHERE name = column18), 0))";
@@ -52,7 +53,7 @@ pub(crate) fn insert(rows: Vec<AuditRow>) -> Statement {
          THEN 'over ' || {COUNTED_BY_ISSUER} ELSE {COUNTED_BY_SUBJECT} END \
          WHEN {of_issuer} THEN {COUNTED_BY_ISSUER} {COUNTED_BY_KEY}{values}) \
          WHERE {OF_GENERATION} AND NOT (column3 = 'issued' AND {}){INSERT_TAIL}",
-        is_revoked(OF_TOKEN)
+        is_revoked(Dialect::Sqlite, OF_TOKEN)
     );
     let places: Vec<_> =
         rows.iter().enumerate().map(|(at, row)| row.places(rows.get(..at).unwrap_or_default())).collect();

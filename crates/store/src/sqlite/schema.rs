@@ -17,10 +17,10 @@ pub(crate) const IS_SET_UP: &str = "SELECT 1 WHERE \
     (SELECT journal_mode FROM pragma_journal_mode) = 'wal' \
     AND (SELECT synchronous FROM pragma_synchronous) >= 2 \
     AND (SELECT timeout FROM pragma_busy_timeout) = 750 \
-    AND (SELECT value FROM meta WHERE name = 'tables') = 5 \
+    AND (SELECT value FROM meta WHERE name = 'tables') = 6 \
     AND EXISTS (SELECT 1 FROM meta WHERE name = 'created_at')";
 /// Records that all [`TABLES`] exist. The number increases with each change of the tables.
-pub(crate) const TABLES_WRITE: &str = "INSERT OR REPLACE INTO meta (name, value) VALUES ('tables', 5)";
+pub(crate) const TABLES_WRITE: &str = "INSERT OR REPLACE INTO meta (name, value) VALUES ('tables', 6)";
 
 /// The tables and indexes, in the order of creation.
 pub(crate) const TABLES: [&str; 14] = [
@@ -59,7 +59,8 @@ pub(crate) const TABLES: [&str; 14] = [
         counted_as TEXT,
         repeats INTEGER NOT NULL DEFAULT 0,
         last_at_ms INTEGER,
-        last_decision_id TEXT
+        last_decision_id TEXT,
+        actors TEXT
     ) STRICT",
     "CREATE TABLE IF NOT EXISTS refusals (
         minute INTEGER NOT NULL,
@@ -140,7 +141,7 @@ pub(crate) struct Column {
     pub(crate) add: &'static str,
 }
 
-pub(crate) const COLUMNS: [Column; 8] = [
+pub(crate) const COLUMNS: [Column; 9] = [
     // Version 1 had no bounds; its keys are all used up.
     Column {
         exists: "SELECT 1 FROM pragma_table_info('consumed') WHERE name = 'uses_left'",
@@ -173,6 +174,10 @@ pub(crate) const COLUMNS: [Column; 8] = [
     Column {
         exists: "SELECT 1 FROM pragma_table_info('audit') WHERE name = 'last_decision_id'",
         add: "ALTER TABLE audit ADD COLUMN last_decision_id TEXT",
+    },
+    Column {
+        exists: "SELECT 1 FROM pragma_table_info('audit') WHERE name = 'actors'",
+        add: "ALTER TABLE audit ADD COLUMN actors TEXT",
     },
 ];
 

@@ -34,7 +34,9 @@ impl Scene for Postgres {
         let schema = format!("s{}", NEXT.fetch_add(1, Ordering::Relaxed));
         let mut client = connect(&schema);
         client.batch_execute(&format!("CREATE SCHEMA {schema}")).unwrap();
-        client.batch_execute(schema::MIGRATIONS[0]).unwrap();
+        for migration in schema::MIGRATIONS {
+            client.batch_execute(migration).unwrap();
+        }
         client.batch_execute(&schema::versions_write(schema::SCHEMA_VERSION)).unwrap();
         // Records of tests are of any month.
         client

@@ -19,6 +19,7 @@ on_both! {
     repeated_call_changes_nothing
     revocations_survive_a_restart
     revokes_live_tokens_only
+    revokes_what_an_actor_got
     since_and_until_are_inclusive
     superseded_and_revoked_are_told_apart
     sweeps_what_no_live_token_matches
@@ -112,6 +113,45 @@ fn each_field_matches_exactly<S: Scene>() {
             let counted = done(store.count_revoked(RevocationTarget::Blocked(filter.clone()), NOW)).unwrap();
             assert_eq!(counted.tokens, u64::from(revoked), "{filter:?}");
         }
+    }
+}
+
+/// A revocation of a workload matches the tokens that it got as an actor, current or not, and for nobody else.
+fn revokes_what_an_actor_got<S: Scene>() {
+    let actor = |issuer: &str, subject: &str| RecordedActor { issuer_name: issuer.into(), subject: subject.into() };
+    let acting = |jti: &str| {
+        let actors = vec![actor("cluster", "agent"), actor("https://elsewhere.example", "bö\"t")];
+        AuditRecord { actors, ..token(jti, "a", NOW_SECONDS) }
+    };
+    let filter = |issuer: &str, subject: Option<&str>| TokenFilter {
+        issuer_name: Some(issuer.into()),
+        subject: subject.map(str::to_owned),
+        ..TokenFilter::default()
+    };
+    for (filter, revoked) in [
+        (filter("cluster", Some("agent")), true),
+        (filter("cluster", None), true),
+        (filter("https://elsewhere.example", Some("bö\"t")), true),
+        (filter("github", Some("a")), true),
+        (TokenFilter { audience: Some("https://api.example".into()), ..filter("cluster", Some("agent")) }, true),
+        (TokenFilter { audience: Some("https://b.example".into()), ..filter("cluster", Some("agent")) }, false),
+        (TokenFilter { subject: Some("agent".into()), ..TokenFilter::default() }, true),
+        // Both members together identify an actor.
+        (filter("cluster", Some("bö\"t")), false),
+        (filter("github", Some("agent")), false),
+        (filter("cluster", Some("Agent")), false),
+        (filter("cluste", None), false),
+    ] {
+        let file = S::new();
+        let store = file.open();
+        assert_eq!(record(&store, acting("before")), Recorded::Written);
+        assert_eq!(record(&store, token("alone", "other", NOW_SECONDS)), Recorded::Written);
+        in_force(&store, "r", &RevocationTarget::Blocked(filter.clone()));
+        assert_eq!((active(&store, "before"), active(&store, "alone")), (!revoked, true), "{filter:?}");
+        let expected = if revoked { Recorded::Revoked } else { Recorded::Written };
+        assert_eq!(record(&store, acting("after")), expected, "{filter:?}");
+        let counted = done(store.count_revoked(RevocationTarget::Blocked(filter.clone()), NOW)).unwrap();
+        assert_eq!(counted.tokens, u64::from(revoked), "{filter:?}");
     }
 }
 
