@@ -25,7 +25,7 @@ mod exchange {
     pub mod client_address;
     mod concurrency;
     pub mod deadline;
-    mod delegation;
+    pub mod delegation;
     pub mod denial_limit;
     mod hostile_json;
     mod issued_tokens;

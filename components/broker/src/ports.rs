@@ -273,6 +273,17 @@ impl Policy for Wasm {
     ) -> Result<Decision, Failure> {
         Ok(decisions::decide(&bundle.digest, principal, request, now)?)
     }
+
+    fn decide_actor(
+        &self,
+        bundle: &BundleInfo,
+        actor: &Principal,
+        subject: &Principal,
+        request: &TokenRequest,
+        now: u64,
+    ) -> Result<Decision, Failure> {
+        Ok(decisions::decide_actor(&bundle.digest, actor, subject, request, now)?)
+    }
 }
 
 impl Store for Wasm {

@@ -49,6 +49,16 @@ impl wit::Guest for Component {
     fn decide(digest: String, principal: Principal, request: TokenRequest, now: u64) -> Result<Decision, PolicyError> {
         Ok(ports::loaded(&digest)?.decide(&principal, &request, now)?)
     }
+
+    fn decide_actor(
+        digest: String,
+        actor: Principal,
+        subject: Principal,
+        request: TokenRequest,
+        now: u64,
+    ) -> Result<Decision, PolicyError> {
+        Ok(ports::loaded(&digest)?.decide_actor(&actor, &subject, &request, now)?)
+    }
 }
 
 #[cfg(target_arch = "wasm32")]

@@ -4,7 +4,7 @@ use crate::failure::Failure;
 use crate::issued::{IssuedExchange, SignedExchange};
 use crate::keys::hex;
 use crate::limits::LIMITED_SECONDS_MAX;
-use crate::ports::{Instance, Store};
+use crate::ports::{Instance, Policy, Store};
 use crate::refusal::{Denial, Refusal};
 use crate::trace::Trace;
 use crate::verified::VerifiedExchange;
@@ -26,11 +26,17 @@ impl Audit {
     ///
     /// # Errors
     /// The token was denied too often within this minute and gets no decision, or no randomness is available.
-    pub fn open(ports: &impl Instance, bundle: &BundleInfo, verified: &VerifiedExchange) -> Result<Self, Failure> {
+    pub fn open<P: Instance + Policy>(
+        ports: &P,
+        bundle: &BundleInfo,
+        verified: &VerifiedExchange,
+    ) -> Result<Self, Failure> {
         let subject = &verified.subject;
         if let Some(until) = ports.limited_until(&subject.signing_input_digest) {
             return Err(denied_too_often(until, verified.now));
         }
+        let actors =
+            verified.actor.as_ref().map(|actor| actor.recorded(ports, bundle)).transpose()?.unwrap_or_default();
         let record = AuditRecord {
             decision_id: ports.decision_id()?,
             decided_at_ms: verified.now.saturating_mul(1000),
@@ -41,6 +47,7 @@ impl Audit {
             subject_digest: subject.signing_input_digest.clone(),
             audience: verified.request.audience.clone(),
             scopes: verified.request.scopes.clone(),
+            actors,
             ..AuditRecord::default()
         };
         Ok(Self { refused_key: refused_key(bundle, verified), record, now: verified.now })
@@ -150,6 +157,8 @@ fn refused_kind(refusal: &Refusal) -> RefusedKind {
     match refusal {
         Refusal::Request(_)
         | Refusal::Token(_)
+        | Refusal::ActorToken(_)
+        | Refusal::Actor(_)
         | Refusal::AudienceMismatch { .. }
         | Refusal::Proof(_)
         | Refusal::Denied(_)

@@ -88,6 +88,7 @@ async fn sign(
         extra_claims: extra_claims(&principal.attributes, &audience.claims),
         // INVARIANT: whoever proved possession gets a token that is bound to the same key, never a bearer token.
         key_thumbprint: verified.proof.as_ref().map(|proof| proof.key_thumbprint.clone()),
+        actors: verified.actor.as_ref().map(|actor| actor.chain.clone()).unwrap_or_default(),
         presented: Some(PresentedIdentity { issuer: verified.subject.iss.clone(), principal: principal.id.clone() }),
     };
     let token = ports.sign(request).await?;

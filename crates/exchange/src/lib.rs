@@ -10,14 +10,14 @@
 //!   ```compile_fail,E0451
 //!   // A request is created by parsing a form only.
 //!   fn forge(token: String) -> vouchsafe_exchange::request::UnverifiedExchange {
-//!       vouchsafe_exchange::request::UnverifiedExchange { subject_token: token, audience: todo!(),
+//!       vouchsafe_exchange::request::UnverifiedExchange { subject_token: token, actor_token: None, audience: todo!(),
 //!           scopes: todo!(), lifetime_seconds: todo!(), token_type: todo!() }
 //!   }
 //!   ```
 //!   ```compile_fail,E0451
 //!   use vouchsafe_exchange::verified::VerifiedExchange;
 //!   fn forge() -> VerifiedExchange {
-//!       VerifiedExchange { request: todo!(), subject: todo!(), issuer: todo!(), proof: None, now: 0 }
+//!       VerifiedExchange { request: todo!(), subject: todo!(), issuer: todo!(), actor: None, proof: None, now: 0 }
 //!   }
 //!   ```
 //!   ```compile_fail,E0451
@@ -43,6 +43,7 @@
 
 #![cfg_attr(test, allow(clippy::arithmetic_side_effects, reason = "tests may panic"))]
 
+mod actor;
 pub mod audit;
 pub mod client_address;
 pub mod failure;

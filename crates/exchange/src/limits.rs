@@ -37,7 +37,7 @@ pub const LIMITED_TOKENS_MAX: usize = 1024;
 /// hosts that share a store.
 pub const REPLAY_MARGIN_SECONDS: u64 = 60;
 
-pub use vouchsafe_types::{PROOF_AGE_SECONDS_MAX, PROOF_BYTES_MAX};
+pub use vouchsafe_types::{ACTORS_BYTES_MAX, ACTORS_MAX, PROOF_AGE_SECONDS_MAX, PROOF_BYTES_MAX};
 
 /// Most issuers whose keys one instance keeps in memory; the oldest is evicted first.
 pub const KEY_SETS_IN_MEMORY_MAX: usize = 64;

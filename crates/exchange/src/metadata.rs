@@ -27,7 +27,7 @@ pub fn openid_configuration(settings: &Settings) -> String {
         members.insert("id_token_signing_alg_values_supported".to_owned(), json!(settings.algorithms));
         members.insert(
             "claims_supported".to_owned(),
-            json!(["iss", "sub", "aud", "exp", "iat", "nbf", "jti", "client_id", "scope", "cnf"]),
+            json!(["iss", "sub", "aud", "exp", "iat", "nbf", "jti", "client_id", "scope", "cnf", "act"]),
         );
     }
     document.to_string()

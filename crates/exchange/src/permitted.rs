@@ -57,8 +57,13 @@ pub fn decide(
         proof_of_possession: verified.proof.is_some(),
     };
     let principal = &verified.subject.principal;
-    let decision = ports.decide(bundle, principal, &question, verified.now)?;
-    Ok(DecidedExchange { verified, audience, decision })
+    let decision = match &verified.actor {
+        Some(actor) if audience.allow_act => {
+            ports.decide_actor(bundle, &actor.subject.principal, principal, &question, verified.now)
+        }
+        Some(_) | None => ports.decide(bundle, principal, &question, verified.now),
+    };
+    Ok(DecidedExchange { decision: decision?, verified, audience })
 }
 
 /// Checks a permitted request against the audience's limits.
@@ -68,6 +73,7 @@ pub fn permit(decided: DecidedExchange) -> Result<PermittedExchange, Refusal> {
         Effect::Permit => {}
         Effect::Deny => return Err(Denial::PolicyDenied.into()),
     }
+    check_actor(&verified, &audience)?;
     check_scopes(&verified.request.scopes, &audience)?;
     if audience.proof_required && verified.proof.is_none() {
         return Err(ProofFault::RequiredByAudience.into());
@@ -79,6 +85,19 @@ pub fn permit(decided: DecidedExchange) -> Result<PermittedExchange, Refusal> {
 fn requested_seconds(verified: &VerifiedExchange, audience: &Audience) -> u64 {
     let requested = verified.request.lifetime_seconds;
     requested.unwrap_or(audience.default_lifetime_seconds)
+}
+
+/// With an actor, the audience must allow it, and scopes that a token states are not exceeded.
+fn check_actor(verified: &VerifiedExchange, audience: &Audience) -> Result<(), Denial> {
+    let Some(actor) = &verified.actor else {
+        return Ok(());
+    };
+    if !audience.allow_act {
+        return Err(Denial::ActorsNotAllowed);
+    }
+    let stated = [&verified.subject.scopes, &actor.subject.scopes];
+    let held = |scope: &String| stated.iter().all(|stated| stated.as_ref().is_none_or(|held| held.contains(scope)));
+    if verified.request.scopes.iter().all(held) { Ok(()) } else { Err(Denial::ScopeNotHeld) }
 }
 
 /// Compares the requested scopes with what the audience offers and requires.
@@ -98,13 +117,16 @@ fn lifetime(verified: &VerifiedExchange, audience: &Audience) -> Result<u64, Ref
     if requested > audience.max_lifetime_seconds {
         return Err(RequestFault::LifetimeOverCeiling.into());
     }
-    if audience.outlive_subject {
-        return Ok(requested);
+    // Within the leeway, a token is accepted after its `exp`, but it has no remaining lifetime to pass on.
+    let left = |exp: u64| Some(exp.saturating_sub(verified.now)).filter(|left| *left >= LIFETIME_SECONDS_MIN);
+    let of_subject = || left(verified.subject.exp).ok_or(TokenError::Expired);
+    match &verified.actor {
+        None if audience.outlive_subject => Ok(requested),
+        None => Ok(requested.min(of_subject()?)),
+        // A token with an actor never outlives the token of either.
+        Some(actor) => {
+            let of_actor = left(actor.subject.exp).ok_or(Refusal::ActorToken(TokenError::Expired))?;
+            Ok(requested.min(of_subject()?).min(of_actor))
+        }
     }
-    // Within the leeway, a subject token is accepted after its `exp`, but it has no remaining lifetime to pass on.
-    let left = verified.subject.exp.saturating_sub(verified.now);
-    if left < LIFETIME_SECONDS_MIN {
-        return Err(TokenError::Expired.into());
-    }
-    Ok(requested.min(left))
 }

@@ -48,6 +48,15 @@ pub trait Policy {
         request: &TokenRequest,
         now: u64,
     ) -> Result<Decision, Failure>;
+    /// Decides whether `subject` may have the token, and `actor` may act for it.
+    fn decide_actor(
+        &self,
+        bundle: &BundleInfo,
+        actor: &Principal,
+        subject: &Principal,
+        request: &TokenRequest,
+        now: u64,
+    ) -> Result<Decision, Failure>;
 }
 
 /// Keeps the state that all instances share.

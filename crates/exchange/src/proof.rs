@@ -21,18 +21,19 @@ pub fn only(headers: &[String]) -> Result<Option<&str>, ProofFault> {
     }
 }
 
-/// Verifies `proof`, and that it is by the key that the subject token is bound to, if it is bound.
+/// Verifies `proof`, and that it is by the key that each of `tokens` is bound to, if it is bound: the subject token, and
+/// the actor token.
 ///
 /// INVARIANT: a bound token is exchanged only by the holder of its key. The result is bound to the key of the proof, so it
-/// is to the same key.
+/// is to the same key, which is the actor's if there is one.
 ///
-/// ORDER: after the subject token, so that nobody without a valid token can have a signature verified with a key of their
+/// ORDER: after the tokens, so that nobody without a valid token can have a signature verified with a key of their
 /// choice.
 pub fn verify(
     ports: &impl Identity,
     settings: &Settings,
     proof: Option<&str>,
-    subject: &Subject,
+    tokens: &[&Subject],
     now: u64,
 ) -> Result<Option<VerifiedProof>, Failure> {
     let verified = match proof {
@@ -40,10 +41,12 @@ pub fn verify(
         Some(proof) => Some(ports.verify_proof(proof, METHOD, &settings.token_endpoint(), now)?),
         None => None,
     };
-    match (&subject.key_thumbprint, &verified) {
-        (None, _) => Ok(verified),
-        (Some(bound), Some(proof)) if *bound == proof.key_thumbprint => Ok(verified),
-        (Some(_), Some(_)) => Err(ProofFault::KeyMismatch.into()),
-        (Some(_), None) => Err(ProofFault::RequiredByToken.into()),
+    for bound in tokens.iter().filter_map(|token| token.key_thumbprint.as_ref()) {
+        match &verified {
+            Some(proof) if *bound == proof.key_thumbprint => {}
+            Some(_) => return Err(ProofFault::KeyMismatch.into()),
+            None => return Err(ProofFault::RequiredByToken.into()),
+        }
     }
+    Ok(verified)
 }

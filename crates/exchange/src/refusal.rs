@@ -13,6 +13,12 @@ pub enum Refusal {
     /// The subject token is rejected.
     #[error("{0}")]
     Token(TokenError),
+    /// The actor token is rejected.
+    #[error("the actor token is rejected")]
+    ActorToken(TokenError),
+    /// The tokens verify, but not together.
+    #[error("{0}")]
+    Actor(ActorFault),
     /// The subject token verifies, but is not for this broker.
     #[error("{}", TokenError::AudienceMismatch)]
     AudienceMismatch {
@@ -48,8 +54,14 @@ pub enum Refusal {
 /// What is wrong with the request, found before the token is parsed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum RequestFault {
-    #[error("`actor_token` is not supported")]
+    #[error("the actor token starts with `Bearer `")]
+    ActorTokenBearer,
+    #[error("`actor_token_type` is not supported")]
+    ActorTokenTypeUnsupported,
+    #[error("the JWT bearer grant has no `actor_token`")]
     ActorTokenUnsupported,
+    #[error("the actor token contains white space")]
+    ActorTokenWhiteSpace,
     #[error("`audience` and `resource` are mutually exclusive")]
     AudienceAndResource,
     #[error("`authorization_details` is not supported")]
@@ -95,6 +107,8 @@ pub enum RequestFault {
 pub enum Denial {
     #[error("the audience requires a signing tier that is not available")]
     TierUnavailable,
+    #[error("the audience issues no tokens to actors")]
+    ActorsNotAllowed,
     #[error("the audience is unknown")]
     AudienceUnknown,
     #[error("policy denies the request")]
@@ -103,10 +117,27 @@ pub enum Denial {
     Revoked,
     #[error("the audience requires a scope, and none is requested")]
     ScopeMissing,
+    #[error("the subject token or the actor token does not have a requested scope")]
+    ScopeNotHeld,
     #[error("the audience does not offer a requested scope")]
     ScopeNotOffered,
     #[error("the signer's own ceilings forbid the request")]
     SignerRefused,
+}
+
+/// Why an actor cannot act for the subject, whatever policy says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum ActorFault {
+    #[error("the actor token is delegated itself: send a token of the actor alone")]
+    Delegated,
+    #[error("the actor token and the subject token are of the same workload")]
+    IsSubject,
+    #[error("may_act of the subject token names another actor than the actor token")]
+    NotNamed,
+    #[error("the subject token has act or may_act: send the token of its actor as actor_token")]
+    Required,
+    #[error("there would be more than 4 actors, or over 4 KiB of them")]
+    TooMany,
 }
 
 /// Why a token cannot be used again.
@@ -156,6 +187,8 @@ impl Refusal {
         match self {
             Self::Request(fault) => fault.slug(),
             Self::Token(fault) => fault.slug(),
+            Self::ActorToken(_) => "actor.token_rejected",
+            Self::Actor(fault) => fault.slug(),
             Self::AudienceMismatch { .. } => TokenError::AudienceMismatch.slug(),
             Self::Proof(fault) => fault.slug(),
             Self::Denied(denial) => denial.slug(),
@@ -176,7 +209,10 @@ impl Refusal {
 impl RequestFault {
     fn slug(self) -> &'static str {
         match self {
+            Self::ActorTokenBearer => "request.actor_token_bearer",
+            Self::ActorTokenTypeUnsupported => "request.actor_token_type_unsupported",
             Self::ActorTokenUnsupported => "request.actor_token_unsupported",
+            Self::ActorTokenWhiteSpace => "request.actor_token_white_space",
             Self::AudienceAndResource => "request.audience_and_resource",
             Self::AuthorizationDetailsUnsupported => "request.authorization_details_unsupported",
             Self::BodyTooLarge => "request.too_large",
@@ -204,12 +240,26 @@ impl Denial {
     fn slug(self) -> &'static str {
         match self {
             Self::TierUnavailable => "audience.tier_unavailable",
+            Self::ActorsNotAllowed => "actor.not_allowed_by_audience",
             Self::AudienceUnknown => "audience.unknown",
             Self::PolicyDenied => "policy.denied",
             Self::Revoked => "exchange.revoked",
             Self::ScopeMissing => "scope.missing",
+            Self::ScopeNotHeld => "scope.not_held",
             Self::ScopeNotOffered => "scope.not_offered",
             Self::SignerRefused => "signer.refused",
+        }
+    }
+}
+
+impl ActorFault {
+    fn slug(self) -> &'static str {
+        match self {
+            Self::Delegated => "actor.delegated",
+            Self::IsSubject => "actor.is_subject",
+            Self::NotNamed => "actor.not_named",
+            Self::Required => "actor.required",
+            Self::TooMany => "actor.too_many",
         }
     }
 }
@@ -231,6 +281,12 @@ impl ProofFault {
 impl From<RequestFault> for Refusal {
     fn from(fault: RequestFault) -> Self {
         Self::Request(fault)
+    }
+}
+
+impl From<ActorFault> for Refusal {
+    fn from(fault: ActorFault) -> Self {
+        Self::Actor(fault)
     }
 }
 

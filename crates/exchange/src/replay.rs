@@ -1,4 +1,4 @@
-//! Which uses of a subject token and of a proof are remembered, and for how long.
+//! Which uses of tokens and of a proof are remembered, and for how long.
 
 use crate::failure::Failure;
 use crate::keys::hex;
@@ -6,29 +6,44 @@ use crate::limits::{LEEWAY_SECONDS_MAX, PROOF_AGE_SECONDS_MAX, REPLAY_MARGIN_SEC
 use crate::permitted::PermittedExchange;
 use crate::ports::Store;
 use crate::refusal::{ProofFault, Refusal, ReplayFault};
-use crate::verified::VerifiedExchange;
 use sha2::{Digest, Sha256};
-use vouchsafe_types::{Consumption, ReplayMode, TokenUse, VerifiedProof};
+use std::collections::BTreeSet;
+use vouchsafe_types::{Audience, Consumption, IssuerRecord, ReplayMode, Subject, TokenUse, VerifiedProof};
 
-/// Consumes the proof, and a use of the subject token if issuer or audience limits them.
+/// Consumes the proof, and a use of the subject token and of the actor token, each if its issuer or the audience limits
+/// them.
 pub(crate) async fn consume(ports: &impl Store, permitted: &PermittedExchange) -> Result<(), Failure> {
     let (verified, audience) = (&permitted.verified, &permitted.audience);
-    let of_issuer = uses_max(verified.issuer.replay);
+    let of_subject = token_uses(&verified.subject, &verified.issuer, audience);
+    let of_actor = verified.actor.as_ref().map(|actor| token_uses(&actor.subject, &actor.issuer, audience));
+    let of_proof = verified.proof.as_ref().map(|proof| (proof_use(proof), Kind::Proof));
+    // The proof and both tokens share the statement, so they never cost a further one. Any of them that is used up refuses
+    // the exchange; the others are used nevertheless.
+    let mut first: Vec<_> = of_proof.into_iter().collect();
+    let mut second = Vec::new();
+    for mut uses in [Some(of_subject), of_actor].into_iter().flatten() {
+        first.extend(uses.next());
+        second.extend(uses.next());
+    }
+    for uses in [first, second].into_iter().filter(|uses| !uses.is_empty()) {
+        consume_uses(ports, uses).await?;
+    }
+    Ok(())
+}
+
+/// The uses of a token that are limited.
+fn token_uses(
+    token: &Subject,
+    issuer: &IssuerRecord,
+    audience: &Audience,
+) -> impl Iterator<Item = (TokenUse, Kind)> + use<> {
+    let of_issuer = uses_max(issuer.replay);
     // A token that is used at most once reaches at most one audience, so the audience's own limit adds nothing.
     let of_audience = uses_max(audience.replay).filter(|_| of_issuer != Some(1));
     // ORDER: the audience first, so that its refusal does not cost a use at the issuer.
     let limits = [(audience.id.as_str(), of_audience), ("", of_issuer)];
-    let mut of_token = limits.into_iter().filter_map(|(scope, uses_max)| Some(token_use(verified, scope, uses_max?)));
-    let of_proof = verified.proof.as_ref().map(|proof| (proof_use(proof), Kind::Proof));
-    // The proof shares the statement of the first use, so it never costs a further one.
-    let first: Vec<_> = of_proof.into_iter().chain(of_token.next()).collect();
-    if !first.is_empty() {
-        consume_uses(ports, first).await?;
-    }
-    match of_token.next() {
-        Some(second) => consume_uses(ports, vec![second]).await,
-        None => Ok(()),
-    }
+    let uses = limits.map(|(scope, uses_max)| Some(token_use(token, scope, uses_max?)));
+    uses.into_iter().flatten()
 }
 
 /// What is used.
@@ -40,6 +55,11 @@ enum Kind {
 
 async fn consume_uses(ports: &impl Store, uses: Vec<(TokenUse, Kind)>) -> Result<(), Failure> {
     let (uses, kinds): (Vec<_>, Vec<_>) = uses.into_iter().unzip();
+    // Two tokens of one issuer with the same `jti`: the second use of one key.
+    let keys: BTreeSet<&str> = uses.iter().map(|token_use: &TokenUse| token_use.key.as_str()).collect();
+    if keys.len() != uses.len() {
+        return Err(Refusal::Replay(ReplayFault::Spent).into());
+    }
     let consumed = ports.consume(uses).await?;
     // INVARIANT: an unanswered use is not a fresh one.
     if consumed.len() != kinds.len() {
@@ -68,10 +88,9 @@ fn uses_max(mode: ReplayMode) -> Option<u32> {
     }
 }
 
-/// A use of the subject token, under issuer and `jti` or the hash of the signing input; never the hash of the whole token,
+/// A use of a token, under issuer and `jti` or the hash of the signing input; never the hash of the whole token,
 /// because ECDSA signatures are malleable.
-fn token_use(verified: &VerifiedExchange, scope: &str, uses_max: u32) -> (TokenUse, Kind) {
-    let subject = &verified.subject;
+fn token_use(subject: &Subject, scope: &str, uses_max: u32) -> (TokenUse, Kind) {
     let (kind, id) = match &subject.jti {
         Some(jti) => ("jti", jti.as_str()),
         None => ("signing-input", subject.signing_input_digest.as_str()),
@@ -81,7 +100,7 @@ fn token_use(verified: &VerifiedExchange, scope: &str, uses_max: u32) -> (TokenU
         uses_max,
         // A token without `iat` cannot be shown to be younger than the store.
         issued_at: subject.iat.unwrap_or(0),
-        keep_until: keep_until(verified),
+        keep_until: keep_until(subject),
     };
     (token_use, Kind::Token)
 }
@@ -110,7 +129,7 @@ fn key(parts: &[&str]) -> String {
 
 /// The end of the time in which any bundle could accept the same token, plus a margin: the next bundle may accept older
 /// tokens than this one.
-fn keep_until(verified: &VerifiedExchange) -> u64 {
-    let by_age = verified.subject.iat.map_or(u64::MAX, |iat| iat.saturating_add(TOKEN_AGE_SECONDS_MAX));
-    verified.subject.exp.min(by_age).saturating_add(LEEWAY_SECONDS_MAX).saturating_add(REPLAY_MARGIN_SECONDS)
+fn keep_until(token: &Subject) -> u64 {
+    let by_age = token.iat.map_or(u64::MAX, |iat| iat.saturating_add(TOKEN_AGE_SECONDS_MAX));
+    token.exp.min(by_age).saturating_add(LEEWAY_SECONDS_MAX).saturating_add(REPLAY_MARGIN_SECONDS)
 }

@@ -70,6 +70,7 @@ impl Grant {
 /// A well-formed request whose subject token is not parsed yet.
 pub struct UnverifiedExchange {
     pub(crate) subject_token: String,
+    pub(crate) actor_token: Option<String>,
     pub(crate) audience: String,
     pub(crate) scopes: Vec<String>,
     /// In seconds; `None` asks for the audience's default.
@@ -92,9 +93,6 @@ impl UnverifiedExchange {
     /// # Ok::<(), Refusal>(())
     /// ```
     pub fn parse(grant: Grant, mut form: Form) -> Result<Self, Refusal> {
-        if form.take("actor_token").is_some() || form.take("actor_token_type").is_some() {
-            return Err(RequestFault::ActorTokenUnsupported.into());
-        }
         // Ignored, it would let the client believe that it narrowed the token (RFC 9396 §5).
         if form.take("authorization_details").is_some() {
             return Err(RequestFault::AuthorizationDetailsUnsupported.into());
@@ -103,11 +101,12 @@ impl UnverifiedExchange {
             Grant::JwtBearer => token(form.require("assertion")?, "assertion")?,
             Grant::TokenExchange => subject_token(&mut form)?,
         };
+        let actor_token = actor_token(grant, &mut form)?;
         let token_type = token_type(form.take("requested_token_type"))?;
         let audience = audience(form.take("audience"), form.take("resource"))?;
         let scopes = scopes(form.take("scope"))?;
         let lifetime_seconds = lifetime(form.take("requested_expires_in"))?;
-        Ok(Self { subject_token, audience, scopes, lifetime_seconds, token_type })
+        Ok(Self { subject_token, actor_token, audience, scopes, lifetime_seconds, token_type })
     }
 }
 
@@ -118,6 +117,27 @@ fn subject_token(form: &mut Form) -> Result<String, Refusal> {
         return Err(RequestFault::SubjectTokenTypeUnsupported.into());
     }
     token(text, "subject_token")
+}
+
+/// The actor token. Each of its two parameters requires the other (RFC 8693 §2.1).
+fn actor_token(grant: Grant, form: &mut Form) -> Result<Option<String>, Refusal> {
+    let (text, kind) = match (form.take("actor_token"), form.take("actor_token_type")) {
+        (None, None) => return Ok(None),
+        // Ignored, it would let the client believe that the token says who acts.
+        _ if grant == Grant::JwtBearer => return Err(RequestFault::ActorTokenUnsupported.into()),
+        (None, Some(_)) => return Err(RequestFault::ParameterMissing("actor_token").into()),
+        (Some(_), None) => return Err(RequestFault::ParameterMissing("actor_token_type").into()),
+        (Some(text), Some(kind)) => (text, kind),
+    };
+    if kind != TOKEN_TYPE_JWT && kind != TOKEN_TYPE_ID {
+        return Err(RequestFault::ActorTokenTypeUnsupported.into());
+    }
+    token(text, "actor_token").map(Some).map_err(|refusal| match refusal {
+        Refusal::Request(RequestFault::SubjectTokenBearer) => RequestFault::ActorTokenBearer.into(),
+        Refusal::Request(RequestFault::SubjectTokenWhiteSpace) => RequestFault::ActorTokenWhiteSpace.into(),
+        Refusal::Token(error) => Refusal::ActorToken(error),
+        refusal => refusal,
+    })
 }
 
 /// The subject token without the white space around it: clients send files and the outputs of commands, which end with a

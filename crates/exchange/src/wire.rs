@@ -104,6 +104,11 @@ impl From<&Refusal> for WireError {
         match refusal {
             Refusal::Request(fault) => request_error(*fault),
             Refusal::Token(fault) => Self::invalid_request(400, token_text(fault)),
+            Refusal::ActorToken(fault) => {
+                let text = token_text(fault).replace("the subject token", "the actor token");
+                Self::invalid_request(400, text)
+            }
+            Refusal::Actor(fault) => Self::invalid_request(400, fault.to_string()),
             Refusal::AudienceMismatch { accepted } => Self::invalid_request(400, audience_text(accepted)),
             // RFC 9449 §5.
             Refusal::Proof(fault) => Self::new(400, "invalid_dpop_proof", fault.to_string()),
@@ -121,7 +126,12 @@ impl From<&Refusal> for WireError {
 
 fn request_error(fault: RequestFault) -> WireError {
     let text = match fault {
-        RequestFault::ActorTokenUnsupported => "actor_token is not supported",
+        RequestFault::ActorTokenBearer => "the actor token starts with `Bearer `: send the token alone",
+        RequestFault::ActorTokenTypeUnsupported => {
+            "actor_token_type must be urn:ietf:params:oauth:token-type:jwt or :id_token"
+        }
+        RequestFault::ActorTokenUnsupported => "the JWT bearer grant has no actor_token: use token exchange",
+        RequestFault::ActorTokenWhiteSpace => "the actor token contains white space; is there a line break in it?",
         RequestFault::AudienceAndResource => "audience and resource are mutually exclusive",
         RequestFault::AuthorizationDetailsUnsupported => {
             let text = "authorization_details is not supported: request scopes instead";
@@ -176,6 +186,9 @@ fn denial_error(denial: Denial) -> WireError {
         Denial::AudienceUnknown | Denial::PolicyDenied | Denial::SignerRefused => {
             WireError::new(400, "invalid_target", TARGET_REFUSED)
         }
+        Denial::ActorsNotAllowed => {
+            WireError::new(400, "invalid_target", "this audience issues no tokens to actors: send no actor_token")
+        }
         Denial::Revoked => WireError::new(
             400,
             "invalid_target",
@@ -184,6 +197,11 @@ fn denial_error(denial: Denial) -> WireError {
         Denial::ScopeMissing => {
             WireError::new(400, "invalid_scope", "this audience requires a scope: request at least one")
         }
+        Denial::ScopeNotHeld => WireError::new(
+            400,
+            "invalid_scope",
+            "the subject token or the actor token states scopes, and a requested one is not among them",
+        ),
         Denial::ScopeNotOffered => {
             WireError::new(400, "invalid_scope", "this audience does not offer a requested scope")
         }

@@ -13,6 +13,7 @@ use vouchsafe_signer::{
     AUDIENCE_BYTES_MAX, EXTRA_CLAIM_BYTES_MAX, JTI_BYTES_MAX, NOT_BEFORE_SECONDS, SCOPE_BYTES_MAX, SCOPES_MAX,
     SUBJECT_BYTES_MAX,
 };
+use vouchsafe_types::{ACTORS_BYTES_MAX, ACTORS_MAX};
 
 use crate::canary::Workload;
 use crate::refusal::{Refusal, TokenError};
@@ -29,8 +30,8 @@ const ISSUED_AT_SKEW_SECONDS_MAX: u64 = vouchsafe_signer::ISSUED_AT_SKEW_SECONDS
 /// Allowed values of `typ` in the header.
 const TYPS: [&str; 2] = ["at+jwt", "JWT"];
 
-/// Claims that every token has; only `cnf` and `scope` are optional. The key must allow all others.
-const CLAIMS: [&str; 10] = ["aud", "client_id", "cnf", "exp", "iat", "iss", "jti", "nbf", "scope", "sub"];
+/// Claims that every token has; only `act`, `cnf` and `scope` are optional. The key must allow all others.
+const CLAIMS: [&str; 11] = ["act", "aud", "client_id", "cnf", "exp", "iat", "iss", "jti", "nbf", "scope", "sub"];
 
 /// A signing input that the key's rule allows.
 ///
@@ -193,11 +194,36 @@ fn check_registered(payload: &JsonObject, rule: &KeyRule) -> Result<(String, Str
     if payload.contains("scope") {
         check_scope(text("scope", usize::MAX)?)?;
     }
+    if let Some(act) = payload.get("act") {
+        check_actors(act)?;
+    }
     if let Some(cnf) = payload.get("cnf") {
         check_confirmation(cnf)?;
     }
     let jti = text("jti", JTI_BYTES_MAX)?.to_owned();
     Ok((jti, audience.to_owned()))
+}
+
+/// Checks that `act` (RFC 8693 §4.1) has the form in which the signer writes it: `iss` and `sub` of each actor, and nothing
+/// else.
+fn check_actors(act: &Json) -> Result<(), TokenError> {
+    let (mut next, mut actors, mut bytes) = (Some(act), 0_usize, 0_usize);
+    while let Some(act) = next {
+        let members = act.as_object().ok_or(TokenError::Claim)?;
+        next = members.get("act");
+        let text = |name| {
+            let text = members.get(name).and_then(Json::as_text);
+            text.filter(|text| !text.is_empty() && !text.chars().any(is_unprintable)).ok_or(TokenError::Claim)
+        };
+        let (iss, sub) = (text("iss")?, text("sub")?);
+        actors = actors.saturating_add(1);
+        bytes = bytes.saturating_add(iss.len()).saturating_add(sub.len());
+        let has_more = members.len() > if next.is_some() { 3 } else { 2 };
+        if has_more || actors > ACTORS_MAX || bytes > ACTORS_BYTES_MAX {
+            return Err(TokenError::Claim);
+        }
+    }
+    Ok(())
 }
 
 /// Checks that a confirmation (RFC 7800 §3.1) is the thumbprint of a key and nothing else (RFC 9449 §6.1).

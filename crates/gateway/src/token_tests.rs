@@ -136,6 +136,38 @@ fn accepts_a_thumbprint_and_no_other_confirmation() {
     }
 }
 
+/// RFC 8693 §4.1.
+#[test]
+fn accepts_actors_in_the_form_of_the_signer() {
+    let actor = |sub: &str| json!({ "iss": "https://a.example", "sub": sub });
+    let chain = |actors: usize| {
+        (1..actors).fold(actor("first"), |act, _| json!({ "iss": "https://a.example", "sub": "next", "act": act }))
+    };
+    let bytes = |bytes: usize| actor(&"s".repeat(bytes - "https://a.example".len()));
+    for act in [actor("x"), chain(ACTORS_MAX), bytes(ACTORS_BYTES_MAX)] {
+        check(|claims| claims["act"] = act, Ok(()));
+    }
+    for act in [
+        json!(null),
+        json!("x"),
+        json!([actor("x")]),
+        json!({}),
+        json!({ "sub": "x" }),
+        json!({ "iss": "x" }),
+        actor(""),
+        actor("a\nb"),
+        json!({ "iss": 1, "sub": "x" }),
+        json!({ "iss": "i", "sub": "x", "client_id": "x" }),
+        json!({ "iss": "i", "sub": "x", "act": null }),
+        json!({ "iss": "i", "sub": "x", "act": { "sub": "x" } }),
+        json!({ "iss": "i", "sub": "x", "act": actor("x"), "admin": true }),
+        chain(ACTORS_MAX + 1),
+        bytes(ACTORS_BYTES_MAX + 1),
+    ] {
+        check(|claims| claims["act"] = act, Err(TokenError::Claim));
+    }
+}
+
 #[test]
 fn rejects_unknown_claims() {
     for (name, value) in [

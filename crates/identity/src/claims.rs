@@ -17,19 +17,15 @@ pub const CLAIMS_MAX: usize = 100;
 pub const SUB_BYTES_MAX: usize = 1024;
 /// Longest accepted `jti`, in bytes.
 pub const JTI_BYTES_MAX: usize = 256;
-/// Most actors of a delegated token: the current one and prior ones.
-pub const ACTORS_MAX: usize = 4;
 /// Last accepted NumericDate: 9999-12-31T23:59:59Z.
 pub const NUMERIC_DATE_MAX: u64 = 253_402_300_799;
 
-const ACT: ClaimName = ClaimName::registered("act");
 const CNF: ClaimName = ClaimName::registered("cnf");
 const AUD: ClaimName = ClaimName::registered("aud");
 const EXP: ClaimName = ClaimName::registered("exp");
 const IAT: ClaimName = ClaimName::registered("iat");
 const ISS: ClaimName = ClaimName::registered("iss");
 const JTI: ClaimName = ClaimName::registered("jti");
-const MAY_ACT: ClaimName = ClaimName::registered("may_act");
 const NBF: ClaimName = ClaimName::registered("nbf");
 const SUB: ClaimName = ClaimName::registered("sub");
 
@@ -80,38 +76,6 @@ pub(crate) fn key_thumbprint(claims: &JsonObject) -> Result<Option<String>, Toke
     let members = cnf.as_object().filter(|members| members.len() == 1);
     let thumbprint = members.and_then(|members| members.get("jkt")?.as_text()).filter(|text| is_thumbprint(text));
     thumbprint.map(|text| Some(text.to_owned())).ok_or(TokenError::ClaimInvalid(CNF))
-}
-
-/// Checks delegation (RFC 8693 §4). A token whose bearer acts for its subject is refused unless the issuer's file
-/// allows it; then policies and records include the actor.
-///
-/// Only the outermost `act` names the current actor; prior actors are informational (RFC 8693 §4.1). Its `sub` is
-/// unique within its issuer only, so an actor from another issuer is refused.
-pub(crate) fn require_actor(claims: &JsonObject, issuer: &TrustedIssuer) -> Result<(), TokenError> {
-    for name in [ACT, MAY_ACT] {
-        if claims.contains(&name.0) && !issuer.allow_act() {
-            return Err(TokenError::ClaimInvalid(name));
-        }
-    }
-    let Some(act) = claims.get("act") else {
-        return Ok(());
-    };
-    let invalid = || TokenError::ClaimInvalid(ACT);
-    let current = act.as_object().ok_or_else(invalid)?;
-    let sub = current.get("sub").and_then(Json::as_text);
-    require_subject_limits(sub.ok_or_else(invalid)?).map_err(|_| invalid())?;
-    match current.get("iss") {
-        None => {}
-        Some(Json::Text(iss)) if iss == issuer.issuer() => {}
-        Some(_) => return Err(invalid()),
-    }
-    let (mut actors, mut next) = (1_usize, current.get("act"));
-    while let Some(prior) = next {
-        actors = actors.saturating_add(1);
-        let prior = prior.as_object().filter(|_| actors <= ACTORS_MAX);
-        next = prior.ok_or_else(invalid)?.get("act");
-    }
-    Ok(())
 }
 
 /// Checks the values that the issuer's file requires in every token.

@@ -5,6 +5,7 @@
 use vouchsafe_jose::{Json, JsonObject, KeyUse};
 use vouchsafe_types::{IssuedToken, TokenType, UnixSeconds};
 
+use crate::actors;
 use crate::claims;
 use crate::error::{ClaimName, TokenError};
 use crate::trusted_keys::TrustedKeys;
@@ -60,6 +61,7 @@ impl UnverifiedToken {
             issued_at,
             expires_at,
             key_thumbprint,
+            actors: actors::actors_of(claims, issuer)?,
         })
     }
 }
@@ -137,6 +139,7 @@ mod tests {
             issued_at: NOW,
             expires_at: NOW + 300,
             key_thumbprint: None,
+            actors: Vec::new(),
         };
         assert_eq!(token, expected);
     }
@@ -148,6 +151,18 @@ mod tests {
         claims["cnf"] = json!({ "jkt": jkt });
         let token = verify(HEADER, &TestKey::issuer("ES256"), &claims).unwrap();
         assert_eq!(token.key_thumbprint.as_deref(), Some(jkt));
+    }
+
+    #[test]
+    fn names_the_actors() {
+        let mut claims = claims();
+        claims["act"] =
+            json!({ "iss": "https://cluster.example", "sub": "agent", "act": { "iss": "i", "sub": "first" } });
+        let token = verify(HEADER, &TestKey::issuer("ES256"), &claims).unwrap();
+        let actor = |iss: &str, sub: &str| vouchsafe_types::Actor { iss: iss.into(), sub: sub.into() };
+        assert_eq!(token.actors, [actor("https://cluster.example", "agent"), actor("i", "first")]);
+        claims["act"] = json!({ "sub": 1 });
+        assert_eq!(verify(HEADER, &TestKey::issuer("ES256"), &claims), Err(invalid("act")));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use vouchsafe_jose::{Algorithm, KeyUse};
-use vouchsafe_providers::{Claim, ClaimType, Profile, Provider, Source, oidc};
+use vouchsafe_providers::{Claim, ClaimType, Profile, Provider, Source};
 
 use vouchsafe_providers::spiffe::trust_domain_of;
 
@@ -147,14 +147,7 @@ fn claims(provider: &'static Provider, record: &IssuerRecord) -> Result<Cow<'sta
             (false, _) => Err(IssuerError::Provider),
         };
     }
-    let mut claims: Vec<Claim> = record.claims.iter().map(declared).collect();
-    if record.allow_act {
-        if claims.iter().any(|claim| claim.name == oidc::ACT_SUB.name) {
-            return Err(IssuerError::Actor);
-        }
-        claims.push(oidc::ACT_SUB);
-    }
-    Ok(Cow::Owned(claims))
+    Ok(Cow::Owned(record.claims.iter().map(declared).collect()))
 }
 
 fn declared(claim: &DeclaredClaim) -> Claim {
@@ -176,7 +169,7 @@ fn is_text_claim(claims: &[Claim], name: &str) -> bool {
 /// Why an issuer's record is invalid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum IssuerError {
-    #[error("`allow_act` requires a provider without claims of its own, and no claim `act_sub`")]
+    #[error("`allow_act` requires a provider without claims of its own")]
     Actor,
     #[error("unknown algorithm, or none listed")]
     Algorithms,

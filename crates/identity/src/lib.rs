@@ -8,6 +8,7 @@
 
 #![cfg_attr(test, allow(clippy::arithmetic_side_effects, reason = "tests may panic"))]
 
+mod actors;
 mod bearer;
 mod claims;
 mod discovery;
@@ -24,8 +25,9 @@ mod trusted_keys;
 mod url;
 mod verify;
 
+pub use actors::ISS_BYTES_MAX;
 pub use bearer::{BEARER_BYTES_MAX, Bearer};
-pub use claims::{ACTORS_MAX, CLAIMS_MAX, JTI_BYTES_MAX, NUMERIC_DATE_MAX, SUB_BYTES_MAX};
+pub use claims::{CLAIMS_MAX, JTI_BYTES_MAX, NUMERIC_DATE_MAX, SUB_BYTES_MAX};
 pub use discovery::DISCOVERY_BYTES_MAX;
 pub use error::{ClaimName, DocumentError, FetchError, TokenError};
 pub use fetch::{Answer, DocumentSource, ETAG_BYTES_MAX, fetch_keys};

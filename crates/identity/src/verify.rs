@@ -4,6 +4,7 @@ use vouchsafe_jose::{JsonObject, KeySet, Malformed, UnverifiedJws};
 use vouchsafe_providers::Profile;
 use vouchsafe_types::{Attribute, KeySource, Principal, Subject, UnixSeconds};
 
+use crate::actors;
 use crate::claims::{self, CLAIMS_MAX, Lifetime};
 use crate::error::{ClaimName, TokenError};
 use crate::issuer::TrustedIssuer;
@@ -91,7 +92,9 @@ impl UnverifiedToken {
         claims::require_audience(claims, issuer)?;
         let lifetime = claims::require_lifetime(claims, issuer, now)?;
         let key_thumbprint = claims::key_thumbprint(claims)?;
-        claims::require_actor(claims, issuer)?;
+        if !issuer.allow_act() {
+            actors::require_none(claims)?;
+        }
         let subject = subject(jws, claims, issuer, &lifetime, key_thumbprint)?;
         if let Some(proof) = proof {
             let until = lifetime.exp.plus(issuer.leeway_seconds()).min(keys.until());
@@ -204,6 +207,9 @@ fn subject(
         iat: lifetime.iat.map(|iat| iat.0),
         signing_input_digest: sha256_hex(jws.signing_input().as_bytes()),
         key_thumbprint,
+        actors: actors::actors_of(claims, issuer.issuer())?,
+        may_act: actors::may_act_of(claims, issuer.issuer())?,
+        scopes: actors::scopes_of(claims),
         principal: Principal {
             entity_type: issuer.entity_type(),
             id: sub.to_owned(),

@@ -60,7 +60,7 @@ pub(crate) fn request_of(
         proof_of_possession: context.get("proof_of_possession") == Some(EvalResult::Bool(true)),
     };
     let now = context.get("now").and_then(|now| seconds(&now.to_string()));
-    let found = RecordedRequest { principal, request, now: now.unwrap_or(AT_DEFAULT) };
+    let found = RecordedRequest { principal, actor: None, request, now: now.unwrap_or(AT_DEFAULT) };
     if holds(&found) {
         return Some(found);
     }

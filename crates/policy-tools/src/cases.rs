@@ -4,12 +4,14 @@
 //! decision is expected. `tests/<issuer>.toml` has default claims for the cases of an issuer, so that a case contains
 //! only what matters to it. The broker never reads these files.
 
+mod actor;
 pub(crate) mod undecidable;
 pub mod written;
 
 use crate::claims::principal_of_claims;
 use crate::error::CheckError;
 use crate::limits::lacks_requirement;
+use actor::ActorEntry;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use std::collections::BTreeMap;
@@ -37,6 +39,8 @@ pub struct Case {
     /// The token that the principal was read from, if the case has one. It is not verified here.
     pub token: Option<CaseToken>,
     pub request: TokenRequest,
+    /// Who acts for the principal.
+    pub actor: Option<Principal>,
     pub now: u64,
     /// The profile to decide in, if not that of the environment.
     pub profile: Option<String>,
@@ -67,7 +71,10 @@ impl Case {
     /// Decides the case for the principal of its verified token. The broker refuses a request without scopes or proof of
     /// possession if the audience requires them, so that a permit by policies counts as a denial by none.
     pub(crate) fn decide_for(&self, principal: &Principal, bundle: &Bundle) -> Result<Decision, DecideError> {
-        let mut decision = bundle.decide(principal, &self.request, self.now)?;
+        let mut decision = match &self.actor {
+            Some(actor) => bundle.decide_actor(actor, principal, &self.request, self.now)?,
+            None => bundle.decide(principal, &self.request, self.now)?,
+        };
         if decision.effect == Effect::Permit && lacks_requirement(bundle, &self.request) {
             decision.effect = Effect::Deny;
             decision.determining_rules.clear();
@@ -111,6 +118,8 @@ pub struct CaseFile {
     /// Default claims that this token does not have.
     #[serde(default)]
     absent: Vec<String>,
+    /// The workload that acts for the principal.
+    actor: Option<ActorEntry>,
     request: RequestEntry,
     #[serde(rename = "rules")]
     policies: Vec<String>,
@@ -185,15 +194,7 @@ fn read_case(
     let (mut file, entries): (_, CaseFile) = TomlFile::parse(path, content).map_err(invalid)?;
     let issuer_name = entries.issuer.get_ref().clone();
     let base = base(&issuer_name, files).map_err(|diagnostic| invalid(*diagnostic))?;
-    let mut known = bundle.issuers_of_all_environments();
-    let Some(issuer) = known.find(|issuer| issuer.name == issuer_name) else {
-        file.refuse(
-            entries.issuer.span(),
-            CheckError::CaseIssuerUnknown {
-                suggestion: suggest(&issuer_name, bundle.issuers_of_all_environments().map(|it| it.name.as_str())),
-                name: issuer_name,
-            },
-        );
+    let Some(issuer) = issuer_named(&mut file, &entries.issuer, bundle) else {
         return Err(file.diagnostics);
     };
     let now = moment(&mut file, &entries);
@@ -217,9 +218,14 @@ fn read_case(
             if let Some(refused) = &entries.refused {
                 file.refuse(refused.span(), CheckError::CaseRefusalWithoutToken);
             }
-            let principal = principal_of_case(&mut file, &entries, base, issuer);
+            let described = Described { id: &entries.id, claims: &entries.claims, absent: &entries.absent };
+            let principal = described.principal(&mut file, &[], base, issuer);
             (principal, None)
         }
+    };
+    let actor = match &entries.actor {
+        Some(entry) => actor::read(&mut file, entry, files, bundle)?,
+        None => None,
     };
     let lifetime = entries.request.lifetime.as_ref();
     let case = Case {
@@ -234,6 +240,7 @@ fn read_case(
             client_ip: entries.request.client_ip,
             proof_of_possession: entries.request.proof_of_possession,
         },
+        actor,
         now,
         profile: entries.profile.map(Spanned::into_inner),
         effect: Effect::Deny,
@@ -242,6 +249,21 @@ fn read_case(
         refused: entries.refused.map(Spanned::into_inner),
     };
     file.finish(case)
+}
+
+/// The issuer with this name; reports it if there is none.
+fn issuer_named<'b>(
+    file: &mut TomlFile<'_, CheckError>,
+    name: &Spanned<String>,
+    bundle: &'b Bundle,
+) -> Option<&'b Issuer> {
+    let found = bundle.issuers_of_all_environments().find(|issuer| issuer.name == *name.get_ref());
+    if found.is_none() {
+        let known = bundle.issuers_of_all_environments().map(|it| it.name.as_str());
+        let suggestion = suggest(name.get_ref(), known);
+        file.refuse(name.span(), CheckError::CaseIssuerUnknown { suggestion, name: name.get_ref().clone() });
+    }
+    found
 }
 
 fn moment(file: &mut TomlFile<'_, CheckError>, entries: &CaseFile) -> u64 {
@@ -257,20 +279,31 @@ fn moment(file: &mut TomlFile<'_, CheckError>, entries: &CaseFile) -> u64 {
     })
 }
 
-fn principal_of_case(
-    file: &mut TomlFile<'_, CheckError>,
-    entries: &CaseFile,
-    base: BaseFile,
-    issuer: &Issuer,
-) -> Principal {
-    let mut claims = base.claims;
-    claims.retain(|name, _| !entries.absent.contains(name));
-    claims.extend(entries.claims.clone());
-    Principal {
-        entity_type: issuer.entity_type(),
-        id: entries.id.clone().unwrap_or(base.id),
-        issuer_name: issuer.name.clone(),
-        attributes: attributes(file, claims),
+/// A principal as a case describes it: by what differs from the default claims of its issuer.
+struct Described<'a> {
+    id: &'a Option<String>,
+    claims: &'a BTreeMap<String, Value>,
+    absent: &'a [String],
+}
+
+impl Described<'_> {
+    /// The principal; `place` is where the case has its claims.
+    fn principal(
+        &self,
+        file: &mut TomlFile<'_, CheckError>,
+        place: &[&str],
+        base: BaseFile,
+        issuer: &Issuer,
+    ) -> Principal {
+        let mut claims = base.claims;
+        claims.retain(|name, _| !self.absent.contains(name));
+        claims.extend(self.claims.clone());
+        Principal {
+            entity_type: issuer.entity_type(),
+            id: self.id.clone().unwrap_or(base.id),
+            issuer_name: issuer.name.clone(),
+            attributes: attributes(file, place, claims),
+        }
     }
 }
 
@@ -327,13 +360,14 @@ fn base(issuer_name: &str, files: &BundleFiles) -> Result<BaseFile, Box<Diagnost
     }
 }
 
-fn attributes(file: &mut TomlFile<'_, CheckError>, claims: BTreeMap<String, Value>) -> Vec<Attribute> {
+fn attributes(file: &mut TomlFile<'_, CheckError>, place: &[&str], claims: BTreeMap<String, Value>) -> Vec<Attribute> {
     let mut attributes = Vec::with_capacity(claims.len());
     for (name, value) in claims {
         match attribute_value(value) {
             Some(value) => attributes.push(Attribute { name, value }),
             None => {
-                let place = file.span_of(&["claims", &name]);
+                let path: Vec<&str> = place.iter().copied().chain(["claims", &name]).collect();
+                let place = file.span_of(&path);
                 file.refuse(place, CheckError::CaseClaimInvalid(name));
             }
         }

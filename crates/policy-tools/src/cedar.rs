@@ -1,7 +1,8 @@
 //! Cases for stock tools: input files for `run-tests` of the Cedar CLI.
 //!
 //! The CLI compares `reason` as a subset, our runner exactly. Cedar skips a `forbid` that fails to evaluate where we
-//! deny, and it knows no audience that requires a scope or a proof of possession, so cases with either are left out and listed.
+//! deny, and it knows no audience that requires a scope or a proof of possession, and no
+//! actor that needs a permit besides that of its subject, so cases with any of these are left out and listed.
 
 use crate::cases::Case;
 use crate::limits::lacks_requirement;
@@ -55,7 +56,7 @@ fn export_of(suite: &Suite, bundle: &Bundle, files: &BundleFiles) -> Result<Ceda
             .ok()
             .and_then(|decision| serde_json::from_str(&decision.cedar_request).ok());
         match request {
-            Some(request) if !differs && case.refused.is_none() => {
+            Some(request) if !differs && case.refused.is_none() && case.actor.is_none() => {
                 tests.push(test(case, &request));
             }
             _ => left_out.push(case.path.clone()),

@@ -2,6 +2,7 @@
 
 use crate::cases::Case;
 use crate::explain::{Condition, Explainer, Kind, PolicyExplanation, Verdict};
+use crate::recorded::RecordedRequest;
 use crate::suite::Suite;
 use vouchsafe_policy::{Bundle, Position};
 
@@ -69,7 +70,13 @@ fn of_profile<'a>(bundle: &Bundle, cases: impl Iterator<Item = &'a Case>) -> Vec
     let explainer = Explainer::new(bundle);
     let mut policies: Vec<PolicyCoverage> = explainer.policies().map(of_policy).collect();
     for case in cases.filter(|case| case.refused.is_none()) {
-        let Ok(explanation) = explainer.explain(&case.principal, &case.request, case.now) else {
+        let asked = RecordedRequest {
+            principal: case.principal.clone(),
+            actor: case.actor.clone(),
+            request: case.request.clone(),
+            now: case.now,
+        };
+        let Ok(explanation) = explainer.explain(&asked) else {
             continue;
         };
         let explained = policies.iter_mut().zip(&explanation.policies);

@@ -120,7 +120,12 @@ pub fn diff(old: &Side<'_>, new: &Side<'_>, recorded: &[(String, RecordedRequest
                 subject: Subject::Case,
                 bundles,
                 name: case.path,
-                request: RecordedRequest { principal: case.principal, request: case.request, now: case.now },
+                request: RecordedRequest {
+                    principal: case.principal,
+                    actor: case.actor,
+                    request: case.request,
+                    now: case.now,
+                },
             };
             if case.refused.is_none() && !asked.iter().any(|it| it.is_same(&of_case)) {
                 asked.push(of_case);
@@ -202,7 +207,7 @@ fn decided(asked: &Asked<'_>) -> Option<Change> {
 /// Whether the broker would grant the request, by policies and limits, and why.
 fn granted(bundle: &Bundle, asked: &RecordedRequest) -> (bool, String) {
     let request = &asked.request;
-    let decision = match bundle.decide(&asked.principal, request, asked.now) {
+    let decision = match asked.decide(bundle) {
         Ok(decision) => decision,
         Err(error) => return (false, error.to_string()),
     };

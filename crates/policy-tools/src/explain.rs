@@ -3,11 +3,12 @@
 //! Cedar evaluates each part of a policy as a policy of its own; nothing here interprets expressions.
 
 use crate::conditions::operands;
+use crate::recorded::RecordedRequest;
 use cedar_policy::{Authorizer, Policy, PolicyId, PolicySet};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use vouchsafe_policy::authoring::PreparedRequest;
-use vouchsafe_policy::{Bundle, DecideError, Decision, Effect, NamedPolicy, Position, Principal, TokenRequest};
+use vouchsafe_policy::{Bundle, DecideError, Decision, Effect, NamedPolicy, Position};
 
 /// A decision with the contribution of each policy.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,7 +67,7 @@ pub struct Condition {
     /// As Cedar writes it.
     pub text: String,
     pub verdict: Verdict,
-    /// The attributes of principal and context that it reads, such as `principal.ref`, with their values as JSON; none
+    /// The attributes of principal, resource and context that it reads, such as `principal.ref`, with their values as JSON; none
     /// if absent.
     pub inputs: Vec<(String, Option<String>)>,
 }
@@ -91,6 +92,8 @@ pub enum Verdict {
 pub struct Explainer<'b> {
     bundle: &'b Bundle,
     policies: Vec<Anatomy<'b>>,
+    /// Those that are only about actors.
+    of_actors: Vec<Anatomy<'b>>,
 }
 
 /// A policy with each of its parts as a policy of its own.
@@ -112,50 +115,65 @@ type Part = Result<PolicySet, String>;
 
 impl<'b> Explainer<'b> {
     pub fn new(bundle: &'b Bundle) -> Self {
-        let policies = bundle.policies().iter().map(Anatomy::of).collect();
-        Self { bundle, policies }
+        let of = |policies: &'b [NamedPolicy]| policies.iter().map(Anatomy::of).collect();
+        Self { bundle, policies: of(bundle.policies()), of_actors: of(bundle.actor_policies()) }
     }
 
     /// Every policy in path order without a request: the verdict of each condition is [`Verdict::NotReached`].
     pub fn policies(&self) -> impl Iterator<Item = PolicyExplanation> {
-        self.policies.iter().map(Anatomy::unasked)
+        self.policies.iter().chain(&self.of_actors).map(Anatomy::unasked)
     }
 
-    /// Decides like [`Bundle::decide`] and explains the decision.
+    /// Decides like [`RecordedRequest::decide`] and explains the decision.
     ///
     /// # Errors
     /// Those of [`Bundle::decide`].
-    pub fn explain(&self, principal: &Principal, request: &TokenRequest, now: u64) -> Result<Explanation, DecideError> {
-        let decision = self.bundle.decide(principal, request, now)?;
-        let prepared = self.bundle.prepare(principal, request, now)?;
-        let inputs = inputs_of(&decision);
+    pub fn explain(&self, asked: &RecordedRequest) -> Result<Explanation, DecideError> {
+        let RecordedRequest { principal, actor, request, now } = asked;
+        let decision = asked.decide(self.bundle)?;
+        let prepared = self.bundle.prepare(principal, request, *now)?;
+        let of_subject = inputs_of(&self.bundle.decide(principal, request, *now)?);
         let policies = self.policies.iter();
-        let policies = policies.map(|policy| policy.explain(&prepared, &inputs)).collect();
+        let mut policies: Vec<_> = policies.map(|policy| policy.explain(&prepared, &of_subject)).collect();
+        match actor {
+            Some(actor) => {
+                let prepared = self.bundle.prepare_act_for(actor, principal, request, *now)?;
+                let inputs = inputs_of(&decision);
+                policies.extend(self.of_actors.iter().map(|policy| policy.explain(&prepared, &inputs)));
+            }
+            None => policies.extend(self.of_actors.iter().map(Anatomy::of_another_action)),
+        }
         Ok(Explanation { decision, policies })
     }
 }
 
-/// Decides like [`Bundle::decide`] and explains the decision.
+/// Decides like [`RecordedRequest::decide`] and explains the decision.
 ///
 /// # Errors
 /// Those of [`Bundle::decide`].
-pub fn explain(
-    bundle: &Bundle,
-    principal: &Principal,
-    request: &TokenRequest,
-    now: u64,
-) -> Result<Explanation, DecideError> {
-    Explainer::new(bundle).explain(principal, request, now)
+pub fn explain(bundle: &Bundle, asked: &RecordedRequest) -> Result<Explanation, DecideError> {
+    Explainer::new(bundle).explain(asked)
 }
 
-/// Every attribute of principal and context, by the name that policies use.
+/// Every attribute of principal, resource and context, by the name that policies use.
 fn inputs_of(decision: &Decision) -> BTreeMap<String, String> {
     let request: Value = serde_json::from_str(&decision.cedar_request).unwrap_or_default();
     let mut inputs = BTreeMap::new();
-    for (variable, pointer) in [("principal", "/entities/0/attrs"), ("context", "/context")] {
-        let attributes = request.pointer(pointer).and_then(Value::as_object);
+    let entities = request.get("entities").and_then(Value::as_array);
+    let attributes_of = |role: &str| {
+        let uid = request.get(role)?;
+        let entity = entities?.iter().find(|entity| entity.get("uid") == Some(uid))?;
+        entity.get("attrs")
+    };
+    let read = [
+        ("principal", attributes_of("principal")),
+        ("resource", attributes_of("resource")),
+        ("context", request.get("context")),
+    ];
+    for (variable, attributes) in read {
+        let attributes = attributes.and_then(Value::as_object);
         for (name, value) in attributes.into_iter().flatten() {
-            let plain = value.pointer("/__extn/arg").unwrap_or(value);
+            let plain = value.pointer("/__extn/arg").or_else(|| value.pointer("/__entity/id")).unwrap_or(value);
             inputs.insert(format!("{variable}.{name}"), plain.to_string());
         }
     }
@@ -206,6 +224,11 @@ impl<'b> Anatomy<'b> {
             scope_mismatches,
             conditions,
         }
+    }
+
+    /// The policy is about actors, and the request has none.
+    fn of_another_action(&self) -> PolicyExplanation {
+        PolicyExplanation { scope_mismatches: vec!["action"], conditions: Vec::new(), ..self.unasked() }
     }
 
     fn unasked(&self) -> PolicyExplanation {

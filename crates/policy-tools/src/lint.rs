@@ -284,8 +284,7 @@ fn validator_warnings(files: &BundleFiles, bundle: &Bundle) -> (Vec<Diagnostic<W
 fn untested(files: &BundleFiles, bundle: &Bundle, cases: &[Case]) -> Vec<Diagnostic<Warning>> {
     let determining: BTreeSet<&str> = cases.iter().flat_map(|case| &case.policies).map(String::as_str).collect();
     let without = bundle
-        .policies()
-        .iter()
+        .policies_of_all_actions()
         .filter(|policy| !determining.contains(policy.id.as_str()))
         .map(|policy| of_policy(files, policy, Warning::PolicyWithoutTest(policy.id.clone())));
     let unknown = cases

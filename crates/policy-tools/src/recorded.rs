@@ -1,12 +1,16 @@
 //! Recovers the request of a past decision from its audit record.
 
 use serde_json::Value;
-use vouchsafe_policy::{Attribute, AttributeValue, Principal, TokenRequest, parse_unix_seconds};
+use vouchsafe_policy::{
+    Attribute, AttributeValue, Bundle, DecideError, Decision, Principal, TokenRequest, parse_unix_seconds,
+};
 
 /// Who requested what, and when. Together with a bundle, it reproduces the decision.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RecordedRequest {
     pub principal: Principal,
+    /// Who acts for the principal.
+    pub actor: Option<Principal>,
     pub request: TokenRequest,
     pub now: u64,
 }
@@ -31,29 +35,60 @@ impl RecordedRequest {
             let value = whole.pointer(pointer).and_then(Value::as_str);
             value.map(str::to_owned).ok_or(RecordError::Part(name))
         };
-        let attributes = whole.pointer("/entities/0/attrs").and_then(Value::as_object);
-        let attributes = attributes.ok_or(RecordError::Part("attrs"))?.iter();
-        let attributes = attributes.map(|(name, value)| {
-            let value = attribute_value(value).ok_or(RecordError::Part("attrs"))?;
-            Ok(Attribute { name: name.clone(), value })
-        });
-        let parents = whole.pointer("/entities/0/parents").and_then(Value::as_array);
-        let is_issuer = |uid: &&Value| uid.get("type").and_then(Value::as_str) == Some("Issuer");
-        let issuer = parents.into_iter().flatten().find(is_issuer);
-        let issuer = issuer.and_then(|uid| uid.get("id")?.as_str());
-        let principal = Principal {
-            entity_type: text("/principal/type", "principal")?,
-            id: text("/principal/id", "principal")?,
-            issuer_name: issuer.ok_or(RecordError::Part("parents"))?.to_owned(),
-            attributes: attributes.collect::<Result<_, _>>()?,
-        };
         let now = text("/context/now/__extn/arg", "now")?;
+        let is_of_actor = whole.pointer("/action/id").and_then(Value::as_str) == Some("act_for");
+        let (actor, principal, audience) = match is_of_actor {
+            true => {
+                let actor = principal_of(&whole, "principal")?;
+                (Some(actor), principal_of(&whole, "resource")?, text("/context/audience/__entity/id", "audience")?)
+            }
+            false => (None, principal_of(&whole, "principal")?, text("/resource/id", "resource")?),
+        };
         Ok(Self {
             principal,
-            request: token_request(&whole, text("/resource/id", "resource")?)?,
+            actor,
+            request: token_request(&whole, audience)?,
             now: parse_unix_seconds(&now).ok_or(RecordError::Part("now"))?,
         })
     }
+
+    /// Decides the request again.
+    ///
+    /// # Errors
+    /// Those of [`Bundle::decide`].
+    pub fn decide(&self, bundle: &Bundle) -> Result<Decision, DecideError> {
+        let Self { principal, actor, request, now } = self;
+        match actor {
+            Some(actor) => bundle.decide_actor(actor, principal, request, *now),
+            None => bundle.decide(principal, request, *now),
+        }
+    }
+}
+
+/// The principal that is the `role` of a recorded request.
+fn principal_of(whole: &Value, role: &'static str) -> Result<Principal, RecordError> {
+    let uid = whole.get(role).ok_or(RecordError::Part(role))?;
+    let part = |name: &str| {
+        let text = uid.get(name).and_then(Value::as_str);
+        text.map(str::to_owned).ok_or(RecordError::Part(role))
+    };
+    let entities = whole.get("entities").and_then(Value::as_array);
+    let entity = entities.into_iter().flatten().find(|entity| entity.get("uid") == Some(uid));
+    let entity = entity.ok_or(RecordError::Part("entities"))?;
+    let attributes = entity.get("attrs").and_then(Value::as_object).ok_or(RecordError::Part("attrs"))?;
+    let attributes = attributes.iter().map(|(name, value)| {
+        let value = attribute_value(value).ok_or(RecordError::Part("attrs"))?;
+        Ok(Attribute { name: name.clone(), value })
+    });
+    let parents = entity.get("parents").and_then(Value::as_array);
+    let is_issuer = |uid: &&Value| uid.get("type").and_then(Value::as_str) == Some("Issuer");
+    let issuer = parents.into_iter().flatten().find(is_issuer).and_then(|uid| uid.get("id")?.as_str());
+    Ok(Principal {
+        entity_type: part("type")?,
+        id: part("id")?,
+        issuer_name: issuer.ok_or(RecordError::Part("parents"))?.to_owned(),
+        attributes: attributes.collect::<Result<_, _>>()?,
+    })
 }
 
 fn token_request(whole: &Value, audience: String) -> Result<TokenRequest, RecordError> {

@@ -73,7 +73,7 @@ pub fn run(files: &BundleFiles, environment: &Environment) -> Result<Suite, Suit
     let mut bundles = profiles.into_bundles();
     // Policies of other profiles count too.
     let mut policies: Vec<String> = Vec::new();
-    for policy in bundles.values().flat_map(Bundle::policies) {
+    for policy in bundles.values().flat_map(Bundle::policies_of_all_actions) {
         if !policies.contains(&policy.id) {
             policies.push(policy.id.clone());
         }

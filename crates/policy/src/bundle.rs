@@ -5,6 +5,7 @@ pub mod folder;
 mod hidden_characters;
 pub(crate) mod layout;
 pub(crate) mod manifest;
+mod matching;
 pub mod proof;
 pub(crate) mod seal;
 mod settings;
@@ -13,9 +14,9 @@ use crate::diagnostics::{BundleError, Diagnostic, LoadError};
 use crate::limits::RULES_MAX;
 use crate::policies::attributes::{AttributeType, Attributes};
 use crate::policies::checker::PolicyChecker;
-use crate::policies::entities::{IssueAction, uid};
+use crate::policies::entities::{Actions, uid};
 use crate::policies::guardrails::{self, Guardrail};
-use crate::policies::index::{Matching, PolicyCache, RequestScope};
+use crate::policies::index::{PolicyCache, RequestScope};
 use crate::policies::on_demand::LazyPolicies;
 use crate::policies::parse::{self, Policies};
 use crate::policies::policy::NamedPolicy;
@@ -45,11 +46,13 @@ pub struct Bundle {
     audience_indices: BTreeMap<String, usize>,
     /// Empty if the policies are in `lazy`.
     policies: Vec<NamedPolicy>,
+    /// Policies that are only about actors.
+    actor_policies: Vec<NamedPolicy>,
     /// Policies that are parsed when a request needs them.
     lazy: Option<LazyPolicies>,
     checker: PolicyChecker,
     attributes: Attributes,
-    action: IssueAction,
+    action: Actions,
     /// The actions of the schema.
     actions: Vec<Entity>,
     cache: PolicyCache,
@@ -140,6 +143,8 @@ impl Bundle {
         let inactive = policies.iter().filter(|policy| !is_active(policy));
         let inactive_policies = inactive.map(|policy| policy.id.clone()).collect();
         policies.retain(is_active);
+        let (actor_policies, policies): (Vec<_>, Vec<_>) =
+            policies.into_iter().partition(|policy| policy.is_for_actors(&settings.action));
         let cache = PolicyCache::of(&policies);
         let ids = audiences.iter().map(|audience| audience.id.clone());
         let audience_indices = ids.enumerate().map(|(at, id)| (id, at)).collect();
@@ -156,6 +161,7 @@ impl Bundle {
             audiences: audiences.ok_or_else(unnameable)?,
             audience_indices,
             policies,
+            actor_policies,
             lazy: None,
             checker: settings.checker,
             attributes: settings.attributes,
@@ -260,10 +266,21 @@ impl Bundle {
     /// Whether the bundle has a policy with this `@id`, in any profile.
     pub fn has_policy(&self, id: &str) -> bool {
         let mut inactive = self.inactive_policies.iter();
-        self.policies.iter().any(|policy| policy.id == id) || inactive.any(|other| other == id)
+        self.policies.iter().chain(&self.actor_policies).any(|policy| policy.id == id)
+            || inactive.any(|other| other == id)
     }
 
-    /// The policies that are in force, in path order.
+    /// The policies that are in force, those about actors too.
+    pub fn policies_of_all_actions(&self) -> impl Iterator<Item = &NamedPolicy> {
+        self.policies.iter().chain(&self.actor_policies)
+    }
+
+    /// The policies that are only about actors: whose scope has `action == Action::"act_for"`.
+    pub fn actor_policies(&self) -> &[NamedPolicy] {
+        &self.actor_policies
+    }
+
+    /// The policies that are in force and can match requests for tokens, in path order.
     pub fn policies(&self) -> &[NamedPolicy] {
         &self.policies
     }
@@ -292,7 +309,11 @@ impl Bundle {
         let missing = || Diagnostic::of_file(SCHEMA_FILE, BundleError::FileMissing);
         let content = files.content(SCHEMA_FILE).ok_or_else(missing)?;
         let issuers: Vec<Issuer> = self.issuers_of_all_environments().cloned().collect();
-        let additions = Additions { zones: &self.zones, groups: self.groups.iter().next().is_some() };
+        let additions = Additions {
+            zones: &self.zones,
+            groups: self.groups.iter().next().is_some(),
+            actors: self.audiences().any(|audience| audience.allow_act),
+        };
         schema::document(utf8(SCHEMA_FILE, content)?, &issuers, &additions)
             .map_err(|diagnostics| LoadError { diagnostics })
     }
@@ -302,7 +323,7 @@ impl Bundle {
         self.attributes.get(entity_type)
     }
 
-    pub(crate) fn action(&self) -> &IssueAction {
+    pub(crate) fn cedar_actions(&self) -> &Actions {
         &self.action
     }
 
@@ -328,47 +349,6 @@ impl Bundle {
     pub(crate) fn audience_uid(&self, id: &str) -> Option<(usize, &EntityUid)> {
         let index = *self.audience_indices.get(id)?;
         self.audiences.get(index).map(|(_, uid)| (index, uid))
-    }
-
-    /// The policies that can match a request by principals of an issuer for an audience; none if either is unknown.
-    pub fn possible_policies(&self, issuer: &str, audience: &str) -> Option<Arc<PolicySet>> {
-        let (issuer_index, issuer, entity) = self.issuer_named(issuer)?;
-        let (audience_index, uid) = self.audience_uid(audience)?;
-        let key = (issuer_index, audience_index);
-        let matching = self.matching_policies(key, || self.request_scope(issuer, entity, uid));
-        matching.map(|matching| matching.policies)
-    }
-
-    /// The policies that can match a request with this `scope`, which `key` identifies.
-    pub(crate) fn matching_policies<'a>(
-        &self,
-        key: (usize, usize),
-        scope: impl FnOnce() -> RequestScope<'a>,
-    ) -> Option<Matching> {
-        self.cache.get_or_collect(key, scope, |indices| match &self.lazy {
-            Some(lazy) => {
-                let policies = lazy.policies(indices, &self.checker)?.into_iter();
-                let in_force = policies.filter(|policy| policy.is_for(self.profile.as_deref()));
-                Some(in_force.map(Cow::Owned).collect())
-            }
-            None => {
-                let policies = indices.iter().map(|index| self.policies.get(*index));
-                policies.map(|policy| policy.map(Cow::Borrowed)).collect()
-            }
-        })
-    }
-
-    /// How many policies there are, and how many were parsed.
-    pub(crate) fn policy_count(&self) -> PolicyCount {
-        let (total, parsed) = match &self.lazy {
-            Some(lazy) => (lazy.len(), lazy.parsed()),
-            None => {
-                let inactive = self.inactive_policies.len();
-                let all = self.policies.len().saturating_add(inactive);
-                (all, all)
-            }
-        };
-        PolicyCount { total, parsed }
     }
 
     /// INVARIANT: an issuer marked `development = true` is trusted in development only.

@@ -1,5 +1,6 @@
 //! Decides a request: denied by default, a `forbid` overrides, and a policy that fails to evaluate never permits.
 
+pub(crate) mod actor;
 pub(crate) mod cedar_request;
 pub(crate) mod context;
 pub(crate) mod decider;
@@ -15,7 +16,7 @@ use cedar_policy::{
     AuthorizationError, Authorizer, Decision as CedarDecision, Entities, Entity, EntityId, EntityUid, PolicyId,
     PolicySet, Request, Response, RestrictedExpression,
 };
-use cedar_request::cedar_request;
+use cedar_request::{Roles, cedar_request};
 use context::{ContextInput, context, string_set};
 use decision::{DecideError, Decision, Effect};
 use request::{Principal, TokenRequest};
@@ -42,8 +43,8 @@ impl Bundle {
         let prepared = self.prepare_reads(principal, request, now, &parties, &matching)?;
         let response = Authorizer::new().is_authorized(&prepared.request, &prepared.policies, &prepared.entities);
         let (effect, determining_rules, erring_rules) = judge(&response, &prepared.policies);
-        let cedar_request =
-            cedar_request(self, principal, request, &matching.audience_groups, now).ok_or(DecideError::TimeInvalid)?;
+        let cedar_request = cedar_request(self, Roles::issue(principal), request, &matching.audience_groups, now)
+            .ok_or(DecideError::TimeInvalid)?;
         Ok(Decision { effect, determining_rules, erring_rules, cedar_request })
     }
 
@@ -101,7 +102,7 @@ impl Bundle {
         let entities = Entities::from_entities(entities.into_iter().chain(self.actions().iter().cloned()), None)
             .map_err(|_| DecideError::AttributesInvalid { entity_type: principal.entity_type.clone() })?;
         let context = context(&ContextInput::from(request), self.zones(), now, reads)?;
-        let request = Request::new(uid, self.action().uid().clone(), (*audience).clone(), context, None)
+        let request = Request::new(uid, self.cedar_actions().issue().clone(), (*audience).clone(), context, None)
             .map_err(|_| DecideError::RequestInvalid)?;
         Ok(PreparedRequest { request, entities, policies: Arc::clone(policies) })
     }

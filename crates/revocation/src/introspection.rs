@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use vouchsafe_exchange::form::Form;
 use vouchsafe_exchange::limits::SUBJECT_TOKEN_BYTES_MAX;
 use vouchsafe_exchange::refusal::Refusal;
-use vouchsafe_types::{IssuedToken, TokenType};
+use vouchsafe_types::{Actor, IssuedToken, TokenType};
 
 use crate::answer::{Attempt, Refused};
 use crate::caller::{self, Credentials, VerifiedCaller, introspection_audience};
@@ -64,6 +64,17 @@ async fn permitted_token<P: Ports>(
     Ok(verified.filter(|token| caller.has_scope(&token.audience)))
 }
 
+/// The nested actors of RFC 8693 §4.1.
+fn act(actors: &[Actor]) -> Option<Value> {
+    actors.iter().rev().fold(None, |before, Actor { iss, sub }| {
+        let mut act = json!({ "iss": iss, "sub": sub });
+        if let (Some(before), Some(members)) = (before, act.as_object_mut()) {
+            members.insert("act".to_owned(), before);
+        }
+        Some(act)
+    })
+}
+
 /// The members of RFC 7662 §2.2. Claims of the platform's token are left out.
 fn active_token(issuer: &str, token: &IssuedToken) -> Value {
     let token_type = match (token.token_type, &token.key_thumbprint) {
@@ -89,6 +100,9 @@ fn active_token(issuer: &str, token: &IssuedToken) -> Value {
         }
         if let Some(thumbprint) = &token.key_thumbprint {
             members.insert("cnf".to_owned(), json!({ "jkt": thumbprint }));
+        }
+        if let Some(act) = act(&token.actors) {
+            members.insert("act".to_owned(), act);
         }
     }
     members

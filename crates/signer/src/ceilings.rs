@@ -8,7 +8,7 @@ use vouchsafe_json::Json;
 use crate::algorithm::Algorithm;
 use crate::config::{Audiences, Config};
 use crate::error::{Ceiling, Error, Variable};
-use vouchsafe_types::{Audience, ExtraClaim, SigningRequest, Tier, UnixSeconds};
+use vouchsafe_types::{ACTORS_BYTES_MAX, ACTORS_MAX, Actor, Audience, ExtraClaim, SigningRequest, Tier, UnixSeconds};
 
 /// How far `iat` may be from the signer's clock, either way.
 pub const ISSUED_AT_SKEW_SECONDS_MAX: u64 = 15;
@@ -45,6 +45,7 @@ impl Config {
         scopes(&request.scopes)?;
         extra_claims(&request.extra_claims)?;
         key_thumbprint(request.key_thumbprint.as_deref())?;
+        actors(&request.actors)?;
         Ok(AllowedToken { request, expires_at })
     }
 
@@ -136,6 +137,16 @@ fn extra_claims(claims: &[ExtraClaim]) -> Result<(), Error> {
 
 fn key_thumbprint(thumbprint: Option<&str>) -> Result<(), Error> {
     if thumbprint.is_none_or(is_thumbprint) { Ok(()) } else { Err(Error::Refused(Ceiling::KeyThumbprint)) }
+}
+
+/// An actor is known by both members (RFC 8693 §4.1).
+fn actors(actors: &[Actor]) -> Result<(), Error> {
+    let bytes = actors.iter().map(|actor| actor.iss.len().saturating_add(actor.sub.len()));
+    if actors.len() > ACTORS_MAX || bytes.sum::<usize>() > ACTORS_BYTES_MAX {
+        return Err(Error::Refused(Ceiling::Actors));
+    }
+    let mut members = actors.iter().flat_map(|actor| [&actor.iss, &actor.sub]);
+    members.try_for_each(|member| text(member, ACTORS_BYTES_MAX, Ceiling::Actors))
 }
 
 fn refused_name(fault: NameFault) -> Error {

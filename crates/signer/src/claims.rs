@@ -1,7 +1,7 @@
 //! The header and payload of an issued token.
 
 use crate::error::Error;
-use vouchsafe_types::{SigningRequest, UnixSeconds};
+use vouchsafe_types::{Actor, SigningRequest, UnixSeconds};
 
 /// How long before `iat` a token becomes valid, for strict verifiers with slow clocks.
 pub const NOT_BEFORE_SECONDS: u64 = 5;
@@ -32,10 +32,28 @@ pub(crate) fn payload(request: &SigningRequest, expires_at: UnixSeconds) -> Resu
     if let Some(thumbprint) = &request.key_thumbprint {
         claims.json("cnf", &format!(r#"{{"jkt":{}}}"#, quoted(thumbprint)?))?;
     }
+    if let Some(act) = act(&request.actors)? {
+        claims.json("act", &act)?;
+    }
     for claim in &request.extra_claims {
         claims.json(&claim.name, claim.value.trim_ascii())?;
     }
     Ok(claims.finish())
+}
+
+/// The nested actors of RFC 8693 §4.1, from the first one to act outwards to the current one.
+fn act(actors: &[Actor]) -> Result<Option<String>, Error> {
+    let mut act: Option<String> = None;
+    for actor in actors.iter().rev() {
+        let mut members = Claims::default();
+        members.text("iss", &actor.iss)?;
+        members.text("sub", &actor.sub)?;
+        if let Some(before) = act {
+            members.json("act", &before)?;
+        }
+        act = Some(members.finish());
+    }
+    Ok(act)
 }
 
 #[derive(Default)]

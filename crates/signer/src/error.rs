@@ -192,6 +192,8 @@ pub enum Ceiling {
     Issuer,
     #[error("jti is empty, too long or contains unprintable characters")]
     Jti,
+    #[error("the actors are over a limit")]
+    Actors,
     #[error("the thumbprint of a key is not 32 bytes in base64url")]
     KeyThumbprint,
     #[error("lifetime is outside the signer's range")]

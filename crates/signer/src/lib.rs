@@ -43,6 +43,7 @@
 //!     scopes: vec![],
 //!     extra_claims: vec![],
 //!     key_thumbprint: None,
+//!     actors: Vec::new(),
 //!     presented: None,
 //! };
 //! // Fresh randomness from the host in production.

@@ -72,7 +72,7 @@ pub struct IssuerRecord {
     pub claims: Vec<DeclaredClaim>,
     pub require: Vec<RequiredClaim>,
     pub subject_template: Option<String>,
-    /// Whether tokens with `act` or `may_act` are accepted.
+    /// Whether tokens with `act` or `may_act` (RFC 8693 §4) are accepted.
     pub allow_act: bool,
     pub development: bool,
     /// Whether fetching the keys takes a credential.

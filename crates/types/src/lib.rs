@@ -11,6 +11,7 @@
 //! Moments are Unix seconds (RFC 7519 §2 `NumericDate`) unless the name says otherwise: [`UnixSeconds`] in
 //! signatures, `u64` in records, where the component model knows no newtype.
 
+mod actors;
 mod issuer;
 mod policy;
 mod proof;
@@ -22,6 +23,7 @@ mod token;
 mod wit_enum;
 mod workload;
 
+pub use actors::{ACTORS_BYTES_MAX, ACTORS_MAX};
 pub use issuer::{
     DeclaredClaim, FetchError, IssuerRecord, KeySet, KeySource, PinnedKeys, ReplayMode, RequiredClaim, Unreachable,
     UnreachableCause,
@@ -36,12 +38,12 @@ pub use signer::{
     SigningRequest, Superseded, TokenType,
 };
 pub use store::{
-    AuditRecord, Consumption, Document, Generation, Limited, Pointer, Recorded, RecordedActor, Refused, RefusedKind, Space,
-    StoreError, TokenUse,
+    AuditRecord, Consumption, Document, Generation, Limited, Pointer, Recorded, RecordedActor, Refused, RefusedKind,
+    Space, StoreError, TokenUse,
 };
 pub use time::UnixSeconds;
 pub use token::TokenError;
-pub use workload::{Attribute, AttributeValue, ClaimType, Principal, Subject};
+pub use workload::{Actor, Attribute, AttributeValue, ClaimType, Principal, Subject};
 
 #[cfg(test)]
 mod tests;

@@ -56,6 +56,8 @@ pub struct Audience {
     pub outlive_subject: bool,
     /// Whether a request without a proof of possession is refused.
     pub proof_required: bool,
+    /// Whether an actor can get a token, if policy permits it.
+    pub allow_act: bool,
 }
 
 /// What a principal asks for.

@@ -2,6 +2,7 @@
 
 use crate::policy::Tier;
 use crate::wit_enum::wit_enum;
+use crate::workload::Actor;
 
 /// The parts of the signer's configuration that the broker needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -102,6 +103,8 @@ pub struct SigningRequest {
     pub extra_claims: Vec<ExtraClaim>,
     /// `cnf.jkt` (RFC 9449 §6.1): binds the token to a key.
     pub key_thumbprint: Option<String>,
+    /// `act` (RFC 8693 §4.1): the current actor first, then those before.
+    pub actors: Vec<Actor>,
     /// Selects the rollout share; without it, no share applies.
     pub presented: Option<PresentedIdentity>,
 }
@@ -134,6 +137,8 @@ pub struct IssuedToken {
     pub expires_at: u64,
     /// `cnf.jkt` (RFC 9449 §6.1): the key that the token is bound to.
     pub key_thumbprint: Option<String>,
+    /// `act` (RFC 8693 §4.1): the current actor first, then those before.
+    pub actors: Vec<Actor>,
 }
 
 /// Why the signer did not sign. The texts are for the log.

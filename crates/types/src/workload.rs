@@ -77,7 +77,7 @@ pub struct Principal {
     pub attributes: Vec<Attribute>,
 }
 
-/// A verified subject token.
+/// A verified subject or actor token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Subject {
     pub principal: Principal,
@@ -94,4 +94,17 @@ pub struct Subject {
     pub signing_input_digest: String,
     /// `cnf.jkt` (RFC 9449 §6.1): the key that the token is bound to.
     pub key_thumbprint: Option<String>,
+    /// `act` (RFC 8693 §4.1): the current actor first, then those before.
+    pub actors: Vec<Actor>,
+    /// `may_act` (RFC 8693 §4.4): the only one who may act for the subject.
+    pub may_act: Option<Actor>,
+    /// `scope` (RFC 8693 §4.2); none if the token has none.
+    pub scopes: Option<Vec<String>>,
+}
+
+/// Who acts for a subject (RFC 8693 §4.1). Only both members together identify anybody.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Actor {
+    pub iss: String,
+    pub sub: String,
 }

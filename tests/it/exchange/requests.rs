@@ -155,7 +155,7 @@ fn parameters() -> Vec<RequestCase> {
         form("audience and resource", bad("request.audience_and_resource"), |form| form.and("resource", API)),
         form("resource alone", Want::Issued, |form| form.without("audience").and("resource", API)),
         form("resource twice", REPEATED, |form| form.without("audience").and("resource", API).and("resource", API)),
-        form("an actor_token", bad("request.actor_token_unsupported"), |form| {
+        form("an actor_token that is no token", bad("actor.token_rejected"), |form| {
             form.and("actor_token", "x").and("actor_token_type", TYPE_JWT)
         }),
         form(
@@ -163,8 +163,8 @@ fn parameters() -> Vec<RequestCase> {
             refused(400, "invalid_authorization_details", "request.authorization_details_unsupported"),
             |form| form.and("authorization_details", "[]"),
         ),
-        form("an actor_token alone", bad("request.actor_token_unsupported"), |form| form.and("actor_token", "x")),
-        form("an actor_token_type alone", bad("request.actor_token_unsupported"), |form| {
+        form("an actor_token alone", bad("request.parameter_missing"), |form| form.and("actor_token", "x")),
+        form("an actor_token_type alone", bad("request.parameter_missing"), |form| {
             form.and("actor_token_type", TYPE_JWT)
         }),
     ]);

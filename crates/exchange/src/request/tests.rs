@@ -101,10 +101,37 @@ fn refuses_other_grants_and_token_types() {
 }
 
 #[test]
-fn refuses_actor_token() {
+fn jwt_bearer_grant_refuses_actor_token() {
     for more in ["actor_token=x", "actor_token_type=x", "actor_token=x&actor_token_type=y"] {
-        check(&format!("audience=a&{more}"), fault(RequestFault::ActorTokenUnsupported));
+        let request = parse(&format!("grant_type={GRANT_JWT_BEARER}&resource=a&assertion=t&{more}"));
+        assert_eq!(request.map(drop), fault(RequestFault::ActorTokenUnsupported), "{more}");
     }
+}
+
+/// RFC 8693 §2.1: each of the parameters requires the other.
+#[test]
+fn takes_the_actor_token_with_its_type() {
+    for (more, expected) in [
+        (format!("actor_token=x&actor_token_type={TOKEN_TYPE_JWT}"), Ok(())),
+        (format!("actor_token=x&actor_token_type={TOKEN_TYPE_ID}"), Ok(())),
+        (format!("actor_token=%20x%0A&actor_token_type={TOKEN_TYPE_JWT}"), Ok(())),
+        ("actor_token=&actor_token_type=".to_owned(), Ok(())),
+        ("actor_token=x".to_owned(), fault(RequestFault::ParameterMissing("actor_token_type"))),
+        (format!("actor_token_type={TOKEN_TYPE_JWT}"), fault(RequestFault::ParameterMissing("actor_token"))),
+        (
+            format!("actor_token=%20&actor_token_type={TOKEN_TYPE_JWT}"),
+            fault(RequestFault::ParameterMissing("actor_token")),
+        ),
+        (format!("actor_token=x&actor_token_type={TOKEN_TYPE_ACCESS}"), fault(RequestFault::ActorTokenTypeUnsupported)),
+        (format!("actor_token=bearer+x&actor_token_type={TOKEN_TYPE_JWT}"), fault(RequestFault::ActorTokenBearer)),
+        (format!("actor_token=x+y&actor_token_type={TOKEN_TYPE_JWT}"), fault(RequestFault::ActorTokenWhiteSpace)),
+    ] {
+        check(&format!("audience=a&{more}"), expected);
+    }
+    let sized =
+        |bytes: usize| format!("audience=a&actor_token_type={TOKEN_TYPE_JWT}&actor_token={}", "x".repeat(bytes));
+    check(&sized(SUBJECT_TOKEN_BYTES_MAX), Ok(()));
+    check(&sized(SUBJECT_TOKEN_BYTES_MAX + 1), Err(Refusal::ActorToken(TokenError::TooLarge)));
 }
 
 #[test]

@@ -30,6 +30,14 @@ pub struct Fake {
     pub issuer: RefCell<Option<IssuerRecord>>,
     pub audience: RefCell<Option<Audience>>,
     pub subject: RefCell<Subject>,
+    /// Who the actor token `agent` names.
+    pub actor: RefCell<Subject>,
+    pub actor_issuer: RefCell<IssuerRecord>,
+    pub actor_error: RefCell<Option<TokenError>>,
+    /// Whether policy lets the actor act.
+    pub may_act: Cell<bool>,
+    /// Who was to act for whom.
+    pub acts: RefCell<Vec<(String, String)>>,
     pub permitted: Cell<bool>,
     /// Policy denies scopes beyond these.
     pub scopes_allowed: RefCell<Option<Vec<String>>>,
@@ -77,6 +85,11 @@ impl Fake {
             issuer: RefCell::new(Some(issuer(ReplayMode::Allow))),
             audience: RefCell::new(Some(audience())),
             subject: RefCell::new(subject()),
+            actor: RefCell::new(agent()),
+            actor_issuer: RefCell::new(cluster(ReplayMode::Allow)),
+            actor_error: RefCell::new(None),
+            may_act: Cell::new(true),
+            acts: RefCell::default(),
             permitted: Cell::new(true),
             scopes_allowed: RefCell::new(None),
             token_kid: RefCell::new("k1".into()),
@@ -156,6 +169,7 @@ pub fn audience() -> Audience {
         replay: ReplayMode::Allow,
         outlive_subject: false,
         proof_required: false,
+        allow_act: false,
     }
 }
 
@@ -174,7 +188,33 @@ pub fn subject() -> Subject {
         iat: Some(NOW - 10),
         signing_input_digest: "d1".into(),
         key_thumbprint: None,
+        actors: Vec::new(),
+        may_act: None,
+        scopes: None,
     }
+}
+
+/// The subject of the actor token `agent`.
+pub fn agent() -> Subject {
+    Subject {
+        principal: Principal {
+            entity_type: "Kubernetes::ServiceAccount".into(),
+            id: "system:serviceaccount:ai:agent".into(),
+            issuer_name: "cluster".into(),
+            attributes: Vec::new(),
+        },
+        iss: "https://cluster.example".into(),
+        name: "agent".into(),
+        jti: Some("a1".into()),
+        exp: NOW + 1800,
+        signing_input_digest: "d2".into(),
+        ..subject()
+    }
+}
+
+/// The issuer of the actor token.
+pub fn cluster(replay: ReplayMode) -> IssuerRecord {
+    IssuerRecord { name: "cluster".into(), issuer: "https://cluster.example".into(), ..issuer(replay) }
 }
 
 impl Instance for Fake {
@@ -353,7 +393,8 @@ impl Policy for Fake {
 
     fn issuer(&self, _bundle: &BundleInfo, iss: &str) -> Result<Option<Rc<IssuerRecord>>, Failure> {
         self.call("issuer", Part::Policy)?;
-        Ok(self.issuer.borrow().clone().filter(|issuer| issuer.issuer == iss).map(Rc::new))
+        let known = self.issuer.borrow().clone().into_iter().chain([self.actor_issuer.borrow().clone()]);
+        Ok(known.into_iter().find(|issuer| issuer.issuer == iss).map(Rc::new))
     }
 
     fn audience(&self, _bundle: &BundleInfo, id: &str) -> Result<Option<Rc<Audience>>, Failure> {
@@ -374,30 +415,58 @@ impl Policy for Fake {
             cedar_request: "{}".into(),
         })
     }
+
+    fn decide_actor(
+        &self,
+        _: &BundleInfo,
+        actor: &Principal,
+        subject: &Principal,
+        _: &TokenRequest,
+        _: u64,
+    ) -> Result<Decision, Failure> {
+        self.call("decide_actor", Part::Policy)?;
+        self.acts.borrow_mut().push((actor.id.clone(), subject.id.clone()));
+        let permitted = self.permitted.get() && self.may_act.get();
+        Ok(Decision {
+            effect: if permitted { Effect::Permit } else { Effect::Deny },
+            determining_rules: if permitted { vec!["actor-1".into(), "rule-1".into()] } else { Vec::new() },
+            erring_rules: Vec::new(),
+            cedar_request: r#"{"action":"act_for"}"#.into(),
+        })
+    }
 }
 
 impl Identity for Fake {
-    type Token = ();
+    /// Whether it is the actor token.
+    type Token = bool;
 
-    fn parse(&self, _token: &str) -> Result<(), Failure> {
-        self.call("parse", Part::Issuer)
+    fn parse(&self, token: &str) -> Result<bool, Failure> {
+        self.call("parse", Part::Issuer)?;
+        Ok(token == "agent")
     }
 
-    fn issuers(&self, (): &()) -> Vec<String> {
+    fn issuers(&self, is_actor: &bool) -> Vec<String> {
+        if *is_actor {
+            return vec![self.actor.borrow().iss.clone()];
+        }
         let iss = Some(self.subject.borrow().iss.clone()).filter(|iss| !iss.is_empty());
         iss.into_iter().chain(self.trust_domain.borrow().clone()).collect()
     }
 
-    fn verify(&self, (): &(), _: &IssuerRecord, keys: &KeySet, now: u64) -> Result<Subject, Failure> {
-        self.call("verify", Part::Issuer)?;
+    fn verify(&self, is_actor: &bool, _: &IssuerRecord, keys: &KeySet, now: u64) -> Result<Subject, Failure> {
+        self.call(if *is_actor { "verify_actor" } else { "verify" }, Part::Issuer)?;
         assert!(now < keys.trusted_until, "keys are used only while they are trusted");
-        if let Some(error) = self.verify_error.borrow().clone() {
+        let (error, subject) = match is_actor {
+            true => (&self.actor_error, &self.actor),
+            false => (&self.verify_error, &self.subject),
+        };
+        if let Some(error) = error.borrow().clone() {
             return Err(Refusal::Token(error).into());
         }
         if !keys.digest.contains(self.token_kid.borrow().as_str()) {
             return Err(Refusal::Token(TokenError::KeyUnknown).into());
         }
-        Ok(self.subject.borrow().clone())
+        Ok(subject.borrow().clone())
     }
 
     fn verify_proof(&self, proof: &str, method: &str, url: &str, now: u64) -> Result<VerifiedProof, Failure> {

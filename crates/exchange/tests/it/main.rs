@@ -9,6 +9,7 @@
     reason = "tests may panic"
 )]
 
+mod actors;
 mod clocks;
 mod denials;
 mod fake;

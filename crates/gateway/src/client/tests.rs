@@ -78,6 +78,7 @@ fn request(tier: Tier, now: u64) -> SigningRequest {
         scopes: vec!["read".into()],
         extra_claims: vec![],
         key_thumbprint: None,
+        actors: Vec::new(),
         presented: None,
     }
 }
@@ -337,6 +338,7 @@ fn names_audience_without_hsm_key() {
         replay: vouchsafe_types::ReplayMode::Allow,
         outlive_subject: false,
         proof_required: false,
+        allow_act: false,
     };
     let audiences = [audience(AUDIENCE), audience("https://other.example")];
     assert_eq!(signer.conflicts(&audiences), [""; 0], "no keys are known yet");

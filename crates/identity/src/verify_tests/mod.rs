@@ -92,6 +92,9 @@ fn returns_the_verified_subject() {
         iat: Some(testkit::NOW),
         signing_input_digest: sha256_hex(signing_input.as_bytes()),
         key_thumbprint: None,
+        actors: Vec::new(),
+        may_act: None,
+        scopes: None,
     };
     assert_eq!(verified.subject(), &expected);
     assert_eq!(verified.into_subject(), expected);

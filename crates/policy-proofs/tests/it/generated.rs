@@ -166,6 +166,7 @@ pub fn request(numbers: &mut Numbers) -> RecordedRequest {
         numbers.of(&[("https://a.example", ["read", "write"]), ("https://b.example", ["read", "more"])]);
     let scopes = offered.into_iter().filter(|_| numbers.chance(50)).map(str::to_owned).collect();
     RecordedRequest {
+        actor: None,
         principal: Principal {
             entity_type: "GitHub::Workflow".to_owned(),
             id: numbers.of(&["robot", "human"]).to_owned(),

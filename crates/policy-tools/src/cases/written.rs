@@ -14,7 +14,7 @@ pub fn denied(
     profile: Option<&str>,
     intent: &str,
 ) -> String {
-    let RecordedRequest { principal, request, now } = request;
+    let RecordedRequest { principal, request, now, .. } = request;
     let usual = default_principal(files, bundle, &principal.issuer_name);
     let mut text = format!("# {intent}\n{}", line("issuer", principal.issuer_name.as_str()));
     if usual.as_ref().is_none_or(|usual| usual.id != principal.id) {

@@ -242,6 +242,7 @@ fn audience(compared: &mut Compared<'_>, was: &Audience, is: &Audience) {
         replay: _,
         outlive_subject: _,
         proof_required: _,
+        allow_act: _,
     } = was;
     compared.number("tier delegated", was.tier == Tier::Delegated, is.tier == Tier::Delegated);
     compared.other("algorithm", &was.algorithm, &is.algorithm);
@@ -255,6 +256,7 @@ fn audience(compared: &mut Compared<'_>, was: &Audience, is: &Audience) {
     compared.number("outlive_subject", was.outlive_subject, is.outlive_subject);
     // Without the requirement, tokens that are bound to no key are issued too.
     compared.number("bearer tokens", !was.proof_required, !is.proof_required);
+    compared.number("allow_act", was.allow_act, is.allow_act);
 }
 
 fn uses(replay: ReplayMode) -> Uses {

@@ -149,7 +149,7 @@ fn recovers_request_from_record() {
         ..request(&["read", "write"], 77)
     };
     let decision = bundle.decide(&principal, &request, NOW).expect("it is decided");
-    let expected = RecordedRequest { principal, request, now: NOW };
+    let expected = RecordedRequest { principal, actor: None, request, now: NOW };
     assert_eq!(RecordedRequest::parse(&decision.cedar_request), Ok(expected));
 }
 

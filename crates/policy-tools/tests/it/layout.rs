@@ -61,10 +61,16 @@ fn formatting_never_changes_decisions() {
     }
 }
 
-/// The example bundle loads, is fully tested, and has no warnings.
+/// The example bundles load, are fully tested, and have no warnings.
 #[test]
-fn example_bundle_has_no_diagnostics() {
-    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/policies");
+fn example_bundles_have_no_diagnostics() {
+    for name in ["agents", "policies"] {
+        check_example(name);
+    }
+}
+
+fn check_example(name: &str) {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples").join(name);
     let files = folder::read(&root).unwrap_or_else(|invalid| panic!("{invalid}"));
     let report = lint::check(&files, &environment());
     assert!(report.errors.is_empty() && report.warnings.is_empty(), "{report}");

@@ -7,7 +7,7 @@ use crate::bundle::manifest::Manifest;
 use crate::diagnostics::{BundleError, Diagnostic, LoadError};
 use crate::policies::attributes::Attributes;
 use crate::policies::checker::PolicyChecker;
-use crate::policies::entities::IssueAction;
+use crate::policies::entities::Actions;
 use crate::policies::schema::{self, Additions, BundleSchema};
 use crate::settings::checks::{check_copied_claims, check_issuer_claims, check_unique};
 use crate::settings::groups::{self, Group};
@@ -23,7 +23,7 @@ pub(crate) struct Settings<'f> {
     pub audiences: Vec<Audience>,
     pub groups: Vec<Group>,
     pub attributes: Attributes,
-    pub action: IssueAction,
+    pub action: Actions,
     pub checker: PolicyChecker,
 }
 
@@ -63,12 +63,13 @@ impl<'f> Settings<'f> {
         issuers: Vec<Issuer>,
         audiences: Vec<Audience>,
     ) -> Result<Self, Vec<Diagnostic>> {
-        let action = IssueAction::new().ok_or_else(unnameable)?;
-        let BundleSchema { schema, attributes } = read_schema(files, &layout, &manifest, &issuers, &action)?;
+        let action = Actions::new().ok_or_else(unnameable)?;
+        let BundleSchema { schema, attributes } =
+            read_schema(files, &layout, &manifest, (&issuers, &audiences), &action)?;
         check_copied_claims(files, &layout, &audiences, &attributes, &issuers)?;
         check_issuer_claims(files, &layout, &issuers, &attributes)?;
         let groups = read_groups(files, &layout, &issuers, &audiences, &attributes)?;
-        let checker = PolicyChecker::new(&issuers, &audiences, &groups, schema);
+        let checker = PolicyChecker::new(&issuers, &audiences, &groups, schema, action.clone());
         Ok(Self { environment, layout, manifest, issuers, audiences, groups, attributes, action, checker })
     }
 }
@@ -82,13 +83,14 @@ fn read_schema(
     files: &BundleFiles,
     layout: &Layout<'_>,
     manifest: &Manifest,
-    issuers: &[Issuer],
-    action: &IssueAction,
+    (issuers, audiences): (&[Issuer], &[Audience]),
+    action: &Actions,
 ) -> Result<BundleSchema, Vec<Diagnostic>> {
     let missing = || vec![Diagnostic::of_file(SCHEMA_FILE, BundleError::FileMissing)];
     let content = files.content(SCHEMA_FILE).ok_or_else(missing)?;
     let text = utf8(SCHEMA_FILE, content).map_err(|diagnostic| vec![diagnostic])?;
-    let additions = Additions { zones: &manifest.zones, groups: !layout.groups.is_empty() };
+    let actors = audiences.iter().any(|audience| audience.allow_act);
+    let additions = Additions { zones: &manifest.zones, groups: !layout.groups.is_empty(), actors };
     schema::read(text, issuers, action, &additions)
 }
 

@@ -5,7 +5,7 @@ use crate::decide::decision::DecideError;
 use crate::decide::request::TokenRequest;
 use crate::policies::reads::Reads;
 use crate::settings::zones::Zones;
-use cedar_policy::{Context, RestrictedExpression};
+use cedar_policy::{Context, EntityUid, RestrictedExpression};
 use std::net::IpAddr;
 
 /// The part of a request that becomes Cedar's context.
@@ -14,6 +14,8 @@ pub(crate) struct ContextInput<'a> {
     pub scopes: &'a [String],
     pub client_ip: Option<&'a str>,
     pub proof_of_possession: bool,
+    /// Where it is not the resource: for actors.
+    pub audience: Option<&'a EntityUid>,
 }
 
 impl<'a> From<&'a TokenRequest> for ContextInput<'a> {
@@ -23,6 +25,7 @@ impl<'a> From<&'a TokenRequest> for ContextInput<'a> {
             scopes: &request.scopes,
             client_ip: request.client_ip.as_deref(),
             proof_of_possession: request.proof_of_possession,
+            audience: None,
         }
     }
 }
@@ -37,7 +40,7 @@ pub(crate) fn context(
     let lifetime = i64::try_from(input.requested_lifetime_seconds).map_err(|_| DecideError::LifetimeInvalid)?;
     let address: Option<IpAddr> =
         input.client_ip.map(str::parse).transpose().map_err(|_| DecideError::ClientIpInvalid)?;
-    let mut pairs = Vec::with_capacity(6);
+    let mut pairs = Vec::with_capacity(7);
     let mut add = |name: &str, value: &dyn Fn() -> Option<RestrictedExpression>| {
         if reads.has(name) {
             pairs.extend(value().map(|value| (name.to_owned(), value)));
@@ -49,6 +52,7 @@ pub(crate) fn context(
     add("requested_lifetime_seconds", &|| Some(RestrictedExpression::new_long(lifetime)));
     add("scopes", &|| Some(string_set(input.scopes)));
     add("client_ip", &|| address.map(|address| RestrictedExpression::new_ip(address.to_string())));
+    add("audience", &|| input.audience.cloned().map(RestrictedExpression::new_entity_uid));
     add("local", &|| zones.expression(now));
     Context::from_pairs(pairs).map_err(|_| DecideError::RequestInvalid)
 }

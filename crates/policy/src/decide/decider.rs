@@ -95,6 +95,20 @@ impl Decider {
         self.bundle.decide(principal, request, now)
     }
 
+    /// See [`Bundle::decide_actor`].
+    ///
+    /// # Errors
+    /// As [`Self::decide`].
+    pub fn decide_actor(
+        &self,
+        actor: &Principal,
+        subject: &Principal,
+        request: &TokenRequest,
+        now: u64,
+    ) -> Result<Decision, DecideError> {
+        self.bundle.decide_actor(actor, subject, request, now)
+    }
+
     /// How many policies there are, and how many were parsed.
     pub fn policy_count(&self) -> PolicyCount {
         self.bundle.policy_count()

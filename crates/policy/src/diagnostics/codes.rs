@@ -52,6 +52,7 @@ impl BundleError {
             Self::OutOfBounds { .. } => "out-of-bounds",
             Self::PathInvalid { .. } => "path-invalid",
             Self::PermitWithoutIssuer(_) => "permit-without-issuer",
+            Self::PermitWithoutSubjectIssuer(_) => "permit-without-subject-issuer",
             Self::ProofMissing => "proof-missing",
             Self::ProofStale => "proof-stale",
             Self::ReplayInvalid(_) => "replay-invalid",

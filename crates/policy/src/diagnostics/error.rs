@@ -100,6 +100,10 @@ pub enum BundleError {
     PathInvalid { bytes_max: usize },
     #[error("policy `{0}` does not name an issuer: write `principal is TYPE in Issuer::\"NAME\"` in its scope")]
     PermitWithoutIssuer(String),
+    #[error(
+        "policy `{0}` does not name the issuer of the subject: write `resource is TYPE in Issuer::\"NAME\"` in its scope"
+    )]
+    PermitWithoutSubjectIssuer(String),
     #[error("the bundle has guardrails, and no proof of them is recorded")]
     ProofMissing,
     #[error("the recorded proof of the guardrails is that of another bundle")]

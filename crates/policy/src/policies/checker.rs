@@ -2,12 +2,12 @@
 
 use crate::diagnostics::BundleError;
 use crate::diagnostics::suggestion::suggest;
-use crate::policies::entities::{AUDIENCE_GROUP, WORKLOAD_GROUP, is_issuer};
+use crate::policies::entities::{AUDIENCE_GROUP, Actions, WORKLOAD_GROUP, is_issuer};
 use crate::policies::policy::{Link, NamedPolicy};
 use crate::policies::span;
 use crate::settings::groups::Group;
 use crate::settings::records::{Audience, Issuer};
-use cedar_policy::{EntityUid, PrincipalConstraint, Schema, Validator};
+use cedar_policy::{EntityUid, PrincipalConstraint, ResourceConstraint, Schema, Validator};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
@@ -21,11 +21,12 @@ pub(crate) struct PolicyChecker {
     workload_groups: BTreeSet<String>,
     /// Groups with audiences.
     audience_groups: BTreeSet<String>,
+    actions: Actions,
     pub validator: Validator,
 }
 
 impl PolicyChecker {
-    pub fn new(issuers: &[Issuer], audiences: &[Audience], groups: &[Group], schema: Schema) -> Self {
+    pub fn new(issuers: &[Issuer], audiences: &[Audience], groups: &[Group], schema: Schema, actions: Actions) -> Self {
         let mut issuers_of_type = BTreeMap::new();
         for issuer in issuers {
             let count: &mut usize = issuers_of_type.entry(issuer.entity_type()).or_default();
@@ -41,6 +42,7 @@ impl PolicyChecker {
             audiences: audiences.iter().map(|it| it.id.clone()).collect(),
             workload_groups: names(|group| !group.workloads.is_empty()),
             audience_groups: names(|group| !group.audiences.is_empty()),
+            actions,
             validator: Validator::new(schema),
         }
     }
@@ -53,17 +55,26 @@ impl PolicyChecker {
     /// for a single principal (`principal == …`) names its issuer if only one issuer has principals of that type.
     pub fn check_names_issuer(&self, policy: &NamedPolicy) -> Option<BundleError> {
         let names_issuer = match policy.cedar.principal_constraint() {
-            // Each workload of a group names its issuer.
-            PrincipalConstraint::In(uid) | PrincipalConstraint::IsIn(_, uid) => {
-                is_issuer(&uid) || uid.type_name().to_string() == WORKLOAD_GROUP
-            }
-            PrincipalConstraint::Eq(uid) => {
-                let issuers = self.issuers_of_type.get(&uid.type_name().to_string());
-                issuers == Some(&1)
-            }
+            PrincipalConstraint::In(uid) | PrincipalConstraint::IsIn(_, uid) => is_of_issuers(&uid),
+            PrincipalConstraint::Eq(uid) => self.has_one_issuer(&uid),
             PrincipalConstraint::Any | PrincipalConstraint::Is(_) => false,
         };
-        (!names_issuer && !policy.is_forbid()).then(|| BundleError::PermitWithoutIssuer(policy.id.clone()))
+        // The subject of an actor is a principal too.
+        let names_issuer_of_subject = !policy.is_for_actors(&self.actions)
+            || match policy.cedar.resource_constraint() {
+                ResourceConstraint::In(uid) | ResourceConstraint::IsIn(_, uid) => is_of_issuers(&uid),
+                ResourceConstraint::Eq(uid) => self.has_one_issuer(&uid),
+                ResourceConstraint::Any | ResourceConstraint::Is(_) => false,
+            };
+        match (policy.is_forbid(), names_issuer, names_issuer_of_subject) {
+            (true, _, _) | (false, true, true) => None,
+            (false, false, _) => Some(BundleError::PermitWithoutIssuer(policy.id.clone())),
+            (false, true, false) => Some(BundleError::PermitWithoutSubjectIssuer(policy.id.clone())),
+        }
+    }
+
+    fn has_one_issuer(&self, principal: &EntityUid) -> bool {
+        self.issuers_of_type.get(&principal.type_name().to_string()) == Some(&1)
     }
 
     /// The issuers, audiences and groups that a policy refers to and the bundle does not define, with their spans
@@ -107,6 +118,11 @@ impl PolicyChecker {
         };
         named.iter().filter_map(found).collect()
     }
+}
+
+/// Whether everything in `uid` is from known issuers: in an issuer, or in a group, where each workload names its own.
+fn is_of_issuers(uid: &EntityUid) -> bool {
+    is_issuer(uid) || uid.type_name().to_string() == WORKLOAD_GROUP
 }
 
 /// None if `id` is known, else a suggestion if there is one.

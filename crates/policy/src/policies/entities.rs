@@ -7,6 +7,9 @@ pub const WORKLOAD_GROUP: &str = "WorkloadGroup";
 /// The entity type of audience groups.
 pub const AUDIENCE_GROUP: &str = "AudienceGroup";
 
+/// The action of an actor.
+pub(crate) const ACT_FOR: &str = "act_for";
+
 /// The entity `type_name::"id"`. Any text can be an id.
 pub(crate) fn uid(type_name: &str, id: &str) -> Option<EntityUid> {
     let type_name: EntityTypeName = type_name.parse().ok()?;
@@ -18,17 +21,26 @@ pub fn is_issuer(uid: &EntityUid) -> bool {
     uid.type_name().to_string() == "Issuer"
 }
 
-/// The only action, `Action::"issue"`.
+/// The actions of every bundle.
 #[derive(Debug, Clone)]
-pub(crate) struct IssueAction(EntityUid);
+pub(crate) struct Actions {
+    issue: EntityUid,
+    act_for: EntityUid,
+}
 
-impl IssueAction {
+impl Actions {
     /// None only if Cedar rejected its own type name `Action`.
     pub fn new() -> Option<Self> {
-        uid("Action", "issue").map(Self)
+        Some(Self { issue: uid("Action", "issue")?, act_for: uid("Action", ACT_FOR)? })
     }
 
-    pub fn uid(&self) -> &EntityUid {
-        &self.0
+    /// `Action::"issue"`: a principal gets a token for an audience.
+    pub fn issue(&self) -> &EntityUid {
+        &self.issue
+    }
+
+    /// `Action::"act_for"`: a principal acts for another, the resource. Only in bundles with an audience that allows it.
+    pub fn act_for(&self) -> &EntityUid {
+        &self.act_for
     }
 }

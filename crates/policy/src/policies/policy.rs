@@ -1,7 +1,10 @@
 //! One Cedar policy of a bundle.
 
 use crate::diagnostics::Position;
-use cedar_policy::{Effect, EntityUid, Policy, PolicyId, PolicySet, PolicySetError, SlotId, Template};
+use crate::policies::entities::Actions;
+use cedar_policy::{
+    ActionConstraint, Effect, EntityUid, Policy, PolicyId, PolicySet, PolicySetError, SlotId, Template,
+};
 use std::collections::HashMap;
 use std::ops::Range;
 
@@ -42,6 +45,11 @@ impl NamedPolicy {
 
     pub fn is_forbid(&self) -> bool {
         self.cedar.effect() == Effect::Forbid
+    }
+
+    /// Whether the scope names the action `act_for` and no other.
+    pub(crate) fn is_for_actors(&self, actions: &Actions) -> bool {
+        self.cedar.action_constraint() == ActionConstraint::Eq(actions.act_for().clone())
     }
 
     /// The profiles of a `@profile("…")` annotation, separated by commas or spaces; empty for all.

@@ -6,7 +6,7 @@ use crate::decide::context::{ContextInput, context};
 use crate::diagnostics::cedar::cedar_diagnostic;
 use crate::diagnostics::{BundleError, Diagnostic};
 use crate::policies::attributes::{AttributeType, Attributes};
-use crate::policies::entities::{AUDIENCE_GROUP, IssueAction, WORKLOAD_GROUP};
+use crate::policies::entities::{ACT_FOR, AUDIENCE_GROUP, Actions, WORKLOAD_GROUP};
 use crate::policies::reads::Reads;
 use crate::settings::records::Issuer;
 use crate::settings::zones::Zones;
@@ -47,13 +47,15 @@ pub(crate) struct Additions<'a> {
     pub zones: &'a Zones,
     /// Whether the bundle has groups.
     pub groups: bool,
+    /// Whether an audience issues tokens to actors.
+    pub actors: bool,
 }
 
 /// Parses the schema file's `text`, adds a type for each `oidc` issuer and checks the result.
 pub(crate) fn read(
     text: &str,
     issuers: &[Issuer],
-    action: &IssueAction,
+    action: &Actions,
     additions: &Additions<'_>,
 ) -> Result<BundleSchema, Vec<Diagnostic>> {
     let document = document(text, issuers, additions)?;
@@ -82,6 +84,9 @@ pub(crate) fn document(text: &str, issuers: &[Issuer], additions: &Additions<'_>
     if additions.groups {
         add_groups(&mut document, issuers)?;
     }
+    if additions.actors {
+        add_act_for(&mut document, issuers)?;
+    }
     Ok(document)
 }
 
@@ -109,6 +114,28 @@ fn add_local(document: &mut Value, zones: &Zones) -> Result<(), Vec<Diagnostic>>
     match attributes.insert("local".to_owned(), zones.schema_type()) {
         None => Ok(()),
         Some(_) => Err(vec![in_schema("`local` in the context is made from the zones of `bundle.toml`".to_owned())]),
+    }
+}
+
+/// Adds the action `act_for`: principals of all issuers act for one another. Its context is that of `issue`, with the audience,
+/// which is the resource there.
+fn add_act_for(document: &mut Value, issuers: &[Issuer]) -> Result<(), Vec<Diagnostic>> {
+    let context = document.pointer("//actions/issue/appliesTo/context").cloned();
+    let audience = json!({ "type": "EntityOrCommon", "name": "Audience" });
+    let with_audience = context.and_then(|mut context| {
+        let attributes = context.pointer_mut("/attributes")?.as_object_mut()?;
+        attributes.insert("audience".to_owned(), audience).is_none().then_some(context)
+    });
+    let Some(context) = with_audience else {
+        let message = "the context of action `issue` is not written out as a record without `audience`";
+        return Err(vec![in_schema(message.to_owned())]);
+    };
+    let types: BTreeSet<String> = issuers.iter().map(Issuer::entity_type).collect();
+    let action = json!({ "appliesTo": { "principalTypes": types, "resourceTypes": types, "context": context } });
+    let actions = document.pointer_mut("//actions").and_then(Value::as_object_mut);
+    match actions.map(|actions| actions.insert(ACT_FOR.to_owned(), action)) {
+        Some(None) => Ok(()),
+        _ => Err(vec![in_schema(format!("action `{ACT_FOR}` is made from the audience files"))]),
     }
 }
 
@@ -240,12 +267,12 @@ fn type_name(value: &Value) -> Option<&str> {
 }
 
 /// Why principals of `entity_type` cannot have the action, if they cannot.
-fn principal_error(schema: &Schema, entity_type: &str, action: &IssueAction) -> Option<String> {
+fn principal_error(schema: &Schema, entity_type: &str, action: &Actions) -> Option<String> {
     let Ok(type_name) = entity_type.parse::<EntityTypeName>() else {
         return Some(format!("`{entity_type}` is not an entity type"));
     };
     let is_principal = schema
-        .principals_for_action(action.uid())
+        .principals_for_action(action.issue())
         .is_some_and(|mut principals| principals.any(|principal| principal == &type_name));
     if !is_principal {
         return Some(format!("action `issue` does not apply to principals of type `{entity_type}`"));
@@ -256,19 +283,24 @@ fn principal_error(schema: &Schema, entity_type: &str, action: &IssueAction) -> 
 }
 
 /// Why the action does not accept an `Audience` or the context of a decision, if it does not.
-fn action_error(schema: &Schema, action: &IssueAction, zones: &Zones) -> Option<String> {
+fn action_error(schema: &Schema, action: &Actions, zones: &Zones) -> Option<String> {
     let takes_audiences = schema
-        .resources_for_action(action.uid())
+        .resources_for_action(action.issue())
         .is_some_and(|mut resources| resources.any(|resource| resource.to_string() == "Audience"));
     if !takes_audiences {
         return Some("action `issue` does not apply to resources of type `Audience`".to_owned());
     }
     let scopes = ["scope".to_owned()];
     [None, Some("192.0.2.1")].into_iter().find_map(|client_ip| {
-        let input =
-            ContextInput { requested_lifetime_seconds: 1, scopes: &scopes, client_ip, proof_of_possession: false };
+        let input = ContextInput {
+            requested_lifetime_seconds: 1,
+            scopes: &scopes,
+            client_ip,
+            proof_of_possession: false,
+            audience: None,
+        };
         let sample = context(&input, zones, 0, &Reads::Everything).ok()?;
-        let error = sample.validate(schema, action.uid()).err()?;
+        let error = sample.validate(schema, action.issue()).err()?;
         Some(format!("the context of action `issue` does not fit what a decision gives: {error}"))
     })
 }

@@ -28,6 +28,9 @@ pub struct AudienceFile {
     #[serde(default)]
     outlive_subject: bool,
     proof_of_possession: Option<ProofOfPossession>,
+    /// Whether actors get tokens (RFC 8693 §4.1), if a policy with `Action::"act_for"` permits them to act.
+    #[serde(default)]
+    allow_act: bool,
 }
 
 /// Whether callers must prove possession of a key (RFC 9449).
@@ -59,6 +62,7 @@ pub(crate) fn read(path: &str, files: &BundleFiles, environment: &Environment) -
         replay: replay::mode(&mut file, entries.replay.as_ref(), ReplayMode::Allow),
         outlive_subject: entries.outlive_subject,
         proof_required: entries.proof_of_possession == Some(ProofOfPossession::Required),
+        allow_act: entries.allow_act,
     };
     file.finish(audience)
 }

@@ -1,4 +1,4 @@
-//! The claims that the file of an `oidc` issuer declares, and whether its tokens can be delegated.
+//! The claims that the file of an `oidc` issuer declares, and whether its tokens can name actors.
 
 use crate::diagnostics::BundleError;
 use crate::diagnostics::spanned::Spanned;
@@ -6,7 +6,7 @@ use crate::limits::CLAIMS_MAX;
 use crate::settings::toml_file::TomlFile;
 use std::collections::BTreeMap;
 use vouchsafe_claims::ClaimNames;
-use vouchsafe_providers::{Claim, ClaimType, Provider, Source, oidc};
+use vouchsafe_providers::{Claim, ClaimType, Provider, Source};
 
 pub(crate) type ClaimEntries = Spanned<BTreeMap<String, ClaimEntry>>;
 
@@ -37,27 +37,8 @@ pub(crate) fn allow_act(file: &mut TomlFile<'_>, entry: Option<&Spanned<bool>>, 
     allowed.is_some()
 }
 
-/// The declared claims, including the actor if tokens can have one.
-pub(crate) fn claims(
-    file: &mut TomlFile<'_>,
-    entry: Option<&ClaimEntries>,
-    provider: &Provider,
-    allow_act: bool,
-) -> Vec<Claim> {
-    let mut claims = declared_claims(file, entry, provider);
-    if allow_act {
-        let taken = claims.iter().find(|claim| claim.name.eq_ignore_ascii_case(&oidc::ACT_SUB.name));
-        if let (Some(claim), Some(entry)) = (taken, entry) {
-            let error = BundleError::ClaimReserved(claim.name.to_string());
-            file.refuse_within(entry.span(), &claim.name, error);
-        }
-        claims.push(oidc::ACT_SUB);
-        claims.sort_by(|one, other| one.name.cmp(&other.name));
-    }
-    claims
-}
-
-fn declared_claims(file: &mut TomlFile<'_>, entry: Option<&ClaimEntries>, provider: &Provider) -> Vec<Claim> {
+/// The declared claims.
+pub(crate) fn claims(file: &mut TomlFile<'_>, entry: Option<&ClaimEntries>, provider: &Provider) -> Vec<Claim> {
     let Some(entry) = entry else {
         return Vec::new();
     };

@@ -96,7 +96,7 @@ pub(crate) fn read(
         ),
         leeway_seconds: file.seconds("leeway", entries.leeway.as_ref(), 0..=LEEWAY_SECONDS_MAX, LEEWAY_SECONDS_DEFAULT),
         replay: replay::mode(&mut file, entries.replay.as_ref(), default_replay(provider.replay)),
-        claims: declared_claims::claims(&mut file, entries.claims.as_ref(), provider, allow_act),
+        claims: declared_claims::claims(&mut file, entries.claims.as_ref(), provider),
         allow_act,
         require: required_claims(&mut file, &entries, provider),
         subject_template: subject_template::read(&mut file, entries.subject.as_ref()),

@@ -1,6 +1,6 @@
 //! Issuers and audiences as they are used: every default filled in, every value checked.
 
-use vouchsafe_providers::{Claim, Provider, Replay, oidc};
+use vouchsafe_providers::{Claim, Provider, Replay};
 use vouchsafe_types::{DeclaredClaim, IssuerRecord};
 
 pub use vouchsafe_types::{Audience, Environment, KeySource, PinnedKeys, ReplayMode, RequiredClaim, Tier};
@@ -34,22 +34,17 @@ pub struct Issuer {
     pub max_token_age_seconds: u64,
     pub leeway_seconds: u64,
     pub replay: ReplayMode,
-    /// Typed claims of an `oidc` issuer in name order, its actor included; else empty.
+    /// Typed claims of an `oidc` issuer in name order; else empty.
     pub claims: Vec<Claim>,
     /// What is required of every token, in name order.
     pub require: Vec<RequiredClaim>,
     pub subject_template: Option<String>,
-    /// Whether tokens with `act` or `may_act` are accepted; `claims` then has [`oidc::ACT_SUB`].
+    /// Whether tokens with `act` or `may_act` are accepted.
     pub allow_act: bool,
     pub development: bool,
 }
 
 impl Issuer {
-    /// The claims that the issuer's file declares.
-    pub fn declared_claims(&self) -> impl Iterator<Item = &Claim> {
-        self.claims.iter().filter(|claim| **claim != oidc::ACT_SUB)
-    }
-
     /// The Cedar type of this issuer's principals. An `oidc` issuer has a type of its own, named
     /// after its file: `my-idp` is `Oidc::MyIdp`.
     pub fn entity_type(&self) -> String {
@@ -75,7 +70,7 @@ impl Issuer {
             max_token_age_seconds: self.max_token_age_seconds,
             leeway_seconds: self.leeway_seconds,
             replay: self.replay,
-            claims: self.declared_claims().map(declared).collect(),
+            claims: self.claims.iter().map(declared).collect(),
             require: self.require.clone(),
             subject_template: self.subject_template.clone(),
             allow_act: self.allow_act,

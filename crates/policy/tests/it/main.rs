@@ -9,6 +9,7 @@
     reason = "tests may panic"
 )]
 
+mod actors;
 mod bundles;
 mod corpora;
 mod credentials;

@@ -1,8 +1,6 @@
 //! Any OpenID Connect issuer, with the claims that its file declares.
 
-use crate::claim::Claim;
 use crate::provider::{ALGORITHMS, PrincipalType, Profile, Provider, Replay};
-use vouchsafe_types::ClaimType;
 
 pub const PROVIDER: Provider = Provider {
     name: "oidc",
@@ -23,9 +21,6 @@ pub const PROVIDER: Provider = Provider {
     workload_claims: &[],
     names_with_ids: &[],
 };
-
-/// The current actor of a delegated token (RFC 8693 §4.1), for issuers with `allow_act = true`.
-pub const ACT_SUB: Claim = Claim::optional("act_sub", ClaimType::Text).at(&["act", "sub"]);
 
 /// Cedar entity type of an issuer's principals: `my-idp` gives `Oidc::MyIdp`. A name that starts with a digit is
 /// prefixed with an underscore, because Cedar identifiers cannot start with one.

@@ -1,5 +1,5 @@
 //! In-memory ports. A token is `jti audience scopes`, with the parts separated by `|`. One whose `jti` begins with `bound` is
-//! bound to the key [`THUMBPRINT`].
+//! bound to the key [`THUMBPRINT`]; one whose `jti` begins with `acting` has actors.
 
 use std::cell::{Cell, RefCell};
 use std::future::Future;
@@ -10,7 +10,7 @@ use vouchsafe_exchange::refusal::{Part, Refusal};
 use vouchsafe_exchange::settings::Settings;
 use vouchsafe_revocation::ports::Ports;
 use vouchsafe_types::{
-    Added, Affected, Attribution, IssuedToken, Lifted, Revocation, RevocationTarget, SignerSettings, TokenError,
+    Actor, Added, Affected, Attribution, IssuedToken, Lifted, Revocation, RevocationTarget, SignerSettings, TokenError,
     TokenType,
 };
 
@@ -47,6 +47,12 @@ impl Fake {
     pub fn calls(&self) -> Vec<String> {
         self.calls.take()
     }
+}
+
+/// The actors of a token whose `jti` begins with `acting`.
+fn actors() -> Vec<Actor> {
+    let actor = |sub: &str| Actor { iss: "https://cluster.example".into(), sub: sub.into() };
+    vec![actor("agent"), actor("before")]
 }
 
 /// The text of a token.
@@ -100,6 +106,7 @@ impl Ports for Fake {
             issued_at: NOW - 10,
             expires_at: NOW + 290,
             key_thumbprint: token[0].starts_with("bound").then(|| THUMBPRINT.to_owned()),
+            actors: if token[0].starts_with("acting") { actors() } else { Vec::new() },
         }))
     }
 

@@ -50,6 +50,18 @@ fn names_the_key_of_a_bound_token() {
     assert_eq!((&answer["token_type"], &answer["cnf"]), (&json!("DPoP"), &json!({ "jkt": THUMBPRINT })));
 }
 
+/// `kc#53029`: the actor was left out, so that whoever acts for a subject passed for the subject.
+#[test]
+fn names_the_actors_of_a_token() {
+    let fake = Fake::default();
+    let described = |jti: &str| -> Value {
+        serde_json::from_str(&ask(&fake, API, &body(&token(jti, API, "read"))).outcome.unwrap()).unwrap()
+    };
+    let before = json!({ "iss": "https://cluster.example", "sub": "before" });
+    assert_eq!(described("acting")["act"], json!({ "iss": "https://cluster.example", "sub": "agent", "act": before }));
+    assert_eq!(described("t").get("act"), None);
+}
+
 #[test]
 fn omits_scope_of_tokens_without() {
     let fake = Fake::default();

@@ -66,6 +66,7 @@ fn request(algorithm: &str, now: UnixSeconds) -> SigningRequest {
         scopes: vec!["deploy:read".into(), "deploy:write".into()],
         extra_claims: vec![],
         key_thumbprint: None,
+        actors: Vec::new(),
         presented: None,
     }
 }

@@ -1,6 +1,7 @@
 //! What issued tokens and key sets look like.
 
 use serde_json::json;
+use vouchsafe_types::{ACTORS_BYTES_MAX, ACTORS_MAX, Actor};
 
 use super::*;
 
@@ -53,6 +54,43 @@ fn binds_a_token_to_a_key() {
         let bound = SigningRequest { key_thumbprint: Some(thumbprint.into()), ..request("ES256", NOW) };
         let outcome = signer.sign(&bound, NOW, &entropy()).map(drop);
         assert_eq!(outcome, Err(Error::Refused(Ceiling::KeyThumbprint)), "{thumbprint}");
+    }
+}
+
+/// RFC 8693 §4.1.
+#[test]
+fn nests_the_actors() {
+    let mut signer = signer();
+    let actor = |iss: &str, sub: &str| Actor { iss: iss.into(), sub: sub.into() };
+    let actors =
+        vec![actor("https://a.example", "current\""), actor("https://b.example", "before"), actor("c", "first")];
+    let token = signer.sign(&SigningRequest { actors, ..request("ES256", NOW) }, NOW, &entropy()).unwrap();
+    let (_, payload) = verified(&token.jwt, &signer.public_keys(0, NOW).unwrap()).unwrap();
+    let first = json!({ "iss": "c", "sub": "first" });
+    let before = json!({ "iss": "https://b.example", "sub": "before", "act": first });
+    assert_eq!(payload["act"], json!({ "iss": "https://a.example", "sub": "current\"", "act": before }));
+    let token = signer.sign(&request("ES256", NOW), NOW, &entropy()).unwrap();
+    let (_, payload) = verified(&token.jwt, &signer.public_keys(0, NOW).unwrap()).unwrap();
+    assert_eq!(payload.get("act"), None);
+}
+
+#[test]
+fn bounds_the_actors() {
+    let mut signer = signer();
+    let actor = |iss: &str, sub: &str| Actor { iss: iss.into(), sub: sub.into() };
+    let refused = Err(Error::Refused(Ceiling::Actors));
+    for (actors, expected) in [
+        (vec![actor("i", "s"); ACTORS_MAX], Ok(())),
+        (vec![actor("i", "s"); ACTORS_MAX + 1], refused.clone()),
+        (vec![actor("i", &"s".repeat(ACTORS_BYTES_MAX - 1))], Ok(())),
+        (vec![actor("i", &"s".repeat(ACTORS_BYTES_MAX))], refused.clone()),
+        (vec![actor("", "s")], refused.clone()),
+        (vec![actor("i", "")], refused.clone()),
+        (vec![actor("i", "a\nb")], refused.clone()),
+        (vec![actor("i", "s"), actor("\u{202e}", "s")], refused.clone()),
+    ] {
+        let outcome = signer.sign(&SigningRequest { actors, ..request("ES256", NOW) }, NOW, &entropy());
+        assert_eq!(outcome.map(drop), expected);
     }
 }
 
@@ -166,6 +204,7 @@ fn check_conflict(change: impl FnOnce(&mut Audience), expected: Option<&str>) {
         replay: vouchsafe_types::ReplayMode::Allow,
         outlive_subject: false,
         proof_required: false,
+        allow_act: false,
     };
     change(&mut audience);
     assert_eq!(signer.conflicts(&[audience]), Vec::from_iter(expected));

@@ -40,6 +40,7 @@ impl AdminArgs {
         let request = ExchangeRequest {
             subject_token: &subject_token,
             subject_token_type: self.subject.token_type(),
+            actor_token: None,
             audience: &format!("{}/admin", broker.issuer.trim_end_matches('/')),
             scopes: &[scope.to_owned()],
             requested_token_type: None,

@@ -31,6 +31,9 @@ pub struct Key<'a> {
     pub subject_token_type: &'a str,
     /// What the subject token says of the workload: see [`workload`].
     pub workload: String,
+    /// The same of the actor token.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub actor: Option<String>,
 }
 
 impl Key<'_> {

@@ -6,6 +6,7 @@ use super::http::Http;
 use super::proof::Prover;
 use super::reply::Reply;
 use super::retry::is_temporary;
+use super::subject::TokenType;
 use super::text::{is_bearer_token, sanitize};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -18,6 +19,8 @@ const GRANT: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
 pub struct ExchangeRequest<'a> {
     pub subject_token: &'a str,
     pub subject_token_type: &'a str,
+    /// Of who acts for the subject; always a JWT.
+    pub actor_token: Option<&'a str>,
     pub audience: &'a str,
     pub scopes: &'a [String],
     pub requested_token_type: Option<&'a str>,
@@ -101,6 +104,9 @@ pub fn exchange(
         ];
         if !scope.is_empty() {
             form.push(("scope", &scope));
+        }
+        if let Some(actor_token) = request.actor_token {
+            form.extend([("actor_token", actor_token), ("actor_token_type", TokenType::Jwt.urn())]);
         }
         form.extend(request.requested_token_type.map(|name| ("requested_token_type", name)));
         form.extend(lifetime.as_deref().map(|seconds| ("requested_expires_in", seconds)));
@@ -377,6 +383,7 @@ mod tests {
         let request = ExchangeRequest {
             subject_token: "t0",
             subject_token_type: "u",
+            actor_token: None,
             audience: "a",
             scopes: &[],
             requested_token_type: None,

@@ -9,7 +9,7 @@ use super::text::sanitize;
 use serde_json::Value;
 
 /// Prefixes of descriptions. ORDER: of two that match, the first counts.
-const BY_DESCRIPTION: [(&str, &str); 26] = [
+const BY_DESCRIPTION: [(&str, &str); 30] = [
     (
         "requested_expires_in exceeds",
         "ask for less with --requested-expires-in, or omit it and get the audience's default lifetime",
@@ -41,6 +41,10 @@ const BY_DESCRIPTION: [(&str, &str); 26] = [
     ("the subject token is bound to a key", "only the holder of that key can exchange it"),
     ("the DPoP proof is too old", "compare the clocks of this machine and of the broker"),
     ("the iat of the DPoP proof is in the future", "compare the clocks of this machine and of the broker"),
+    ("the subject token has act or may_act", "send it with --actor-token-file, --actor-token-env or --actor-from"),
+    ("the actor token ", "compare it with what the description says; the subject token was accepted"),
+    ("may_act of the subject token", "only the actor that the subject token names can act"),
+    ("this audience issues no tokens to actors", "the broker's operator must set `allow_act = true` for it"),
     ("this audience requires a scope", "add --scope with one that the audience offers"),
     ("this audience does not offer", "request only scopes that the audience offers"),
     (

@@ -7,7 +7,7 @@ use super::exchange::{ExchangeRequest, Issued, exchange};
 use super::http::Http;
 use super::network::NetworkArgs;
 use super::proof::Prover;
-use super::subject::{Source, SubjectArgs, TokenType, mask};
+use super::subject::{ActorArgs, Source, SubjectArgs, TokenType, mask};
 use std::time::Duration;
 use vouchsafe_cli::{Failure, clock};
 
@@ -21,6 +21,8 @@ pub struct IssueArgs {
     target: TargetArgs,
     #[command(flatten)]
     subject: SubjectArgs,
+    #[command(flatten)]
+    actor: ActorArgs,
     /// Use a token again until 60 s before it expires: keep it in a private file, in XDG_RUNTIME_DIR or else in /tmp.
     #[arg(long, help_heading = None::<&str>)]
     cache: bool,
@@ -88,6 +90,7 @@ impl IssueArgs {
         let source = self.subject.source()?;
         let token = self.target.issue(
             &source,
+            self.actor.source()?.as_ref(),
             self.subject.token_type(),
             self.cache && prover.is_none(),
             prover,
@@ -111,10 +114,12 @@ impl IssueArgs {
 }
 
 impl TargetArgs {
-    /// Gets the token for a subject token of this source, from the broker or, if allowed, from the cache.
+    /// Gets the token for a subject token of this source, from the broker or, if allowed, from the cache. `actor` is the
+    /// source of the actor token, if there is one.
     pub fn issue(
         &self,
         source: &Source,
+        actor: Option<&Source>,
         subject_type: &str,
         cache: bool,
         prover: Option<&Prover>,
@@ -122,8 +127,10 @@ impl TargetArgs {
     ) -> Result<Token, Failure> {
         let broker = Broker::discover(http, &self.broker)?;
         let subject_token = source.token(http, &broker.issuer)?;
+        let actor_token = actor.map(|actor| actor.token(http, &broker.issuer)).transpose()?;
         let request = ExchangeRequest {
             subject_token: &subject_token,
+            actor_token: actor_token.as_deref(),
             subject_token_type: subject_type,
             audience: &self.audience,
             scopes: &self.scopes,
@@ -146,7 +153,7 @@ impl TargetArgs {
         // ORDER: masked before anything is printed, so that no line of the log contains it unmasked.
         mask(&response.access_token);
         if let Some(seconds) = self.shortened(&response) {
-            eprintln!("note: the token expires with the subject token, in {seconds} s");
+            eprintln!("note: the token expires with {}, in {seconds} s", expiring(actor.is_some()));
         }
         let expires = response.expires_in.map(|seconds| issued.saturating_add(seconds));
         if let (Some(slot), Some(expires)) = (&slot, expires) {
@@ -162,6 +169,11 @@ impl TargetArgs {
     }
 }
 
+/// What a token expires with, if its lifetime is shorter than requested.
+fn expiring(has_actor: bool) -> &'static str {
+    if has_actor { "the subject token or the actor token" } else { "the subject token" }
+}
+
 /// The place in the cache for a request's token.
 fn key<'a>(broker: &'a Broker, request: &ExchangeRequest<'a>) -> Key<'a> {
     Key {
@@ -172,6 +184,7 @@ fn key<'a>(broker: &'a Broker, request: &ExchangeRequest<'a>) -> Key<'a> {
         requested_expires_in: request.requested_expires_in,
         subject_token_type: request.subject_token_type,
         workload: cache::workload(request.subject_token),
+        actor: request.actor_token.map(cache::workload),
     }
 }
 

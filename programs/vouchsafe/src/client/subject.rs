@@ -66,18 +66,49 @@ impl SubjectArgs {
 
     /// Finds the token's source, before any request is sent.
     pub fn source(&self) -> Result<Source, Failure> {
-        let text = match (&self.subject_token_file, &self.subject_token_env) {
-            (Some(file), _) => read_file(file)?,
-            (None, Some(name)) => {
-                variable(name).ok_or_else(|| Failure::usage(format!("environment variable {name} is not set")))?
-            }
-            (None, None) => {
+        match given(self.subject_token_file.as_deref(), self.subject_token_env.as_deref())? {
+            Some(source) => Ok(source),
+            None => {
                 let platform = self.from.map_or_else(|| detect(&Surroundings::actual()), Ok)?;
-                return Ok(Source::Platform { platform, audience: self.subject_audience.clone() });
+                Ok(Source::Platform { platform, audience: self.subject_audience.clone() })
             }
-        };
-        validate(&text).map(Source::Given)
+        }
     }
+}
+
+/// Options for the actor token.
+#[derive(clap::Args)]
+#[command(next_help_heading = "Actor token, of who acts for the subject (default: none)")]
+pub struct ActorArgs {
+    /// Read the actor's token from this file.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["actor_token_env", "actor_from"])]
+    actor_token_file: Option<PathBuf>,
+    /// Read the actor's token from this environment variable.
+    #[arg(long, value_name = "VAR", conflicts_with = "actor_from")]
+    actor_token_env: Option<String>,
+    /// Get the actor's token from this platform.
+    #[arg(long, value_name = "PLATFORM")]
+    actor_from: Option<Platform>,
+}
+
+impl ActorArgs {
+    /// The token's source, if an option names one.
+    pub fn source(&self) -> Result<Option<Source>, Failure> {
+        let given = given(self.actor_token_file.as_deref(), self.actor_token_env.as_deref())?;
+        Ok(given.or(self.actor_from.map(|platform| Source::Platform { platform, audience: None })))
+    }
+}
+
+/// The token in this file or environment variable.
+fn given(file: Option<&Path>, env: Option<&str>) -> Result<Option<Source>, Failure> {
+    let text = match (file, env) {
+        (Some(file), _) => read_file(file)?,
+        (None, Some(name)) => {
+            variable(name).ok_or_else(|| Failure::usage(format!("environment variable {name} is not set")))?
+        }
+        (None, None) => return Ok(None),
+    };
+    validate(&text).map(Source::Given).map(Some)
 }
 
 /// A subject token, or a platform that issues one.

@@ -117,6 +117,7 @@ mod tests {
             replay: ReplayMode::Allow,
             outlive_subject: false,
             proof_required,
+            allow_act: false,
         }
     }
 

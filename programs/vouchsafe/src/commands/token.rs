@@ -28,6 +28,8 @@ Examples:
   vouchsafe token --broker http://127.0.0.1:3000 --audience https://api.example --subject-token-file token.jwt
   vouchsafe token --broker https://broker.example --audience https://api.example --from google --output token.jwt
   vouchsafe token --broker https://broker.example --audience sts.amazonaws.com --watch /run/aws/token
+  vouchsafe token --broker https://broker.example --audience https://api.example --subject-token-file job.jwt \\
+    --actor-from kubernetes
   eval \"$(vouchsafe token --broker https://broker.example --audience https://api.example --format env)\"
   vouchsafe token --broker https://broker.example --audience https://api.example --dpop 'GET https://api.example/items' |
     curl --header @- https://api.example/items")]

@@ -3,17 +3,22 @@
 use super::support::*;
 use vouchsafe_json::JsonObject;
 use vouchsafe_policy::{AttributeValue, Bundle, Effect, Principal};
+use vouchsafe_policy_tools::RecordedRequest;
 use vouchsafe_policy_tools::explain::{self, Condition, Kind, PolicyExplanation, Verdict};
 use vouchsafe_policy_tools::{ClaimsError, principal_of_claims};
 
 const GHES: &str = "issuer = \"https://ghes.example\"\nprovider = \"github\"\n";
+
+fn asked() -> RecordedRequest {
+    RecordedRequest { principal: principal(), actor: None, request: request(), now: NOW }
+}
 
 fn explain(rules: &str) -> (Effect, Vec<PolicyExplanation>) {
     explain_in(&with_rules(rules))
 }
 
 fn explain_in(bundle: &Bundle) -> (Effect, Vec<PolicyExplanation>) {
-    let explanation = explain::explain(bundle, &principal(), &request(), NOW).unwrap_or_else(|error| panic!("{error}"));
+    let explanation = explain::explain(bundle, &asked()).unwrap_or_else(|error| panic!("{error}"));
     (explanation.decision.effect, explanation.policies)
 }
 
@@ -64,7 +69,7 @@ fn sorts_closest_policies_first() {
         let far = permit("b-far", "principal.repository_id == \"9\" && principal.ref == \"x\"");
         let near = permit("c-near", &format!("principal.repository_id == \"123456\" && principal.ref == \"{near}\""));
         let bundle = with_rules(&format!("{forbid}{far}{near}"));
-        let explanation = explain::explain(&bundle, &principal(), &request(), NOW).expect("decided");
+        let explanation = explain::explain(&bundle, &asked()).expect("decided");
         let (near, far) = explanation.by_distance();
         assert_eq!(far.len(), 0);
         let ids: Vec<String> = near.iter().map(|rule| rule.id.clone()).collect();

@@ -34,6 +34,7 @@ fn key<'a>() -> Key<'a> {
         requested_expires_in: None,
         subject_token_type: "t",
         workload: "w".to_owned(),
+        actor: None,
     }
 }
 
@@ -71,6 +72,7 @@ fn every_part_of_a_request_counts() {
         Key { requested_expires_in: Some(60), ..key() },
         Key { subject_token_type: "u", ..key() },
         Key { workload: "v".to_owned(), ..key() },
+        Key { actor: Some("v".to_owned()), ..key() },
     ];
     let names: std::collections::BTreeSet<String> = keys.iter().map(|key| key.name().unwrap()).collect();
     assert_eq!(names.len(), keys.len());

@@ -52,7 +52,7 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
     let request = files::read_from(std::io::stdin().lock(), &"the kubelet's request", REQUEST_BYTES_MAX)?;
     let (registry, subject_token) = parse(&request, &args.registries)?;
     let http = args.network.http()?;
-    let token = args.target.issue(&Source::Given(subject_token), TokenType::Jwt.urn(), false, None, &http)?;
+    let token = args.target.issue(&Source::Given(subject_token), None, TokenType::Jwt.urn(), false, None, &http)?;
     println!("{}", answer(&registry, &args.username, &token));
     Ok(ExitCode::SUCCESS)
 }

@@ -155,6 +155,7 @@ impl Probe<'_> {
         let request = ExchangeRequest {
             subject_token,
             subject_token_type: self.subject_token_type,
+            actor_token: None,
             audience,
             scopes: self.scopes,
             requested_token_type: None,

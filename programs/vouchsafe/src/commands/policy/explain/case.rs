@@ -50,7 +50,12 @@ fn question(bundle: &Bundle, case: &Case) -> Result<Question, Failure> {
     let limits = limits.unwrap_or_default();
     let refused = refused || !limits.is_empty();
     notes.extend(limits);
-    let asked = RecordedRequest { principal: case.principal.clone(), request: case.request.clone(), now: case.now };
+    let asked = RecordedRequest {
+        principal: case.principal.clone(),
+        actor: case.actor.clone(),
+        request: case.request.clone(),
+        now: case.now,
+    };
     Ok(Question { asked, notes, refused })
 }
 

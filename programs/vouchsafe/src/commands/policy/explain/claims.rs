@@ -37,7 +37,7 @@ pub(super) fn of_claims(args: &Args, bundle: &Bundle) -> Result<Question, Failur
     let refusals = refusals(&claims, issuer, audience, &request, now);
     let refused = !refusals.is_empty();
     notes.extend(refusals);
-    let asked = RecordedRequest { principal, request, now };
+    let asked = RecordedRequest { principal, actor: None, request, now };
     Ok(Question { asked, notes, refused })
 }
 

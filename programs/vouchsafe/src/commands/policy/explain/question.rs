@@ -19,13 +19,12 @@ pub struct Question {
 impl Question {
     /// The output, and whether a token would be issued.
     pub fn answer(&self, bundle: &Bundle, format: Format) -> Result<(String, bool), Failure> {
-        let RecordedRequest { principal, request, now } = &self.asked;
-        let explanation =
-            explain_request(bundle, principal, request, *now).map_err(|error| Failure::refused(error.to_string()))?;
+        let RecordedRequest { principal, actor, request, now } = &self.asked;
+        let explanation = explain_request(bundle, &self.asked).map_err(|error| Failure::refused(error.to_string()))?;
         let issued = !self.refused && explanation.decision.effect == Effect::Permit;
         let change = match explanation.decision.effect {
-            Effect::Deny => smallest_change(bundle, principal, request, *now),
-            Effect::Permit => None,
+            Effect::Deny if actor.is_none() => smallest_change(bundle, principal, request, *now),
+            Effect::Deny | Effect::Permit => None,
         };
         let shown = Shown {
             explanation: &explanation,
