@@ -21,6 +21,7 @@ mod cli {
 
 /// One token exchange: refusals and issued tokens.
 mod exchange {
+    pub mod chaining;
     pub mod claims;
     pub mod client_address;
     mod concurrency;

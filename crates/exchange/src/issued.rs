@@ -80,7 +80,7 @@ async fn sign(
         audience: audience.id.clone(),
         tier: audience.tier,
         algorithm: audience.algorithm.clone(),
-        token_type: verified.request.token_type,
+        token_type: permitted.token_type,
         issued_at: verified.now,
         lifetime_seconds: permitted.lifetime_seconds,
         jti: decision_id.to_owned(),
@@ -89,12 +89,14 @@ async fn sign(
         // INVARIANT: whoever proved possession gets a token that is bound to the same key, never a bearer token.
         key_thumbprint: verified.proof.as_ref().map(|proof| proof.key_thumbprint.clone()),
         actors: verified.actor.as_ref().map(|actor| actor.chain.clone()).unwrap_or_default(),
+        // Names the first decision of a chain, whichever server makes the next one.
+        txn: verified.subject.txn.clone().or_else(|| audience.authorization_server.then(|| decision_id.to_owned())),
         presented: Some(PresentedIdentity { issuer: verified.subject.iss.clone(), principal: principal.id.clone() }),
     };
     let token = ports.sign(request).await?;
     Ok(SignedExchange {
         jwt: token.jwt,
-        token_type: verified.request.token_type,
+        token_type: permitted.token_type,
         expires_in_seconds: token.expires_at.saturating_sub(verified.now),
         scopes: verified.request.scopes.clone(),
         bound: verified.proof.is_some(),

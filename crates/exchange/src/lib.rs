@@ -23,7 +23,7 @@
 //!   ```compile_fail,E0451
 //!   use vouchsafe_exchange::permitted::PermittedExchange;
 //!   fn forge() -> PermittedExchange {
-//!       PermittedExchange { verified: todo!(), audience: todo!(), lifetime_seconds: 1 }
+//!       PermittedExchange { verified: todo!(), audience: todo!(), lifetime_seconds: 1, token_type: todo!() }
 //!   }
 //!   ```
 //!   ```compile_fail,E0451

@@ -1,6 +1,6 @@
 //! The metadata documents (RFC 8414 §2, OpenID Connect Discovery 1.0 §3).
 
-use crate::request::{GRANT_JWT_BEARER, GRANT_TOKEN_EXCHANGE};
+use crate::request::{GRANT_JWT_BEARER, GRANT_TOKEN_EXCHANGE, TOKEN_TYPE_JWT};
 use crate::settings::Settings;
 use serde_json::{Value, json};
 
@@ -27,7 +27,7 @@ pub fn openid_configuration(settings: &Settings) -> String {
         members.insert("id_token_signing_alg_values_supported".to_owned(), json!(settings.algorithms));
         members.insert(
             "claims_supported".to_owned(),
-            json!(["iss", "sub", "aud", "exp", "iat", "nbf", "jti", "client_id", "scope", "cnf", "act"]),
+            json!(["iss", "sub", "aud", "exp", "iat", "nbf", "jti", "client_id", "scope", "cnf", "act", "txn"]),
         );
     }
     document.to_string()
@@ -41,6 +41,8 @@ fn common(settings: &Settings) -> Value {
         "token_endpoint": settings.token_endpoint(),
         "jwks_uri": format!("{base}/.well-known/jwks.json"),
         "grant_types_supported": [GRANT_TOKEN_EXCHANGE, GRANT_JWT_BEARER],
+        // Grants for other authorization servers (identity chaining).
+        "identity_chaining_requested_token_types_supported": [TOKEN_TYPE_JWT],
         "response_types_supported": ["none"],
         "token_endpoint_auth_methods_supported": OPTIONAL_CLIENT_AUTH,
         "dpop_signing_alg_values_supported": PROOF_ALGORITHMS,

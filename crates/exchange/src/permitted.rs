@@ -12,7 +12,7 @@ use crate::trace::Trace;
 use crate::verified::VerifiedExchange;
 use std::net::IpAddr;
 use std::rc::Rc;
-use vouchsafe_types::{Audience, BundleInfo, Decision, Effect, TokenError, TokenRequest};
+use vouchsafe_types::{Audience, BundleInfo, Decision, Effect, TokenError, TokenRequest, TokenType};
 
 /// A verified request with policy's decision, permit or deny. Only [`decide`] makes one.
 pub struct DecidedExchange {
@@ -33,6 +33,7 @@ pub struct PermittedExchange {
     pub(crate) verified: VerifiedExchange,
     pub(crate) audience: Rc<Audience>,
     pub(crate) lifetime_seconds: u64,
+    pub(crate) token_type: TokenType,
 }
 
 /// Asks policy for a decision.
@@ -78,8 +79,9 @@ pub fn permit(decided: DecidedExchange) -> Result<PermittedExchange, Refusal> {
     if audience.proof_required && verified.proof.is_none() {
         return Err(ProofFault::RequiredByAudience.into());
     }
+    let token_type = token_type(verified.request.token_type, &audience)?;
     let lifetime_seconds = lifetime(&verified, &audience)?;
-    Ok(PermittedExchange { verified, audience, lifetime_seconds })
+    Ok(PermittedExchange { verified, audience, lifetime_seconds, token_type })
 }
 
 fn requested_seconds(verified: &VerifiedExchange, audience: &Audience) -> u64 {
@@ -108,6 +110,15 @@ fn check_scopes(scopes: &[String], audience: &Audience) -> Result<(), Denial> {
     match audience.scopes_required && scopes.is_empty() {
         true => Err(Denial::ScopeMissing),
         false => Ok(()),
+    }
+}
+
+/// The type of the token to issue. Another authorization server gets a grant, which is no access token anywhere.
+fn token_type(requested: Option<TokenType>, audience: &Audience) -> Result<TokenType, RequestFault> {
+    match (audience.authorization_server, requested) {
+        (false, requested) => Ok(requested.unwrap_or(TokenType::AccessToken)),
+        (true, None | Some(TokenType::Jwt)) => Ok(TokenType::Jwt),
+        (true, Some(TokenType::AccessToken)) => Err(RequestFault::RequestedTokenTypeNotGrant),
     }
 }
 

@@ -88,6 +88,8 @@ pub enum RequestFault {
     ParameterRepeated,
     #[error("parameters must be in the body")]
     QueryNotAllowed,
+    #[error("the audience is an authorization server, which takes no access tokens")]
+    RequestedTokenTypeNotGrant,
     #[error("`requested_token_type` is not supported")]
     RequestedTokenTypeUnsupported,
     #[error("a scope is malformed")]
@@ -226,6 +228,7 @@ impl RequestFault {
             Self::ParameterMissing(_) => "request.parameter_missing",
             Self::ParameterRepeated => "request.parameter_repeated",
             Self::QueryNotAllowed => "request.query_not_allowed",
+            Self::RequestedTokenTypeNotGrant => "request.requested_token_type_not_grant",
             Self::RequestedTokenTypeUnsupported => "request.requested_token_type_unsupported",
             Self::ScopeMalformed => "scope.malformed",
             Self::ScopesTooMany => "scope.too_many",

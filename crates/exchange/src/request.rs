@@ -75,7 +75,8 @@ pub struct UnverifiedExchange {
     pub(crate) scopes: Vec<String>,
     /// In seconds; `None` asks for the audience's default.
     pub(crate) lifetime_seconds: Option<u64>,
-    pub(crate) token_type: TokenType,
+    /// `None` leaves it to the audience.
+    pub(crate) token_type: Option<TokenType>,
 }
 
 impl UnverifiedExchange {
@@ -162,10 +163,11 @@ fn token(text: String, parameter: &'static str) -> Result<String, Refusal> {
     Ok(token.to_owned())
 }
 
-fn token_type(requested: Option<String>) -> Result<TokenType, Refusal> {
+fn token_type(requested: Option<String>) -> Result<Option<TokenType>, Refusal> {
     match requested.as_deref() {
-        None | Some(TOKEN_TYPE_ACCESS) => Ok(TokenType::AccessToken),
-        Some(TOKEN_TYPE_JWT) => Ok(TokenType::Jwt),
+        None => Ok(None),
+        Some(TOKEN_TYPE_ACCESS) => Ok(Some(TokenType::AccessToken)),
+        Some(TOKEN_TYPE_JWT) => Ok(Some(TokenType::Jwt)),
         Some(_) => Err(RequestFault::RequestedTokenTypeUnsupported.into()),
     }
 }

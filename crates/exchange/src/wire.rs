@@ -163,6 +163,9 @@ fn request_error(fault: RequestFault) -> WireError {
         }
         RequestFault::ParameterRepeated => "a parameter is repeated",
         RequestFault::QueryNotAllowed => "parameters must be in the body, not in the URL",
+        RequestFault::RequestedTokenTypeNotGrant => {
+            "this audience is an authorization server: requested_token_type must be urn:ietf:params:oauth:token-type:jwt"
+        }
         RequestFault::RequestedTokenTypeUnsupported => {
             "requested_token_type must be urn:ietf:params:oauth:token-type:access_token or :jwt"
         }

@@ -13,7 +13,7 @@ use vouchsafe_signer::{
     AUDIENCE_BYTES_MAX, EXTRA_CLAIM_BYTES_MAX, JTI_BYTES_MAX, NOT_BEFORE_SECONDS, SCOPE_BYTES_MAX, SCOPES_MAX,
     SUBJECT_BYTES_MAX,
 };
-use vouchsafe_types::{ACTORS_BYTES_MAX, ACTORS_MAX};
+use vouchsafe_types::{ACTORS_BYTES_MAX, ACTORS_MAX, TXN_BYTES_MAX};
 
 use crate::canary::Workload;
 use crate::refusal::{Refusal, TokenError};
@@ -30,8 +30,8 @@ const ISSUED_AT_SKEW_SECONDS_MAX: u64 = vouchsafe_signer::ISSUED_AT_SKEW_SECONDS
 /// Allowed values of `typ` in the header.
 const TYPS: [&str; 2] = ["at+jwt", "JWT"];
 
-/// Claims that every token has; only `act`, `cnf` and `scope` are optional. The key must allow all others.
-const CLAIMS: [&str; 11] = ["act", "aud", "client_id", "cnf", "exp", "iat", "iss", "jti", "nbf", "scope", "sub"];
+/// Claims that every token has; only `act`, `cnf`, `scope` and `txn` are optional. The key must allow all others.
+const CLAIMS: [&str; 12] = ["act", "aud", "client_id", "cnf", "exp", "iat", "iss", "jti", "nbf", "scope", "sub", "txn"];
 
 /// A signing input that the key's rule allows.
 ///
@@ -199,6 +199,9 @@ fn check_registered(payload: &JsonObject, rule: &KeyRule) -> Result<(String, Str
     }
     if let Some(cnf) = payload.get("cnf") {
         check_confirmation(cnf)?;
+    }
+    if payload.contains("txn") {
+        text("txn", TXN_BYTES_MAX)?;
     }
     let jti = text("jti", JTI_BYTES_MAX)?.to_owned();
     Ok((jti, audience.to_owned()))

@@ -169,6 +169,14 @@ fn accepts_actors_in_the_form_of_the_signer() {
 }
 
 #[test]
+fn accepts_a_short_transaction_id() {
+    check(|claims| claims["txn"] = json!("t".repeat(TXN_BYTES_MAX)), Ok(()));
+    for txn in [json!("t".repeat(TXN_BYTES_MAX + 1)), json!(""), json!("a\n"), json!(1), json!(null)] {
+        check(|claims| claims["txn"] = txn, Err(TokenError::Claim));
+    }
+}
+
+#[test]
 fn rejects_unknown_claims() {
     for (name, value) in [
         ("admin", json!(true)),

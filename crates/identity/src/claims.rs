@@ -9,7 +9,7 @@ use vouchsafe_providers::{Attribute, AttributeValue, Profile, is_unprintable};
 
 use crate::error::{ClaimName, TokenError};
 use crate::issuer::TrustedIssuer;
-use vouchsafe_types::UnixSeconds;
+use vouchsafe_types::{TXN_BYTES_MAX, UnixSeconds};
 
 /// Most claims in a token.
 pub const CLAIMS_MAX: usize = 100;
@@ -198,6 +198,13 @@ pub(crate) fn token_id_of(claims: &JsonObject) -> Result<Option<&str>, TokenErro
         Some(Json::Text(jti)) if (1..=JTI_BYTES_MAX).contains(&jti.len()) => Ok(Some(jti)),
         Some(_) => Err(TokenError::ClaimInvalid(JTI)),
     }
+}
+
+/// `txn` (RFC 8417 §2.2). It only correlates records, so one that is not a short text is left out, and not refused.
+pub(crate) fn transaction_of(claims: &JsonObject) -> Option<&str> {
+    let text = claims.get("txn").and_then(Json::as_text)?;
+    let fits = (1..=TXN_BYTES_MAX).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic());
+    fits.then_some(text)
 }
 
 pub(crate) fn required_text(claims: &JsonObject, name: ClaimName) -> Result<&str, TokenError> {

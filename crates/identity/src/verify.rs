@@ -210,6 +210,7 @@ fn subject(
         actors: actors::actors_of(claims, issuer.issuer())?,
         may_act: actors::may_act_of(claims, issuer.issuer())?,
         scopes: actors::scopes_of(claims),
+        txn: claims::transaction_of(claims).map(str::to_owned),
         principal: Principal {
             entity_type: issuer.entity_type(),
             id: sub.to_owned(),

@@ -44,6 +44,8 @@ pub const TOKEN_AGE_SECONDS_MAX: u64 = 24 * 3600;
 pub const LIFETIME_SECONDS_MIN: u64 = 1;
 pub const LIFETIME_SECONDS_DEFAULT: u64 = 300;
 pub const LIFETIME_SECONDS_MAX_DEFAULT: u64 = 900;
+/// Longest life of a grant for another authorization server, in seconds, inclusive.
+pub const GRANT_SECONDS_MAX: u64 = 60;
 /// How long an epoch's key must outlast the longest-lived token that it signs (invariant I3).
 pub const EPOCH_MARGIN_SECONDS: u64 = 60;
 

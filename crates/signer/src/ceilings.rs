@@ -8,7 +8,9 @@ use vouchsafe_json::Json;
 use crate::algorithm::Algorithm;
 use crate::config::{Audiences, Config};
 use crate::error::{Ceiling, Error, Variable};
-use vouchsafe_types::{ACTORS_BYTES_MAX, ACTORS_MAX, Actor, Audience, ExtraClaim, SigningRequest, Tier, UnixSeconds};
+use vouchsafe_types::{
+    ACTORS_BYTES_MAX, ACTORS_MAX, Actor, Audience, ExtraClaim, SigningRequest, TXN_BYTES_MAX, Tier, UnixSeconds,
+};
 
 /// How far `iat` may be from the signer's clock, either way.
 pub const ISSUED_AT_SKEW_SECONDS_MAX: u64 = 15;
@@ -46,6 +48,7 @@ impl Config {
         extra_claims(&request.extra_claims)?;
         key_thumbprint(request.key_thumbprint.as_deref())?;
         actors(&request.actors)?;
+        request.txn.as_ref().map_or(Ok(()), |txn| text(txn, TXN_BYTES_MAX, Ceiling::Txn))?;
         Ok(AllowedToken { request, expires_at })
     }
 

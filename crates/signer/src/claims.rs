@@ -35,6 +35,9 @@ pub(crate) fn payload(request: &SigningRequest, expires_at: UnixSeconds) -> Resu
     if let Some(act) = act(&request.actors)? {
         claims.json("act", &act)?;
     }
+    if let Some(txn) = &request.txn {
+        claims.text("txn", txn)?;
+    }
     for claim in &request.extra_claims {
         claims.json(&claim.name, claim.value.trim_ascii())?;
     }

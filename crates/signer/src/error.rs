@@ -204,4 +204,6 @@ pub enum Ceiling {
     ScopesTooMany,
     #[error("subject is empty, too long or contains unprintable characters")]
     Subject,
+    #[error("txn is empty, too long or contains unprintable characters")]
+    Txn,
 }

@@ -44,6 +44,7 @@
 //!     extra_claims: vec![],
 //!     key_thumbprint: None,
 //!     actors: Vec::new(),
+//!     txn: None,
 //!     presented: None,
 //! };
 //! // Fresh randomness from the host in production.

@@ -23,7 +23,7 @@ mod token;
 mod wit_enum;
 mod workload;
 
-pub use actors::{ACTORS_BYTES_MAX, ACTORS_MAX};
+pub use actors::{ACTORS_BYTES_MAX, ACTORS_MAX, TXN_BYTES_MAX};
 pub use issuer::{
     DeclaredClaim, FetchError, IssuerRecord, KeySet, KeySource, PinnedKeys, ReplayMode, RequiredClaim, Unreachable,
     UnreachableCause,

@@ -58,6 +58,8 @@ pub struct Audience {
     pub proof_required: bool,
     /// Whether an actor can get a token, if policy permits it.
     pub allow_act: bool,
+    /// Whether the audience is another authorization server: tokens for it are short-lived grants.
+    pub authorization_server: bool,
 }
 
 /// What a principal asks for.

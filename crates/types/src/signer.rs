@@ -105,6 +105,8 @@ pub struct SigningRequest {
     pub key_thumbprint: Option<String>,
     /// `act` (RFC 8693 §4.1): the current actor first, then those before.
     pub actors: Vec<Actor>,
+    /// `txn` (RFC 8417 §2.2).
+    pub txn: Option<String>,
     /// Selects the rollout share; without it, no share applies.
     pub presented: Option<PresentedIdentity>,
 }

@@ -100,6 +100,8 @@ pub struct Subject {
     pub may_act: Option<Actor>,
     /// `scope` (RFC 8693 §4.2); none if the token has none.
     pub scopes: Option<Vec<String>>,
+    /// `txn` (RFC 8417 §2.2): identifies what the token is part of, across authorization servers.
+    pub txn: Option<String>,
 }
 
 /// Who acts for a subject (RFC 8693 §4.1). Only both members together identify anybody.

@@ -3,7 +3,8 @@
 use rusqlite::Connection;
 use serde_json::{Value, json};
 use std::sync::Barrier;
-use vouchsafe_harness::broker::{Broker, Setup};
+use vouchsafe_harness::administration::{ADMIN, RESOURCE_SERVER, administered, form, obtain, revoke};
+use vouchsafe_harness::broker::{Broker, Setup, profile_folder};
 use vouchsafe_harness::bundle::{API, BROKER, DEPLOY, IssuerFile};
 use vouchsafe_harness::exchange::{Form, GRANT_JWT_BEARER, TYPE_ACCESS, TYPE_ID, TYPE_JWT, Want, bad, check, refused};
 use vouchsafe_harness::issuer::{Issuer, Script};
@@ -376,6 +377,61 @@ fn tokens_of_both_are_used_up() {
     expect(&broker, &plain(&scene).set("subject_token", &subject), spent, "the subject again");
     expect(&broker, &Form::of(&subject), spent, "the subject without an actor");
     expect(&broker, &plain(&scene), Want::Issued, "two others");
+}
+
+/// `vouchsafe token` sends both tokens, and says what to do without the actor's.
+#[test]
+fn command_gets_a_token_as_an_actor() {
+    let scene = Scene::new();
+    let (setup, address) = scene.setup.at_known_address();
+    let scene = Scene { setup: setup.variable("issuer", &format!("http://{address}")), ..scene };
+    let _broker = scene.setup.start();
+    let url = format!("http://{address}");
+    let file = |name: &str, realm: &str, more: Value| {
+        let (path, mut more) = (scene.setup.folder.join(name), more);
+        more["aud"] = url.clone().into();
+        std::fs::write(&path, scene.token(realm, &more)).expect("a file");
+        path
+    };
+    let subject = file("subject", "idp", json!({ "may_act": scene.reviewer() }));
+    let actor = file("actor", "agents", json!({}));
+    let run = |more: &[&std::ffi::OsStr]| {
+        let mut command = std::process::Command::new(profile_folder().join("vouchsafe"));
+        command.args(["token", "--broker", &url, "--audience", API, "--scope", "read", "--subject-token-file"]);
+        command.arg(&subject).args(more).output().expect("it ends")
+    };
+    let issued = run(&["--actor-token-file".as_ref(), actor.as_os_str()]);
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
+    assert_eq!(issued.status.code(), Some(0), "{}", text(&issued.stderr));
+    assert_eq!(Issued::parse(&text(&issued.stdout)).claims["act"], scene.reviewer());
+    let refused = run(&[]);
+    assert_eq!(refused.status.code(), Some(1));
+    let hint = "hint: send it with --actor-token-file, --actor-token-env or --actor-from";
+    assert!(text(&refused.stderr).ends_with(hint), "{}", text(&refused.stderr));
+}
+
+/// A block of the agent's workload ends what it got for others, and keeps it from getting more; the subject goes on.
+#[test]
+fn blocked_actor_loses_what_it_got_for_others() {
+    let scene = Scene::new();
+    let scene = Scene { setup: administered(scene.setup), ..scene };
+    let broker = scene.setup.start();
+    let token = expect(&broker, &plain(&scene), Want::Issued, "before").expect("a token");
+    let resource_server = obtain(&broker, &scene.issuer, RESOURCE_SERVER, &format!("{BROKER}/introspect"), API);
+    let introspect = |token: &Issued| {
+        let request = form("/introspect", &token.jwt).with("authorization", &format!("Bearer {resource_server}"));
+        broker.send(&request).json()
+    };
+    assert_eq!(introspect(&token)["act"], scene.reviewer());
+    let admin = obtain(&broker, &scene.issuer, ADMIN, &format!("{BROKER}/admin"), "revoke");
+    let block = json!({ "id": "b", "reason": "leaked", "issuer": "agents", "subject": "reviewer", "block": true });
+    let response = broker.send(&revoke(&admin, &block));
+    assert_eq!(response.status, 200, "{}", response.text());
+    assert_eq!(response.json()["affected"]["tokens"], 1);
+    assert_eq!(introspect(&token), json!({ "active": false }));
+    let revoked = refused(400, "invalid_target", "exchange.revoked");
+    expect(&broker, &plain(&scene), revoked, "as an actor");
+    expect(&broker, &Form::of(&scene.token("idp", &json!({}))), Want::Issued, "the subject itself");
 }
 
 const CLIENTS: usize = 16;

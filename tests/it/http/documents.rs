@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use vouchsafe_harness::bundle::BROKER;
 use vouchsafe_harness::cases::Fixture;
-use vouchsafe_harness::exchange::{GRANT, GRANT_JWT_BEARER};
+use vouchsafe_harness::exchange::{GRANT, GRANT_JWT_BEARER, TYPE_JWT};
 use vouchsafe_harness::http::{Request, Response};
 use vouchsafe_harness::proof::thumbprint;
 
@@ -38,6 +38,7 @@ fn names_issuer_and_endpoints_in_metadata() {
         assert_eq!(document["token_endpoint"], format!("{BROKER}/token"));
         assert_eq!(document["jwks_uri"], format!("{BROKER}{JWKS}"));
         assert_eq!(document["grant_types_supported"], json!([GRANT, GRANT_JWT_BEARER]));
+        assert_eq!(document["identity_chaining_requested_token_types_supported"], json!([TYPE_JWT]));
         // RFC 8414 §2 and OpenID Connect Discovery 1.0 §3 require it.
         assert!(document["response_types_supported"].is_array(), "{document}");
     }

@@ -1,7 +1,7 @@
 //! Every slug that the broker can answer with is reached over HTTP by some test.
 
 use crate::exchange::{
-    claims, client_address, deadline, delegation, denial_limit, jws_header, jwt_syntax, proofs, requests,
+    chaining, claims, client_address, deadline, delegation, denial_limit, jws_header, jwt_syntax, proofs, requests,
 };
 use crate::hsm::ops::emergency_rotation;
 use crate::hsm::tiers;
@@ -38,6 +38,7 @@ fn reaches_or_excuses_every_slug() {
     let wants = tokens
         .chain(requests)
         .chain(client_address::wants())
+        .chain(chaining::wants())
         .chain(delegation::wants())
         .chain(denial_limit::wants())
         .chain(proofs::wants())

@@ -31,7 +31,7 @@ fn parses_complete_request() {
     assert_eq!(request.audience, "https://a.example");
     assert_eq!(request.scopes, ["read", "write"]);
     assert_eq!(request.lifetime_seconds, Some(60));
-    assert_eq!(request.token_type, TokenType::Jwt);
+    assert_eq!(request.token_type, Some(TokenType::Jwt));
 }
 
 #[test]

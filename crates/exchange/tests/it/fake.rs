@@ -170,6 +170,7 @@ pub fn audience() -> Audience {
         outlive_subject: false,
         proof_required: false,
         allow_act: false,
+        authorization_server: false,
     }
 }
 
@@ -191,6 +192,7 @@ pub fn subject() -> Subject {
         actors: Vec::new(),
         may_act: None,
         scopes: None,
+        txn: None,
     }
 }
 

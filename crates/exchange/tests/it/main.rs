@@ -10,6 +10,7 @@
 )]
 
 mod actors;
+mod chaining;
 mod clocks;
 mod denials;
 mod fake;

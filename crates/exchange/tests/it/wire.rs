@@ -59,6 +59,7 @@ fn every_refusal() -> Vec<(Refusal, &'static str, u16, &'static str)> {
         request(R::ParameterMissing("audience"), "request.parameter_missing", 400, bad),
         request(R::ParameterRepeated, "request.parameter_repeated", 400, bad),
         request(R::QueryNotAllowed, "request.query_not_allowed", 400, bad),
+        request(R::RequestedTokenTypeNotGrant, "request.requested_token_type_not_grant", 400, bad),
         request(R::RequestedTokenTypeUnsupported, "request.requested_token_type_unsupported", 400, bad),
         request(R::ScopeMalformed, "scope.malformed", 400, "invalid_scope"),
         request(R::ScopesTooMany, "scope.too_many", 400, "invalid_scope"),

@@ -79,6 +79,7 @@ fn request(tier: Tier, now: u64) -> SigningRequest {
         extra_claims: vec![],
         key_thumbprint: None,
         actors: Vec::new(),
+        txn: None,
         presented: None,
     }
 }
@@ -339,6 +340,7 @@ fn names_audience_without_hsm_key() {
         outlive_subject: false,
         proof_required: false,
         allow_act: false,
+        authorization_server: false,
     };
     let audiences = [audience(AUDIENCE), audience("https://other.example")];
     assert_eq!(signer.conflicts(&audiences), [""; 0], "no keys are known yet");

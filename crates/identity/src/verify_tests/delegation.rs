@@ -1,7 +1,7 @@
 //! `act`, `may_act` and `scope` (RFC 8693 §4): the first two are refused unless the issuer's file allows them.
 
 use serde_json::json;
-use vouchsafe_types::{ACTORS_BYTES_MAX, ACTORS_MAX, Actor};
+use vouchsafe_types::{ACTORS_BYTES_MAX, ACTORS_MAX, Actor, TXN_BYTES_MAX};
 
 use super::*;
 use crate::actors::ISS_BYTES_MAX;
@@ -134,4 +134,15 @@ fn states_scopes_of_the_token() {
 fn refuses_actors_of_other_providers() {
     let record = IssuerRecord { provider: "github".to_owned(), allow_act: true, ..testkit::issuer_record() };
     assert_eq!(TrustedIssuer::try_from(record).map(drop), Err(IssuerError::Actor));
+}
+
+#[test]
+fn carries_short_transaction_ids_only() {
+    let txn = |value: Value| subject("txn", value).map(|subject| subject.txn);
+    let longest = "t".repeat(TXN_BYTES_MAX);
+    assert_eq!(txn(json!("oX3Vb1fPzCkQ8w7uYtRnEA")), Ok(Some("oX3Vb1fPzCkQ8w7uYtRnEA".to_owned())));
+    assert_eq!(txn(json!(longest)), Ok(Some(longest.clone())));
+    for other in [json!(format!("{longest}t")), json!(""), json!("a b"), json!("a\n"), json!("\u{e4}"), json!(1), json!(null)] {
+        assert_eq!(txn(other.clone()), Ok(None), "{other}");
+    }
 }

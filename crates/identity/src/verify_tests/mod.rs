@@ -95,6 +95,7 @@ fn returns_the_verified_subject() {
         actors: Vec::new(),
         may_act: None,
         scopes: None,
+        txn: None,
     };
     assert_eq!(verified.subject(), &expected);
     assert_eq!(verified.into_subject(), expected);

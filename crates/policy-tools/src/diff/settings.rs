@@ -224,6 +224,7 @@ fn issuer(compared: &mut Compared<'_>, was: &Issuer, is: &Issuer) {
     compared.other("claims", &was.claims, &is.claims);
     compared.other("subject", &was.subject_template, &is.subject_template);
     compared.number("allow_act", was.allow_act, is.allow_act);
+    compared.other("kind", &was.authorization_server, &is.authorization_server);
     // A development issuer is not trusted elsewhere.
     compared.number("trusted outside development", !was.development, !is.development);
 }
@@ -243,6 +244,7 @@ fn audience(compared: &mut Compared<'_>, was: &Audience, is: &Audience) {
         outlive_subject: _,
         proof_required: _,
         allow_act: _,
+        authorization_server: _,
     } = was;
     compared.number("tier delegated", was.tier == Tier::Delegated, is.tier == Tier::Delegated);
     compared.other("algorithm", &was.algorithm, &is.algorithm);

@@ -17,6 +17,7 @@ const ALGORITHMS: [&str; 3] = ["EdDSA", "ES256", "RS256"];
 #[serde(deny_unknown_fields)]
 pub struct AudienceFile {
     id: Spanned<String>,
+    kind: Option<Kind>,
     tier: Option<Tier>,
     algorithm: Option<Spanned<String>>,
     default_lifetime: Option<Spanned<String>>,
@@ -31,6 +32,16 @@ pub struct AudienceFile {
     /// Whether actors get tokens (RFC 8693 §4.1), if a policy with `Action::"act_for"` permits them to act.
     #[serde(default)]
     allow_act: bool,
+}
+
+/// What takes the tokens: an API, or another authorization server, which issues its own token for it. The `id` is then its
+/// issuer URL.
+#[derive(Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+enum Kind {
+    AuthorizationServer,
+    ResourceServer,
 }
 
 /// Whether callers must prove possession of a key (RFC 9449).
@@ -63,6 +74,7 @@ pub(crate) fn read(path: &str, files: &BundleFiles, environment: &Environment) -
         outlive_subject: entries.outlive_subject,
         proof_required: entries.proof_of_possession == Some(ProofOfPossession::Required),
         allow_act: entries.allow_act,
+        authorization_server: entries.kind == Some(Kind::AuthorizationServer),
     };
     file.finish(audience)
 }
@@ -84,9 +96,12 @@ fn algorithm(file: &mut TomlFile<'_>, entry: Option<&Spanned<String>>, tier: Tie
 
 /// Default and longest lifetime in seconds. An absent default gives way to a shorter ceiling.
 fn lifetimes(file: &mut TomlFile<'_>, entries: &AudienceFile, environment: &Environment) -> (u64, u64) {
-    let bounds = LIFETIME_SECONDS_MIN..=u64::MAX;
+    // A grant is exchanged at once.
+    let is_grant = entries.kind == Some(Kind::AuthorizationServer);
+    let longest = if is_grant { GRANT_SECONDS_MAX } else { u64::MAX };
+    let bounds = LIFETIME_SECONDS_MIN..=longest;
     let max_entry = entries.max_lifetime.as_ref();
-    let max = file.seconds("max_lifetime", max_entry, bounds.clone(), LIFETIME_SECONDS_MAX_DEFAULT);
+    let max = file.seconds("max_lifetime", max_entry, bounds.clone(), LIFETIME_SECONDS_MAX_DEFAULT.min(longest));
     let default =
         file.seconds("default_lifetime", entries.default_lifetime.as_ref(), bounds, LIFETIME_SECONDS_DEFAULT.min(max));
     // INVARIANT: I3, a token ends 60 s before its epoch's key leaves the JWKS.

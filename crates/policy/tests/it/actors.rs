@@ -158,7 +158,7 @@ fn permit_names_issuers_of_both() {
         assert_eq!(
             found(&without(&format!("principal in Issuer::\"agents\", action == Action::\"act_for\", {resource}"))),
             [
-                "rules/act.cedar:1:17: policy `a` does not name the issuer of the subject: write `resource is TYPE in Issuer::\"NAME\"` in its scope"
+                "rules/act.cedar:1:18: policy `a` does not name the issuer of the subject: write `resource is TYPE in Issuer::\"NAME\"` in its scope"
             ]
         );
     }

@@ -227,6 +227,7 @@ fn fills_in_defaults_of_audience() {
         outlive_subject: false,
         proof_required: false,
         allow_act: false,
+        authorization_server: false,
     };
     assert_eq!(audience(""), Ok(expected));
 }
@@ -345,7 +346,7 @@ fn refuses_unknown_files_keys_and_values() {
     check(
         "audiences/api.toml",
         &format!("{API}lifetime = \"5m\"\n"),
-        &["audiences/api.toml:3:1: unknown field `lifetime`, expected one of `id`, `tier`, \
+        &["audiences/api.toml:3:1: unknown field `lifetime`, expected one of `id`, `kind`, `tier`, \
          `algorithm`, `default_lifetime`, `max_lifetime`, `scopes`, `scopes_required`, `claims`, \
          `replay`, `outlive_subject`, `proof_of_possession`, `allow_act`"],
     );
@@ -838,6 +839,22 @@ fn audience_allows_actors_explicitly() {
     assert_eq!(allowed(""), Ok(false));
     assert_eq!(allowed("allow_act = false"), Ok(false));
     assert_eq!(allowed("allow_act = true"), Ok(true));
+}
+
+/// A grant for another authorization server is used at once.
+#[test]
+fn bounds_lifetime_of_grants() {
+    let grant = |lines: &str| {
+        let audience = audience(&format!("kind = \"authorization-server\"\n{lines}"));
+        audience.map(|it| (it.authorization_server, it.default_lifetime_seconds, it.max_lifetime_seconds))
+    };
+    assert_eq!(grant(""), Ok((true, GRANT_SECONDS_MAX, GRANT_SECONDS_MAX)));
+    assert_eq!(grant("max_lifetime = \"60s\""), Ok((true, 60, 60)));
+    assert_eq!(grant("default_lifetime = \"5s\""), Ok((true, 5, 60)));
+    let too_long = "audiences/api.toml:3:16: `max_lifetime` must be 1 to 60, not 61";
+    assert_eq!(grant("max_lifetime = \"61s\""), Err(vec![too_long.to_owned()]));
+    let api = audience("kind = \"resource-server\"").map(|it| (it.authorization_server, it.max_lifetime_seconds));
+    assert_eq!(api, Ok((false, 900)));
 }
 
 fn issuer_with(lines: &str) -> Result<bool, Vec<String>> {

@@ -67,6 +67,7 @@ fn request(algorithm: &str, now: UnixSeconds) -> SigningRequest {
         extra_claims: vec![],
         key_thumbprint: None,
         actors: Vec::new(),
+        txn: None,
         presented: None,
     }
 }

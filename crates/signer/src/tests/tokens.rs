@@ -1,7 +1,7 @@
 //! What issued tokens and key sets look like.
 
 use serde_json::json;
-use vouchsafe_types::{ACTORS_BYTES_MAX, ACTORS_MAX, Actor};
+use vouchsafe_types::{ACTORS_BYTES_MAX, ACTORS_MAX, Actor, TXN_BYTES_MAX};
 
 use super::*;
 
@@ -72,6 +72,26 @@ fn nests_the_actors() {
     let token = signer.sign(&request("ES256", NOW), NOW, &entropy()).unwrap();
     let (_, payload) = verified(&token.jwt, &signer.public_keys(0, NOW).unwrap()).unwrap();
     assert_eq!(payload.get("act"), None);
+}
+
+#[test]
+fn carries_a_transaction_id() {
+    let mut signer = signer();
+    let longest = "t".repeat(TXN_BYTES_MAX);
+    for (txn, expected) in [
+        (None, Ok(())),
+        (Some(longest.clone()), Ok(())),
+        (Some(format!("{longest}t")), Err(Error::Refused(Ceiling::Txn))),
+        (Some(String::new()), Err(Error::Refused(Ceiling::Txn))),
+        (Some("a\n".to_owned()), Err(Error::Refused(Ceiling::Txn))),
+    ] {
+        let signed = signer.sign(&SigningRequest { txn: txn.clone(), ..request("ES256", NOW) }, NOW, &entropy());
+        if let Ok(token) = &signed {
+            let (_, payload) = verified(&token.jwt, &signer.public_keys(0, NOW).unwrap()).unwrap();
+            assert_eq!(payload.get("txn").cloned(), txn.map(serde_json::Value::from));
+        }
+        assert_eq!(signed.map(drop), expected);
+    }
 }
 
 #[test]
@@ -205,6 +225,7 @@ fn check_conflict(change: impl FnOnce(&mut Audience), expected: Option<&str>) {
         outlive_subject: false,
         proof_required: false,
         allow_act: false,
+        authorization_server: false,
     };
     change(&mut audience);
     assert_eq!(signer.conflicts(&[audience]), Vec::from_iter(expected));

@@ -30,6 +30,7 @@ fn record(decision_id: &str) -> AuditRecord {
         expires_at: NOW_SECONDS + 300,
         timings: vec![("verify".into(), 812), ("sign".into(), 214)],
         generation: None,
+        actors: vec![],
     }
 }
 
@@ -86,10 +87,11 @@ fn remembers_highest_generation_and_refuses_lower<S: Scene>() {
 
 fn keeps_every_field<S: Scene>() {
     let file = S::new();
-    append(&file.open(), record("first")).unwrap();
+    let actor = RecordedActor { issuer_name: "cluster".into(), subject: "a\"b".into() };
+    append(&file.open(), AuditRecord { actors: vec![actor], ..record("first") }).unwrap();
     let all = "SELECT seq, decision_id, decided_at_ms, outcome, slug, bundle_digest, determining_rules, erring_rules, \
         cedar_request, issuer_name, subject, subject_jti, subject_digest, audience, scopes, kid, expires_at, timings, \
-        generation_of, generation, refused FROM audit";
+        generation_of, generation, refused, actors FROM audit";
     let rows = file.connect().query(all, vec![]).unwrap();
     let text = |text: &str| Value::Text(text.into());
     let number = |number: u64| Value::Integer(number as i64);
@@ -115,6 +117,7 @@ fn keeps_every_field<S: Scene>() {
         Value::Null,
         Value::Null,
         Value::Null,
+        text(r#"[["cluster","a\"b"]]"#),
     ];
     assert_eq!(rows, vec![expected]);
 }

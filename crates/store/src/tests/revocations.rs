@@ -459,14 +459,14 @@ fn finds_revoked_tokens_by_index() {
         });
         details.filter(|detail| detail.contains(" r ") || detail.ends_with(" r")).collect::<Vec<_>>()
     };
-    let active = crate::revocation_rows::active(&["a".to_owned()]);
+    let active = crate::revocation_rows::active(crate::database::Dialect::Sqlite, &["a".to_owned()]);
     let insert = crate::sqlite::audit::insert(vec![]);
     for (sql, parameters) in [
         (active.sql.into_owned(), 1),
         (
             insert.sql.replace(
                 "(VALUES )",
-                "(VALUES (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25))",
+                "(VALUES (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, NULL, 21, 22, 23, 24, 25, 26))",
             ),
             0,
         ),

@@ -118,6 +118,7 @@ mod tests {
             outlive_subject: false,
             proof_required,
             allow_act: false,
+            authorization_server: false,
         }
     }
 

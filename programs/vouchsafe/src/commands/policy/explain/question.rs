@@ -29,6 +29,7 @@ impl Question {
         let shown = Shown {
             explanation: &explanation,
             principal,
+            actor: actor.as_ref(),
             request,
             now: *now,
             notes: &self.notes,

@@ -9,6 +9,7 @@ use vouchsafe_policy_tools::explain::{Condition, Explanation, Kind, PolicyExplan
 pub struct Shown<'a> {
     pub explanation: &'a Explanation,
     pub principal: &'a Principal,
+    pub actor: Option<&'a Principal>,
     pub request: &'a TokenRequest,
     pub now: u64,
     /// Printed before everything else.
@@ -20,10 +21,13 @@ const NOTHING_NEAR: &str =
     "no similar request would be permitted: tried other scopes, lifetimes, times, addresses and audiences\n";
 
 pub fn as_text(shown: &Shown<'_>) -> String {
-    let Shown { explanation, principal, request, now, notes, change } = shown;
+    let Shown { explanation, principal, actor, request, now, notes, change } = shown;
     let mut text: String = notes.iter().map(|note| format!("note: {note}\n")).collect();
-    let Principal { entity_type, id, issuer_name, .. } = principal;
-    text.push_str(&format!("principal: {entity_type}::{id:?} in Issuer::{issuer_name:?}\n"));
+    for (role, principal) in [("principal", Some(*principal)), ("actor", *actor)] {
+        if let Some(Principal { entity_type, id, issuer_name, .. }) = principal {
+            text.push_str(&format!("{role}: {entity_type}::{id:?} in Issuer::{issuer_name:?}\n"));
+        }
+    }
     let scopes = match request.scopes.as_slice() {
         [] => "no scopes".to_owned(),
         scopes => format!("scopes {}", scopes.join(" ")),
@@ -34,7 +38,8 @@ pub fn as_text(shown: &Shown<'_>) -> String {
     text.push_str(&format!("decision: {}\n", verdict(explanation)));
     match change {
         Some(change) => text.push_str(&format!("would be permitted: {}\n", change_text(change))),
-        None if explanation.decision.effect == Effect::Deny => text.push_str(NOTHING_NEAR),
+        // Of a request with an actor, no change is tried.
+        None if explanation.decision.effect == Effect::Deny && actor.is_none() => text.push_str(NOTHING_NEAR),
         None => {}
     }
     let (near, far) = explanation.by_distance();
@@ -113,7 +118,7 @@ fn change_text(change: &Change) -> String {
 }
 
 pub fn as_json(shown: &Shown<'_>) -> Value {
-    let Shown { explanation, principal, request, now, notes, change } = shown;
+    let Shown { explanation, principal, actor, request, now, notes, change } = shown;
     let decision = &explanation.decision;
     let (near, far) = explanation.by_distance();
     json!({
@@ -121,9 +126,8 @@ pub fn as_json(shown: &Shown<'_>) -> Value {
         "determining_rules": decision.determining_rules,
         "erring_rules": decision.erring_rules,
         "notes": notes,
-        "principal": {
-            "type": principal.entity_type, "id": principal.id, "issuer": principal.issuer_name,
-        },
+        "principal": principal_json(principal),
+        "actor": actor.map(principal_json),
         "request": {
             "audience": request.audience, "scopes": request.scopes,
             "lifetime_seconds": request.requested_lifetime_seconds,
@@ -139,6 +143,10 @@ pub fn as_json(shown: &Shown<'_>) -> Value {
             "rule": policy.id, "other": policy.scope_mismatches,
         })).collect::<Vec<_>>(),
     })
+}
+
+fn principal_json(principal: &Principal) -> Value {
+    json!({ "type": principal.entity_type, "id": principal.id, "issuer": principal.issuer_name })
 }
 
 fn policy_json(policy: &PolicyExplanation) -> Value {
