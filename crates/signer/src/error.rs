@@ -196,6 +196,8 @@ pub enum Ceiling {
     KeyThumbprint,
     #[error("lifetime is outside the signer's range")]
     Lifetime,
+    #[error("too many revocations for one document")]
+    RevocationsTooMany,
     #[error("a scope is malformed or too long")]
     Scope,
     #[error("too many scopes")]

@@ -13,4 +13,5 @@ mod callers;
 mod fake;
 mod introspection;
 mod operations;
+mod published;
 mod token_revocation;
