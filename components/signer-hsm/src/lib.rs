@@ -58,7 +58,11 @@ impl Guest for Component {
         Ok(None)
     }
 
-    async fn sign_revocations(list: RevocationList, issued_at: u64, generation_min: u64) -> Result<String, SignerError> {
+    async fn sign_revocations(
+        list: RevocationList,
+        issued_at: u64,
+        generation_min: u64,
+    ) -> Result<String, SignerError> {
         let (signer, gateways) = (ports::signer().await?, Gateways::within_deadline());
         let document = signer.sign_revocations(&list, issued_at, generation_min, &gateways).await;
         document.map_err(|error| with_outage(&signer, error))

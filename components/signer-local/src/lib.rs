@@ -50,7 +50,11 @@ impl Guest for Component {
         Ok(ports::with_ready_signer(|signer| sign(signer, &request)).transpose()?)
     }
 
-    async fn sign_revocations(list: RevocationList, issued_at: u64, generation_min: u64) -> Result<String, SignerError> {
+    async fn sign_revocations(
+        list: RevocationList,
+        issued_at: u64,
+        generation_min: u64,
+    ) -> Result<String, SignerError> {
         let (now, entropy) = (ports::now()?, vouchsafe_guest::signer::draw_entropy()?);
         let sign = |signer: &mut Signer| signer.sign_revocations(&list, issued_at, generation_min, now, &entropy);
         Ok(ports::with_signer(sign).await?)

@@ -37,8 +37,7 @@ pub async fn publish<P: Ports>(ports: &P, last: Option<Rc<Published>>) -> Result
         return Ok(Rc::clone(last));
     }
     let list = ports.in_force().await?;
-    let unchanged =
-        last.filter(|last| last.list == list && now.abs_diff(last.signed_at) < PUBLISHED_SECONDS_MAX);
+    let unchanged = last.filter(|last| last.list == list && now.abs_diff(last.signed_at) < PUBLISHED_SECONDS_MAX);
     let (jwt, signed_at) = match unchanged {
         Some(last) => (last.jwt.clone(), last.signed_at),
         None => (ports.sign_revocations(list.clone()).await?, now),

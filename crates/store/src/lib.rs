@@ -122,8 +122,8 @@ pub use store::{
 pub use time::{GAP_SECONDS, UnixMilliseconds};
 pub use vouchsafe_types::{
     Added, Affected, AffectedWorkload, Attribution, AuditRecord, Consumption, Document, Generation, IssuedTokens,
-    Lifted, Limited, Pointer, Recorded, Refused, RefusedKind, Revocation, RevocationTarget, Space, TokenFilter,
-    TokenUse,
+    Lifted, Limited, Pointer, Recorded, Refused, RefusedKind, Revocation, RevocationList, RevocationRule,
+    RevocationTarget, Space, TokenFilter, TokenUse,
 };
 
 #[cfg(test)]

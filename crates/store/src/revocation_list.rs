@@ -26,9 +26,9 @@ const HOST_AHEAD_SECONDS_MAX: u64 = 30;
 /// When the store began to know what is revoked, and the number of the latest operation; null while it may have lost some,
 /// as for single use.
 const HEAD_SQLITE: &str = "(SELECT value FROM meta WHERE name = 'created_at' \
-    AND coalesce((SELECT value FROM meta WHERE name = 'alive_at'), $2) >= $2)";
+    AND coalesce((SELECT value FROM meta WHERE name = 'alive_at'), $1) >= $1)";
 /// The mark of a new incarnation is ahead, because of the clocks of issuers. Tokens have the time of a broker.
-const HEAD_POSTGRES: &str = "(SELECT created_at - $3 FROM mark WHERE incarnation = (SELECT incarnation()) \
+const HEAD_POSTGRES: &str = "(SELECT created_at - $1 FROM mark WHERE incarnation = (SELECT incarnation()) \
     AND (alive_at IS NULL OR alive_at >= clock_ms() / 1000 - $2))";
 
 impl<D: Database> Store<D> {
@@ -43,15 +43,17 @@ impl<D: Database> Store<D> {
 
 fn statement(dialect: Dialect, now_seconds: u64) -> Result<Statement, Error> {
     let now: Value = now_seconds.try_into()?;
-    let (began_at, joined, parameters) = match dialect {
+    let (began_at, joined, mut parameters) = match dialect {
         Dialect::Sqlite => {
-            let in_use_since = now_seconds.saturating_sub(GAP_SECONDS).try_into()?;
-            (HEAD_SQLITE, "group_concat", vec![now, in_use_since])
+            let in_use_since = now_seconds.saturating_sub(GAP_SECONDS);
+            (HEAD_SQLITE, "group_concat", vec![in_use_since.try_into()?])
         }
         Dialect::Postgres => {
-            (HEAD_POSTGRES, "string_agg", vec![now, GAP_SECONDS.try_into()?, ISSUER_AHEAD_SECONDS_MAX.try_into()?])
+            (HEAD_POSTGRES, "string_agg", vec![ISSUER_AHEAD_SECONDS_MAX.try_into()?, GAP_SECONDS.try_into()?])
         }
     };
+    parameters.push(now);
+    let now = parameters.len();
     let limit = ROWS_MAX.saturating_add(2);
     let sql = format!(
         "SELECT 0, CAST(NULL AS TEXT), CAST(NULL AS TEXT), CAST(NULL AS TEXT), CAST(NULL AS TEXT), CAST(NULL AS TEXT), \
@@ -59,11 +61,11 @@ fn statement(dialect: Dialect, now_seconds: u64) -> Result<Statement, Error> {
          UNION ALL SELECT 1, CAST(NULL AS TEXT), issuer_name, subject, audience, kid, since, \
              CASE WHEN bundle_digest IS NULL OR cutoff < created_at + {HOST_AHEAD_SECONDS_MAX} THEN cutoff \
                  ELSE created_at + {HOST_AHEAD_SECONDS_MAX} END \
-             FROM revocations WHERE jti IS NULL AND (keep_until IS NULL OR keep_until >= $1) \
+             FROM revocations WHERE jti IS NULL AND (keep_until IS NULL OR keep_until >= ${now}) \
          UNION ALL SELECT 1, CASE WHEN count(*) <= {LISTED_TOKENS_PER_WORKLOAD_MAX} THEN {joined}(r.jti, ' ') END, \
              a.issuer_name, a.subject, a.audience, CAST(NULL AS TEXT), CAST(NULL AS BIGINT), \
              max(a.decided_at_ms) / 1000 \
-             FROM revocations AS r JOIN audit AS a ON a.decision_id = r.jti WHERE r.keep_until >= $1 \
+             FROM revocations AS r JOIN audit AS a ON a.decision_id = r.jti WHERE r.keep_until >= ${now} \
              GROUP BY a.issuer_name, a.subject, a.audience \
          LIMIT {limit}"
     );
