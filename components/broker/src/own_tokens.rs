@@ -15,7 +15,7 @@ use vouchsafe_exchange::settings::Settings;
 use vouchsafe_revocation::ports::Ports;
 use vouchsafe_revocation::{Published, publish};
 use vouchsafe_types::{
-    Added, Affected, Attribution, IssuedToken, Revocation, RevocationList, RevocationTarget, TokenError,
+    Added, Affected, Attribution, IssuedToken, Revocation, RevocationList, RevocationTarget, SignerError, TokenError,
 };
 
 thread_local! {
@@ -98,6 +98,11 @@ impl Ports for Wasm {
     async fn sign_revocations(&self, list: RevocationList) -> Result<String, Failure> {
         let settings = Signer::settings(self).await?;
         let generation_min = self.latest_generation(&settings).await;
-        Ok(signing::sign_revocations(list, Instance::now(self), generation_min).await?)
+        let signed = signing::sign_revocations(list, Instance::now(self), generation_min).await;
+        signed.map_err(|error| match error {
+            // The caller asked for nothing that could be refused.
+            SignerError::Refused(ceiling) => Failure::new(Refusal::Unavailable(Part::Signer), ceiling),
+            error => error.into(),
+        })
     }
 }

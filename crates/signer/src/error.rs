@@ -196,8 +196,8 @@ pub enum Ceiling {
     KeyThumbprint,
     #[error("lifetime is outside the signer's range")]
     Lifetime,
-    #[error("too many revocations for one document")]
-    RevocationsTooMany,
+    #[error("the list of revocations is too long")]
+    RevocationsTooLong,
     #[error("a scope is malformed or too long")]
     Scope,
     #[error("too many scopes")]

@@ -78,7 +78,7 @@ pub use epoch::{EPOCH_SECONDS_MAX, EPOCH_SECONDS_MIN, Epoch, KeyDerivationInfo, 
 pub use error::{Ceiling, Error, Fault, Variable};
 pub use jwk::{CurvePoint, PublicJwk};
 pub use key::EpochKey;
-pub use revocations::{AllowedRevocations, REVOCATIONS_ENTRIES_MAX, REVOCATIONS_LIFETIME_SECONDS, REVOCATIONS_TYP};
+pub use revocations::{AllowedRevocations, REVOCATIONS_BYTES_MAX, REVOCATIONS_LIFETIME_SECONDS, REVOCATIONS_TYP};
 pub use root::Root;
 pub use signer::{MAX_AGE_SECONDS, Signer, public_key_set};
 pub use vouchsafe_crypto::{ENTROPY_BYTES, Entropy};

@@ -20,8 +20,8 @@ use vouchsafe_types::{RevocationList, RevocationRule, UnixSeconds};
 pub const REVOCATIONS_TYP: &str = "vouchsafe-revocations+jwt";
 /// How long a verifier may use the document, in seconds.
 pub const REVOCATIONS_LIFETIME_SECONDS: u64 = 15;
-/// Most rules and tokens together.
-pub const REVOCATIONS_ENTRIES_MAX: usize = 20_000;
+/// Most bytes of the claims, so that the document has less than 1 MiB, which is what verifiers read.
+pub const REVOCATIONS_BYTES_MAX: usize = 768_000;
 
 /// The claims of a document that the configuration allows, ready to be signed.
 ///
@@ -45,9 +45,6 @@ impl Config {
         if issued_at.abs_diff(now.0) > ISSUED_AT_SKEW_SECONDS_MAX {
             return Err(Error::Refused(Ceiling::IssuedAt));
         }
-        if list.rules.len().saturating_add(list.tokens.len()) > REVOCATIONS_ENTRIES_MAX {
-            return Err(Error::Refused(Ceiling::RevocationsTooMany));
-        }
         if list.tokens.iter().any(|jti| jti.is_empty() || jti.len() > JTI_BYTES_MAX) {
             return Err(Error::Refused(Ceiling::Jti));
         }
@@ -60,9 +57,14 @@ impl Config {
             "rules": list.rules.iter().map(rule).collect::<Vec<_>>(),
             "tokens": list.tokens,
         });
+        let payload = claims.to_string();
+        // INVARIANT: nothing is left out. Without a document, verifiers that follow it accept nothing.
+        if payload.len() > REVOCATIONS_BYTES_MAX {
+            return Err(Error::Refused(Ceiling::RevocationsTooLong));
+        }
         // The key of a later `iat` is published already.
         let epoch = Epoch::containing(now.max(UnixSeconds(issued_at)), self.epoch_seconds())?;
-        Ok(AllowedRevocations { payload: claims.to_string(), epoch })
+        Ok(AllowedRevocations { payload, epoch })
     }
 
     /// The algorithm of the document: the first one that is configured.
