@@ -11,6 +11,7 @@
 
 mod callers;
 mod fake;
+mod forward_auth;
 mod introspection;
 mod operations;
 mod published;
