@@ -145,7 +145,7 @@ class ForwardAuth(unittest.TestCase):
 
     def test_client_chooses_neither_audience_nor_scope(self):
         other = obtain(audience="https://deploy.example", scope="deploy:read", subject=SUBJECT)
-        for path in ("/forward-auth/https%3A%2F%2Fdeploy.example", "/..%2Fhttps%3A%2F%2Fdeploy.example", "/?audience=https%3A%2F%2Fdeploy.example"):
+        for path in ("/forward-auth/https%3A%2F%2Fdeploy.example", "/a/..%2Fhttps%3A%2F%2Fdeploy.example", "/?audience=https%3A%2F%2Fdeploy.example"):
             self.each(self.get(other, path), 401, False)
 
     def test_revoked_token_is_refused_at_once(self):
