@@ -13,11 +13,12 @@ use crate::store::Store;
 use crate::time::{GAP_SECONDS, UnixMilliseconds};
 use vouchsafe_types::{RevocationList, RevocationRule};
 
-/// Most single tokens of one workload and audience in a list. With more, all its tokens up to the latest are revoked, so
-/// that no workload can fill the list.
-pub const LISTED_TOKENS_PER_WORKLOAD_MAX: usize = 8;
-/// Most single tokens in a list. With more there is no list, and verifiers that follow it accept nothing.
+/// Most single tokens in a list.
 pub const LISTED_TOKENS_MAX: usize = 8192;
+/// If there are more: most of one workload and audience. With more than these, all tokens of the workload up to the latest
+/// are revoked, so that no workload can fill the list. If there are still too many, there is no list, and verifiers that
+/// follow it accept nothing.
+pub const LISTED_TOKENS_PER_WORKLOAD_MAX: usize = 8;
 /// Most rows of the statement: revocations, and workloads with single tokens.
 const ROWS_MAX: u64 = REVOCATIONS_MAX + LISTED_TOKENS_MAX as u64;
 /// How far the clock of another host may be ahead. No token of a bundle was issued later than that after its revocation.
@@ -32,16 +33,22 @@ const HEAD_POSTGRES: &str = "(SELECT created_at - $1 FROM mark WHERE incarnation
     AND (alive_at IS NULL OR alive_at >= clock_ms() / 1000 - $2))";
 
 impl<D: Database> Store<D> {
-    /// Everything that is revoked at `now`. Reads one statement, hence one state of the database.
+    /// Everything that is revoked at `now`. The result is of one statement, hence of one state of the database.
     ///
     /// # Errors
     /// [`Cause::TooManyRevoked`] if that is too much for one list; [`Cause::NotInUse`] while revocations may be lost.
     pub async fn revocation_list(&self, now: UnixMilliseconds) -> Result<RevocationList, Error> {
-        list(self.run(statement(D::DIALECT, now.seconds())?).await?)
+        let whole = self.run(statement(D::DIALECT, LISTED_TOKENS_MAX, now.seconds())?).await?;
+        match list(whole) {
+            Err(Error::Unavailable(Cause::TooManyRevoked)) => {
+                list(self.run(statement(D::DIALECT, LISTED_TOKENS_PER_WORKLOAD_MAX, now.seconds())?).await?)
+            }
+            outcome => outcome,
+        }
     }
 }
 
-fn statement(dialect: Dialect, now_seconds: u64) -> Result<Statement, Error> {
+fn statement(dialect: Dialect, tokens_per_workload_max: usize, now_seconds: u64) -> Result<Statement, Error> {
     let now: Value = now_seconds.try_into()?;
     let (began_at, joined, mut parameters) = match dialect {
         Dialect::Sqlite => {
@@ -62,7 +69,7 @@ fn statement(dialect: Dialect, now_seconds: u64) -> Result<Statement, Error> {
              CASE WHEN bundle_digest IS NULL OR cutoff < created_at + {HOST_AHEAD_SECONDS_MAX} THEN cutoff \
                  ELSE created_at + {HOST_AHEAD_SECONDS_MAX} END \
              FROM revocations WHERE jti IS NULL AND (keep_until IS NULL OR keep_until >= ${now}) \
-         UNION ALL SELECT 1, CASE WHEN count(*) <= {LISTED_TOKENS_PER_WORKLOAD_MAX} THEN {joined}(r.jti, ' ') END, \
+         UNION ALL SELECT 1, CASE WHEN count(*) <= {tokens_per_workload_max} THEN {joined}(r.jti, ' ') END, \
              a.issuer_name, a.subject, a.audience, CAST(NULL AS TEXT), CAST(NULL AS BIGINT), \
              max(a.decided_at_ms) / 1000 \
              FROM revocations AS r JOIN audit AS a ON a.decision_id = r.jti WHERE r.keep_until >= ${now} \

@@ -95,24 +95,49 @@ fn has_tokens_until_they_expire<S: Scene>() {
     }
 }
 
-/// A workload that ends token after token can't fill the list: beyond the limit, all its tokens end.
+/// Adds `count` tokens like that of the workload `w`, and ends them; each is of a workload of its own if `apart`.
+fn fill(store: &Store<impl Database<Alarm = Bell> + Inspect>, count: usize, apart: bool) {
+    let subject = if apart { "'w' || n" } else { "subject" };
+    let numbers =
+        format!("WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < {count})");
+    let tokens = format!(
+        "INSERT INTO audit (decision_id, decided_at_ms, outcome, slug, bundle_digest, determining_rules, \
+         erring_rules, cedar_request, issuer_name, subject, subject_jti, subject_digest, audience, scopes, kid, \
+         expires_at, timings) {numbers} SELECT 't' || n, decided_at_ms, outcome, slug, bundle_digest, \
+         determining_rules, erring_rules, cedar_request, issuer_name, {subject}, subject_jti, subject_digest, \
+         audience, scopes, kid, expires_at, timings FROM audit, numbers WHERE decision_id = 'first'"
+    );
+    let revocations = format!(
+        "INSERT INTO revocations (id, jti, keep_until, created_at, actor, actor_decision_id, reason) {numbers} \
+         SELECT 't' || n, 't' || n, keep_until, created_at, '', '', '' FROM revocations, numbers WHERE jti = 'first'"
+    );
+    for sql in [tokens, revocations] {
+        store.database().query(&sql, vec![]).unwrap();
+    }
+}
+
+/// A workload that ends token after token can't fill the list: instead, all its tokens end.
 fn bounds_the_tokens_of_a_workload<S: Scene>() {
     let file = S::new();
     let store = file.open();
-    for number in 0..LISTED_TOKENS_PER_WORKLOAD_MAX {
-        end(&store, &format!("a{number}"), "a", NOW_SECONDS + number as u64);
-    }
-    let mut tokens = listed(&store).tokens;
-    tokens.sort();
-    let expected: Vec<_> = (0..LISTED_TOKENS_PER_WORKLOAD_MAX).map(|number| format!("a{number}")).collect();
-    assert_eq!((tokens, listed(&store).rules), (expected, vec![]));
-    end(&store, "one more", "a", NOW_SECONDS + 5);
+    end(&store, "first", "w", NOW_SECONDS);
     end(&store, "b", "b", NOW_SECONDS);
-    let latest = NOW_SECONDS + LISTED_TOKENS_PER_WORKLOAD_MAX as u64 - 1;
-    let audience = Some("https://api.example".into());
-    let all = RevocationRule { audience, until: Some(latest), ..rule_of("a") };
+    fill(&store, LISTED_TOKENS_MAX - 2, false);
     let RevocationList { rules, tokens, .. } = listed(&store);
-    assert_eq!((rules, tokens), (vec![all], vec!["b".to_owned()]));
+    assert_eq!((rules, tokens.len()), (vec![], LISTED_TOKENS_MAX));
+    for number in 1..LISTED_TOKENS_PER_WORKLOAD_MAX {
+        end(&store, &format!("b{number}"), "b", NOW_SECONDS);
+    }
+    let all = |subject: &str| {
+        let audience = Some("https://api.example".into());
+        RevocationRule { audience, until: Some(NOW_SECONDS), ..rule_of(subject) }
+    };
+    let RevocationList { rules, tokens, .. } = listed(&store);
+    assert_eq!((rules, tokens.len()), (vec![all("w")], LISTED_TOKENS_PER_WORKLOAD_MAX));
+    end(&store, "one more", "b", NOW_SECONDS);
+    let RevocationList { mut rules, tokens, .. } = listed(&store);
+    rules.sort_by_key(|rule| rule.subject.clone());
+    assert_eq!((rules, tokens), (vec![all("b"), all("w")], vec![]));
 }
 
 /// Beyond the limit there is no list, and never a part of one.
@@ -120,27 +145,9 @@ fn bounds_the_tokens_of_all<S: Scene>() {
     let file = S::new();
     let store = file.open();
     end(&store, "first", "w", NOW_SECONDS);
-    let digits = "WITH RECURSIVE digits (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM digits WHERE n < ";
-    let fill = |to: usize| {
-        let rows = format!(
-            "INSERT INTO audit (decision_id, decided_at_ms, outcome, slug, bundle_digest, determining_rules, \
-             erring_rules, cedar_request, issuer_name, subject, subject_jti, subject_digest, audience, scopes, kid, \
-             expires_at, timings) {digits}{to}) SELECT 't' || n, decided_at_ms, outcome, slug, bundle_digest, \
-             determining_rules, erring_rules, cedar_request, issuer_name, 'w' || n, subject_jti, subject_digest, \
-             audience, scopes, kid, expires_at, timings FROM audit, digits WHERE decision_id = 'first' \
-             ON CONFLICT DO NOTHING"
-        );
-        store.database().query(&rows, vec![]).unwrap();
-        let revocations = format!(
-            "INSERT INTO revocations (id, jti, keep_until, created_at, actor, actor_decision_id, reason) \
-             {digits}{to}) SELECT 't' || n, 't' || n, keep_until, created_at, '', '', '' FROM revocations, digits \
-             WHERE jti = 'first' ON CONFLICT DO NOTHING"
-        );
-        store.database().query(&revocations, vec![]).unwrap();
-    };
-    fill(LISTED_TOKENS_MAX - 1);
+    fill(&store, LISTED_TOKENS_MAX - 1, true);
     assert_eq!(listed(&store).tokens.len(), LISTED_TOKENS_MAX);
-    fill(LISTED_TOKENS_MAX);
+    end(&store, "one more", "another", NOW_SECONDS);
     assert_eq!(list(&store, NOW), Err(Error::Unavailable(Cause::TooManyRevoked)));
 }
 
