@@ -101,9 +101,19 @@ impl RevocationList {
         self.order < other.order
     }
 
+    /// Checks that the token is not revoked.
+    ///
+    /// # Errors
+    /// [`Check::Revoked`].
+    pub fn check(&self, token: &VerifiedToken) -> Result<(), VerificationError> {
+        match self.revokes(token) {
+            true => Err(VerificationError::new(Check::Revoked, "the token is revoked")),
+            false => Ok(()),
+        }
+    }
+
     /// Whether the token is revoked. One that lacks what a rule could ask for counts as revoked.
-    #[must_use]
-    pub fn revokes(&self, token: &VerifiedToken) -> bool {
+    fn revokes(&self, token: &VerifiedToken) -> bool {
         let text = |name| token.claims.get(name).and_then(serde_json::Value::as_str);
         let workload = text("sub").and_then(|sub| sub.split_once(':'));
         let issued_at = token.claims.get("iat").and_then(serde_json::Value::as_u64);
@@ -210,8 +220,7 @@ impl Revocations {
     pub fn check(&self, token: &VerifiedToken, rules: &Rules<'_>, now: u64) -> Result<(), VerificationError> {
         match self.latest.as_ref().filter(|list| list.is_fresh(rules, now)) {
             None => Err(wrong("there is none that is recent enough")),
-            Some(list) if list.revokes(token) => Err(VerificationError::new(Check::Revoked, "the token is revoked")),
-            Some(_) => Ok(()),
+            Some(list) => list.check(token),
         }
     }
 }
