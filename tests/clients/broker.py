@@ -1,5 +1,6 @@
 """A dev issuer and a broker on free ports, with copies of the manifest and the bundle that name them."""
 
+import os
 import pathlib
 import shutil
 import socket
@@ -8,7 +9,7 @@ import tempfile
 import threading
 
 REPO = pathlib.Path(__file__).resolve().parents[2]
-VOUCHSAFE = REPO / "target/debug/vouchsafe"
+VOUCHSAFE = pathlib.Path(os.environ.get("VOUCHSAFE_BIN", REPO / "target/debug/vouchsafe"))
 DEV_ISSUER_OF_THE_BUNDLE = "http://127.0.0.1:7000"
 START_SECONDS_MAX = 120
 # Blocks of ports, as in `tests/harness/src/ports.rs`: below the range of the kernel, each block for one process.

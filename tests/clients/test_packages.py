@@ -26,6 +26,7 @@ import vouchsafe.keys  # noqa: E402
 
 HERE = pathlib.Path(__file__).resolve().parent
 DAY = datetime.timedelta(days=1)
+REFUSALS = (vouchsafe.InvalidToken, vouchsafe.MissingScope, vouchsafe.KeysUnavailable, vouchsafe.RevocationsUnavailable)
 INVALID, SCOPE, KEYS = "InvalidToken", "MissingScope", "KeysUnavailable"
 
 
@@ -35,7 +36,7 @@ def in_python(options, tokens, scopes=("read",), root=None):
     def verify(token):
         try:
             return verifier.verify(token, scopes=list(scopes)).subject
-        except (vouchsafe.InvalidToken, vouchsafe.MissingScope, vouchsafe.KeysUnavailable) as error:
+        except REFUSALS as error:
             assert len(token) < 40 or token[-20:] not in str(error)
             return type(error).__name__
 

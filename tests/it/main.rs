@@ -126,7 +126,9 @@ mod repository {
 /// Revocation and introspection with the broker's own tokens.
 mod revocation {
     pub mod administrators;
+    mod forward_auth;
     mod introspection;
+    mod published;
     mod races;
     pub mod scene;
     mod token_holders;

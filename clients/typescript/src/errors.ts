@@ -14,3 +14,8 @@ export class MissingScope extends Error {
 export class KeysUnavailable extends Error {
   override name = "KeysUnavailable";
 }
+
+/** It can't be told now which tokens are revoked: answer with 503. */
+export class RevocationsUnavailable extends Error {
+  override name = "RevocationsUnavailable";
+}

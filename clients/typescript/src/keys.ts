@@ -2,6 +2,7 @@
 
 import type { JWK } from "jose";
 import { InvalidToken, KeysUnavailable } from "./errors.js";
+import { bounded, get, requireHttps } from "./fetch.js";
 
 /** How long a set is used, as its `cache-control` says. */
 const FRESH_MS = 300_000;
@@ -20,10 +21,7 @@ export class Keys {
   #pending: Promise<void> | undefined;
 
   constructor(private readonly url: URL) {
-    const isLoopback = ["127.0.0.1", "[::1]", "localhost"].includes(url.hostname);
-    if (url.protocol !== "https:" && !(url.protocol === "http:" && isLoopback)) {
-      throw new TypeError(`\`${url}\` is not https`);
-    }
+    requireHttps(url);
   }
 
   async get(kid: string): Promise<JWK> {
@@ -47,28 +45,14 @@ export class Keys {
     if (now - this.#attempted < ATTEMPT_MS_MIN) return;
     this.#attempted = now;
     try {
-      // A redirect could lead to a set that isn't the broker's.
-      const signal = AbortSignal.timeout(TIMEOUT_MS);
-      const response = await fetch(this.url, { redirect: "error", signal, headers: { accept: "application/json" } });
+      const response = await get(this.url, TIMEOUT_MS, { accept: "application/json" });
       if (response.status !== 200) throw new Error("not a key set");
-      this.#keys = parse(await bounded(response));
+      this.#keys = parse(await bounded(response, SET_BYTES_MAX));
       this.#fetched = now;
     } catch {
       // The previous set stays for a while.
     }
   }
-}
-
-async function bounded(response: Response): Promise<string> {
-  const decoder = new TextDecoder();
-  let text = "";
-  let bytes = 0;
-  for await (const chunk of response.body ?? []) {
-    bytes += chunk.byteLength;
-    if (bytes > SET_BYTES_MAX) throw new Error("the key set is too large");
-    text += decoder.decode(chunk, { stream: true });
-  }
-  return text + decoder.decode();
 }
 
 /** A set with two keys of one `kid` is invalid: which one counts must not be a matter of chance. */

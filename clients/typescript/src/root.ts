@@ -3,7 +3,7 @@
 import { X509Certificate, createPublicKey, type JsonWebKey } from "node:crypto";
 import type { JWK } from "jose";
 import { InvalidToken } from "./errors.js";
-import type { Certified } from "./index.js";
+import type { Certified } from "./signatures.js";
 
 /** Accepts only keys that this root (PEM) has certified for the issuer. */
 export function pinnedRoot(pem: string | Uint8Array): Certified {

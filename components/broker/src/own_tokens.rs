@@ -1,9 +1,10 @@
 //! The ports of the endpoints that take the broker's own tokens.
 //!
 //! Documented cache, per instance (I7): the parsed form of the broker's own JWK Set, until its document changes. The
-//! document is the one that is published, so a key of a superseded generation verifies nothing here either.
+//! document is the one that is published, so a key of a superseded generation verifies nothing here either. And the list
+//! of what is revoked, for the second in which it was read.
 
-use crate::bindings::{revocations, verification};
+use crate::bindings::{revocations, signing, verification};
 use crate::ports::Wasm;
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -12,9 +13,13 @@ use vouchsafe_exchange::ports::{Instance, Signer};
 use vouchsafe_exchange::refusal::{Part, Refusal};
 use vouchsafe_exchange::settings::Settings;
 use vouchsafe_revocation::ports::Ports;
-use vouchsafe_types::{Added, Affected, Attribution, IssuedToken, Revocation, RevocationTarget, TokenError};
+use vouchsafe_revocation::{Published, publish};
+use vouchsafe_types::{
+    Added, Affected, Attribution, IssuedToken, Revocation, RevocationList, RevocationTarget, SignerError, TokenError,
+};
 
 thread_local! {
+    static PUBLISHED: RefCell<Option<Rc<Published>>> = const { RefCell::new(None) };
     static OWN_KEYS: RefCell<Option<(String, Rc<verification::TrustedKeys>)>> = const { RefCell::new(None) };
 }
 
@@ -32,6 +37,13 @@ fn own_keys(document: String) -> Result<Rc<verification::TrustedKeys>, Failure> 
     let keys = Rc::new(keys);
     OWN_KEYS.set(Some((document, Rc::clone(&keys))));
     Ok(keys)
+}
+
+/// The signed list of what is revoked. Two concurrent requests may both read it; the later list replaces the earlier one.
+pub async fn published(ports: &Wasm) -> Result<Rc<Published>, Failure> {
+    let published = publish(ports, PUBLISHED.with_borrow(Clone::clone)).await?;
+    PUBLISHED.set(Some(Rc::clone(&published)));
+    Ok(published)
 }
 
 impl Ports for Wasm {
@@ -77,5 +89,20 @@ impl Ports for Wasm {
 
     async fn count(&self, target: RevocationTarget) -> Result<Affected, Failure> {
         Ok(revocations::count(target).await?)
+    }
+
+    async fn in_force(&self) -> Result<RevocationList, Failure> {
+        Ok(revocations::in_force().await?)
+    }
+
+    async fn sign_revocations(&self, list: RevocationList) -> Result<String, Failure> {
+        let settings = Signer::settings(self).await?;
+        let generation_min = self.latest_generation(&settings).await;
+        let signed = signing::sign_revocations(list, Instance::now(self), generation_min).await;
+        signed.map_err(|error| match error {
+            // The caller asked for nothing that could be refused.
+            SignerError::Refused(ceiling) => Failure::new(Refusal::Unavailable(Part::Signer), ceiling),
+            error => error.into(),
+        })
     }
 }

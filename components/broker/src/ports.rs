@@ -81,7 +81,7 @@ impl Wasm {
     }
 
     /// Reads the store at most once a second, because anyone can request keys.
-    async fn latest_generation(&self, settings: &Settings) -> u64 {
+    pub async fn latest_generation(&self, settings: &Settings) -> u64 {
         let known = LATEST_GENERATION.get();
         if let Some(latest) = known {
             if latest.at == self.now {

@@ -8,10 +8,11 @@ use crate::respond::{self, Reply};
 use spin_sdk::http::Request;
 use vouchsafe_exchange::log::Line;
 use vouchsafe_revocation::operations::{self, Operation};
-use vouchsafe_revocation::{Attempt, Credentials, Refused, introspect, revoke_token};
+use vouchsafe_revocation::{Attempt, Credentials, FORWARD_AUTH_PATH, Refused, forward_auth, introspect, revoke_token};
 
 #[derive(Clone, Copy)]
 pub enum Route {
+    ForwardAuth,
     Introspect,
     Lift,
     Revocations,
@@ -25,12 +26,14 @@ impl Route {
             "/admin/revocations/lift" => Some(Self::Lift),
             "/introspect" => Some(Self::Introspect),
             "/revoke" => Some(Self::Revoke),
+            path if path.starts_with(FORWARD_AUTH_PATH) => Some(Self::ForwardAuth),
             _ => None,
         }
     }
 
     fn name(self) -> &'static str {
         match self {
+            Self::ForwardAuth => "forward-auth",
             Self::Introspect => "introspect",
             Self::Lift => "admin-lift",
             Self::Revocations => "admin-revocations",
@@ -41,6 +44,8 @@ impl Route {
     /// Reads the body, or refuses the request by its head.
     async fn read(self, request: &mut Request) -> Result<Vec<u8>, Refused> {
         match self {
+            // A proxy may repeat the client's method, and sends no body that matters.
+            Self::ForwardAuth => return Ok(Vec::new()),
             Self::Introspect | Self::Revoke => return Ok(read_form(request).await?),
             Self::Revocations if request.method().as_str() == "GET" => return Ok(Vec::new()),
             Self::Lift => operations::check_head(request.method().as_str(), "POST", header(request, "content-type"))?,
@@ -60,6 +65,7 @@ impl Route {
         // ORDER: read the clock once the whole request has arrived.
         let ports = Wasm::new();
         let attempt = match self {
+            Self::ForwardAuth => forward_auth(&ports, &credentials, request.uri().path()).await,
             Self::Introspect => introspect(&ports, &credentials, &body).await,
             Self::Lift => operations::perform(&ports, &credentials, Operation::Lift(&body)).await,
             Self::Revocations if request.method().as_str() == "GET" => {

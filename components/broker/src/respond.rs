@@ -8,16 +8,23 @@ use spin_sdk::http::{HeaderValue, Response, StatusCode};
 use vouchsafe_exchange::keys::hex;
 use vouchsafe_exchange::wire::WireError;
 
+/// How long caches may keep the list of what is revoked, in seconds.
+const REVOCATIONS_MAX_AGE_SECONDS: u64 = 1;
+
 pub type Reply = Response<Full<Bytes>>;
 
 /// A JSON response with `cache-control`.
 pub fn json(status: u16, cache_control: &'static str, mut body: String) -> Reply {
     body.push('\n');
+    of_type("application/json", status, cache_control, body)
+}
+
+fn of_type(content_type: &'static str, status: u16, cache_control: &'static str, body: String) -> Reply {
     let length = HeaderValue::from(body.len());
     let mut reply = Reply::new(Full::new(Bytes::from(body)));
     *reply.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let headers = reply.headers_mut();
-    headers.insert("content-type", HeaderValue::from_static("application/json"));
+    headers.insert("content-type", HeaderValue::from_static(content_type));
     headers.insert("content-length", length);
     headers.insert("cache-control", HeaderValue::from_static(cache_control));
     headers.insert("x-content-type-options", HeaderValue::from_static("nosniff"));
@@ -52,12 +59,21 @@ pub fn identified(mut reply: Reply, request_id: &str) -> Reply {
     reply
 }
 
-/// A public, cacheable response with an ETag; 304 if the client has the current version.
+/// The signed list of what is revoked (RFC 7519 §10.3.1).
+pub fn revocations(jwt: &str, known: Option<&HeaderValue>) -> Reply {
+    let reply = of_type("application/jwt", 200, "", jwt.to_owned());
+    unless_known(reply, etag(jwt), REVOCATIONS_MAX_AGE_SECONDS, known)
+}
+
+/// A public, cacheable JSON response with an ETag; 304 if the client has the current version.
 pub fn cacheable(body: String, etag: String, max_age_seconds: u64, known: Option<&HeaderValue>) -> Reply {
+    unless_known(json(200, "", body), etag, max_age_seconds, known)
+}
+
+fn unless_known(mut reply: Reply, etag: String, max_age_seconds: u64, known: Option<&HeaderValue>) -> Reply {
     let unchanged = known.and_then(|value| value.to_str().ok()).is_some_and(|list| {
         list.split(',').map(str::trim).any(|tag| tag == "*" || tag.trim_start_matches("W/") == etag)
     });
-    let mut reply = json(200, "", body);
     if unchanged {
         *reply.body_mut() = Full::default();
         *reply.status_mut() = StatusCode::NOT_MODIFIED;

@@ -4,7 +4,7 @@ use crate::body::{headers, read_form};
 use crate::log::log;
 use crate::ports::{self, Wasm};
 use crate::respond::{self, Reply};
-use crate::{discard, protected, ready};
+use crate::{discard, own_tokens, protected, ready};
 use spin_sdk::http::Request;
 use vouchsafe_exchange::client_address::ForwardedFor;
 use vouchsafe_exchange::failure::Failure;
@@ -71,6 +71,7 @@ enum Route {
     Jwks,
     OpenidConfiguration,
     Ready,
+    Revocations,
 }
 
 impl Route {
@@ -81,6 +82,7 @@ impl Route {
             "/.well-known/openid-configuration" => Some(Self::OpenidConfiguration),
             "/healthz" => Some(Self::Health),
             "/readyz" => Some(Self::Ready),
+            "/revocations" => Some(Self::Revocations),
             _ => None,
         }
     }
@@ -92,6 +94,7 @@ impl Route {
             Self::Jwks => "jwks",
             Self::OpenidConfiguration => "openid-configuration",
             Self::Ready => "readyz",
+            Self::Revocations => "revocations",
         }
     }
 
@@ -116,6 +119,10 @@ impl Route {
             }
             Self::AuthorizationServer => metadata(metadata::authorization_server).await?,
             Self::OpenidConfiguration => metadata(metadata::openid_configuration).await?,
+            Self::Revocations => {
+                let published = own_tokens::published(ports).await?;
+                respond::revocations(published.jwt(), known)
+            }
         };
         Ok((reply, Vec::new()))
     }

@@ -20,7 +20,7 @@ use bindings::exports::vouchsafe::signer::signing::Guest;
 use ports::Gateways;
 use vouchsafe_gateway::client::GatewaySigner;
 use vouchsafe_types::{
-    Audience, BackendStatus, PublicKeySet, SignedToken, SignerError, SignerSettings, SigningRequest,
+    Audience, BackendStatus, PublicKeySet, RevocationList, SignedToken, SignerError, SignerSettings, SigningRequest,
 };
 
 struct Component;
@@ -56,6 +56,16 @@ impl Guest for Component {
     /// A gateway may have to release a seed or to sign.
     fn sign_at_once(_: SigningRequest) -> Result<Option<SignedToken>, SignerError> {
         Ok(None)
+    }
+
+    async fn sign_revocations(
+        list: RevocationList,
+        issued_at: u64,
+        generation_min: u64,
+    ) -> Result<String, SignerError> {
+        let (signer, gateways) = (ports::signer().await?, Gateways::within_deadline());
+        let document = signer.sign_revocations(&list, issued_at, generation_min, &gateways).await;
+        document.map_err(|error| with_outage(&signer, error))
     }
 }
 

@@ -19,7 +19,7 @@ mod bindings {
 use bindings::exports::vouchsafe::signer::signing::Guest;
 use vouchsafe_signer::{Error, Signer};
 use vouchsafe_types::{
-    Audience, BackendStatus, PublicKeySet, SignedToken, SignerError, SignerSettings, SigningRequest,
+    Audience, BackendStatus, PublicKeySet, RevocationList, SignedToken, SignerError, SignerSettings, SigningRequest,
 };
 
 struct Component;
@@ -48,6 +48,16 @@ impl Guest for Component {
 
     fn sign_at_once(request: SigningRequest) -> Result<Option<SignedToken>, SignerError> {
         Ok(ports::with_ready_signer(|signer| sign(signer, &request)).transpose()?)
+    }
+
+    async fn sign_revocations(
+        list: RevocationList,
+        issued_at: u64,
+        generation_min: u64,
+    ) -> Result<String, SignerError> {
+        let (now, entropy) = (ports::now()?, vouchsafe_guest::signer::draw_entropy()?);
+        let sign = |signer: &mut Signer| signer.sign_revocations(&list, issued_at, generation_min, now, &entropy);
+        Ok(ports::with_signer(sign).await?)
     }
 }
 

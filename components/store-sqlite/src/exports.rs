@@ -5,8 +5,8 @@ use crate::bindings::exports::vouchsafe::store::{revocations, state as wit};
 use crate::deadlines::{call_deadline, now, within_deadline};
 use crate::ports::store;
 use vouchsafe_types::{
-    Added, Affected, Attribution, AuditRecord, Consumption, Document, Pointer, Recorded, Revocation, RevocationTarget,
-    Space, StoreError, TokenUse,
+    Added, Affected, Attribution, AuditRecord, Consumption, Document, Pointer, Recorded, Revocation, RevocationList,
+    RevocationTarget, Space, StoreError, TokenUse,
 };
 
 struct Component;
@@ -70,6 +70,10 @@ impl revocations::Guest for Component {
 
     async fn list() -> Result<Vec<Revocation>, StoreError> {
         Ok(within_deadline(async { store().await?.revocations(now()?).await }).await?)
+    }
+
+    async fn in_force() -> Result<RevocationList, StoreError> {
+        Ok(within_deadline(async { store().await?.revocation_list(now()?).await }).await?)
     }
 
     async fn count(target: RevocationTarget) -> Result<Affected, StoreError> {

@@ -21,7 +21,8 @@ mod status;
 use std::rc::Rc;
 
 use vouchsafe_signer::{
-    AllowedToken, Audience, Ceiling, Error, PublicKeySet, SignedToken, SignerSettings, SigningRequest, Superseded, Tier,
+    AllowedToken, Audience, Ceiling, Error, PublicKeySet, RevocationList, SignedToken, SignerSettings, SigningRequest,
+    Superseded, Tier,
 };
 
 use crate::canary::Workload;
@@ -142,6 +143,29 @@ impl GatewaySigner {
                 self.sign_in_hsm(request, &allowed, network).await
             }
         }
+    }
+
+    /// Builds the document of `list` and signs it with an epoch key.
+    ///
+    /// # Errors
+    /// [`Error::Superseded`] if every gateway's generation is below `generation_min`; [`Error::Refused`];
+    /// [`Error::Unavailable`] if no gateway releases a seed.
+    pub async fn sign_revocations(
+        &self,
+        list: &RevocationList,
+        issued_at: u64,
+        generation_min: u64,
+        network: &impl Network,
+    ) -> Result<String, Error> {
+        let config = &self.config.signer;
+        // ORDER: every ceiling before the network.
+        let allowed = config.allow_revocations(list, issued_at, network.now())?;
+        self.follow_generation(network).await?;
+        let (key, generation) = self.epoch_key(allowed.epoch(), config.revocations_algorithm()?, network).await?;
+        if generation < generation_min {
+            return Err(Error::Superseded(Superseded { generation, latest: generation_min }));
+        }
+        allowed.sign(&key, &network.entropy()?)
     }
 
     /// Fetches the current generation unless it is fresh. An outage changes nothing.

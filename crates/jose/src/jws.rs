@@ -38,8 +38,16 @@ impl UnverifiedJws {
     /// # Errors
     /// The first defect, in the order size, framing, header, rest.
     pub fn parse(token: impl Into<String>) -> Result<Self, JwsError> {
+        Self::parse_within(token, TOKEN_BYTES_MAX)
+    }
+
+    /// Parses a document that may be longer than a token.
+    ///
+    /// # Errors
+    /// The first defect, in the order size, framing, header, rest.
+    pub fn parse_within(token: impl Into<String>, bytes_max: usize) -> Result<Self, JwsError> {
         let token = token.into();
-        if token.len() > TOKEN_BYTES_MAX {
+        if token.len() > bytes_max {
             return Err(JwsError::TooLarge);
         }
         let (signing_input, signature) = token.rsplit_once('.').ok_or(Malformed::Framing)?;

@@ -49,7 +49,7 @@ impl Refused {
         }
     }
 
-    pub(crate) fn scope_missing(scope: &'static str) -> Self {
+    pub(crate) fn scope_missing(scope: &str) -> Self {
         Self {
             challenge: Some(format!("Bearer error=\"insufficient_scope\", scope=\"{scope}\"").into()),
             ..Self::new(403, "insufficient_scope", "caller.scope_missing", format!("this needs the scope {scope}"))

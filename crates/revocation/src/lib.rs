@@ -3,7 +3,7 @@
 //! policy decides who may call, and that decision is on record.
 //!
 //! Has no clock, network, database or Wasm bindings: everything external comes through [`ports::Ports`]. Entry points:
-//! [`revoke_token`], [`introspect`] and the functions of [`operations`].
+//! [`revoke_token`], [`introspect`], [`forward_auth`], [`publish`] and the functions of [`operations`].
 //!
 //! Invariants:
 //! - A caller's token is believed only with the broker's signature, type `at+jwt`, the exact audience and scope, and
@@ -16,15 +16,19 @@
 
 mod answer;
 mod caller;
+mod forward_auth;
 mod introspection;
 pub mod limits;
 mod operation_request;
 pub mod operations;
 pub mod ports;
+mod published;
 mod render;
 mod token_revocation;
 
 pub use answer::{Attempt, Refused};
 pub use caller::{Credentials, admin_audience, introspection_audience};
+pub use forward_auth::{FORWARD_AUTH_PATH, forward_auth};
 pub use introspection::introspect;
+pub use published::{PUBLISHED_SECONDS_MAX, Published, publish};
 pub use token_revocation::revoke_token;

@@ -2,7 +2,9 @@
 
 use vouchsafe_exchange::failure::Failure;
 use vouchsafe_exchange::settings::Settings;
-use vouchsafe_types::{Added, Affected, Attribution, IssuedToken, Revocation, RevocationTarget, TokenError};
+use vouchsafe_types::{
+    Added, Affected, Attribution, IssuedToken, Revocation, RevocationList, RevocationTarget, TokenError,
+};
 
 /// The broker's own tokens, and the store's revocations.
 #[expect(async_fn_in_trait, reason = "the only implementations are single-threaded guests and tests")]
@@ -28,4 +30,9 @@ pub trait Ports {
     async fn lift(&self, id: String, by: Attribution) -> Result<Option<Revocation>, Failure>;
     async fn list(&self) -> Result<Vec<Revocation>, Failure>;
     async fn count(&self, target: RevocationTarget) -> Result<Affected, Failure>;
+
+    /// Everything that is revoked.
+    async fn in_force(&self) -> Result<RevocationList, Failure>;
+    /// The signed document of `list`, as of the time of the request.
+    async fn sign_revocations(&self, list: RevocationList) -> Result<String, Failure>;
 }

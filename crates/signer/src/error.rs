@@ -198,6 +198,8 @@ pub enum Ceiling {
     KeyThumbprint,
     #[error("lifetime is outside the signer's range")]
     Lifetime,
+    #[error("the list of revocations is too long")]
+    RevocationsTooLong,
     #[error("a scope is malformed or too long")]
     Scope,
     #[error("too many scopes")]

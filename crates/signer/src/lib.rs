@@ -65,6 +65,7 @@ mod issuer;
 mod jwk;
 mod key;
 mod request;
+mod revocations;
 mod root;
 mod signer;
 
@@ -79,12 +80,13 @@ pub use epoch::{EPOCH_SECONDS_MAX, EPOCH_SECONDS_MIN, Epoch, KeyDerivationInfo, 
 pub use error::{Ceiling, Error, Fault, Variable};
 pub use jwk::{CurvePoint, PublicJwk};
 pub use key::EpochKey;
+pub use revocations::{AllowedRevocations, REVOCATIONS_BYTES_MAX, REVOCATIONS_LIFETIME_SECONDS, REVOCATIONS_TYP};
 pub use root::Root;
 pub use signer::{MAX_AGE_SECONDS, Signer, public_key_set};
 pub use vouchsafe_crypto::{ENTROPY_BYTES, Entropy};
 pub use vouchsafe_types::{
-    Audience, ExtraClaim, PresentedIdentity, PublicKeySet, SignedToken, SignerSettings, SigningRequest, Superseded,
-    Tier, TokenType, UnixSeconds,
+    Audience, ExtraClaim, PresentedIdentity, PublicKeySet, RevocationList, RevocationRule, SignedToken, SignerSettings,
+    SigningRequest, Superseded, Tier, TokenType, UnixSeconds,
 };
 
 #[cfg(test)]

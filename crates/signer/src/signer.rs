@@ -16,7 +16,7 @@ use crate::request::typ;
 use crate::root::Root;
 use vouchsafe_crypto::{Crypto, Entropy};
 use vouchsafe_types::{
-    Audience, PublicKeySet, SignedToken, SignerSettings, SigningRequest, Superseded, Tier, UnixSeconds,
+    Audience, PublicKeySet, RevocationList, SignedToken, SignerSettings, SigningRequest, Superseded, Tier, UnixSeconds,
 };
 
 /// How long a verifier may keep the JWK Set.
@@ -69,10 +69,7 @@ impl Signer {
     /// # Errors
     /// [`Error::Superseded`] if the root's generation is below `generation_min`.
     pub fn public_keys(&mut self, generation_min: u64, now: UnixSeconds) -> Result<PublicKeySet, Error> {
-        let generation = self.root.generation();
-        if generation < generation_min {
-            return Err(Error::Superseded(Superseded { generation, latest: generation_min }));
-        }
+        self.require_generation(generation_min)?;
         let current = self.enter_epoch(now)?;
         let mut jwks = Vec::new();
         for epoch in current.published() {
@@ -102,6 +99,34 @@ impl Signer {
         let epoch = allowed.epoch(now, self.config.epoch_seconds)?;
         let generation = self.root.generation();
         allowed.sign(self.key(epoch, algorithm)?, generation, entropy)
+    }
+
+    /// Builds the document of `list` and signs it.
+    ///
+    /// # Errors
+    /// [`Error::Superseded`] if the root's generation is below `generation_min`; [`Error::Refused`].
+    pub fn sign_revocations(
+        &mut self,
+        list: &RevocationList,
+        issued_at: u64,
+        generation_min: u64,
+        now: UnixSeconds,
+        entropy: &Entropy,
+    ) -> Result<String, Error> {
+        self.require_generation(generation_min)?;
+        let allowed = self.config.allow_revocations(list, issued_at, now)?;
+        let algorithm = self.config.revocations_algorithm()?;
+        self.enter_epoch(now)?;
+        allowed.sign(self.key(allowed.epoch(), algorithm)?, entropy)
+    }
+
+    /// INVARIANT: a superseded generation signs nothing, and is not published.
+    fn require_generation(&self, generation_min: u64) -> Result<(), Error> {
+        let generation = self.root.generation();
+        if generation < generation_min {
+            return Err(Error::Superseded(Superseded { generation, latest: generation_min }));
+        }
+        Ok(())
     }
 
     /// Drops the keys that are not published at `now`, and returns the current epoch.

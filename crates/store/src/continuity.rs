@@ -15,7 +15,7 @@ use crate::time::{GAP_SECONDS, UnixMilliseconds};
 pub const ALIVE_SECONDS: u64 = 5;
 /// How far the clock of an issuer may be ahead, in seconds: the longest leeway of an issuer file. After the database was
 /// replaced, tokens that such an issuer issued before are refused too.
-const ISSUER_AHEAD_SECONDS_MAX: u64 = 60;
+pub(crate) const ISSUER_AHEAD_SECONDS_MAX: u64 = 60;
 
 /// Rows that are returned if both marks were written.
 const MARKS: usize = 2;

@@ -101,6 +101,11 @@ pub enum Cause {
     SchemaMissing,
     #[error("the schema of the database has version {found}, but this program needs version {expected}")]
     SchemaVersion { found: u64, expected: u64 },
+    /// The store may have lost revocations: it is a copy that was just restored, or its host does not run.
+    #[error("the database was not marked as in use lately")]
+    NotInUse,
+    #[error("more tokens or workloads are revoked than one list may have")]
+    TooManyRevoked,
     #[error("unexpected row from the database")]
     UnexpectedRow,
 }

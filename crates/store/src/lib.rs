@@ -93,6 +93,7 @@ mod deadline;
 mod error;
 mod group;
 pub mod postgres;
+mod revocation_list;
 mod revocation_rows;
 mod revocations;
 mod space;
@@ -109,6 +110,7 @@ pub use continuity::{ALIVE_SECONDS, Continuity, keep_alive};
 pub use database::{Database, Dialect, Row, Statement, Value};
 pub use deadline::Deadline;
 pub use error::{Cause, Error, Limit};
+pub use revocation_list::{LISTED_TOKENS_MAX, LISTED_TOKENS_PER_WORKLOAD_MAX};
 pub use revocation_rows::{
     DECISIONS_COUNTED_MAX, FILTER_BYTES_MAX, REVOCATIONS_MAX, TOKEN_SECONDS_MAX, TOKENS_MAX, WORKLOADS_MAX,
 };
@@ -120,8 +122,7 @@ pub use store::{
 pub use time::{GAP_SECONDS, UnixMilliseconds};
 pub use vouchsafe_types::{
     Added, Affected, AffectedWorkload, Attribution, AuditRecord, Consumption, Document, Generation, IssuedTokens,
-    Lifted, Limited, Pointer, Recorded, RecordedActor, Refused, RefusedKind, Revocation, RevocationTarget, Space, TokenFilter,
-    TokenUse,
+    Lifted, Limited, Pointer, Recorded, RecordedActor, Refused, RefusedKind, Revocation, RevocationList, RevocationRule, RevocationTarget, Space, TokenFilter, TokenUse,
 };
 
 #[cfg(test)]

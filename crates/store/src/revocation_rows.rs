@@ -245,7 +245,7 @@ pub(crate) fn affected(found: Vec<Row>, complete: bool) -> Result<Affected, Erro
     Ok(affected)
 }
 
-fn optional_text(row: &mut Row, column: usize) -> Result<Option<String>, Error> {
+pub(crate) fn optional_text(row: &mut Row, column: usize) -> Result<Option<String>, Error> {
     match row.get(column) {
         Some(Value::Null) => Ok(None),
         Some(_) => database::text(row, column).map(Some),
@@ -253,7 +253,7 @@ fn optional_text(row: &mut Row, column: usize) -> Result<Option<String>, Error> 
     }
 }
 
-fn optional_number(row: &Row, column: usize) -> Result<Option<u64>, Error> {
+pub(crate) fn optional_number(row: &Row, column: usize) -> Result<Option<u64>, Error> {
     match row.get(column) {
         Some(Value::Null) => Ok(None),
         Some(_) => database::number(row, column).map(Some),

@@ -31,7 +31,8 @@ pub use issuer::{
 pub use policy::{Audience, BundleInfo, Decision, Effect, Environment, PolicyError, Tier, TokenRequest};
 pub use proof::{PROOF_AGE_SECONDS_MAX, PROOF_BYTES_MAX, ProofError, VerifiedProof};
 pub use revocation::{
-    Added, Affected, AffectedWorkload, Attribution, IssuedTokens, Lifted, Revocation, RevocationTarget, TokenFilter,
+    Added, Affected, AffectedWorkload, Attribution, IssuedTokens, Lifted, Revocation, RevocationList, RevocationRule,
+    RevocationTarget, TokenFilter,
 };
 pub use signer::{
     BackendStatus, ExtraClaim, IssuedToken, PresentedIdentity, PublicKeySet, SignedToken, SignerError, SignerSettings,

@@ -97,3 +97,31 @@ pub struct AffectedWorkload {
     pub tokens: u64,
     pub expires_at: u64,
 }
+
+/// Which tokens are revoked, as far as a token shows it: those that match every field that is present.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RevocationRule {
+    /// Name of an issuer file.
+    pub issuer_name: Option<String>,
+    /// The part of the token's `sub` after `<issuer name>:`.
+    pub subject: Option<String>,
+    pub audience: Option<String>,
+    pub kid: Option<String>,
+    /// Earliest `iat`, inclusive.
+    pub since: Option<u64>,
+    /// Latest `iat`, inclusive; without it, tokens are revoked whenever they are issued.
+    pub until: Option<u64>,
+}
+
+/// Everything that is revoked. A token is revoked if any rule matches it, if its `jti` is among the tokens, or if it was
+/// issued before `began_at`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RevocationList {
+    /// Since when the store knows what is revoked.
+    pub began_at: u64,
+    /// Grows with each operation, and starts again only with a later `began_at`.
+    pub sequence: u64,
+    pub rules: Vec<RevocationRule>,
+    /// `jti`s.
+    pub tokens: Vec<String>,
+}

@@ -9,6 +9,9 @@ pub enum Check {
     Certificate,
     Signature,
     Claims,
+    /// The list of what is revoked can't be used.
+    Revocations,
+    Revoked,
     /// The token is valid, but doesn't permit the operation.
     Scope,
 }
@@ -23,6 +26,8 @@ impl Check {
             Self::Certificate => "certificate",
             Self::Signature => "signature",
             Self::Claims => "claims",
+            Self::Revocations => "revocations",
+            Self::Revoked => "revoked",
             Self::Scope => "scope",
         }
     }

@@ -20,6 +20,9 @@
 //! assert_eq!(refused.check, Check::Token); // 401; 403 if it is `Check::Scope`
 //! ```
 //!
+//! An API that must learn of revocations within seconds follows the broker's list of them with [`Revocations`], in the same
+//! way: every 2 s, GET https://broker.example/revocations. Without a recent list, it accepts nothing.
+//!
 //! If the key is unknown ([`Check::Key`]) and the cache still [`may_attempt`](KeyCache::may_attempt), fetch once more
 //! and verify again.
 
@@ -37,11 +40,13 @@
 mod cache;
 mod error;
 mod keys;
+mod revocations;
 mod verify;
 
 pub use cache::KeyCache;
 pub use error::{Check, VerificationError};
 pub use keys::Keys;
+pub use revocations::{REVOCATIONS_BYTES_MAX, REVOCATIONS_TYP, RevocationList, Revocations};
 pub use verify::{ACCESS_TOKEN_TYP, JWT_TYP, Rules, VerifiedToken, check_header, verify, verify_signature};
 pub use vouchsafe_jose::Algorithm;
 pub use vouchsafe_x509::{PinnedLeaf, PinnedRoot};

@@ -6,17 +6,17 @@ use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as 
 use serde_json::{Value, json};
 use vouchsafe_x509::{EpochLeaf, LeafKey, PinError, RootCertificate, RootKey};
 
-const ISSUER: &str = "https://broker.example";
-const NOW: u64 = 1_800_000_000;
+pub(super) const ISSUER: &str = "https://broker.example";
+pub(super) const NOW: u64 = 1_800_000_000;
 const HOUR: u64 = 3600;
 
-fn pair() -> EcdsaKeyPair {
+pub(super) fn pair() -> EcdsaKeyPair {
     let (random, scheme) = (SystemRandom::new(), &ECDSA_P256_SHA256_FIXED_SIGNING);
     let document = EcdsaKeyPair::generate_pkcs8(scheme, &random).unwrap();
     EcdsaKeyPair::from_pkcs8(scheme, document.as_ref(), &random).unwrap()
 }
 
-fn sign(pair: &EcdsaKeyPair, message: &[u8]) -> Vec<u8> {
+pub(super) fn sign(pair: &EcdsaKeyPair, message: &[u8]) -> Vec<u8> {
     let signature = pair.sign(&SystemRandom::new(), message).unwrap();
     signature.as_ref().to_vec()
 }
@@ -61,7 +61,7 @@ fn certificate(root: &Root, key: &EcdsaKeyPair, issuer: &str) -> String {
     STANDARD.encode(draft.signed(&signature).unwrap())
 }
 
-fn jwks(key: &EcdsaKeyPair, chain: Option<String>) -> Vec<u8> {
+pub(super) fn jwks(key: &EcdsaKeyPair, chain: Option<String>) -> Vec<u8> {
     let (x, y) = point(key);
     let mut jwk = json!({ "alg": "ES256", "crv": "P-256", "kty": "EC", "kid": "k", "x": encode(&x), "y": encode(&y) });
     if let Some(certificate) = chain {
@@ -81,7 +81,7 @@ fn token(key: &EcdsaKeyPair, claims: &Value) -> String {
     format!("{input}.{}", encode(&sign(key, input.as_bytes())))
 }
 
-fn encode(bytes: &[u8]) -> String {
+pub(super) fn encode(bytes: &[u8]) -> String {
     URL_SAFE_NO_PAD.encode(bytes)
 }
 

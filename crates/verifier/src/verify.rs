@@ -112,7 +112,7 @@ fn parse(token: &str) -> Result<UnverifiedJws, VerificationError> {
 }
 
 /// Verifies the signature after `check_kid`, and returns the `kid`.
-fn verify_jws(
+pub(crate) fn verify_jws(
     jws: &UnverifiedJws,
     keys: &Keys,
     check_kid: impl FnOnce(&str) -> Result<(), VerificationError>,

@@ -10,7 +10,7 @@ use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, Stdio};
 use vouchsafe_harness::broker::profile_folder;
 use vouchsafe_harness::bundle::{API, EDDSA, EPOCH_SECONDS, HSM, HSM_ES256, IssuerFile};
-use vouchsafe_harness::hsm::{GatewaySetup, epoch_at};
+use vouchsafe_harness::hsm::{GatewaySetup, epoch_at, eventually};
 use vouchsafe_harness::issuer::Issuer;
 use vouchsafe_harness::jwt::{self, Issued, base64url, from_base64url};
 use vouchsafe_harness::keys::Key;
@@ -34,6 +34,27 @@ fn refused(check: impl Fn(&[&str]) -> Ended, place: &str, reason: &str, hint: Op
     let said: Value = serde_json::from_str(&ended.stdout).expect("JSON");
     let expected = json!({ "valid": false, "check": place, "reason": reason });
     assert_eq!(said, expected);
+}
+
+/// The list is signed with an epoch key too, which the pinned root certifies.
+#[test]
+fn refuses_revoked_tokens_if_asked() {
+    let issuer = issuer();
+    let site = Site::with(GatewaySetup::initialized(), &issuer);
+    let root = site.path("root.pem");
+    let options = ["--pin-root", root.as_str(), "--revocations"];
+    let (token, other) = (site.issue(&issuer, API), site.issue(&issuer, API));
+    assert_eq!(site.verify(API, &options, &token.jwt).code, 0);
+    let form = vouchsafe_harness::administration::form("/revoke", &token.jwt);
+    assert_eq!(site.broker.send(&form).status, 200);
+    eventually("the list has the token", || {
+        let list = Issued::parse(&site.broker.get("/revocations").text());
+        (list.claims["tokens"] == json!([token.claims["jti"]])).then_some(())
+    });
+    let check = |more: &[&str]| site.verify(API, &[&options, more].concat(), &token.jwt);
+    refused(check, "revoked", "the token is revoked", None);
+    assert_eq!(site.verify(API, &options, &other.jwt).code, 0);
+    assert_eq!(site.verify(API, &options[..2], &token.jwt).code, 0, "without the list");
 }
 
 #[test]

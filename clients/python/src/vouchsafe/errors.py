@@ -11,3 +11,7 @@ class MissingScope(Exception):
 
 class KeysUnavailable(Exception):
     """The broker's keys can't be fetched now: answer with 503."""
+
+
+class RevocationsUnavailable(Exception):
+    """It can't be told now which tokens are revoked: answer with 503."""

@@ -3,11 +3,9 @@
 import json
 import threading
 import time
-import urllib.error
-import urllib.parse
-import urllib.request
 
 from vouchsafe.errors import InvalidToken, KeysUnavailable
+from vouchsafe.fetch import Resource
 
 # How long a set is used, as its `cache-control` says.
 FRESH_SECONDS = 300
@@ -19,22 +17,11 @@ SET_BYTES_MAX = 256 * 1024
 TIMEOUT_SECONDS = 10
 
 
-class NoRedirects(urllib.request.HTTPRedirectHandler):
-    """A redirect could lead to a set that isn't the broker's."""
-
-    def redirect_request(self, *_):
-        return None
-
-
 class Keys:
     """Keys by `kid`. Threads share one, and wait for its fetch."""
 
     def __init__(self, url):
-        host = urllib.parse.urlsplit(url)
-        if host.scheme != "https" and not (host.scheme == "http" and host.hostname in ("127.0.0.1", "::1", "localhost")):
-            raise ValueError(f"`{url}` is not https")
-        self._url = url
-        self._opener = urllib.request.build_opener(NoRedirects)
+        self._set = Resource(url, SET_BYTES_MAX, TIMEOUT_SECONDS)
         self._lock = threading.Lock()
         self._keys = None
         self._fetched = self._attempted = float("-inf")
@@ -57,9 +44,7 @@ class Keys:
             return
         self._attempted = now
         try:
-            with self._opener.open(self._url, timeout=TIMEOUT_SECONDS) as answer:
-                text = answer.read(SET_BYTES_MAX + 1)
-            self._keys = parse(text)
+            self._keys = parse(self._set.fetch()[0])
             self._fetched = now
         except (OSError, ValueError):
             # The previous set stays for a while.
@@ -68,8 +53,6 @@ class Keys:
 
 def parse(text):
     """Keys by `kid`. A set with two keys of one `kid` is invalid: which one counts must not be a matter of chance."""
-    if len(text) > SET_BYTES_MAX:
-        raise ValueError("the key set is too large")
     keys = {}
     for jwk in members(json.loads(text), "keys", list):
         kid = members(jwk, "kid", str)

@@ -7,6 +7,8 @@ use std::future::poll_fn;
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use vouchsafe_signer::{
     Algorithm, Epoch, EpochKey, Fault, KeyDerivationInfo, Seed, TokenType, UnixSeconds, Variable, Variables,
 };
@@ -86,6 +88,24 @@ fn request(tier: Tier, now: u64) -> SigningRequest {
 
 fn sign(signer: &GatewaySigner, gateways: &Gateways, tier: Tier) -> Result<SignedToken, Error> {
     run(signer.sign(&request(tier, gateways.now.get()), gateways))
+}
+
+/// The document of what is revoked has an epoch key, whose seed a gateway releases.
+#[test]
+fn signs_revocations_with_an_epoch_key() {
+    let (signer, gateways) = (signer(), Gateways::new());
+    let document = |generation_min| {
+        let now = gateways.now.get();
+        run(signer.sign_revocations(&RevocationList::default(), now, generation_min, &gateways))
+    };
+    let jwt = document(1).unwrap();
+    let key = sign(&signer, &gateways, Tier::Delegated).unwrap().kid;
+    let header = jwt.split('.').next().and_then(|part| URL_SAFE_NO_PAD.decode(part).ok()).unwrap();
+    let header = String::from_utf8(header).unwrap();
+    assert_eq!(header, format!(r#"{{"alg":"ES256","kid":"{key}","typ":"vouchsafe-revocations+jwt"}}"#));
+    assert_eq!(document(2), Err(Error::Superseded(Superseded { generation: 1, latest: 2 })));
+    gateways.without_entropy.set(true);
+    assert_eq!(document(1), Err(Error::Internal));
 }
 
 #[test]

@@ -10,8 +10,7 @@ use vouchsafe_exchange::refusal::{Part, Refusal};
 use vouchsafe_exchange::settings::Settings;
 use vouchsafe_revocation::ports::Ports;
 use vouchsafe_types::{
-    Actor, Added, Affected, Attribution, IssuedToken, Lifted, Revocation, RevocationTarget, SignerSettings, TokenError,
-    TokenType,
+    Actor, Added, Affected, Attribution, IssuedToken, Lifted, Revocation, RevocationList, RevocationTarget, SignerSettings, TokenError, TokenType,
 };
 
 pub const NOW: u64 = 1_800_000_000;
@@ -32,6 +31,9 @@ pub struct Fake {
     pub added: RefCell<Option<Added>>,
     pub calls: RefCell<Vec<String>>,
     pub revocations: RefCell<Vec<Revocation>>,
+    pub list: RefCell<RevocationList>,
+    /// Seconds after [`NOW`].
+    pub elapsed: Cell<u64>,
 }
 
 impl Fake {
@@ -64,7 +66,7 @@ impl Ports for Fake {
     type Token = Vec<String>;
 
     fn now(&self) -> u64 {
-        NOW
+        NOW + self.elapsed.get()
     }
 
     async fn settings(&self) -> Result<Settings, Failure> {
@@ -143,6 +145,16 @@ impl Ports for Fake {
     async fn count(&self, target: RevocationTarget) -> Result<Affected, Failure> {
         self.call("count", &format!("{target:?}"), Part::Store)?;
         Ok(Affected { tokens: 2, expires_at: NOW + 290, complete: true, workloads: vec![] })
+    }
+
+    async fn in_force(&self) -> Result<RevocationList, Failure> {
+        self.call("in_force", "", Part::Store)?;
+        Ok(self.list.borrow().clone())
+    }
+
+    async fn sign_revocations(&self, list: RevocationList) -> Result<String, Failure> {
+        self.call("sign", "", Part::Signer)?;
+        Ok(format!("{} at {}", list.sequence, self.now()))
     }
 }
 

@@ -11,6 +11,8 @@
 
 mod callers;
 mod fake;
+mod forward_auth;
 mod introspection;
 mod operations;
+mod published;
 mod token_revocation;

@@ -41,6 +41,7 @@ mod postgres;
 mod postgres_races;
 mod proofs;
 mod refusals;
+mod revocation_list;
 mod revocation_races;
 mod revocations;
 mod space;

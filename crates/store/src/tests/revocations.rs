@@ -30,7 +30,7 @@ pub(super) fn by(actor: &str) -> Attribution {
 }
 
 /// The issued token `jti` of workload `subject`, at `at`.
-fn token(jti: &str, subject: &str, at: u64) -> AuditRecord {
+pub(super) fn token(jti: &str, subject: &str, at: u64) -> AuditRecord {
     AuditRecord {
         decision_id: jti.into(),
         decided_at_ms: at * 1000 + 250,
@@ -45,11 +45,11 @@ fn token(jti: &str, subject: &str, at: u64) -> AuditRecord {
     }
 }
 
-fn record(store: &Store<impl Database<Alarm = Bell>>, record: AuditRecord) -> Recorded {
+pub(super) fn record(store: &Store<impl Database<Alarm = Bell>>, record: AuditRecord) -> Recorded {
     done(store.record(record, NOW, &mut unlimited())).unwrap()
 }
 
-fn add_at(
+pub(super) fn add_at(
     store: &Store<impl Database<Alarm = Bell>>,
     id: &str,
     target: &RevocationTarget,
@@ -58,11 +58,11 @@ fn add_at(
     done(store.add_revocation(id, target.clone(), by("ops"), now)).unwrap()
 }
 
-fn add(store: &Store<impl Database<Alarm = Bell>>, id: &str, target: &RevocationTarget) -> Added {
+pub(super) fn add(store: &Store<impl Database<Alarm = Bell>>, id: &str, target: &RevocationTarget) -> Added {
     add_at(store, id, target, NOW)
 }
 
-fn in_force(store: &Store<impl Database<Alarm = Bell>>, id: &str, target: &RevocationTarget) -> Revocation {
+pub(super) fn in_force(store: &Store<impl Database<Alarm = Bell>>, id: &str, target: &RevocationTarget) -> Revocation {
     match add(store, id, target) {
         Added::InForce(revocation) => revocation,
         other => panic!("{id}: {other:?}"),
@@ -77,7 +77,7 @@ pub(super) fn of_subject(subject: &str) -> TokenFilter {
     TokenFilter { issuer_name: Some("github".into()), subject: Some(subject.into()), ..TokenFilter::default() }
 }
 
-fn issued(filter: TokenFilter) -> RevocationTarget {
+pub(super) fn issued(filter: TokenFilter) -> RevocationTarget {
     RevocationTarget::Issued(IssuedTokens { filter, since: None, until: None })
 }
 

@@ -99,6 +99,11 @@ impl Http {
         }
     }
 
+    /// The same client for responses of up to `reply_bytes_max` bytes.
+    pub fn reading(&self, reply_bytes_max: u64) -> Self {
+        Self { reply_bytes_max, ..self.clone() }
+    }
+
     pub fn get(&self, url: &str, bearer: Option<&str>) -> Result<Reply, Failure> {
         let bearer = bearer.map(|token| format!("Bearer {token}"));
         let authorization = bearer.as_deref().map(|value| ("authorization", value));

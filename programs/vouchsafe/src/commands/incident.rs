@@ -104,7 +104,7 @@ fn report(revocation: &Revocation, affected: Option<&Affected>) -> Vec<String> {
             let last = affected.last_expires_at.map(moment::show);
             lines.push(match last {
                 Some(last) => {
-                    format!("{last}  the last token expires: until then, APIs that don't introspect accept it")
+                    format!("{last}  the last token expires: until then, APIs that don't ask the broker accept it")
                 }
                 None => "no token of it is live: nothing is left that could be used".to_owned(),
             });
@@ -150,7 +150,7 @@ mod tests {
             [
                 "contained i: issuer github",
                 "2027-01-15T08:00:00Z  in force: no new tokens; /introspect and the broker itself refuse the old ones",
-                "2027-01-15T08:05:00Z  the last token expires: until then, APIs that don't introspect accept it",
+                "2027-01-15T08:05:00Z  the last token expires: until then, APIs that don't ask the broker accept it",
                 "2 live tokens; the last one expires at 2027-01-15T08:05:00Z",
                 "  2 of other workloads",
                 "to end it: vouchsafe revoke lift i --reason …",

@@ -2,14 +2,17 @@
 
 use crate::client::text::sanitize;
 use crate::client::token::rules;
-use crate::client::{Broker, NetworkArgs};
+use crate::client::{Broker, Http, NetworkArgs};
 use serde_json::json;
 use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use vouchsafe_cli::files::{read, read_from};
 use vouchsafe_cli::{Failure, Format, clock};
-use vouchsafe_verifier::{Check, Keys, PinnedRoot, VerificationError, VerifiedToken, check_header, verify};
+use vouchsafe_verifier::{
+    Check, Keys, PinnedRoot, REVOCATIONS_BYTES_MAX, RevocationList, Rules, VerificationError, VerifiedToken,
+    check_header, verify,
+};
 
 /// Longest file and longest token.
 const FILE_BYTES_MAX: u64 = 256 * 1024;
@@ -21,15 +24,18 @@ const FILE_BYTES_MAX: u64 = 256 * 1024;
 /// `typ`, `iss`,
 /// `aud`, `sub`, `exp` and `nbf` are checked, strictly and without leeway. Keys of tier `hsm` have no certificate, so
 /// their tokens can't be verified with a pin.
+///
+/// With `--revocations`, the token must also not be on the broker's list of what is revoked, which is signed and fetched now.
 #[derive(clap::Args)]
 #[command(after_help = "\
 Exit codes: 0 the token is valid, 1 it is not, 2 the command line or a file is wrong, 3 the broker cannot be reached, or its key
-set is unusable.
+set or list of revocations is unusable.
 
 Examples:
   vouchsafe token --broker https://broker.example --audience https://api.example |
     vouchsafe verify --broker https://broker.example --audience https://api.example --pin-root root.pem -
   vouchsafe verify --jwks keys.json --issuer https://broker.example --audience https://api.example - < token
+  vouchsafe verify --broker https://broker.example --audience https://api.example --revocations - < token
   vouchsafe verify --broker http://127.0.0.1:3000 --audience https://api.example --format json - < token")]
 pub struct Args {
     /// The token, or `-` for standard input; process lists show what is on a command line.
@@ -50,6 +56,9 @@ pub struct Args {
     /// The root's certificate (PEM), as `hsm-gateway root-certificate` prints it; don't get it from the broker.
     #[arg(long, value_name = "FILE")]
     pin_root: Option<PathBuf>,
+    /// Refuse a token that the broker has revoked.
+    #[arg(long, conflicts_with = "jwks")]
+    revocations: bool,
     /// Output format.
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
@@ -63,11 +72,10 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
         None => None,
     };
     let token = read_token(&args.token)?;
-    let (issuer, jwks) = fetch_keys(&args)?;
+    let Fetched { issuer, jwks, revocations } = fetch(&args)?;
     let now = clock::unix_seconds()?;
     let rules = rules(&issuer, &args.audience, root.as_ref());
-    let verified = check_header(&token, &rules).and_then(|()| verify(&token, &Keys::parse(&jwks)?, &rules, now));
-    match verified {
+    match check(&token, &jwks, revocations.as_deref(), &rules, now) {
         Ok(verified) => {
             match args.format {
                 Format::Json => println!("{}", json_of(&verified)),
@@ -75,11 +83,14 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
             }
             Ok(ExitCode::SUCCESS)
         }
-        // It says nothing about the token.
+        // These say nothing about the token.
         Err(error) if error.check == Check::KeySet => Err(match &args.jwks {
             Some(path) => Failure::file(path, error.reason),
             None => Failure::unreachable(format!("invalid key set of {issuer}: {}", error.reason)),
         }),
+        Err(error) if error.check == Check::Revocations => {
+            Err(Failure::unreachable(format!("{issuer}: {}", error.reason)))
+        }
         Err(error) => match args.format {
             Format::Json => {
                 let (check, reason) = (error.check.name(), &error.reason);
@@ -89,6 +100,22 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
             Format::Text => Err(failure(error)),
         },
     }
+}
+
+fn check(
+    token: &str,
+    jwks: &[u8],
+    revocations: Option<&str>,
+    rules: &Rules<'_>,
+    now: u64,
+) -> Result<VerifiedToken, VerificationError> {
+    check_header(token, rules)?;
+    let keys = Keys::parse(jwks)?;
+    let verified = verify(token, &keys, rules, now)?;
+    if let Some(document) = revocations {
+        RevocationList::verify(document, &keys, rules, now).and_then(|list| list.check(&verified))?;
+    }
+    Ok(verified)
 }
 
 fn failure(error: VerificationError) -> Failure {
@@ -134,12 +161,18 @@ fn print_text(token: &VerifiedToken, now: u64) {
     println!("expires    in {} s", token.expires.saturating_sub(now));
 }
 
-/// The expected issuer, and its JWK Set.
-fn fetch_keys(args: &Args) -> Result<(String, Vec<u8>), Failure> {
+struct Fetched {
+    /// The expected issuer.
+    issuer: String,
+    jwks: Vec<u8>,
+    revocations: Option<String>,
+}
+
+fn fetch(args: &Args) -> Result<Fetched, Failure> {
     let issuer = args.issuer.as_ref().or(args.broker.as_ref());
     let issuer = issuer.ok_or_else(|| Failure::usage("neither --broker nor --issuer is given"))?;
     if let Some(path) = &args.jwks {
-        return Ok((issuer.clone(), read(path, FILE_BYTES_MAX)?));
+        return Ok(Fetched { issuer: issuer.clone(), jwks: read(path, FILE_BYTES_MAX)?, revocations: None });
     }
     let http = args.network.http()?;
     let broker = Broker::discover(&http, issuer)?;
@@ -147,7 +180,17 @@ fn fetch_keys(args: &Args) -> Result<(String, Vec<u8>), Failure> {
     if !reply.is_success() {
         return Err(reply.unexpected(&broker.jwks_uri));
     }
-    Ok((broker.issuer, reply.body))
+    let revocations = if args.revocations { Some(fetch_revocations(&http, &broker.issuer)?) } else { None };
+    Ok(Fetched { issuer: broker.issuer, jwks: reply.body, revocations })
+}
+
+fn fetch_revocations(http: &Http, issuer: &str) -> Result<String, Failure> {
+    let url = format!("{}/revocations", issuer.trim_end_matches('/'));
+    let reply = http.reading(REVOCATIONS_BYTES_MAX as u64).get(&url, None)?;
+    match String::from_utf8(reply.body.clone()) {
+        Ok(document) if reply.is_success() => Ok(document),
+        Ok(_) | Err(_) => Err(reply.unexpected(&url)),
+    }
 }
 
 fn read_root(path: &Path) -> Result<PinnedRoot, Failure> {

@@ -1,0 +1,137 @@
+//! Tokens that reverse proxies ask about.
+
+use crate::fake::*;
+use vouchsafe_revocation::limits::FIELD_BYTES_MAX;
+use vouchsafe_revocation::{Attempt, Credentials, forward_auth};
+use vouchsafe_types::TokenError;
+
+const API: &str = "https://api.example";
+const PATH: &str = "/forward-auth/https%3A%2F%2Fapi.example";
+const INVALID: &str = "Bearer error=\"invalid_token\", \
+    error_description=\"the access token is invalid, expired, revoked, or for another audience\"";
+
+fn ask(fake: &Fake, path: &str, token: &str) -> Attempt {
+    done(forward_auth(fake, &Credentials(vec![format!("Bearer {token}")]), path))
+}
+
+/// Status and slug.
+fn refused(fake: &Fake, path: &str, token: &str) -> (u16, &'static str) {
+    let refused = ask(fake, path, token).outcome.unwrap_err();
+    (refused.error.status, refused.slug)
+}
+
+#[test]
+fn accepts_tokens_of_the_audience() {
+    let fake = Fake::default();
+    let token = token("t", API, "read write");
+    for path in [
+        PATH,
+        "/forward-auth/https%3a%2f%2fapi.example",
+        "/forward-auth/https:%2F%2Fapi.example",
+        &format!("{PATH}%20read"),
+        &format!("{PATH}%20write%20read"),
+        // Envoy appends the client's path.
+        &format!("{PATH}/https%3A%2F%2Fother.example/../%zz"),
+        &format!("{PATH}/"),
+    ] {
+        let attempt = ask(&fake, path, &token);
+        assert_eq!((attempt.outcome, attempt.decision_id), (Ok("{}".to_owned()), None), "{path}");
+        assert_eq!(fake.calls(), ["verify t", "active t"], "{path}");
+    }
+}
+
+#[test]
+fn refuses_every_bad_token_alike() {
+    let check = |fake: &Fake, token: &str| {
+        let refused = ask(fake, PATH, token).outcome.unwrap_err();
+        let answer = (refused.error.status, refused.challenge.as_deref(), refused.slug);
+        assert_eq!(answer, (401, Some(INVALID), "caller.invalid"), "{token}");
+    };
+    let fake = Fake::default();
+    for audience in ["https://other.example", "https://api.example/", "https://api.exampl", ADMIN] {
+        check(&fake, &token("t", audience, "read"));
+    }
+    check(&fake, "garbage");
+    check(&fake, &token("bound", API, "read"));
+    fake.revoked.borrow_mut().push("t");
+    check(&fake, &token("t", API, "read"));
+    let fake = Fake::default();
+    fake.plain_jwt.set(true);
+    check(&fake, &token("t", API, "read"));
+    for error in [TokenError::Expired, TokenError::SignatureInvalid, TokenError::IssuerUntrusted] {
+        fake.verify_error.replace(Some(error));
+        check(&fake, &token("t", API, "read"));
+    }
+}
+
+#[test]
+fn requires_every_scope() {
+    let fake = Fake::default();
+    for scopes in ["", "write", "read-all", "READ"] {
+        let path = format!("{PATH}%20read");
+        let refused = ask(&fake, &path, &token("t", API, scopes)).outcome.unwrap_err();
+        assert_eq!(refused.challenge.as_deref(), Some("Bearer error=\"insufficient_scope\", scope=\"read\""));
+        assert_eq!((refused.error.status, refused.slug), (403, "caller.scope_missing"), "{scopes}");
+    }
+    let path = format!("{PATH}%20read%20write");
+    assert_eq!(refused(&fake, &path, &token("t", API, "read")), (403, "caller.scope_missing"));
+}
+
+#[test]
+fn requires_one_bearer_token() {
+    let fake = Fake::default();
+    let valid = format!("Bearer {}", token("t", API, "read"));
+    for (headers, slug) in [
+        (vec![], "caller.unauthenticated"),
+        (vec![valid.clone(), valid.clone()], "caller.unsupported"),
+        (vec!["Basic YTpi".to_owned()], "caller.unsupported"),
+        (vec![valid.replace("Bearer", "DPoP")], "caller.unsupported"),
+    ] {
+        let refused = done(forward_auth(&fake, &Credentials(headers), PATH)).outcome.unwrap_err();
+        assert_eq!((refused.error.status, refused.slug, refused.challenge.as_deref()), (401, slug, Some("Bearer")));
+        assert_eq!(fake.calls(), Vec::<String>::new());
+    }
+}
+
+/// A mistake of the operator: no token is accepted.
+#[test]
+fn path_must_name_an_audience() {
+    let fake = Fake::default();
+    let token = token("t", "", "");
+    for path in [
+        "/forward-auth/",
+        "/forward-auth//",
+        "/forward-auth/%20read",
+        "/forward-auth/a%20",
+        "/forward-auth/a%20%20b",
+        "/forward-auth/a%",
+        "/forward-auth/a%2",
+        "/forward-auth/a%zz",
+        "/forward-auth/a%0a",
+        "/forward-auth/a%22",
+        "/forward-auth/a%5C",
+        "/forward-auth/%C3%A4",
+    ] {
+        assert_eq!(refused(&fake, path, &token), (400, "operation.invalid"), "{path}");
+        assert_eq!(fake.calls(), Vec::<String>::new(), "{path}");
+    }
+}
+
+#[test]
+fn bounds_the_audience() {
+    let fake = Fake::default();
+    for (bytes, expected) in [(FIELD_BYTES_MAX, Ok("{}".to_owned())), (FIELD_BYTES_MAX + 1, Err("operation.invalid"))] {
+        let audience = "a".repeat(bytes);
+        let outcome = ask(&fake, &format!("/forward-auth/{audience}"), &token("t", &audience, "")).outcome;
+        assert_eq!(outcome.map_err(|refused| refused.slug), expected, "{bytes}");
+    }
+}
+
+#[test]
+fn fails_closed_without_keys_or_store() {
+    for (call, slug) in [("verify", "signer.unavailable"), ("active", "store.unavailable")] {
+        let fake = Fake::default();
+        fake.unavailable.borrow_mut().push(call);
+        assert_eq!(refused(&fake, PATH, &token("t", API, "read")), (503, slug));
+    }
+}
