@@ -4,6 +4,7 @@ use crate::body::{headers, read_form};
 use crate::log::log;
 use crate::ports::{self, Wasm};
 use crate::respond::{self, Reply};
+use crate::transparency::{self, Part};
 use crate::{discard, protected, ready};
 use spin_sdk::http::Request;
 use vouchsafe_exchange::client_address::ForwardedFor;
@@ -33,7 +34,7 @@ pub async fn route(request: Request) -> Reply {
     respond::identified(reply, &id)
 }
 
-async fn document(route: Route, request: Request, id: &str) -> Reply {
+async fn document(route: Route<'_>, request: Request, id: &str) -> Reply {
     if !matches!(request.method().as_str(), "GET" | "HEAD") {
         discard::rest(request);
         return log_and_refuse(route.name(), "method_not_allowed", &WireError::document_method(), id);
@@ -65,16 +66,20 @@ async fn document(route: Route, request: Request, id: &str) -> Reply {
 }
 
 #[derive(Clone, Copy)]
-enum Route {
+enum Route<'a> {
     AuthorizationServer,
     Health,
     Jwks,
+    Log(Part<'a>),
     OpenidConfiguration,
     Ready,
 }
 
-impl Route {
-    fn of(path: &str) -> Option<Self> {
+impl<'a> Route<'a> {
+    fn of(path: &'a str) -> Option<Self> {
+        if let Some(rest) = path.strip_prefix("/log/") {
+            return Part::of(rest).map(Self::Log);
+        }
         match path {
             "/.well-known/jwks.json" => Some(Self::Jwks),
             "/.well-known/oauth-authorization-server" => Some(Self::AuthorizationServer),
@@ -90,6 +95,7 @@ impl Route {
             Self::AuthorizationServer => "oauth-authorization-server",
             Self::Health => "healthz",
             Self::Jwks => "jwks",
+            Self::Log(part) => part.name(),
             Self::OpenidConfiguration => "openid-configuration",
             Self::Ready => "readyz",
         }
@@ -114,6 +120,7 @@ impl Route {
                 let keys = ports.public_keys().await?;
                 document(keys.document, keys.max_age_seconds)
             }
+            Self::Log(part) => part.answer().await?,
             Self::AuthorizationServer => metadata(metadata::authorization_server).await?,
             Self::OpenidConfiguration => metadata(metadata::openid_configuration).await?,
         };
@@ -135,6 +142,9 @@ async fn token(mut request: Request, id: &str) -> Reply {
     // checked against the time of its first byte.
     let ports = Wasm::new();
     let attempt = exchange(&ports, &body, &proofs, &forwarded_for).await;
+    if attempt.trace.decision_id.is_some() {
+        transparency::integrate_later(ports.now());
+    }
     let decision_id = attempt.trace.decision_id.as_deref();
     let (reply, slug, detail) = match &attempt.outcome {
         Ok(issued) => (respond::json(200, "no-store", wire::success(issued)), "issued", ""),

@@ -62,6 +62,7 @@ mod error;
 mod issuer;
 mod jwk;
 mod key;
+mod log;
 mod request;
 mod root;
 mod signer;

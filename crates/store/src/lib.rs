@@ -92,6 +92,9 @@ mod database;
 mod deadline;
 mod error;
 mod group;
+mod leaf;
+mod log;
+mod log_statements;
 pub mod postgres;
 mod revocation_rows;
 mod revocations;
@@ -109,6 +112,8 @@ pub use continuity::{ALIVE_SECONDS, Continuity, keep_alive};
 pub use database::{Database, Dialect, Row, Statement, Value};
 pub use deadline::Deadline;
 pub use error::{Cause, Error, Limit};
+pub use leaf::{COMMITTED, Leaf};
+pub use log::{LEAVES_PER_PASS_MAX, pointer_name as log_pointer_name};
 pub use revocation_rows::{
     DECISIONS_COUNTED_MAX, FILTER_BYTES_MAX, REVOCATIONS_MAX, TOKEN_SECONDS_MAX, TOKENS_MAX, WORKLOADS_MAX,
 };
@@ -120,8 +125,8 @@ pub use store::{
 pub use time::{GAP_SECONDS, UnixMilliseconds};
 pub use vouchsafe_types::{
     Added, Affected, AffectedWorkload, Attribution, AuditRecord, Consumption, Document, Generation, IssuedTokens,
-    Lifted, Limited, Pointer, Recorded, Refused, RefusedKind, Revocation, RevocationTarget, Space, TokenFilter,
-    TokenUse,
+    Lifted, Limited, LogProof, Pointer, Recorded, Refused, RefusedKind, Revocation, RevocationTarget, Space, TokenFilter,
+    TokenUse, TreeHead,
 };
 
 #[cfg(test)]

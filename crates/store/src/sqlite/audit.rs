@@ -12,10 +12,11 @@ use vouchsafe_types::Recorded;
 /// The columns of a row, in the order of [`AuditRow`], and then the counters of a refusal.
 const INSERT: &str = "INSERT INTO audit (decision_id, decided_at_ms, outcome, slug, bundle_digest, \
     determining_rules, erring_rules, cedar_request, issuer_name, subject, subject_jti, subject_digest, \
-    audience, scopes, kid, expires_at, timings, generation_of, generation, refused, last_at_ms, counted_as) \
+    audience, scopes, kid, expires_at, timings, generation_of, generation, refused, salt, token_digest, leaf, \
+    last_at_ms, counted_as) \
     SELECT column1, column2, column3, column4, column5, column6, column7, column8, column9, column10, \
     column11, column12, column13, column14, column15, column16, column17, column18, column19, column20, \
-    column21, CASE WHEN column20 IS NULL THEN NULL ";
+    column26, column27, column28, column21, CASE WHEN column20 IS NULL THEN NULL ";
 /// `column23`, `column24` and `column25` are the numbers of earlier records in the same statement with the same subject, key
 /// and issuer. They are needed because SQLite evaluates the SELECT for all records before it writes the first.
 const OF_SUBJECT: &str = "coalesce((SELECT count FROM refusals WHERE minute = column21 / 60000 \
@@ -29,7 +30,7 @@ const COUNTED_BY_SUBJECT: &str =
 const COUNTED_BY_KEY: &str = "ELSE min(3, 1 + column24 + (SELECT count(*) FROM audit WHERE counted_as IN \
     ('1 ' || column20 || ' ' || column22, '2 ' || column20 || ' ' || column22, '3 ' || column20 || ' ' || column22))) \
     || ' ' || column20 || ' ' || column22 END FROM (VALUES ";
-const PLACEHOLDERS: &str = "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+const PLACEHOLDERS: &str = "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
 /// The columns of [`is_revoked`].
 const OF_TOKEN: [&str; 7] = ["column1", "column2", "column5", "column9", "column10", "column13", "column15"];
 /// Skips records of a generation below the highest.
@@ -68,7 +69,7 @@ pub(crate) fn insert(rows: Vec<AuditRow>) -> Statement {
                 Value::Integer(of_issuer),
             ],
         };
-        row.columns.into_iter().chain(counting)
+        row.columns.into_iter().chain(counting).chain(row.evidence)
     });
     Statement { sql: Cow::Owned(sql), parameters: parameters.collect() }
 }

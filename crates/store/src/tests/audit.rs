@@ -30,6 +30,8 @@ fn record(decision_id: &str) -> AuditRecord {
         expires_at: NOW_SECONDS + 300,
         timings: vec![("verify".into(), 812), ("sign".into(), 214)],
         generation: None,
+        token_digest: "aa".into(),
+        salt: (1, 2, 3, 4),
     }
 }
 
