@@ -40,9 +40,16 @@ async fn document(route: Route<'_>, request: Request, id: &str) -> Reply {
         return log_and_refuse(route.name(), "method_not_allowed", &WireError::document_method(), id);
     }
     let ports = Wasm::new();
-    let answer = route.answer(&ports, &request).await;
+    let answer = route.answer(&ports, &request, id).await;
     let (reply, slug, detail, warnings) = match answer {
-        Ok((reply, warnings)) => (reply, "ok", String::new(), warnings),
+        Ok((reply, warnings)) => {
+            let slug = match reply.status().as_u16() {
+                404 => "not_found",
+                503 => "log.pending",
+                _ => "ok",
+            };
+            (reply, slug, String::new(), warnings)
+        }
         Err(failure) => {
             let error = WireError::from(&failure.refusal);
             (respond::refused(&error, id, None), failure.refusal.slug(), failure.detail, Vec::new())
@@ -102,7 +109,7 @@ impl<'a> Route<'a> {
     }
 
     /// The response, and the warnings to log.
-    async fn answer(self, ports: &Wasm, request: &Request) -> Result<(Reply, Vec<String>), Failure> {
+    async fn answer(self, ports: &Wasm, request: &Request, id: &str) -> Result<(Reply, Vec<String>), Failure> {
         ports.warm().await;
         let known = request.headers().get("if-none-match");
         let document = |body: String, max_age: u64| {
@@ -120,7 +127,7 @@ impl<'a> Route<'a> {
                 let keys = ports.public_keys().await?;
                 document(keys.document, keys.max_age_seconds)
             }
-            Self::Log(part) => part.answer().await?,
+            Self::Log(part) => part.answer(id).await?,
             Self::AuthorizationServer => metadata(metadata::authorization_server).await?,
             Self::OpenidConfiguration => metadata(metadata::openid_configuration).await?,
         };

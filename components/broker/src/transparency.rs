@@ -6,10 +6,13 @@ use crate::respond::{self, Reply};
 use std::cell::Cell;
 use vouchsafe_exchange::failure::Failure;
 use vouchsafe_exchange::refusal::Refusal;
+use vouchsafe_exchange::wire::WireError;
 use vouchsafe_types::{LogProof, TreeHead};
 
 /// How often an instance brings the log up to date after an exchange, in seconds.
 const AFTER_EXCHANGE_SECONDS: u64 = 5;
+/// Most passes in a row, each of which adds a limited number of records.
+const PASSES_MAX: u32 = 16;
 /// Tiles never change.
 const TILE_CACHE: &str = "public, max-age=31536000, immutable";
 
@@ -34,7 +37,9 @@ impl<'a> Part<'a> {
             return Some(Self::Proof(decision_id));
         }
         let (log, rest) = match rest.split_once('/') {
-            Some((log, rest)) if log.starts_with(|first: char| first.is_ascii_digit()) => (Some(log.parse().ok()?), rest),
+            Some((log, rest)) if log.starts_with(|first: char| first.is_ascii_digit()) => {
+                (Some(log.parse().ok()?), rest)
+            }
             Some(_) | None => (None, rest),
         };
         match rest.split_once('/') {
@@ -54,7 +59,7 @@ impl<'a> Part<'a> {
         }
     }
 
-    pub async fn answer(self) -> Result<Reply, Failure> {
+    pub async fn answer(self, request_id: &str) -> Result<Reply, Failure> {
         let text = |text: String| respond::text("no-store", "text/plain; charset=utf-8", text.into());
         let found = match self {
             Self::Checkpoint(log) => {
@@ -66,7 +71,7 @@ impl<'a> Part<'a> {
             Self::Key => key().await?.map(text),
             Self::Proof(decision_id) => match log::prove(decision_id.to_owned()).await? {
                 LogProof::Included(proof) => Some(text(proof)),
-                LogProof::Pending => return Err(Refusal::LogPending.into()),
+                LogProof::Pending => return Ok(respond::refused(&WireError::not_logged_yet(), request_id, None)),
                 LogProof::Unknown => None,
             },
             Self::Tile(log, path) => {
@@ -74,18 +79,22 @@ impl<'a> Part<'a> {
                 tile.map(|hashes| respond::text(TILE_CACHE, "application/octet-stream", hashes.into()))
             }
         };
-        found.ok_or_else(|| Refusal::LogUnknown.into())
+        Ok(found.unwrap_or_else(|| respond::refused(&WireError::not_found(), request_id, None)))
     }
 }
 
 /// Adds what was recorded to the log, and publishes its checkpoint. Does nothing if another instance is at it.
 async fn integrate() -> Result<(), Failure> {
-    let Some(TreeHead { log, size, root, revision }) = log::grow().await? else {
-        return Ok(());
-    };
-    let checkpoint = signing::sign_checkpoint(log, size, root).await?;
-    // If the pointer has another revision, another instance published a checkpoint of the same log.
-    state::pointer_compare_and_swap(format!("log/{log}"), revision, checkpoint).await?;
+    for pass in 0..PASSES_MAX {
+        let Some(TreeHead { log, size, root, revision }) = log::grow(pass > 0).await? else {
+            return Ok(());
+        };
+        let checkpoint = signing::sign_checkpoint(log, size, root).await?;
+        // If the pointer has another revision, another instance published a checkpoint of the same log.
+        if !state::pointer_compare_and_swap(format!("log/{log}"), revision, checkpoint).await? {
+            return Ok(());
+        }
+    }
     Ok(())
 }
 

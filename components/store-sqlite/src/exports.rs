@@ -82,8 +82,8 @@ impl revocations::Guest for Component {
 }
 
 impl log::Guest for Component {
-    async fn grow() -> Result<Option<TreeHead>, StoreError> {
-        Ok(within_deadline(async { store().await?.log_grow(now()?).await }).await?)
+    async fn grow(more: bool) -> Result<Option<TreeHead>, StoreError> {
+        Ok(within_deadline(async { store().await?.log_grow(more, now()?).await }).await?)
     }
 
     async fn checkpoint(log: Option<u64>) -> Result<Option<String>, StoreError> {

@@ -114,6 +114,7 @@ pub use deadline::Deadline;
 pub use error::{Cause, Error, Limit};
 pub use leaf::{COMMITTED, Leaf};
 pub use log::{LEAVES_PER_PASS_MAX, pointer_name as log_pointer_name};
+pub use log_statements::hashes as tile_hashes;
 pub use revocation_rows::{
     DECISIONS_COUNTED_MAX, FILTER_BYTES_MAX, REVOCATIONS_MAX, TOKEN_SECONDS_MAX, TOKENS_MAX, WORKLOADS_MAX,
 };
@@ -125,8 +126,8 @@ pub use store::{
 pub use time::{GAP_SECONDS, UnixMilliseconds};
 pub use vouchsafe_types::{
     Added, Affected, AffectedWorkload, Attribution, AuditRecord, Consumption, Document, Generation, IssuedTokens,
-    Lifted, Limited, LogProof, Pointer, Recorded, Refused, RefusedKind, Revocation, RevocationTarget, Space, TokenFilter,
-    TokenUse, TreeHead,
+    Lifted, Limited, LogProof, Pointer, Recorded, Refused, RefusedKind, Revocation, RevocationTarget, Space,
+    TokenFilter, TokenUse, TreeHead,
 };
 
 #[cfg(test)]

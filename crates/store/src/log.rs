@@ -10,16 +10,14 @@
 
 use std::ops::Range;
 
-use vouchsafe_tlog::{
-    Checkpoint, Frontier, Hash, Note, Proof, TILE_WIDTH, TileId, Tiles, decode, inclusion, tiles_of,
-};
+use vouchsafe_tlog::{Checkpoint, Frontier, Hash, Note, Proof, TILE_WIDTH, TileId, Tiles, decode, inclusion, tiles_of};
 use vouchsafe_types::{LogProof, TreeHead};
 
+use crate::audit_row::DECISION_ID_BYTES_MAX;
 use crate::database::{self, Database, Dialect, Row, Statement, Value};
 use crate::error::{Cause, Error, Limit};
 use crate::leaf::{COMMITTED, Leaf};
 use crate::log_statements as sql;
-use crate::audit_row::DECISION_ID_BYTES_MAX;
 use crate::store::{Store, first, within};
 use crate::time::{GAP_SECONDS, UnixMilliseconds};
 
@@ -46,15 +44,15 @@ struct Published {
 
 impl<D: Database> Store<D> {
     /// Adds records to the log and returns the head of its tree, which is to be signed and published. None if there is
-    /// nothing new, or if another broker is at it.
-    pub async fn log_grow(&self, now: UnixMilliseconds) -> Result<Option<TreeHead>, Error> {
+    /// nothing new, or if another broker is at it; `more` says that this one just was.
+    pub async fn log_grow(&self, more: bool, now: UnixMilliseconds) -> Result<Option<TreeHead>, Error> {
         let log = self.log().await?;
         let published = self.published(log).await?;
         let size = self.log_size(log).await?;
         if size <= published.size && self.run(sql::news(D::DIALECT)).await?.is_empty() {
             return Ok(None);
         }
-        if !self.lease(LEASE, LEASE_MS, now).await? {
+        if !more && !self.lease(LEASE, LEASE_MS, now).await? {
             return Ok(None);
         }
         if size == 0 {

@@ -98,7 +98,8 @@ pub(crate) fn record(decision_id: &str) -> Statement {
 }
 
 /// The hashes of a stored tile.
-pub(crate) fn hashes(text: &str) -> Option<Vec<Hash>> {
+#[must_use]
+pub fn hashes(text: &str) -> Option<Vec<Hash>> {
     let bytes = STANDARD.decode(text).ok()?;
     let (hashes, rest) = bytes.as_chunks::<HASH_BYTES>();
     rest.is_empty().then(|| hashes.to_vec())
