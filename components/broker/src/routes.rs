@@ -10,7 +10,7 @@ use spin_sdk::http::Request;
 use vouchsafe_exchange::client_address::ForwardedFor;
 use vouchsafe_exchange::failure::Failure;
 use vouchsafe_exchange::log::Line;
-use vouchsafe_exchange::ports::Signer;
+use vouchsafe_exchange::ports::{Instance, Signer};
 use vouchsafe_exchange::settings::Settings;
 use vouchsafe_exchange::wire::{self, WireError};
 use vouchsafe_exchange::{exchange, metadata};
@@ -150,7 +150,7 @@ async fn token(mut request: Request, id: &str) -> Reply {
     let ports = Wasm::new();
     let attempt = exchange(&ports, &body, &proofs, &forwarded_for).await;
     if attempt.trace.decision_id.is_some() {
-        transparency::integrate_later(ports.now());
+        transparency::integrate_later(ports.now(), ports.jitter());
     }
     let decision_id = attempt.trace.decision_id.as_deref();
     let (reply, slug, detail) = match &attempt.outcome {

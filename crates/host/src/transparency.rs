@@ -38,9 +38,12 @@ pub async fn keep(app: Arc<App>, authority: String) {
     let mut seen = None;
     let mut reported = false;
     loop {
+        tokio::time::sleep(PERIOD).await;
         let exchanges = Some(app.metrics.exchange_requests());
-        if seen != exchanges {
-            let started = Instant::now();
+        let started = Instant::now();
+        if seen == exchanges {
+            merged(&app.metrics, started);
+        } else {
             match app.lanes().get(CHECKPOINT, &authority).await {
                 Ok((status, _)) if status.is_success() || status == http::StatusCode::NOT_FOUND => {
                     merged(&app.metrics, started);
@@ -52,7 +55,6 @@ pub async fn keep(app: Arc<App>, authority: String) {
                 Err(error) => failed(&app.metrics, &mut reported, &error),
             }
         }
-        tokio::time::sleep(PERIOD).await;
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 use vouchsafe_cli::{Failure, files};
-use vouchsafe_crypto::{Crypto as _, Native, PublicNumbers};
+use vouchsafe_crypto::{Crypto as _, PublicNumbers, Software};
 use vouchsafe_tlog::{Accepted, Checkpoint, NOTE_BYTES_MAX, Note, POLICY_BYTES_MAX, Policy};
 
 /// Reads the policy in the file `path`.
@@ -33,7 +33,7 @@ pub fn of_log(text: &str, policy: &Policy) -> Result<Checkpoint, String> {
 
 /// Ed25519.
 pub fn verify(key: &[u8; 32], message: &[u8], signature: &[u8]) -> bool {
-    let key = Native.verifying_key(PublicNumbers::Ed25519(key));
+    let key = Software.verifying_key(PublicNumbers::Ed25519(key));
     key.is_some_and(|key| key.verifies(message, signature))
 }
 
