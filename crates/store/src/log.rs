@@ -14,7 +14,7 @@ use vouchsafe_tlog::{Checkpoint, Frontier, Hash, Note, Proof, TILE_WIDTH, TileId
 use vouchsafe_types::{LogProof, TreeHead};
 
 use crate::audit_row::DECISION_ID_BYTES_MAX;
-use crate::database::{self, Database, Dialect, Row, Statement, Value};
+use crate::database::{self, Database, Row, Statement, Value};
 use crate::error::{Cause, Error, Limit};
 use crate::leaf::{COMMITTED, Leaf};
 use crate::log_statements as sql;

@@ -50,8 +50,8 @@ fn publish<D: Database<Alarm = Bell>>(store: &Store<D>, head: &TreeHead) -> bool
     let root = head.root.as_slice().try_into().unwrap();
     let text = Checkpoint { origin: origin.clone(), size: head.size, root }.to_string();
     let line = VerifierKey::new(&origin, KeyKind::Ed25519, [7; 32]).unwrap().line(&[9; 64]);
-    let swap = store.pointer_compare_and_swap(&log_pointer_name(head.log), head.revision, format!("{text}\n{line}"));
-    done(swap).unwrap()
+    let name = log_pointer_name(head.log);
+    done(store.pointer_compare_and_swap(&name, head.revision, format!("{text}\n{line}"))).unwrap()
 }
 
 fn grow_and_publish<D: Database<Alarm = Bell>>(store: &Store<D>) -> TreeHead {
