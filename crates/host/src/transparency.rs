@@ -33,7 +33,7 @@ impl MergeDelay {
     }
 }
 
-/// Runs until the application has no log.
+/// Runs for as long as the host serves.
 pub async fn keep(app: Arc<App>, authority: String) {
     let mut seen = None;
     let mut reported = false;
@@ -45,12 +45,11 @@ pub async fn keep(app: Arc<App>, authority: String) {
             merged(&app.metrics, started);
         } else {
             match app.lanes().get(CHECKPOINT, &authority).await {
+                // 404: the log is empty, or the signer signs no checkpoints.
                 Ok((status, _)) if status.is_success() || status == http::StatusCode::NOT_FOUND => {
                     merged(&app.metrics, started);
                     (seen, reported) = (exchanges, false);
                 }
-                // This signer signs no checkpoints.
-                Ok((status, _)) if status.is_client_error() => return merged(&app.metrics, started),
                 Ok((status, _)) => failed(&app.metrics, &mut reported, &format!("status {status}")),
                 Err(error) => failed(&app.metrics, &mut reported, &error),
             }

@@ -12,10 +12,9 @@ use vouchsafe_harness::http::{self, Request};
 use vouchsafe_harness::issuer::Issuer;
 use vouchsafe_harness::{jwt, now};
 
-const KILLS_DEFAULT: u32 = 3;
-/// Checkpoints that clients have before the broker of a round is killed; grows each round, so that the kills don't all hit
-/// the same phase.
-const CHECKPOINTS_PER_ROUND: usize = 3;
+const KILLS_DEFAULT: u64 = 3;
+/// Checkpoints that clients have before the broker of a round is killed.
+const CHECKPOINTS_PER_ROUND: usize = 1;
 /// Longest time for a round.
 const ROUND_MAX: Duration = Duration::from_secs(60);
 
@@ -29,8 +28,15 @@ fn load(broker: &Broker, issuer: &Issuer, stop: &AtomicBool) {
     }
 }
 
-/// Requests checkpoints of all `brokers` while clients exchange tokens, until there are `wanted` different ones.
-fn watch(brokers: &[&Broker], issuer: &Issuer, wanted: usize) -> Vec<String> {
+/// Requests checkpoints until `stop`, or until the broker is gone.
+fn poll(broker: &Broker, stop: &AtomicBool) {
+    let request = Request::get("/log/checkpoint");
+    while !stop.load(Relaxed) && http::send(&broker.address, &request).is_ok() {}
+}
+
+/// Requests checkpoints of all `brokers` while clients exchange tokens, until there are `wanted` different ones. Kills the
+/// brokers about when the next one is made.
+fn watch(brokers: &[&Broker], issuer: &Issuer, wanted: usize, round: u64) -> Vec<String> {
     let (stop, mut seen) = (AtomicBool::new(false), Vec::new());
     std::thread::scope(|scope| {
         for broker in brokers.iter().cycle().take(4) {
@@ -47,7 +53,9 @@ fn watch(brokers: &[&Broker], issuer: &Issuer, wanted: usize) -> Vec<String> {
                 }
             }
         }
-        // While the clients go on.
+        brokers.iter().for_each(|broker| drop(scope.spawn(|| poll(broker, &stop))));
+        // A checkpoint is made once a second. No delay must change the outcome.
+        std::thread::sleep(Duration::from_millis(900 + round * 37 % 250));
         brokers.iter().for_each(|broker| broker.kill());
         stop.store(true, Relaxed);
     });
@@ -74,8 +82,8 @@ fn kills_lose_no_leaf_and_fork_no_tree() {
     let issuer = Issuer::honest();
     let setup = Setup::trusting(&issuer);
     let mut seen = Vec::new();
-    for round in 0..kills as usize {
-        seen.extend(watch(&[&setup.start()], &issuer, CHECKPOINTS_PER_ROUND + round % 5));
+    for round in 0..kills {
+        seen.extend(watch(&[&setup.start()], &issuer, CHECKPOINTS_PER_ROUND, round));
     }
     let broker = setup.start();
     issue(&broker, &issuer, 1);
@@ -90,7 +98,7 @@ fn two_brokers_on_one_database_make_one_log() {
     let issuer = Issuer::honest();
     let setup = Setup::trusting(&issuer);
     let [one, other] = [setup.start(), setup.start()];
-    let seen = watch(&[&one, &other], &issuer, 6);
+    let seen = watch(&[&one, &other], &issuer, 6, 0);
     let broker = setup.start();
     issue(&broker, &issuer, 1);
     assert_eq!(until_merged(&broker), 200);

@@ -291,3 +291,63 @@ fn log_begins_after_the_records_of_older_versions() {
     assert_eq!(grow_and_publish(&store).size, 2);
     assert_eq!(database.column("SELECT decision_id FROM log_leaves ORDER BY log_index"), ["decision-2", "decision-4"]);
 }
+
+/// Prints what a log of 10^6 decisions costs.
+#[test]
+#[ignore = "measures: run it with --ignored --nocapture"]
+fn measures_a_million_decisions() {
+    use std::time::Instant;
+    let file = File::new();
+    let store = file.open();
+    let database = file.connect();
+    // Any 32 bytes in Base64.
+    let hash = "printf('%042d0=', i)";
+    database
+        .query(
+            &format!(
+                "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 999999) \
+                 INSERT INTO audit (decision_id, decided_at_ms, outcome, slug, bundle_digest, determining_rules, erring_rules, \
+                 cedar_request, issuer_name, subject, subject_jti, subject_digest, audience, scopes, kid, expires_at, \
+                 timings, salt, token_digest, leaf) SELECT 'decision-' || i, {}, 'issued', 'issued', '', '[]', '[]', '', \
+                 '', '', '', '', '', '[]', 'k', 0, '[]', {hash}, '', {hash} FROM n",
+                NOW.0
+            ),
+            vec![],
+        )
+        .unwrap();
+    let bytes = || -> u64 {
+        let sizes = database.column("SELECT page_count * page_size FROM pragma_page_count, pragma_page_size");
+        sizes[0].parse().unwrap()
+    };
+    let before = bytes();
+    let (start, mut passes, mut slowest) = (Instant::now(), 0_u32, std::time::Duration::ZERO);
+    let mut size = 0;
+    loop {
+        let pass = Instant::now();
+        let Some(head) = grow(&store) else { break };
+        assert!(publish(&store, &head));
+        slowest = slowest.max(pass.elapsed());
+        (passes, size) = (passes + 1, head.size);
+    }
+    assert_eq!(size, 1_000_000);
+    let all = start.elapsed();
+    println!("{passes} passes of {LEAVES_PER_PASS_MAX}: {:?} each, slowest {slowest:?}", all / passes);
+    println!("leaves and tiles: {} bytes per decision", (bytes() - before) / size);
+    println!("tiles alone: {} bytes", database.column("SELECT sum(length(hashes)) FROM log_tiles")[0]);
+    let append_one = Instant::now();
+    append(&store, ["last".to_owned()]);
+    grow_and_publish(&store);
+    println!("a record and its checkpoint: {:?}", append_one.elapsed());
+    let proofs = Instant::now();
+    for number in (0..1_000_000).step_by(1000) {
+        let proof = done(store.log_proof(&format!("decision-{number}"))).unwrap();
+        assert!(matches!(proof, LogProof::Included(_)));
+    }
+    println!("a proof: {:?}", proofs.elapsed() / 1000);
+    let tiles = Instant::now();
+    for index in 0..1000 {
+        let path = vouchsafe_tlog::TileId { level: 0, index }.path(256);
+        assert!(done(store.log_tile(None, &path)).unwrap().is_some());
+    }
+    println!("a full tile of leaves: {:?}", tiles.elapsed() / 1000);
+}

@@ -29,11 +29,18 @@ pub struct Args {
 
 /// Records that one statement deletes, so that a broker never waits for long.
 const ROWS_PER_STATEMENT: u32 = 500;
+/// The age from which no record counts refusals any more, in seconds.
+const AGE_SECONDS_MIN: u64 = 24 * 3600;
 /// How long a statement waits for a running broker, in milliseconds.
 const BUSY_MS: u32 = 5000;
 
 pub fn run(args: &Args) -> Result<ExitCode, Failure> {
-    let before_ms = args.before.seconds(clock::unix_seconds()?).saturating_mul(1000);
+    let now = clock::unix_seconds()?;
+    let before = args.before.seconds(now);
+    if before > now.saturating_sub(AGE_SECONDS_MIN) {
+        return Err(Failure::usage("--before must be at least a day ago: newer records count repeated refusals"));
+    }
+    let before_ms = before.saturating_mul(1000);
     let database = Database::write(&args.database)?;
     let deleted = prune(&database, before_ms).map_err(|error| database.failed(&error))?;
     println!("{deleted} records deleted");
