@@ -1,7 +1,7 @@
 //! `vouchsafe audit policy`.
 
 use super::site;
-use crate::client::network::NetworkArgs;
+use crate::client::NetworkArgs;
 use std::process::ExitCode;
 use vouchsafe_cli::Failure;
 use vouchsafe_tlog::VerifierKey;

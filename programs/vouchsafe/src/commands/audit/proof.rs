@@ -1,7 +1,7 @@
 //! `vouchsafe audit proof`.
 
 use super::{note, site};
-use crate::client::network::NetworkArgs;
+use crate::client::NetworkArgs;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use vouchsafe_cli::Failure;

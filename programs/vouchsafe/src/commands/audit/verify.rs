@@ -5,7 +5,7 @@ use super::finding::Finding;
 use super::rows::{self, Counts, whole};
 use super::tree::Tree;
 use super::{note, site};
-use crate::client::network::NetworkArgs;
+use crate::client::NetworkArgs;
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -2,7 +2,7 @@
 
 use super::{note, site};
 use crate::client::http::Http;
-use crate::client::network::NetworkArgs;
+use crate::client::NetworkArgs;
 use crate::client::text::sanitize;
 use std::path::PathBuf;
 use std::process::ExitCode;
