@@ -41,6 +41,7 @@ def main():
     with broker.Setup() as setup:
         os.environ["VOUCHSAFE_TEST_BROKER"] = setup.broker
         os.environ["VOUCHSAFE_TEST_DEV_ISSUER"] = setup.dev_issuer
+        os.environ["VOUCHSAFE_TEST_STATE"] = str(setup.folder / "state")
         os.environ["VOUCHSAFE_TEST_NODE"] = arguments.node
         counts = [run_python(), run_node(arguments.node)]
         passed, failed = (sum(column) for column in zip(*counts))

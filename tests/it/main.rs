@@ -13,7 +13,7 @@
 
 /// Commands that need a running broker, or that set one up.
 mod cli {
-    mod command;
+    pub mod command;
     mod doctor;
     mod install;
     mod verify;
@@ -138,6 +138,8 @@ mod revocation {
 mod store {
     mod crashes;
     mod disk_space;
+    mod log;
+    mod log_crashes;
     mod postgres;
     pub mod records;
     mod restored_database;

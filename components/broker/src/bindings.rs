@@ -12,4 +12,4 @@ spin_sdk::wit_bindgen::generate!({
 pub use vouchsafe::identity::verification;
 pub use vouchsafe::policy::decisions;
 pub use vouchsafe::signer::signing;
-pub use vouchsafe::store::{revocations, state};
+pub use vouchsafe::store::{log, revocations, state};

@@ -13,6 +13,10 @@
 //! | `/.well-known/openid-configuration` | GET | OpenID Connect Discovery 1.0 |
 //! | `/.well-known/jwks.json` | GET | the signer's JWK Set, with ETag |
 //! | `/healthz` | GET | 200 while the instance runs |
+//! | `/log/checkpoint` | GET | the state of the log of audit records (C2SP tlog-checkpoint) |
+//! | `/log/key` | GET | the key that signs it (C2SP signed-note) |
+//! | `/log/proof/<decision id>` | GET | the proof that a decision is in it (C2SP tlog-proof); 503 until it is |
+//! | `/log/tile/…` | GET | its tiles (C2SP tlog-tiles) |
 //! | `/readyz` | GET | 200 if bundle and signer are usable and the store is writable, else 503 |
 //!
 //! Each response has an `x-request-id`, which is in its log line too. A client's own `x-request-id` is ignored: it could
@@ -30,6 +34,7 @@ mod protected;
 mod ready;
 mod respond;
 mod routes;
+mod transparency;
 
 #[cfg(target_arch = "wasm32")]
 #[spin_sdk::http_service]

@@ -357,6 +357,17 @@ impl Instance for Wasm {
         random_id().ok_or_else(|| Failure::new(Refusal::Internal, "the host provides no randomness"))
     }
 
+    fn salt(&self) -> Result<(u64, u64, u64, u64), Failure> {
+        let mut parts = [0; 4];
+        for part in &mut parts {
+            let mut bytes = [0; 8];
+            getrandom::fill(&mut bytes)
+                .map_err(|_| Failure::new(Refusal::Internal, "the host provides no randomness"))?;
+            *part = u64::from_le_bytes(bytes);
+        }
+        Ok(parts.into())
+    }
+
     /// Without randomness, all instances refresh keys at the earliest time, which costs the issuer a few extra
     /// requests.
     fn jitter(&self) -> u64 {

@@ -31,6 +31,16 @@ fn of_type(content_type: &'static str, status: u16, cache_control: &'static str,
     reply
 }
 
+/// A response that is no JSON.
+pub fn text(cache_control: &'static str, content_type: &'static str, body: Bytes) -> Reply {
+    let mut reply = json(200, cache_control, String::new());
+    let headers = reply.headers_mut();
+    headers.insert("content-length", HeaderValue::from(body.len()));
+    headers.insert("content-type", HeaderValue::from_static(content_type));
+    *reply.body_mut() = Full::new(body);
+    reply
+}
+
 /// A refusal.
 pub fn refused(error: &WireError, request_id: &str, decision_id: Option<&str>) -> Reply {
     let mut reply = json(error.status, "no-store", error.body(request_id, decision_id));

@@ -4,12 +4,13 @@ use crate::body::{headers, read_form};
 use crate::log::log;
 use crate::ports::{self, Wasm};
 use crate::respond::{self, Reply};
+use crate::transparency::{self, Part};
 use crate::{discard, own_tokens, protected, ready};
 use spin_sdk::http::Request;
 use vouchsafe_exchange::client_address::ForwardedFor;
 use vouchsafe_exchange::failure::Failure;
 use vouchsafe_exchange::log::Line;
-use vouchsafe_exchange::ports::Signer;
+use vouchsafe_exchange::ports::{Instance, Signer};
 use vouchsafe_exchange::settings::Settings;
 use vouchsafe_exchange::wire::{self, WireError};
 use vouchsafe_exchange::{exchange, metadata};
@@ -33,15 +34,22 @@ pub async fn route(request: Request) -> Reply {
     respond::identified(reply, &id)
 }
 
-async fn document(route: Route, request: Request, id: &str) -> Reply {
+async fn document(route: Route<'_>, request: Request, id: &str) -> Reply {
     if !matches!(request.method().as_str(), "GET" | "HEAD") {
         discard::rest(request);
         return log_and_refuse(route.name(), "method_not_allowed", &WireError::document_method(), id);
     }
     let ports = Wasm::new();
-    let answer = route.answer(&ports, &request).await;
+    let answer = route.answer(&ports, &request, id).await;
     let (reply, slug, detail, warnings) = match answer {
-        Ok((reply, warnings)) => (reply, "ok", String::new(), warnings),
+        Ok((reply, warnings)) => {
+            let slug = match reply.status().as_u16() {
+                404 => "not_found",
+                503 => "log.pending",
+                _ => "ok",
+            };
+            (reply, slug, String::new(), warnings)
+        }
         Err(failure) => {
             let error = WireError::from(&failure.refusal);
             (respond::refused(&error, id, None), failure.refusal.slug(), failure.detail, Vec::new())
@@ -65,17 +73,21 @@ async fn document(route: Route, request: Request, id: &str) -> Reply {
 }
 
 #[derive(Clone, Copy)]
-enum Route {
+enum Route<'a> {
     AuthorizationServer,
     Health,
     Jwks,
+    Log(Part<'a>),
     OpenidConfiguration,
     Ready,
     Revocations,
 }
 
-impl Route {
-    fn of(path: &str) -> Option<Self> {
+impl<'a> Route<'a> {
+    fn of(path: &'a str) -> Option<Self> {
+        if let Some(rest) = path.strip_prefix("/log/") {
+            return Part::of(rest).map(Self::Log);
+        }
         match path {
             "/.well-known/jwks.json" => Some(Self::Jwks),
             "/.well-known/oauth-authorization-server" => Some(Self::AuthorizationServer),
@@ -92,6 +104,7 @@ impl Route {
             Self::AuthorizationServer => "oauth-authorization-server",
             Self::Health => "healthz",
             Self::Jwks => "jwks",
+            Self::Log(part) => part.name(),
             Self::OpenidConfiguration => "openid-configuration",
             Self::Ready => "readyz",
             Self::Revocations => "revocations",
@@ -99,7 +112,7 @@ impl Route {
     }
 
     /// The response, and the warnings to log.
-    async fn answer(self, ports: &Wasm, request: &Request) -> Result<(Reply, Vec<String>), Failure> {
+    async fn answer(self, ports: &Wasm, request: &Request, id: &str) -> Result<(Reply, Vec<String>), Failure> {
         ports.warm().await;
         let known = request.headers().get("if-none-match");
         let document = |body: String, max_age: u64| {
@@ -117,6 +130,7 @@ impl Route {
                 let keys = ports.public_keys().await?;
                 document(keys.document, keys.max_age_seconds)
             }
+            Self::Log(part) => part.answer(id).await?,
             Self::AuthorizationServer => metadata(metadata::authorization_server).await?,
             Self::OpenidConfiguration => metadata(metadata::openid_configuration).await?,
             Self::Revocations => {
@@ -142,6 +156,9 @@ async fn token(mut request: Request, id: &str) -> Reply {
     // checked against the time of its first byte.
     let ports = Wasm::new();
     let attempt = exchange(&ports, &body, &proofs, &forwarded_for).await;
+    if attempt.trace.decision_id.is_some() {
+        transparency::integrate_later(ports.now(), ports.jitter());
+    }
     let decision_id = attempt.trace.decision_id.as_deref();
     let (reply, slug, detail) = match &attempt.outcome {
         Ok(issued) => (respond::json(200, "no-store", wire::success(issued)), "issued", ""),

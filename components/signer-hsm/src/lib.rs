@@ -53,6 +53,15 @@ impl Guest for Component {
         Ok(token)
     }
 
+    /// Gateways derive no key for checkpoints.
+    async fn log_key(_: u64) -> Result<String, SignerError> {
+        Err(SignerError::TierUnavailable)
+    }
+
+    async fn sign_checkpoint(_: u64, _: u64, _: Vec<u8>) -> Result<String, SignerError> {
+        Err(SignerError::TierUnavailable)
+    }
+
     /// A gateway may have to release a seed or to sign.
     fn sign_at_once(_: SigningRequest) -> Result<Option<SignedToken>, SignerError> {
         Ok(None)

@@ -46,6 +46,15 @@ impl Guest for Component {
         Ok(ports::with_signer(|signer| sign(signer, &request)).await?)
     }
 
+    async fn log_key(log: u64) -> Result<String, SignerError> {
+        Ok(ports::with_signer(|signer| signer.log_key(log)).await?)
+    }
+
+    async fn sign_checkpoint(log: u64, size: u64, root: Vec<u8>) -> Result<String, SignerError> {
+        let entropy = vouchsafe_guest::signer::draw_entropy()?;
+        Ok(ports::with_signer(|signer| signer.sign_checkpoint(log, size, &root, &entropy)).await?)
+    }
+
     fn sign_at_once(request: SigningRequest) -> Result<Option<SignedToken>, SignerError> {
         Ok(ports::with_ready_signer(|signer| sign(signer, &request)).transpose()?)
     }

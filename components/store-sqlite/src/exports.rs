@@ -1,12 +1,12 @@
 //! The exports of the store's components, the same on every database.
 
 use crate::bindings;
-use crate::bindings::exports::vouchsafe::store::{revocations, state as wit};
+use crate::bindings::exports::vouchsafe::store::{log, revocations, state as wit};
 use crate::deadlines::{call_deadline, now, within_deadline};
 use crate::ports::store;
 use vouchsafe_types::{
-    Added, Affected, Attribution, AuditRecord, Consumption, Document, Pointer, Recorded, Revocation, RevocationList,
-    RevocationTarget, Space, StoreError, TokenUse,
+    Added, Affected, Attribution, AuditRecord, Consumption, Document, LogProof, Pointer, Recorded, Revocation,
+    RevocationList, RevocationTarget, Space, StoreError, TokenUse, TreeHead,
 };
 
 struct Component;
@@ -82,6 +82,24 @@ impl revocations::Guest for Component {
 
     async fn active(jtis: Vec<String>) -> Result<Vec<bool>, StoreError> {
         Ok(within_deadline(async { store().await?.active(&jtis).await }).await?)
+    }
+}
+
+impl log::Guest for Component {
+    async fn grow(more: bool) -> Result<Option<TreeHead>, StoreError> {
+        Ok(within_deadline(async { store().await?.log_grow(more, now()?).await }).await?)
+    }
+
+    async fn checkpoint(log: Option<u64>) -> Result<Option<String>, StoreError> {
+        Ok(within_deadline(async { store().await?.log_checkpoint(log).await }).await?)
+    }
+
+    async fn tile(log: Option<u64>, path: String) -> Result<Option<Vec<u8>>, StoreError> {
+        Ok(within_deadline(async { store().await?.log_tile(log, &path).await }).await?)
+    }
+
+    async fn prove(decision_id: String) -> Result<LogProof, StoreError> {
+        Ok(within_deadline(async { store().await?.log_proof(&decision_id).await }).await?)
     }
 }
 

@@ -48,6 +48,7 @@ impl Audit {
             audience: verified.request.audience.clone(),
             scopes: verified.request.scopes.clone(),
             actors,
+            salt: ports.salt()?,
             ..AuditRecord::default()
         };
         Ok(Self { refused_key: refused_key(bundle, verified), record, now: verified.now })
@@ -95,6 +96,7 @@ impl Audit {
             slug: "issued".to_owned(),
             kid: signed.kid.clone(),
             expires_at: signed.expires_at,
+            token_digest: signed.token_digest(),
             generation: signed.generation.clone(),
             timings: trace.timings(),
             ..self.record.clone()

@@ -1,6 +1,7 @@
 //! Step 4: the subject token's use is recorded where uses are limited, and the new token is signed.
 
 use crate::failure::Failure;
+use crate::keys::hex;
 use crate::limits::EXCHANGE_SECONDS_MAX;
 use crate::permitted::PermittedExchange;
 use crate::ports::{Instance, Ports, Signer};
@@ -9,6 +10,7 @@ use crate::replay;
 use crate::settings::Settings;
 use crate::trace::Trace;
 use crate::verified::VerifiedExchange;
+use sha2::{Digest as _, Sha256};
 use vouchsafe_types::{
     Attribute, AttributeValue, ExtraClaim, Generation, PresentedIdentity, SigningRequest, TokenType,
 };
@@ -43,6 +45,14 @@ pub struct SignedExchange {
     pub(crate) kid: String,
     pub(crate) generation: Option<Generation>,
     pub(crate) expires_at: u64,
+}
+
+impl SignedExchange {
+    /// Hex SHA-256 of the token's signing input.
+    pub(crate) fn token_digest(&self) -> String {
+        let input = self.jwt.rsplit_once('.').map_or(self.jwt.as_str(), |(input, _)| input);
+        hex(&Sha256::digest(input))
+    }
 }
 
 /// Consumes the proof, and a use of the subject token if issuer or audience limits them; then has the token signed.

@@ -93,6 +93,8 @@ pub trait Instance {
     fn elapsed_us(&self) -> u64;
     /// A new decision id: 128 random bits, base64url.
     fn decision_id(&self) -> Result<String, Failure>;
+    /// 256 random bits, which hide a record in the log.
+    fn salt(&self) -> Result<(u64, u64, u64, u64), Failure>;
     /// An arbitrary number that spreads simultaneous actions of several instances.
     fn jitter(&self) -> u64;
     /// Waits while another request fetches an issuer's keys.

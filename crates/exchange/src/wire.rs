@@ -39,6 +39,12 @@ impl WireError {
         Self::new(404, "not_found", "nothing has this path: /.well-known/openid-configuration lists the endpoints")
     }
 
+    /// The log does not have the decision yet.
+    #[must_use]
+    pub fn not_logged_yet() -> Self {
+        Self::unavailable("no checkpoint covers this decision yet")
+    }
+
     /// A document was asked with a method other than GET and HEAD.
     #[must_use]
     pub fn document_method() -> Self {

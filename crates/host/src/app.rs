@@ -62,7 +62,8 @@ impl App {
         self.loaded.read().unwrap_or_else(PoisonError::into_inner).digest.clone()
     }
 
-    fn lanes(&self) -> Arc<Lanes> {
+    /// The instances that take requests now.
+    pub fn lanes(&self) -> Arc<Lanes> {
         self.loaded.read().unwrap_or_else(PoisonError::into_inner).lanes.clone()
     }
 

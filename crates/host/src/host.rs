@@ -7,6 +7,7 @@ use crate::grants;
 use crate::loader::{Loaded, Loader};
 use crate::reload::reload;
 use crate::server;
+use crate::transparency;
 use std::io::{ErrorKind, IsTerminal as _};
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -86,6 +87,7 @@ impl Host {
     /// Serves until SIGTERM or SIGINT, then drains. Loads the bundle again on each SIGHUP.
     pub async fn serve(self) {
         let Self { app, loader, listener, address, stop, hangup, .. } = self;
+        tokio::spawn(transparency::keep(Arc::clone(&app), address.to_string()));
         let reloads = reload_on(hangup, Arc::clone(&app), loader, address.to_string());
         let stop = async {
             tokio::select! {

@@ -5,10 +5,16 @@
 //! the first lanes, and the instances of the others end when they have been idle for long enough.
 
 use crate::instances::Instances;
+use bytes::Bytes;
+use http::StatusCode;
+use http_body_util::{BodyExt as _, Empty, Limited};
 use std::num::NonZeroUsize;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::Relaxed;
 use wasmtime_wasi_http::handler::{ProxyHandler, Request, Response};
+
+/// Maximum size of an answer that the host itself requests.
+const ANSWER_BYTES_MAX: usize = 128 * 1024;
 
 /// The instances of an application with one bundle.
 pub struct Lanes(Vec<Lane>);
@@ -35,6 +41,19 @@ impl Lanes {
         let lane = self.0.iter().min_by_key(|lane| lane.requests.load(Relaxed));
         let place = Place::take(lane.ok_or_else(|| wasmtime::format_err!("no lane"))?);
         place.0.handler.handle((), request).await
+    }
+
+    /// Sends the application a GET request for `path`, without a connection.
+    pub async fn get(&self, path: &str, authority: &str) -> Result<(StatusCode, Bytes), String> {
+        let request = http::Request::get(format!("http://{authority}{path}"))
+            .header(http::header::HOST, authority)
+            .body(Bytes::new())
+            .map_err(|error| error.to_string())?;
+        let request = request.map(|_| Empty::new().map_err(|never| match never {}).boxed_unsync());
+        let response = self.handle(request).await.map_err(|error| format!("{error:#}"))?;
+        let status = response.status();
+        let body = Limited::new(response.into_body(), ANSWER_BYTES_MAX).collect().await;
+        Ok((status, body.map_err(|error| error.to_string())?.to_bytes()))
     }
 }
 

@@ -57,6 +57,7 @@ mod spin_postgres;
 mod sqlite;
 mod state;
 mod tls;
+mod transparency;
 mod variables;
 
 pub use application::{Application, Options};

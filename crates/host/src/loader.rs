@@ -13,9 +13,6 @@ use crate::lanes::Lanes;
 use crate::link::link;
 use crate::metrics::Metrics;
 use crate::state::{Grants, GuestState};
-use bytes::Bytes;
-use http::{Request, StatusCode};
-use http_body_util::{BodyExt as _, Empty, Limited};
 use std::io::IsTerminal as _;
 use std::sync::Arc;
 use std::sync::mpsc::RecvTimeoutError;
@@ -28,8 +25,6 @@ use wasmtime_wasi_http::p3::bindings::ServicePre;
 
 /// Requested before the first request of a client.
 const READY: &str = "/readyz";
-/// Maximum size of the answer.
-const READY_BYTES_MAX: usize = 128 * 1024;
 /// Time after which a slow start is explained.
 const QUIET: Duration = Duration::from_millis(500);
 /// Attempts to make the images of memories, and the time between them.
@@ -100,7 +95,7 @@ impl Loaded {
     /// Sends one request before any client does, and returns the body of the answer. It creates the first instance,
     /// which opens the store and loads the bundle, so that an application that isn't ready is never served.
     pub async fn check_ready(&self, authority: &str) -> Result<Vec<u8>, HostError> {
-        let why = match self.get(READY, authority).await {
+        let why = match self.lanes.get(READY, authority).await {
             Ok((status, body)) if status.is_success() => return Ok(body.into()),
             Ok((status, body)) => self
                 .log
@@ -109,19 +104,6 @@ impl Loaded {
             Err(error) => format!("{READY} failed: {error}"),
         };
         Err(HostError::startup(format!("the application is not ready: {why}")).hint("the log lines above may say more"))
-    }
-
-    /// Sends the application a GET request for `path`, without a connection.
-    async fn get(&self, path: &str, authority: &str) -> Result<(StatusCode, Bytes), String> {
-        let request = Request::get(format!("http://{authority}{path}"))
-            .header(http::header::HOST, authority)
-            .body(Bytes::new())
-            .map_err(|error| error.to_string())?;
-        let request = request.map(|_| Empty::new().map_err(|never| match never {}).boxed_unsync());
-        let response = self.lanes.handle(request).await.map_err(|error| format!("{error:#}"))?;
-        let status = response.status();
-        let body = Limited::new(response.into_body(), READY_BYTES_MAX).collect().await;
-        Ok((status, body.map_err(|error| error.to_string())?.to_bytes()))
     }
 }
 

@@ -2,6 +2,7 @@
 
 use crate::cause::Cause;
 use crate::space::StoreFiles;
+use crate::transparency::MergeDelay;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -17,6 +18,7 @@ const ROUTES: &[&str] = &[
     "/admin/revocations/lift",
     "/healthz",
     "/introspect",
+    "/log/checkpoint",
     "/readyz",
     "/revoke",
     "/token",
@@ -91,6 +93,7 @@ pub struct Metrics {
     pub drained: AtomicU64,
     /// Whether the host is stopping.
     pub draining: AtomicBool,
+    merge_delay: Mutex<MergeDelay>,
     /// Set if the application has a store.
     pub store: OnceLock<Arc<StoreFiles>>,
     /// Set if the store is on PostgreSQL.
@@ -125,6 +128,20 @@ impl Metrics {
         };
         let other = || Exchange { slug: "other".to_owned(), issuer: String::new(), audience: String::new() };
         increase(&self.exchanges, if is_new { other() } else { exchange }, count);
+    }
+
+    /// How many requests for a token were answered.
+    pub fn exchange_requests(&self) -> u64 {
+        let requests = lock(&self.requests);
+        requests
+            .iter()
+            .filter(|((route, _), _)| *route == "/token")
+            .map(|(_, count)| *count)
+            .fold(0, u64::saturating_add)
+    }
+
+    pub fn merge_delay(&self) -> MutexGuard<'_, MergeDelay> {
+        lock(&self.merge_delay)
     }
 
     /// Counts an attempt to reload the bundle.
@@ -170,6 +187,8 @@ impl Metrics {
         ] {
             text.counter(name, help, value.load(Relaxed));
         }
+        let help = "Longest time that an audit record has been waiting for the log.";
+        text.gauge("vouchsafe_log_merge_delay_seconds", help, self.merge_delay().seconds());
         self.write_store(&mut text);
         self.write_pools(&mut text);
         text.finish()

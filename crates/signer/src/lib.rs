@@ -64,6 +64,7 @@ mod error;
 mod issuer;
 mod jwk;
 mod key;
+mod log;
 mod request;
 mod revocations;
 mod root;

@@ -14,6 +14,7 @@ use crate::config::{Config, Variables, at, number};
 use crate::epoch::{Epoch, KeyDerivationInfo, Seed};
 use crate::error::{Error, Fault, Variable};
 use crate::key::EpochKey;
+use crate::log::LogKey;
 
 /// Shortest root secret, decoded.
 pub(crate) const ROOT_BYTES_MIN: usize = 32;
@@ -70,6 +71,11 @@ impl Root {
         let info = KeyDerivationInfo { issuer: config.issuer(), group: config.group(), generation: self.generation };
         let seed = Seed::derive(&self.secret, info, algorithm, epoch)?;
         EpochKey::from_seed(&seed, algorithm, epoch, crypto)
+    }
+
+    /// Derives the key of the log that the store names `log`.
+    pub(crate) fn log_key(&self, config: &Config, log: u64, crypto: &dyn Crypto) -> Result<LogKey, Error> {
+        LogKey::derive(&self.secret, config.issuer(), config.group(), self.generation, log, crypto)
     }
 }
 

@@ -129,6 +129,22 @@ impl Signer {
         Ok(())
     }
 
+    /// The key of the log that the store names `log`, for verifiers.
+    ///
+    /// # Errors
+    /// [`Error::Internal`].
+    pub fn log_key(&self, log: u64) -> Result<String, Error> {
+        Ok(self.root.log_key(&self.config, log, self.crypto)?.verifier())
+    }
+
+    /// Signs the checkpoint of that log with `size` leaves and this root.
+    ///
+    /// # Errors
+    /// [`Error::Internal`].
+    pub fn sign_checkpoint(&self, log: u64, size: u64, root: &[u8], entropy: &Entropy) -> Result<String, Error> {
+        self.root.log_key(&self.config, log, self.crypto)?.sign(size, root, entropy)
+    }
+
     /// Drops the keys that are not published at `now`, and returns the current epoch.
     fn enter_epoch(&mut self, now: UnixSeconds) -> Result<Epoch, Error> {
         let current = Epoch::containing(now, self.config.epoch_seconds)?;

@@ -2,7 +2,9 @@
 
 use crate::database::Value;
 use crate::error::{Error, Limit};
+use crate::leaf::Leaf;
 use crate::time::UnixMilliseconds;
+use vouchsafe_tlog::encode;
 use vouchsafe_types::{AuditRecord, Generation, Limited, Recorded, RecordedActor, Refused, RefusedKind};
 
 /// Longest audit record: the sum of all its strings.
@@ -46,6 +48,8 @@ pub(crate) struct AuditRow {
     /// When the store counts the refusal.
     pub(crate) at: UnixMilliseconds,
     pub(crate) counted: Option<Counted>,
+    /// Salt, digest of the issued token, and leaf hash.
+    pub(crate) evidence: [Value; 3],
 }
 
 /// The properties by which a refusal is counted.
@@ -119,7 +123,12 @@ impl AuditRow {
             generation,
             actors(&record.actors),
         ];
-        let row = Self { columns, decision_id, at: now, counted };
+        let salt = salt(record.salt);
+        let token_digest = Value::Text(record.token_digest);
+        let refused = counted.as_ref().map_or(Value::Null, |counted| name(counted.refused.kind).into());
+        let leaf = Leaf::of(&salt, columns.iter().chain([&refused, &token_digest]))?;
+        let evidence = [Value::Text(encode(&salt)), token_digest, Value::Text(leaf.text())];
+        let row = Self { columns, decision_id, at: now, counted, evidence };
         if row.bytes() > AUDIT_ENTRY_BYTES_MAX {
             return Err(Error::Invalid(Limit::AuditEntry));
         }
@@ -208,6 +217,14 @@ fn actors(actors: &[RecordedActor]) -> Value {
     }
     let pairs = actors.iter().map(|actor| serde_json::json!([actor.issuer_name, actor.subject]));
     Value::Text(serde_json::Value::Array(pairs.collect()).to_string())
+}
+
+fn salt((one, two, three, four): (u64, u64, u64, u64)) -> [u8; 32] {
+    let mut salt = [0; 32];
+    for (to, from) in salt.iter_mut().zip([one, two, three, four].iter().flat_map(|part| part.to_be_bytes())) {
+        *to = from;
+    }
+    salt
 }
 
 fn json_list(items: Vec<String>) -> Value {

@@ -92,6 +92,9 @@ mod database;
 mod deadline;
 mod error;
 mod group;
+mod leaf;
+mod log;
+mod log_statements;
 pub mod postgres;
 mod revocation_list;
 mod revocation_rows;
@@ -110,6 +113,9 @@ pub use continuity::{ALIVE_SECONDS, Continuity, keep_alive};
 pub use database::{Database, Dialect, Row, Statement, Value};
 pub use deadline::Deadline;
 pub use error::{Cause, Error, Limit};
+pub use leaf::{COMMITTED, Leaf};
+pub use log::{LEAVES_PER_PASS_MAX, pointer_name as log_pointer_name};
+pub use log_statements::hashes as tile_hashes;
 pub use revocation_list::{LISTED_TOKENS_MAX, LISTED_TOKENS_PER_WORKLOAD_MAX};
 pub use revocation_rows::{
     DECISIONS_COUNTED_MAX, FILTER_BYTES_MAX, REVOCATIONS_MAX, TOKEN_SECONDS_MAX, TOKENS_MAX, WORKLOADS_MAX,
@@ -122,7 +128,8 @@ pub use store::{
 pub use time::{GAP_SECONDS, UnixMilliseconds};
 pub use vouchsafe_types::{
     Added, Affected, AffectedWorkload, Attribution, AuditRecord, Consumption, Document, Generation, IssuedTokens,
-    Lifted, Limited, Pointer, Recorded, RecordedActor, Refused, RefusedKind, Revocation, RevocationList, RevocationRule, RevocationTarget, Space, TokenFilter, TokenUse,
+    Lifted, Limited, LogProof, Pointer, Recorded, RecordedActor, Refused, RefusedKind, Revocation, RevocationList,
+    RevocationRule, RevocationTarget, Space, TokenFilter, TokenUse, TreeHead,
 };
 
 #[cfg(test)]

@@ -225,7 +225,7 @@ impl<D: Database> Store<D> {
         Ok(sizes.into_iter().map(|size| fresh.by_ref().take(size).collect()).collect())
     }
 
-    async fn creation_mark(&self) -> Result<Option<u64>, Error> {
+    pub(crate) async fn creation_mark(&self) -> Result<Option<u64>, Error> {
         let rows = self.run(statements::creation_mark_read(D::DIALECT)).await?;
         first(rows, |row| database::number(row, 0))
     }
@@ -294,7 +294,7 @@ fn expired_before(now: UnixMilliseconds) -> u64 {
     now.seconds().saturating_sub(SWEEP_MARGIN_SECONDS)
 }
 
-fn first<T>(rows: Vec<Row>, decode: impl FnOnce(&mut Row) -> Result<T, Error>) -> Result<Option<T>, Error> {
+pub(crate) fn first<T>(rows: Vec<Row>, decode: impl FnOnce(&mut Row) -> Result<T, Error>) -> Result<Option<T>, Error> {
     rows.into_iter().next().map(|mut row| decode(&mut row)).transpose()
 }
 

@@ -39,8 +39,8 @@ pub use signer::{
     SigningRequest, Superseded, TokenType,
 };
 pub use store::{
-    AuditRecord, Consumption, Document, Generation, Limited, Pointer, Recorded, RecordedActor, Refused, RefusedKind,
-    Space, StoreError, TokenUse,
+    AuditRecord, Consumption, Document, Generation, Limited, LogProof, Pointer, Recorded, RecordedActor, Refused,
+    RefusedKind, Space, StoreError, TokenUse, TreeHead,
 };
 pub use time::UnixSeconds;
 pub use token::TokenError;

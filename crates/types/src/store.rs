@@ -84,6 +84,10 @@ pub struct AuditRecord {
     pub generation: Option<Generation>,
     /// Who acts for the subject: the current actor first, then those before.
     pub actors: Vec<RecordedActor>,
+    /// Hex SHA-256 of the issued token's signing input; empty if none was issued.
+    pub token_digest: String,
+    /// 256 random bits that hide the record in the log.
+    pub salt: (u64, u64, u64, u64),
 }
 
 /// An actor as an audit record names it.
@@ -116,6 +120,29 @@ pub enum Recorded {
     Revoked,
     /// A higher generation was already recorded; nothing was written.
     Superseded,
+}
+
+/// The head of a log's tree, not published yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TreeHead {
+    /// Names the log within this broker.
+    pub log: u64,
+    pub size: u64,
+    /// 32 bytes.
+    pub root: Vec<u8>,
+    /// The revision of the pointer with the checkpoint before; none if there is none.
+    pub revision: Option<u64>,
+}
+
+/// Whether a decision is in its log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LogProof {
+    /// With the proof (C2SP tlog-proof).
+    Included(String),
+    /// Recorded, but no checkpoint covers it yet.
+    Pending,
+    /// No such decision has a leaf.
+    Unknown,
 }
 
 wit_enum! {

@@ -1,5 +1,7 @@
 //! Subcommands, one module each, with `Args` and `run(Args) -> Result<ExitCode, Failure>`.
 
+#[cfg(feature = "host")]
+pub mod audit;
 pub mod completions;
 pub mod credential;
 pub mod dev_issuer;

@@ -42,6 +42,8 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    #[cfg(feature = "host")]
+    Audit(commands::audit::Args),
     Completions(commands::completions::Args),
     Credential(commands::credential::Args),
     DevIssuer(commands::dev_issuer::Args),
@@ -86,6 +88,8 @@ fn parse() -> Cli {
 
 fn main() -> ExitCode {
     let outcome = match parse().command {
+        #[cfg(feature = "host")]
+        Command::Audit(args) => commands::audit::run(args),
         Command::Completions(args) => commands::completions::run(&args, Cli::command()),
         Command::Credential(args) => commands::credential::run(args),
         Command::DevIssuer(args) => commands::dev_issuer::run(args),

@@ -239,6 +239,10 @@ impl Instance for Fake {
         Ok(format!("decision-{}", self.records.borrow().len()))
     }
 
+    fn salt(&self) -> Result<(u64, u64, u64, u64), Failure> {
+        Ok((1, 2, 3, 4))
+    }
+
     fn jitter(&self) -> u64 {
         self.jitter.get()
     }

@@ -10,7 +10,8 @@ use vouchsafe_exchange::refusal::{Part, Refusal};
 use vouchsafe_exchange::settings::Settings;
 use vouchsafe_revocation::ports::Ports;
 use vouchsafe_types::{
-    Actor, Added, Affected, Attribution, IssuedToken, Lifted, Revocation, RevocationList, RevocationTarget, SignerSettings, TokenError, TokenType,
+    Actor, Added, Affected, Attribution, IssuedToken, Lifted, Revocation, RevocationList, RevocationTarget,
+    SignerSettings, TokenError, TokenType,
 };
 
 pub const NOW: u64 = 1_800_000_000;

@@ -8,6 +8,7 @@ use zeroize::Zeroizing;
 use crate::*;
 
 mod ceilings;
+mod log;
 mod revocations;
 mod tokens;
 mod vectors;

@@ -11,7 +11,7 @@ use crate::revocation_rows::is_revoked;
 use vouchsafe_types::Recorded;
 
 /// The columns of a record, in the order of [`AuditRow`], and their types.
-const COLUMNS: [(&str, &str); crate::audit_row::COLUMNS] = [
+pub(crate) const COLUMNS: [(&str, &str); crate::audit_row::COLUMNS] = [
     ("decision_id", "text"),
     ("decided_at_ms", "bigint"),
     ("outcome", "text"),
@@ -33,6 +33,8 @@ const COLUMNS: [(&str, &str); crate::audit_row::COLUMNS] = [
     ("generation", "bigint"),
     ("actors", "text"),
 ];
+/// The columns of [`AuditRow::evidence`], of type `text`.
+const EVIDENCE: [&str; 3] = ["salt", "token_digest", "leaf"];
 /// The columns of [`is_revoked`].
 const OF_TOKEN: [&str; 8] = [
     "i.decision_id",
@@ -88,6 +90,7 @@ const TALLY: &str = "INSERT INTO refusals (minute, issuer_name, subject, refused
 pub(crate) fn insert(rows: &[AuditRow]) -> Statement {
     let columns = COLUMNS.map(|(name, _)| name).join(", ");
     let typed = COLUMNS.map(|(name, kind)| format!("{name} {kind}")).join(", ");
+    let (evidence, evidence_typed) = (EVIDENCE.join(", "), EVIDENCE.map(|name| format!("{name} text")).join(", "));
     let of_subject = format!("{OF_SUBJECT} >= {REFUSALS_PER_MINUTE_MAX}");
     let of_issuer = format!(
         "coalesce((SELECT sum(least(r.count, {REFUSALS_PER_MINUTE_MAX}{OF_ISSUER} >= {REFUSALS_PER_ISSUER_MAX}"
@@ -100,15 +103,17 @@ pub(crate) fn insert(rows: &[AuditRow]) -> Statement {
     let revoked = is_revoked(Dialect::Postgres, OF_TOKEN);
     let sql = format!(
         "WITH input AS MATERIALIZED (SELECT * FROM jsonb_to_recordset($1::text::jsonb) \
-             AS r({typed}, refused text, refused_key text, at_ms bigint)), \
+             AS r({typed}, {evidence_typed}, refused text, refused_key text, at_ms bigint)), \
          highest AS MATERIALIZED ({HIGHEST}), revoking AS MATERIALIZED ({REVOCATIONS}), \
          judged AS MATERIALIZED (SELECT i.*, {VERDICT} WHEN i.outcome = 'issued' AND {revoked} THEN 'revoked' \
              ELSE 'write' END AS verdict, {counted_as} AS counted_as \
              FROM input AS i LEFT JOIN highest AS h ON h.name = i.generation_of), \
          counting AS ({COUNT}), tally AS ({TALLY}), \
-         written AS (INSERT INTO audit ({columns}, refused) SELECT {columns}, refused FROM judged AS j \
+         written AS (INSERT INTO audit ({columns}, {evidence}, refused) SELECT {columns}, {evidence}, refused FROM judged AS j \
              WHERE verdict = 'write' AND (counted_as IS NULL OR EXISTS \
-                 (SELECT 1 FROM counting AS c WHERE c.counted_as = j.counted_as AND c.decision_id = j.decision_id))) \
+                 (SELECT 1 FROM counting AS c WHERE c.counted_as = j.counted_as AND c.decision_id = j.decision_id)) \
+             RETURNING decision_id, leaf), \
+         pending AS (INSERT INTO log_pending (decision_id, hash) SELECT decision_id, leaf FROM written) \
          SELECT j.decision_id, j.verdict, coalesce(c.decision_id, j.decision_id), coalesce(j.counted_as, '') \
          FROM judged AS j LEFT JOIN counting AS c USING (counted_as)"
     );
@@ -118,6 +123,9 @@ pub(crate) fn insert(rows: &[AuditRow]) -> Statement {
 fn object(row: &AuditRow) -> serde_json::Value {
     let mut object = serde_json::Map::new();
     for ((name, _), value) in COLUMNS.iter().zip(&row.columns) {
+        object.insert((*name).to_owned(), json::value(value.clone()));
+    }
+    for (name, value) in EVIDENCE.iter().zip(&row.evidence) {
         object.insert((*name).to_owned(), json::value(value.clone()));
     }
     if let Some(Counted { refused, .. }) = &row.counted {

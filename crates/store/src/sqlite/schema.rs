@@ -23,7 +23,7 @@ pub(crate) const IS_SET_UP: &str = "SELECT 1 WHERE \
 pub(crate) const TABLES_WRITE: &str = "INSERT OR REPLACE INTO meta (name, value) VALUES ('tables', 6)";
 
 /// The tables and indexes, in the order of creation.
-pub(crate) const TABLES: [&str; 14] = [
+pub(crate) const TABLES: [&str; 16] = [
     "CREATE TABLE IF NOT EXISTS meta (
         name TEXT PRIMARY KEY NOT NULL,
         value INTEGER NOT NULL
@@ -60,8 +60,27 @@ pub(crate) const TABLES: [&str; 14] = [
         repeats INTEGER NOT NULL DEFAULT 0,
         last_at_ms INTEGER,
         last_decision_id TEXT,
-        actors TEXT
+        actors TEXT,
+        salt TEXT,
+        token_digest TEXT,
+        leaf TEXT
     ) STRICT",
+    // The leaves of the transparency log. A log is named by the creation mark that was in force.
+    "CREATE TABLE IF NOT EXISTS log_leaves (
+        log INTEGER NOT NULL,
+        log_index INTEGER NOT NULL,
+        seq INTEGER NOT NULL,
+        decision_id TEXT NOT NULL UNIQUE,
+        hash TEXT NOT NULL,
+        PRIMARY KEY (log, log_index)
+    ) STRICT, WITHOUT ROWID",
+    "CREATE TABLE IF NOT EXISTS log_tiles (
+        log INTEGER NOT NULL,
+        level INTEGER NOT NULL,
+        tile_index INTEGER NOT NULL,
+        hashes TEXT NOT NULL,
+        PRIMARY KEY (log, level, tile_index)
+    ) STRICT, WITHOUT ROWID",
     "CREATE TABLE IF NOT EXISTS refusals (
         minute INTEGER NOT NULL,
         issuer_name TEXT NOT NULL,
@@ -141,7 +160,7 @@ pub(crate) struct Column {
     pub(crate) add: &'static str,
 }
 
-pub(crate) const COLUMNS: [Column; 9] = [
+pub(crate) const COLUMNS: [Column; 12] = [
     // Version 1 had no bounds; its keys are all used up.
     Column {
         exists: "SELECT 1 FROM pragma_table_info('consumed') WHERE name = 'uses_left'",
@@ -179,12 +198,27 @@ pub(crate) const COLUMNS: [Column; 9] = [
         exists: "SELECT 1 FROM pragma_table_info('audit') WHERE name = 'actors'",
         add: "ALTER TABLE audit ADD COLUMN actors TEXT",
     },
+    // Records from before have no leaf.
+    Column {
+        exists: "SELECT 1 FROM pragma_table_info('audit') WHERE name = 'salt'",
+        add: "ALTER TABLE audit ADD COLUMN salt TEXT",
+    },
+    Column {
+        exists: "SELECT 1 FROM pragma_table_info('audit') WHERE name = 'token_digest'",
+        add: "ALTER TABLE audit ADD COLUMN token_digest TEXT",
+    },
+    Column {
+        exists: "SELECT 1 FROM pragma_table_info('audit') WHERE name = 'leaf'",
+        add: "ALTER TABLE audit ADD COLUMN leaf TEXT",
+    },
 ];
 
 /// Statements that need [`COLUMNS`], in order. Only with triggers can one SQLite statement write two tables: they store the
 /// highest generation in the statement that records its token, count a refusal in the statement that records it, and note
 /// an operation in the statement that does it.
-pub(crate) const AFTER_COLUMNS: [&str; 6] = [
+pub(crate) const AFTER_COLUMNS: [&str; 7] = [
+    // Records up to here are from before there was a log.
+    "INSERT OR IGNORE INTO meta (name, value) SELECT 'log_from', coalesce(max(seq), 0) FROM audit",
     "CREATE TRIGGER IF NOT EXISTS remember_generation \
         AFTER INSERT ON audit WHEN NEW.generation IS NOT NULL BEGIN \
         INSERT INTO generations (name, highest) VALUES (NEW.generation_of, NEW.generation) \

@@ -31,6 +31,8 @@ fn record(decision_id: &str) -> AuditRecord {
         timings: vec![("verify".into(), 812), ("sign".into(), 214)],
         generation: None,
         actors: vec![],
+        token_digest: "aa".into(),
+        salt: (1, 2, 3, 4),
     }
 }
 

@@ -36,6 +36,7 @@ mod continuity;
 mod deadline;
 mod durability;
 mod group;
+mod log;
 mod names;
 mod postgres;
 mod postgres_races;

@@ -34,9 +34,7 @@ impl Scene for Postgres {
         let schema = format!("s{}", NEXT.fetch_add(1, Ordering::Relaxed));
         let mut client = connect(&schema);
         client.batch_execute(&format!("CREATE SCHEMA {schema}")).unwrap();
-        for migration in schema::MIGRATIONS {
-            client.batch_execute(migration).unwrap();
-        }
+        schema::MIGRATIONS.iter().for_each(|migration| client.batch_execute(migration).unwrap());
         client.batch_execute(&schema::versions_write(schema::SCHEMA_VERSION)).unwrap();
         // Records of tests are of any month.
         client

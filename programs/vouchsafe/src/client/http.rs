@@ -145,6 +145,12 @@ impl Http {
         })
     }
 
+    /// Posts a text once.
+    pub fn post_text(&self, url: &str, body: String) -> Result<Reply, Failure> {
+        let request = self.agent(url).0.post(url).header("content-type", "text/plain; charset=utf-8");
+        self.read(url, self.limited(request).send(body)).map_err(|unanswered| unanswered.failure)
+    }
+
     /// Calls `send` until its outcome is final or the limits are reached. `send` is told whether the server may have
     /// received an earlier attempt.
     pub fn repeat(&self, url: &str, mut send: impl FnMut(bool) -> Result<Reply, Unanswered>) -> Result<Reply, Failure> {

@@ -1,0 +1,79 @@
+//! Keeps the log of audit records up to date. Components can't run in the background, so the host asks for the checkpoint
+//! while there are exchanges, and the broker adds what was recorded.
+
+use crate::app::App;
+use crate::metrics::Metrics;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use vouchsafe_serve::log;
+
+/// The broker adds records to the log when this is requested.
+const CHECKPOINT: &str = "/log/checkpoint";
+/// Half of the time after which a record must be in the log.
+const PERIOD: Duration = Duration::from_secs(5);
+
+/// Whether records may be waiting.
+#[derive(Debug, Clone, Copy)]
+pub struct MergeDelay {
+    /// When none was waiting last.
+    merged_at: Instant,
+    is_waiting: bool,
+}
+
+impl Default for MergeDelay {
+    fn default() -> Self {
+        Self { merged_at: Instant::now(), is_waiting: false }
+    }
+}
+
+impl MergeDelay {
+    /// The longest time that a record may have been waiting.
+    pub fn seconds(&self) -> u64 {
+        if self.is_waiting { self.merged_at.elapsed().as_secs() } else { 0 }
+    }
+}
+
+/// Runs for as long as the host serves.
+pub async fn keep(app: Arc<App>, authority: String) {
+    let mut seen = None;
+    let mut reported = false;
+    loop {
+        tokio::time::sleep(PERIOD).await;
+        let exchanges = Some(app.metrics.exchange_requests());
+        let started = Instant::now();
+        if seen == exchanges {
+            merged(&app.metrics, started);
+        } else {
+            match app.lanes().get(CHECKPOINT, &authority).await {
+                // 404: the log is empty, or the signer signs no checkpoints.
+                Ok((status, _)) if status.is_success() || status == http::StatusCode::NOT_FOUND => {
+                    merged(&app.metrics, started);
+                    (seen, reported) = (exchanges, false);
+                }
+                Ok((status, _)) => failed(&app.metrics, &mut reported, &format!("status {status}")),
+                Err(error) => failed(&app.metrics, &mut reported, &error),
+            }
+        }
+    }
+}
+
+fn merged(metrics: &Metrics, merged_at: Instant) {
+    metrics.set_merge_delay(MergeDelay { merged_at, is_waiting: false });
+}
+
+fn failed(metrics: &Metrics, reported: &mut bool, why: &str) {
+    metrics.note_merge_failure();
+    if !std::mem::replace(reported, true) {
+        log!("serve: cannot add audit records to the log: {why}; trying again every {} s", PERIOD.as_secs());
+    }
+}
+
+impl Metrics {
+    fn set_merge_delay(&self, delay: MergeDelay) {
+        *self.merge_delay() = delay;
+    }
+
+    fn note_merge_failure(&self) {
+        self.merge_delay().is_waiting = true;
+    }
+}
