@@ -30,8 +30,11 @@ LOST_TOKENS = 8
 SETTLE_SECONDS_MAX = 60
 
 
+START = time.monotonic()
+
+
 def say(text):
-    print(f"hosts: {text}", flush=True)
+    print(f"hosts: {time.monotonic() - START:5.1f} s: {text}", flush=True)
 
 
 class Load:
@@ -180,13 +183,14 @@ def with_faults(folder, seconds, seed):
             # At least one of each.
             while faults or time.monotonic() < start + seconds:
                 fault = faults.pop() if faults else nemesis.choose.choice(Nemesis.FAULTS)
-                say(f"{time.monotonic() - start:5.1f} s: {fault.__name__}")
+                say(fault.__name__)
                 fault(nemesis)
                 settle(site, load)
             # Last, because single-use tokens are refused for a minute after it.
-            say(f"{time.monotonic() - start:5.1f} s: fail_over")
+            say("fail_over")
             nemesis.fail_over()
             settle(site, load)
+            say("settled")
         assert not load.faults, load.faults
         records, grants, fetches = site.records(), site.grants(), site.fetches()
     finally:
