@@ -71,10 +71,7 @@ class Broker:
         self.cluster, self.host = cluster, host
         self.child, self.generation, self.skew_seconds = None, 1, 0
         self.log = cluster.folder / f"{host.name}.log"
-        self.fetches = cluster.folder / f"{host.name}.fetches"
-        self.fetches.touch()
-        documents = [sys.executable, HERE / "issuer.py", cluster.documents, self.fetches]
-        self.issuer = cluster.spawn(host.command(*documents), stdout=subprocess.DEVNULL)
+        self.fetches = cluster.serve_issuer(host)
 
     def start(self, wait=True):
         options = [
@@ -105,26 +102,30 @@ class Broker:
         self.child.wait(timeout=30)
 
     def exchange(self, name, token):
-        """Exchanges a token, and says what the answer means for its use."""
-        grant = {
-            "grant_type": "urn:ietf:params:oauth:grant-type:token-exchange",
-            "subject_token_type": "urn:ietf:params:oauth:token-type:jwt",
-            "subject_token": token,
-            "audience": AUDIENCE,
-            "scope": SCOPE,
-        }
-        sent, answer, decision, reason = time.monotonic(), history.UNKNOWN, "", ""
-        try:
-            status, text = post(self.host.address, PORT, "/token", grant)
-        except (OSError, http.client.HTTPException):
-            status, text = 0, "{}"
-        if status == 200:
-            answer, decision = history.ISSUED, decode(json.loads(text)["access_token"])["jti"]
-        else:
-            reason = json.loads(text).get("error_description", "no answer")
-        if 400 <= status < 500:
-            answer = history.SPENT if "already used" in reason else history.REFUSED
-        return history.Exchange(name, self.host.name, sent, time.monotonic(), answer, decision, reason)
+        return exchange(self.host, name, token)
+
+
+def exchange(host, name, token):
+    """Exchanges a token at the broker on `host`, and says what the answer means for its use."""
+    grant = {
+        "grant_type": "urn:ietf:params:oauth:grant-type:token-exchange",
+        "subject_token_type": "urn:ietf:params:oauth:token-type:jwt",
+        "subject_token": token,
+        "audience": AUDIENCE,
+        "scope": SCOPE,
+    }
+    sent, answer, decision, reason = time.monotonic(), history.UNKNOWN, "", ""
+    try:
+        status, text = post(host.address, PORT, "/token", grant)
+    except (OSError, http.client.HTTPException):
+        status, text = 0, "{}"
+    if status == 200:
+        answer, decision = history.ISSUED, decode(json.loads(text)["access_token"])["jti"]
+    else:
+        reason = json.loads(text).get("error_description", "no answer")
+    if 400 <= status < 500:
+        answer = history.SPENT if "already used" in reason else history.REFUSED
+    return history.Exchange(name, host.name, sent, time.monotonic(), answer, decision, reason)
 
 
 class Cluster:
@@ -137,12 +138,12 @@ class Cluster:
         folder.chmod(0o755)
         self.network = network.Network()
         self.start_issuer()
-        authority = postgres.Authority(folder)
+        self.authority = postgres.Authority(folder)
         names = "ANY 1 (a, b)" if synchronous else ""
-        servers = [postgres.Server(self.network.host(name), folder, authority, names) for name in ("a", "b")]
+        servers = [postgres.Server(self.network.host(name), folder, self.authority, names) for name in ("a", "b")]
         self.primary, self.standby = servers
         self.address = servers[0].address(servers[1])
-        self.configure(authority, servers)
+        self.configure(servers)
         self.primary.create()
         self.migrate()
         self.primary.sql(LEASE_LOG)
@@ -153,7 +154,8 @@ class Cluster:
         self.primary.restart()
         self.brokers = [Broker(self, self.network.host(name)) for name in brokers]
         # The first one compiles the components for all, unless that is done.
-        self.brokers[0].start()
+        for broker in self.brokers[:1]:
+            broker.start()
         for broker in self.brokers[1:]:
             broker.start(wait=False)
         for broker in self.brokers[1:]:
@@ -177,7 +179,14 @@ class Cluster:
         self.documents = self.folder / "documents.json"
         self.documents.write_text(json.dumps(documents))
 
-    def configure(self, authority, servers):
+    def serve_issuer(self, host):
+        """Serves the issuer's documents on a host. Returns the file with the times at which its keys are fetched."""
+        fetches = self.folder / f"{host.name}.fetches"
+        fetches.touch()
+        self.spawn(host.command(sys.executable, HERE / "issuer.py", self.documents, fetches))
+        return fetches
+
+    def configure(self, servers):
         databases = [f"postgres://{server.host.address}:{postgres.PORT}" for server in servers]
         hosts = ", ".join(f'"{host}"' for host in ["http://127.0.0.1:7000", "https://token.actions.githubusercontent.com", *databases])
         lines = []
@@ -189,7 +198,7 @@ class Cluster:
         shutil.copytree(REPO / "policies", self.folder / "policies")
         names = ", ".join(f'"{server.host.address}"' for server in servers)
         (self.folder / "runtime.toml").write_text(
-            f'[[client_tls]]\ncomponent_ids = ["broker"]\nhosts = [{names}]\nca_roots_file = "{authority.certificate}"\n'
+            f'[[client_tls]]\ncomponent_ids = ["broker"]\nhosts = [{names}]\nca_roots_file = "{self.authority.certificate}"\n'
         )
 
     def migrate(self):

@@ -71,7 +71,8 @@ class Host:
 
     def __init__(self, name, address):
         self.name, self.address = name, address
-        self.link = f"to-{name}"
+        # Names of links are short.
+        self.link = f"to-{address}"
         ip("netns", "add", name)
         ip("link", "add", self.link, "type", "veth", "peer", "name", "eth0", "netns", name)
         ip("link", "set", self.link, "master", "bridge", "up")
