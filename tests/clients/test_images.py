@@ -96,15 +96,24 @@ class Images(unittest.TestCase):
             certificates = [name for name in files if name.startswith("etc/ssl/")]
             self.assertIn("etc/ssl/certs/ca-certificates.crt", certificates)
 
-    def test_pods_serve_tokens_while_they_are_replaced(self):
-        command = [sys.executable, broker.REPO / "tests/hosts/pods.py", self.broker.file, broker.KUBECTL]
+    def isolated(self, program, *arguments):
+        """What a program of tests/hosts prints, which runs in namespaces of its own."""
+        command = [sys.executable, broker.REPO / "tests/hosts" / program, *arguments]
         done = subprocess.run(command, capture_output=True, text=True, timeout=900, check=False)
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
-        skipped = re.search(r"^pods: skipped: (.*)$", done.stdout, re.MULTILINE)
+        skipped = re.search(r"^\w+: skipped: (.*)$", done.stdout, re.MULTILINE)
         if skipped:
             self.skipTest(skipped[1])
-        self.assertRegex(done.stdout, r"overlay sqlite: exchanged a token")
-        self.assertRegex(done.stdout, r"overlay postgresql: replaced 2 pods during [1-9]\d+ exchanges")
+        return done.stdout
+
+    def test_pods_serve_tokens_while_they_are_replaced(self):
+        printed = self.isolated("pods.py", self.broker.file, broker.KUBECTL)
+        self.assertRegex(printed, r"overlay sqlite: exchanged a token")
+        self.assertRegex(printed, r"overlay postgresql: replaced 2 pods during [1-9]\d+ exchanges")
+
+    def test_gateway_uses_a_module_that_is_mounted(self):
+        module = os.environ.get("VOUCHSAFE_PKCS11_MODULE", "/usr/lib/softhsm/libsofthsm2.so")
+        self.assertIn("was ready", self.isolated("gateway.py", self.gateway.file, module))
 
 
 if __name__ == "__main__":
