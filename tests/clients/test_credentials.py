@@ -23,14 +23,12 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 import pages
-from broker import VOUCHSAFE
+from broker import KUBECTL, VOUCHSAFE
 from fake_broker import FakeBroker, answer, issued
 from fake_sts import ACCOUNT, FakeSts
 from test_commands import REFUSED, WRONG_USE, clean_environment, run
 
 REFUSAL = answer(400, {"error": "invalid_target", "error_description": "no such audience"})
-# From PyPI, beside the interpreter of the tests.
-KUBECTL = pathlib.Path(sys.executable).with_name("kubectl")
 PROOF = "aaa.bbb.ccc"
 DAY = datetime.timedelta(days=1)
 # A platform that is recognized, so that commands of the page run as they stand.

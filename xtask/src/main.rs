@@ -56,8 +56,13 @@ enum Command {
     Notices { archive: sbom::Archive },
     /// Check the profiles of installed programs and of components
     Profiles,
-    /// Print the bill of materials of a release archive
-    Sbom { archive: sbom::Archive },
+    /// Print the bill of materials of a release archive, or of the image that is made from it
+    Sbom {
+        archive: sbom::Archive,
+        /// A Debian package of the image
+        #[arg(long, value_name = "NAME=VERSION")]
+        debian: Vec<sbom::DebianPackage>,
+    },
     /// Compare wit/deps with the WIT of the locked spin-sdk
     WitDeps,
 }
@@ -74,8 +79,8 @@ fn main() -> Result<ExitCode> {
             Vec::new()
         }
         Command::Profiles => profiles::check(&root)?,
-        Command::Sbom { archive } => {
-            println!("{:#}", sbom::of(&root, archive)?);
+        Command::Sbom { archive, debian } => {
+            println!("{:#}", sbom::of(&root, archive, &debian)?);
             Vec::new()
         }
         Command::WitDeps => wit_deps::check(&root)?,

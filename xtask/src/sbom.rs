@@ -54,12 +54,30 @@ pub struct Crate {
     pub license: String,
 }
 
-/// The bill of materials of an archive. The same for the same `Cargo.lock`.
-pub fn of(root: &Path, archive: Archive) -> Result<Value> {
+/// A Debian package whose files are in an image, as `NAME=VERSION`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DebianPackage {
+    name: String,
+    version: String,
+}
+
+impl std::str::FromStr for DebianPackage {
+    type Err = anyhow::Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let (name, version) = text.split_once('=').with_context(|| format!("`{text}` is not NAME=VERSION"))?;
+        Ok(Self { name: name.to_owned(), version: version.to_owned() })
+    }
+}
+
+/// The bill of materials of an archive, or of the image that is made from it and has `debian`. The same for the same
+/// `Cargo.lock` and packages.
+pub fn of(root: &Path, archive: Archive, debian: &[DebianPackage]) -> Result<Value> {
     let lock = std::fs::read_to_string(root.join("Cargo.lock"))?;
     let checksums = checksums(&lock)?;
     let crates = crates(root, archive)?;
     let version = env!("CARGO_PKG_VERSION");
+    let components = crates.iter().map(|one| component(one, &checksums)).chain(debian.iter().map(package));
     Ok(json!({
         "bomFormat": "CycloneDX",
         "specVersion": "1.5",
@@ -71,7 +89,7 @@ pub fn of(root: &Path, archive: Archive) -> Result<Value> {
             "version": version,
             "licenses": [{ "expression": "Apache-2.0" }],
         } },
-        "components": crates.iter().map(|one| component(one, &checksums)).collect::<Vec<_>>(),
+        "components": components.collect::<Vec<_>>(),
     }))
 }
 
@@ -128,6 +146,11 @@ fn component(one: &Crate, checksums: &BTreeMap<(String, String), String>) -> Val
     component
 }
 
+fn package(DebianPackage { name, version }: &DebianPackage) -> Value {
+    let purl = format!("pkg:deb/debian/{name}@{}", version.replace('+', "%2B").replace(':', "%3A"));
+    json!({ "type": "library", "bom-ref": purl, "name": name, "version": version, "purl": purl })
+}
+
 /// The checksums in `Cargo.lock`, by name and version.
 fn checksums(lock: &str) -> Result<BTreeMap<(String, String), String>> {
     #[derive(Deserialize)]
@@ -175,7 +198,7 @@ mod tests {
     fn lists_what_each_archive_contains() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
         let [complete, client, gateway] = [Archive::Vouchsafe, Archive::VouchsafeClient, Archive::VouchsafeHsmGateway]
-            .map(|it| of(&root, it).unwrap());
+            .map(|it| of(&root, it, &[]).unwrap());
         for (bill, name, expected) in [
             (&complete, "wasmtime", true),
             (&complete, "spin-sdk", true),
@@ -194,5 +217,18 @@ mod tests {
         let ring = client["components"].as_array().unwrap().iter().find(|it| it["name"] == "ring").unwrap();
         assert_eq!(ring["hashes"][0]["content"].as_str().unwrap().len(), 64);
         assert!(ring["purl"].as_str().unwrap().starts_with("pkg:cargo/ring@0."), "{ring}");
+    }
+
+    #[test]
+    fn lists_packages_of_an_image() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        let debian = ["libc6=2.36-9+deb12u14", "libgcc-s1=1:12.2"].map(|it| it.parse().unwrap());
+        let bill = of(&root, Archive::VouchsafeHsmGateway, &debian).unwrap();
+        let without = of(&root, Archive::VouchsafeHsmGateway, &[]).unwrap();
+        let (all, crates) = (bill["components"].as_array().unwrap(), without["components"].as_array().unwrap());
+        assert_eq!(all[..crates.len()], crates[..]);
+        let purls: Vec<_> = all[crates.len()..].iter().map(|it| it["purl"].as_str().unwrap()).collect();
+        assert_eq!(purls, ["pkg:deb/debian/libc6@2.36-9%2Bdeb12u14", "pkg:deb/debian/libgcc-s1@1%3A12.2"]);
+        assert_eq!("libc6".parse::<DebianPackage>().unwrap_err().to_string(), "`libc6` is not NAME=VERSION");
     }
 }

@@ -10,7 +10,9 @@ use std::path::{Path, PathBuf};
 const CACHE_OF_ROOT: &str = "/var/cache/vouchsafe";
 const ROOT: u32 = 0;
 const GROUP_WRITE: u32 = 0o020;
+const GROUP_READ: u32 = 0o040;
 const OTHER_WRITE: u32 = 0o002;
+const OTHER_READ: u32 = 0o004;
 /// In such a directory, only the owner of an entry can rename or remove it.
 const STICKY: u32 = 0o1000;
 
@@ -138,6 +140,14 @@ impl Identity {
         let by_group = mode & GROUP_WRITE != 0 && !is_own_group;
         by_group || mode & OTHER_WRITE != 0
     }
+
+    /// Whether the mode lets users other than the owner read. A file of root may be readable by the group of this process,
+    /// which has no other way to read it.
+    pub fn may_others_read(&self, found: &Metadata) -> bool {
+        let mode = found.permissions().mode();
+        let is_given = found.uid() == ROOT && self.user != ROOT && found.gid() == self.group;
+        (mode & GROUP_READ != 0 && !is_given) || mode & OTHER_READ != 0
+    }
 }
 
 #[cfg(test)]
@@ -241,6 +251,27 @@ mod tests {
             assert!(!is_writable(identity(1, 2), 0o1775), "a sticky directory");
             assert!(is_writable(identity(2, 1), 0o755), "another owner");
             assert!(is_writable(identity(2, 1), 0o1755), "another owner, sticky");
+        }
+        std::fs::remove_dir_all(&base).expect("removed");
+    }
+
+    #[test]
+    fn root_may_give_files_to_the_process() {
+        let base = base("given");
+        let found = base.metadata().expect("there");
+        if found.uid() == ROOT && std::os::unix::fs::chown(&base, None, Some(1)).is_ok() {
+            for (user, group, mode, expected) in [
+                (1, 1, 0o440, false),
+                (1, 2, 0o440, true),
+                (1, 1, 0o444, true),
+                (ROOT, 1, 0o440, true),
+                (ROOT, 1, 0o400, false),
+            ] {
+                set(&base, mode);
+                let identity = Identity { user, group, root_owner: ROOT };
+                let is_readable = identity.may_others_read(&base.metadata().expect("there"));
+                assert_eq!(is_readable, expected, "{user} {group} {mode:o}");
+            }
         }
         std::fs::remove_dir_all(&base).expect("removed");
     }

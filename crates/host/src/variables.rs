@@ -2,6 +2,7 @@
 //!
 //! Values may be secrets, so no message contains one.
 
+use crate::directories::Identity;
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -10,8 +11,6 @@ use vouchsafe_policy::suggest;
 
 /// Maximum size of a file in `NAME=@FILE`.
 const VALUE_BYTES_MAX: u64 = 64 * 1024;
-/// Mode bits that let users other than the owner read.
-const READ_BY_OTHERS: u32 = 0o044;
 /// Start of the environment variables that set variables.
 const PREFIX: &str = "SPIN_VARIABLE_";
 
@@ -146,9 +145,10 @@ pub fn warnings(manifest: &Manifest, flags: &[String], dotenv: &Path) -> Vec<Str
 /// A warning if users other than the owner can read the file, which holds `what`.
 #[must_use]
 pub fn readable_warning(path: &Path, what: &str) -> Option<String> {
-    let mode = path.metadata().ok()?.permissions().mode() & 0o7777;
+    let found = path.metadata().ok()?;
+    let mode = found.permissions().mode() & 0o7777;
     let shown = path.display();
-    (mode & READ_BY_OTHERS != 0).then(|| {
+    Identity::of_process(&found).may_others_read(&found).then(|| {
         format!(
             "warning: {shown} holds {what} and is readable by other users (mode {mode:04o})\n\
              hint: chmod 600 {shown}"

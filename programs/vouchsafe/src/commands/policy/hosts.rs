@@ -46,7 +46,9 @@ pub fn compare(path: &Path, bundle: &Bundle, development: bool) -> Result<Vec<It
     // The signer needs the hosts of its gateways, which a variable contains.
     let has_gateways = manifest.variables().contains_key("gateway_urls");
     for (text, pattern) in &patterns {
-        if !has_gateways && !needed.iter().any(|origin| allows(pattern, origin)) {
+        // The store needs its database.
+        let is_database = text.starts_with("postgres://");
+        if !has_gateways && !is_database && !needed.iter().any(|origin| allows(pattern, origin)) {
             let message = format!("no issuer needs `{text}` of `allowed_outbound_hosts`");
             let fix = "remove it, so that the component can reach only what it needs";
             items.push(item(&file, Severity::Warning, "host-unused", message, fix));

@@ -38,6 +38,11 @@ fn warns_of_audiences_that_no_signer_signs_for() {
 }
 
 #[test]
+fn expects_the_database_of_the_store() {
+    assert_eq!(warnings(&default_bundle(), "spin.postgres.toml", &[]), [""; 0]);
+}
+
+#[test]
 fn warns_of_audiences_beyond_the_signer() {
     let dir = default_bundle();
     let listed =
