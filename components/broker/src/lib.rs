@@ -10,6 +10,7 @@
 //! | `/.well-known/oauth-authorization-server` | GET | RFC 8414 metadata |
 //! | `/.well-known/openid-configuration` | GET | OpenID Connect Discovery 1.0 |
 //! | `/.well-known/jwks.json` | GET | the signer's JWK Set, with ETag |
+//! | `/v/<view>/.well-known/openid-configuration`, `…/jwks.json` | GET | the same for a view that the bundle has |
 //! | `/healthz` | GET | 200 while the instance runs |
 //! | `/readyz` | GET | 200 if bundle and signer are usable and the store is writable, else 503 |
 //!
@@ -28,6 +29,7 @@ mod protected;
 mod ready;
 mod respond;
 mod routes;
+mod views;
 
 #[cfg(target_arch = "wasm32")]
 #[spin_sdk::http_service]

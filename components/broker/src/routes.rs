@@ -4,7 +4,7 @@ use crate::body::{headers, read_form};
 use crate::log::log;
 use crate::ports::{self, Wasm};
 use crate::respond::{self, Reply};
-use crate::{discard, protected, ready};
+use crate::{discard, protected, ready, views};
 use spin_sdk::http::Request;
 use vouchsafe_exchange::client_address::ForwardedFor;
 use vouchsafe_exchange::failure::Failure;
@@ -39,9 +39,12 @@ async fn document(route: Route, request: Request, id: &str) -> Reply {
         return log_and_refuse(route.name(), "method_not_allowed", &WireError::document_method(), id);
     }
     let ports = Wasm::new();
-    let answer = route.answer(&ports, &request).await;
+    let answer = route.answer(&ports, &request, id).await;
     let (reply, slug, detail, warnings) = match answer {
-        Ok((reply, warnings)) => (reply, "ok", String::new(), warnings),
+        Ok((reply, warnings)) => {
+            let slug = if reply.status() == 404 { "not_found" } else { "ok" };
+            (reply, slug, String::new(), warnings)
+        }
         Err(failure) => {
             let error = WireError::from(&failure.refusal);
             (respond::refused(&error, id, None), failure.refusal.slug(), failure.detail, Vec::new())
@@ -71,6 +74,7 @@ enum Route {
     Jwks,
     OpenidConfiguration,
     Ready,
+    View(views::Document),
 }
 
 impl Route {
@@ -81,7 +85,7 @@ impl Route {
             "/.well-known/openid-configuration" => Some(Self::OpenidConfiguration),
             "/healthz" => Some(Self::Health),
             "/readyz" => Some(Self::Ready),
-            _ => None,
+            path => views::Document::of(path).map(Self::View),
         }
     }
 
@@ -92,11 +96,12 @@ impl Route {
             Self::Jwks => "jwks",
             Self::OpenidConfiguration => "openid-configuration",
             Self::Ready => "readyz",
+            Self::View(document) => document.name(),
         }
     }
 
     /// The response, and the warnings to log.
-    async fn answer(self, ports: &Wasm, request: &Request) -> Result<(Reply, Vec<String>), Failure> {
+    async fn answer(self, ports: &Wasm, request: &Request, id: &str) -> Result<(Reply, Vec<String>), Failure> {
         ports.warm().await;
         let known = request.headers().get("if-none-match");
         let document = |body: String, max_age: u64| {
@@ -116,6 +121,10 @@ impl Route {
             }
             Self::AuthorizationServer => metadata(metadata::authorization_server).await?,
             Self::OpenidConfiguration => metadata(metadata::openid_configuration).await?,
+            Self::View(view) => match view.answer(ports).await? {
+                Some((body, max_age)) => document(body, max_age),
+                None => respond::refused(&WireError::not_found(), id, None),
+            },
         };
         Ok((reply, Vec::new()))
     }

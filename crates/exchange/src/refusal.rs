@@ -107,6 +107,8 @@ pub enum Denial {
     ScopeNotOffered,
     #[error("the signer's own ceilings forbid the request")]
     SignerRefused,
+    #[error("the relying parties of the audience accept a `sub` of at most {bytes_max} bytes")]
+    SubjectTooLong { bytes_max: usize },
 }
 
 /// Why a token cannot be used again.
@@ -210,6 +212,7 @@ impl Denial {
             Self::ScopeMissing => "scope.missing",
             Self::ScopeNotOffered => "scope.not_offered",
             Self::SignerRefused => "signer.refused",
+            Self::SubjectTooLong { .. } => "subject.too_long",
         }
     }
 }

@@ -19,6 +19,7 @@ mod signer;
 mod store;
 mod time;
 mod token;
+mod view;
 mod wit_enum;
 mod workload;
 
@@ -41,6 +42,7 @@ pub use store::{
 };
 pub use time::UnixSeconds;
 pub use token::TokenError;
+pub use view::{Preset, View, issuer_of};
 pub use workload::{Attribute, AttributeValue, ClaimType, Principal, Subject};
 
 #[cfg(test)]
