@@ -35,6 +35,7 @@ mod exchange {
     mod proof_races;
     pub mod proofs;
     pub mod requests;
+    mod views;
 }
 
 /// The gateway and the HSM behind it.

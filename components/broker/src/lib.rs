@@ -12,6 +12,7 @@
 //! | `/.well-known/oauth-authorization-server` | GET | RFC 8414 metadata |
 //! | `/.well-known/openid-configuration` | GET | OpenID Connect Discovery 1.0 |
 //! | `/.well-known/jwks.json` | GET | the signer's JWK Set, with ETag |
+//! | `/v/<view>/.well-known/openid-configuration`, `…/jwks.json` | GET | the same for a view that the bundle has |
 //! | `/healthz` | GET | 200 while the instance runs |
 //! | `/log/checkpoint` | GET | the state of the log of audit records (C2SP tlog-checkpoint) |
 //! | `/log/key` | GET | the key that signs it (C2SP signed-note) |
@@ -35,6 +36,7 @@ mod ready;
 mod respond;
 mod routes;
 mod transparency;
+mod views;
 
 #[cfg(target_arch = "wasm32")]
 #[spin_sdk::http_service]

@@ -5,7 +5,7 @@ use crate::log::log;
 use crate::ports::{self, Wasm};
 use crate::respond::{self, Reply};
 use crate::transparency::{self, Part};
-use crate::{discard, own_tokens, protected, ready};
+use crate::{discard, own_tokens, protected, ready, views};
 use spin_sdk::http::Request;
 use vouchsafe_exchange::client_address::ForwardedFor;
 use vouchsafe_exchange::failure::Failure;
@@ -81,6 +81,7 @@ enum Route<'a> {
     OpenidConfiguration,
     Ready,
     Revocations,
+    View(views::Document),
 }
 
 impl<'a> Route<'a> {
@@ -95,7 +96,7 @@ impl<'a> Route<'a> {
             "/healthz" => Some(Self::Health),
             "/readyz" => Some(Self::Ready),
             "/revocations" => Some(Self::Revocations),
-            _ => None,
+            path => views::Document::of(path).map(Self::View),
         }
     }
 
@@ -108,6 +109,7 @@ impl<'a> Route<'a> {
             Self::OpenidConfiguration => "openid-configuration",
             Self::Ready => "readyz",
             Self::Revocations => "revocations",
+            Self::View(document) => document.name(),
         }
     }
 
@@ -137,6 +139,10 @@ impl<'a> Route<'a> {
                 let published = own_tokens::published(ports).await?;
                 respond::revocations(published.jwt(), known)
             }
+            Self::View(view) => match view.answer(ports).await? {
+                Some((body, max_age)) => document(body, max_age),
+                None => respond::refused(&WireError::not_found(), id, None),
+            },
         };
         Ok((reply, Vec::new()))
     }

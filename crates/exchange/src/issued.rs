@@ -86,11 +86,13 @@ async fn sign(
     let principal = &verified.subject.principal;
     let request = SigningRequest {
         issuer: settings.issuer.clone(),
-        subject: format!("{}:{}", verified.issuer.name, verified.subject.name),
+        view: audience.view,
+        subject: verified.token_subject(),
         audience: audience.id.clone(),
         tier: audience.tier,
         algorithm: audience.algorithm.clone(),
-        token_type: permitted.token_type,
+        // Clouds know no `at+jwt`. What the caller is told about the token stays what it asked for.
+        token_type: audience.view.map_or(permitted.token_type, |_| TokenType::Jwt),
         issued_at: verified.now,
         lifetime_seconds: permitted.lifetime_seconds,
         jti: decision_id.to_owned(),

@@ -63,6 +63,7 @@ pub mod root;
 pub mod settings;
 pub mod trace;
 pub mod verified;
+pub mod view;
 pub mod wire;
 
 mod flow;

@@ -76,6 +76,7 @@ pub fn permit(decided: DecidedExchange) -> Result<PermittedExchange, Refusal> {
     }
     check_actor(&verified, &audience)?;
     check_scopes(&verified.request.scopes, &audience)?;
+    check_subject(&verified, &audience)?;
     if audience.proof_required && verified.proof.is_none() {
         return Err(ProofFault::RequiredByAudience.into());
     }
@@ -110,6 +111,15 @@ fn check_scopes(scopes: &[String], audience: &Audience) -> Result<(), Denial> {
     match audience.scopes_required && scopes.is_empty() {
         true => Err(Denial::ScopeMissing),
         false => Ok(()),
+    }
+}
+
+/// Compares the length of the token's `sub` with what the relying parties of the audience accept.
+fn check_subject(verified: &VerifiedExchange, audience: &Audience) -> Result<(), Denial> {
+    let bytes_max = audience.view.and_then(|view| view.preset().subject_bytes_max);
+    match bytes_max.filter(|bytes_max| verified.token_subject().len() > *bytes_max) {
+        Some(bytes_max) => Err(Denial::SubjectTooLong { bytes_max }),
+        None => Ok(()),
     }
 }
 

@@ -125,6 +125,8 @@ pub enum Denial {
     ScopeNotOffered,
     #[error("the signer's own ceilings forbid the request")]
     SignerRefused,
+    #[error("the relying parties of the audience accept a `sub` of at most {bytes_max} bytes")]
+    SubjectTooLong { bytes_max: usize },
 }
 
 /// Why an actor cannot act for the subject, whatever policy says.
@@ -251,6 +253,7 @@ impl Denial {
             Self::ScopeNotHeld => "scope.not_held",
             Self::ScopeNotOffered => "scope.not_offered",
             Self::SignerRefused => "signer.refused",
+            Self::SubjectTooLong { .. } => "subject.too_long",
         }
     }
 }

@@ -10,7 +10,7 @@ use crate::request::UnverifiedExchange;
 use crate::settings::Settings;
 use crate::trace::Trace;
 use std::rc::Rc;
-use vouchsafe_types::{BundleInfo, IssuerRecord, Subject, TokenError, VerifiedProof};
+use vouchsafe_types::{BundleInfo, IssuerRecord, Subject, TokenError, VerifiedProof, View};
 
 /// A request whose tokens passed every check. Only [`verify`] makes one.
 pub struct VerifiedExchange {
@@ -23,6 +23,13 @@ pub struct VerifiedExchange {
     pub(crate) proof: Option<VerifiedProof>,
     /// The time at which the token was verified, in Unix seconds.
     pub(crate) now: u64,
+}
+
+impl VerifiedExchange {
+    /// `sub` of the token to issue.
+    pub(crate) fn token_subject(&self) -> String {
+        format!("{}:{}", self.issuer.name, self.subject.name)
+    }
 }
 
 /// Verifies the subject token of `request`, the actor token if there is one, and then `proof`, at the time of the request.
@@ -98,7 +105,7 @@ fn issuer<P: Ports>(
     token: &P::Token,
 ) -> Result<Rc<IssuerRecord>, Failure> {
     for iss in ports.issuers(token) {
-        if iss == settings.issuer {
+        if View::is_own_issuer(&settings.issuer, &iss) {
             break;
         }
         if let Some(issuer) = ports.issuer(bundle, &iss)? {

@@ -214,6 +214,13 @@ fn denial_error(denial: Denial) -> WireError {
         Denial::ScopeNotOffered => {
             WireError::new(400, "invalid_scope", "this audience does not offer a requested scope")
         }
+        Denial::SubjectTooLong { bytes_max } => WireError::new(
+            400,
+            "invalid_target",
+            format!(
+                "the target of this audience accepts a sub of at most {bytes_max} bytes, and this subject's is longer"
+            ),
+        ),
         Denial::TierUnavailable => WireError::new(
             400,
             "invalid_target",

@@ -3,7 +3,7 @@
 //! Not for exchanges: a subject token that the broker issued is refused there.
 
 use vouchsafe_jose::{Json, JsonObject, KeyUse};
-use vouchsafe_types::{IssuedToken, TokenType, UnixSeconds};
+use vouchsafe_types::{IssuedToken, TokenType, UnixSeconds, View};
 
 use crate::actors;
 use crate::claims;
@@ -29,7 +29,7 @@ impl UnverifiedToken {
         self.claims().get("aud").and_then(Json::as_text)
     }
 
-    /// Verifies that the broker `issuer` issued the token, by its own `keys`, and that it is valid at `now`. The caller
+    /// Verifies that the broker `issuer` issued the token, itself or as a view, by its own `keys`, and that it is valid at `now`. The caller
     /// checks audience, type and scope, and whether the token is revoked.
     ///
     /// # Errors
@@ -46,12 +46,12 @@ impl UnverifiedToken {
         let kid = jws.kid().ok_or(TokenError::KeyUnknown)?;
         let key = set.find(Some(kid), jws.algorithm())?;
         key.verify(jws.signing_input().as_bytes(), jws.signature())?;
-        if claims::stated_issuer_of(claims)? != Some(issuer) {
-            return Err(TokenError::IssuerUntrusted);
-        }
+        let iss = claims::stated_issuer_of(claims)?;
+        let iss = iss.filter(|iss| View::is_own_issuer(issuer, iss)).ok_or(TokenError::IssuerUntrusted)?;
         let key_thumbprint = claims::key_thumbprint(claims)?;
         let (issued_at, expires_at) = lifetime(claims, now)?;
         Ok(IssuedToken {
+            issuer: iss.to_owned(),
             token_type,
             subject: claims::subject_of(claims)?.to_owned(),
             audience: claims::required_text(claims, AUD)?.to_owned(),
@@ -130,6 +130,7 @@ mod tests {
     fn returns_what_the_token_says() {
         let token = verify(HEADER, &TestKey::issuer("ES256"), &claims()).unwrap();
         let expected = IssuedToken {
+            issuer: BROKER.into(),
             token_type: TokenType::AccessToken,
             subject: "github:a".into(),
             audience: "https://broker.example/admin".into(),
@@ -197,6 +198,8 @@ mod tests {
     fn checks_each_claim() {
         check_claim("iss", json!("https://issuer.example"), Err(TokenError::IssuerUntrusted));
         check_claim("iss", json!(format!("{BROKER}/")), Err(TokenError::IssuerUntrusted));
+        check_claim("iss", json!(format!("{BROKER}/v/aws")), Ok(()));
+        check_claim("iss", json!(format!("{BROKER}/v/other")), Err(TokenError::IssuerUntrusted));
         check_claim("cnf", json!({"jkt": "x"}), Err(invalid("cnf")));
         check_claim("scope", json!(null), Ok(()));
         check_claim("scope", json!(["revoke"]), Err(invalid("scope")));

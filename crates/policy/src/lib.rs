@@ -94,7 +94,9 @@ pub use policies::policy::{NamedPolicy, policy_set};
 pub use settings::duration::parse_seconds as parse_duration_seconds;
 pub use settings::groups::{Group, Workload};
 pub use settings::key_source::with_credentials;
-pub use settings::records::{Audience, Environment, Issuer, KeySource, PinnedKeys, ReplayMode, RequiredClaim, Tier};
+pub use settings::records::{
+    Audience, Environment, Issuer, KeySource, PinnedKeys, ReplayMode, RequiredClaim, Tier, View,
+};
 pub use vouchsafe_providers::{Attribute, AttributeValue, Claim, ClaimType, Provider};
 
 /// Every provider that an issuer file can name, sorted by name.

@@ -38,7 +38,7 @@ async fn run<P: Ports>(
     let caller = caller.active(active.next().unwrap_or(false))?;
     *decision_id = Some(caller.jti().to_owned());
     let token = token.filter(|_| active.next().unwrap_or(false));
-    Ok(token.map_or_else(|| json!({ "active": false }), |token| active_token(&settings.issuer, &token)).to_string())
+    Ok(token.map_or_else(|| json!({ "active": false }), |token| active_token(&token)).to_string())
 }
 
 /// The parameter `token`, which RFC 7662 §2.1 and RFC 7009 §2.1 require. `token_type_hint` and all others are ignored.
@@ -76,7 +76,7 @@ fn act(actors: &[Actor]) -> Option<Value> {
 }
 
 /// The members of RFC 7662 §2.2. Claims of the platform's token are left out.
-fn active_token(issuer: &str, token: &IssuedToken) -> Value {
+fn active_token(token: &IssuedToken) -> Value {
     let token_type = match (token.token_type, &token.key_thumbprint) {
         (TokenType::AccessToken, None) => "Bearer",
         // RFC 9449 §6.2.
@@ -85,7 +85,7 @@ fn active_token(issuer: &str, token: &IssuedToken) -> Value {
     };
     let mut members = json!({
         "active": true,
-        "iss": issuer,
+        "iss": token.issuer,
         "sub": token.subject,
         "aud": token.audience,
         "client_id": token.client_id,

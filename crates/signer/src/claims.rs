@@ -1,7 +1,7 @@
 //! The header and payload of an issued token.
 
 use crate::error::Error;
-use vouchsafe_types::{Actor, SigningRequest, UnixSeconds};
+use vouchsafe_types::{Actor, SigningRequest, UnixSeconds, issuer_of};
 
 /// How long before `iat` a token becomes valid, for strict verifiers with slow clocks.
 pub const NOT_BEFORE_SECONDS: u64 = 5;
@@ -18,7 +18,7 @@ pub fn header(algorithm: &str, kid: &str, typ: &str) -> String {
 /// claims with one another and with the registered names, which include all that the signer sets.
 pub(crate) fn payload(request: &SigningRequest, expires_at: UnixSeconds) -> Result<String, Error> {
     let mut claims = Claims::default();
-    claims.text("iss", &request.issuer)?;
+    claims.text("iss", &issuer_of(&request.issuer, request.view))?;
     claims.text("sub", &request.subject)?;
     claims.text("aud", &request.audience)?;
     claims.number("exp", expires_at.0)?;

@@ -32,6 +32,7 @@
 //! let now = UnixSeconds(1_800_000_000);
 //! let request = SigningRequest {
 //!     issuer: "https://broker.example".to_owned(),
+//!     view: None,
 //!     subject: "github:repo:acme/app:ref:refs/heads/main".to_owned(),
 //!     audience: "https://deploy.example".to_owned(),
 //!     tier: Tier::Delegated,

@@ -20,6 +20,7 @@ mod signer;
 mod store;
 mod time;
 mod token;
+mod view;
 mod wit_enum;
 mod workload;
 
@@ -44,6 +45,7 @@ pub use store::{
 };
 pub use time::UnixSeconds;
 pub use token::TokenError;
+pub use view::{Preset, View, issuer_of};
 pub use workload::{Actor, Attribute, AttributeValue, ClaimType, Principal, Subject};
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! The trust bundle and its decisions.
 
 use crate::issuer::ReplayMode;
+use crate::view::View;
 use crate::wit_enum::wit_enum;
 
 /// What a bundle is validated against; none of it comes from the bundle.
@@ -40,6 +41,8 @@ wit_enum! {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Audience {
     pub id: String,
+    /// The kind of relying party; without one, tokens have the broker's own `iss`.
+    pub view: Option<View>,
     pub tier: Tier,
     /// JWS `alg` of tokens for this audience.
     pub algorithm: String,

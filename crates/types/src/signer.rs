@@ -1,6 +1,7 @@
 //! What the signer is asked for, and what it returns.
 
 use crate::policy::Tier;
+use crate::view::View;
 use crate::wit_enum::wit_enum;
 use crate::workload::Actor;
 
@@ -89,7 +90,10 @@ pub struct PresentedIdentity {
 /// Typed claims: the signer builds header and payload itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SigningRequest {
+    /// The broker's own issuer URL.
     pub issuer: String,
+    /// Selects the token's `iss`.
+    pub view: Option<View>,
     pub subject: String,
     pub audience: String,
     pub tier: Tier,
@@ -127,6 +131,8 @@ pub struct SignedToken {
 /// A token that this broker issued and has verified. Says nothing of revocations.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IssuedToken {
+    /// `iss`: the broker's issuer URL, or that of a view.
+    pub issuer: String,
     pub token_type: TokenType,
     /// `sub`: `<issuer name>:<subject>`.
     pub subject: String,

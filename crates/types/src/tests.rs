@@ -1,6 +1,6 @@
 //! The Rust types against the WIT. Names of fields and cases are checked by the compiler where components use them.
 
-use crate::{ClaimType, Consumption, Effect, ProofError, RefusedKind, Space, Tier, TokenType};
+use crate::{ClaimType, Consumption, Effect, ProofError, RefusedKind, Space, Tier, TokenType, View};
 use std::fmt::Debug;
 
 const WIT: &str = include_str!("../../../wit/types/types.wit");
@@ -43,9 +43,10 @@ fn enum_cases_follow_wit_order() {
     check("space", Space::ALL, Space::_lift);
     check("tier", Tier::ALL, Tier::_lift);
     check("token-type", TokenType::ALL, TokenType::_lift);
+    check("view", View::ALL, View::_lift);
 }
 
 #[test]
 fn checks_every_wit_enum() {
-    assert_eq!(WIT.matches("\n  enum ").count(), 8);
+    assert_eq!(WIT.matches("\n  enum ").count(), 9);
 }

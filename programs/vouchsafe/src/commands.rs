@@ -15,6 +15,7 @@ pub mod keys;
 pub mod man;
 pub mod metadata;
 pub mod policy;
+pub mod preset;
 pub mod probe;
 pub mod revoke;
 #[cfg(feature = "host")]

@@ -57,6 +57,7 @@ enum Command {
     Man(commands::man::Args),
     Metadata(commands::metadata::Args),
     Policy(commands::policy::Args),
+    Preset(commands::preset::Args),
     Probe(commands::probe::Args),
     Revoke(Box<commands::revoke::Args>),
     #[cfg(feature = "host")]
@@ -103,6 +104,7 @@ fn main() -> ExitCode {
         Command::Man(args) => commands::man::run(&args, Cli::command()),
         Command::Metadata(args) => commands::metadata::run(&args),
         Command::Policy(args) => commands::policy::run(args),
+        Command::Preset(args) => commands::preset::run(&args),
         Command::Probe(args) => commands::probe::run(args),
         Command::Revoke(args) => commands::revoke::run(*args),
         #[cfg(feature = "host")]

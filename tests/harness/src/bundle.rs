@@ -23,18 +23,21 @@ pub const LONG: &str = "https://long.example";
 pub const SCOPED: &str = "https://scoped.example";
 /// Requires a proof of possession; offers `read` and `write`.
 pub const BOUND: &str = "https://bound.example";
+/// Has the view `aws`.
+pub const CLOUD: &str = "https://cloud.example";
 /// Not in the signer's list of audiences.
 pub const BEYOND: &str = "https://beyond.example";
 /// The signer's list of audiences: all except [`BEYOND`].
-pub const SIGNER_AUDIENCES: &str = "https://api.example https://bound.example https://bounded.example https://deploy.example https://eddsa.example https://hsm.example https://hsm-eddsa.example https://hsm-es256.example https://long.example https://scoped.example";
+pub const SIGNER_AUDIENCES: &str = "https://api.example https://bound.example https://bounded.example https://cloud.example https://deploy.example https://eddsa.example https://hsm.example https://hsm-eddsa.example https://hsm-es256.example https://long.example https://scoped.example";
 /// Length of an epoch in these tests; tokens for [`LONG`] live 60 s less.
 pub const EPOCH_SECONDS: u64 = 1200;
 
-const AUDIENCES: [(&str, &str, &str); 11] = [
+const AUDIENCES: [(&str, &str, &str); 12] = [
     ("api", API, "scopes = [\"read\", \"write\"]\n"),
     ("beyond", BEYOND, ""),
     ("bound", BOUND, "scopes = [\"read\", \"write\"]\nproof_of_possession = \"required\"\n"),
     ("bounded", BOUNDED, "replay = \"bounded(5)\"\n"),
+    ("cloud", CLOUD, "view = \"aws\"\n"),
     ("deploy", DEPLOY, "claims = [\"ref\", \"repository\"]\nreplay = \"single-use\"\n"),
     ("eddsa", EDDSA, "algorithm = \"EdDSA\"\n"),
     ("hsm", HSM, "tier = \"hsm\"\nalgorithm = \"RS256\"\n"),

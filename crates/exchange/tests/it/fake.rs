@@ -159,6 +159,7 @@ pub fn issuer(replay: ReplayMode) -> IssuerRecord {
 pub fn audience() -> Audience {
     Audience {
         id: "https://api.example".into(),
+        view: None,
         tier: Tier::Delegated,
         algorithm: "ES256".into(),
         default_lifetime_seconds: 300,

@@ -27,7 +27,9 @@ use vouchsafe_exchange::failure::Failure;
 use vouchsafe_exchange::refusal::*;
 use vouchsafe_exchange::wire::WireError;
 use vouchsafe_exchange::{Attempt, exchange};
-use vouchsafe_types::{Audience, ExtraClaim, IssuerRecord, PresentedIdentity, RefusedKind, ReplayMode, TokenError};
+use vouchsafe_types::{
+    Audience, ExtraClaim, IssuerRecord, PresentedIdentity, RefusedKind, ReplayMode, TokenError, TokenType, View,
+};
 
 const FORM: &str = "grant_type=urn:ietf:params:oauth:grant-type:token-exchange&subject_token=a.b.c\
     &subject_token_type=urn:ietf:params:oauth:token-type:jwt&audience=https://api.example";
@@ -285,6 +287,35 @@ fn reports_exceeded_limit_to_permitted_callers() {
     assert_eq!(fake.questions.borrow()[2].requested_lifetime_seconds, 900);
     fake.scopes_allowed.replace(Some(vec!["read".into()]));
     check(&fake, "&scope=write", denied(Denial::PolicyDenied));
+}
+
+#[test]
+fn bounds_subject_by_what_the_view_accepts() {
+    for (view, bytes_max) in [(View::Gcp, Some(127)), (View::Snowflake, Some(255)), (View::Azure, Some(600))] {
+        assert_eq!(view.preset().subject_bytes_max, bytes_max);
+    }
+    let with_subject = |length: usize| {
+        let fake = Fake::new();
+        fake.audience.replace(Some(Audience { view: Some(View::Gcp), ..audience() }));
+        fake.subject.borrow_mut().name = "x".repeat(length - "ci:".len());
+        fake
+    };
+    check(&with_subject(127), "", Ok(()));
+    check(&with_subject(128), "", denied(Denial::SubjectTooLong { bytes_max: 127 }));
+    // Without a permit, the limit stays hidden.
+    let fake = with_subject(128);
+    fake.permitted.set(false);
+    check(&fake, "", denied(Denial::PolicyDenied));
+}
+
+/// What the caller is told of the token stays what it asked for.
+#[test]
+fn view_decides_the_type_in_the_header() {
+    let fake = Fake::new();
+    fake.audience.replace(Some(Audience { view: Some(View::Aws), ..audience() }));
+    check(&fake, "", Ok(()));
+    let signed = fake.signed.borrow();
+    assert_eq!((signed[0].view, signed[0].token_type), (Some(View::Aws), TokenType::Jwt));
 }
 
 #[test]

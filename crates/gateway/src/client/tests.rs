@@ -69,6 +69,7 @@ fn signer() -> GatewaySigner {
 fn request(tier: Tier, now: u64) -> SigningRequest {
     SigningRequest {
         issuer: ISSUER.into(),
+        view: None,
         subject: "github:repo".into(),
         audience: AUDIENCE.into(),
         tier,
@@ -349,6 +350,7 @@ fn names_audience_without_hsm_key() {
     let signer = signer();
     let audience = |id: &str| Audience {
         id: id.to_owned(),
+        view: None,
         tier: Tier::Hsm,
         algorithm: "ES256".into(),
         default_lifetime_seconds: 300,

@@ -233,6 +233,7 @@ fn audience(compared: &mut Compared<'_>, was: &Audience, is: &Audience) {
     // INVARIANT: as for issuers.
     let Audience {
         id: _,
+        view: _,
         tier: _,
         algorithm: _,
         default_lifetime_seconds: _,
@@ -246,6 +247,8 @@ fn audience(compared: &mut Compared<'_>, was: &Audience, is: &Audience) {
         allow_act: _,
         authorization_server: _,
     } = was;
+    let view = |audience: &Audience| audience.view.map(|view| view.preset().name);
+    compared.other("view", &view(was), &view(is));
     compared.number("tier delegated", was.tier == Tier::Delegated, is.tier == Tier::Delegated);
     compared.other("algorithm", &was.algorithm, &is.algorithm);
     compared.number("default_lifetime", was.default_lifetime_seconds, is.default_lifetime_seconds);

@@ -4,7 +4,7 @@ use super::reach;
 use super::warning::Warning;
 use vouchsafe_policy::authoring::{placeholders, text_of, toml_span};
 use vouchsafe_policy::{
-    Audience, Bundle, BundleFiles, Diagnostic, Environment, Group, Issuer, KeySource, ReplayMode, Workload,
+    Audience, Bundle, BundleFiles, Diagnostic, Environment, Group, Issuer, KeySource, ReplayMode, View, Workload,
 };
 use vouchsafe_providers::{Provider, Replay};
 
@@ -170,7 +170,22 @@ fn of_audience(audience: &Audience, bundle: &Bundle, environment: &Environment) 
     if audience.outlive_subject {
         warnings.push(("outlive_subject", Warning::OutlivesSubject));
     }
+    warnings.extend(of_view(audience, environment).into_iter().map(|warning| ("view", warning)));
     warnings
+}
+
+/// Warnings about what the relying parties of an audience's view do.
+fn of_view(audience: &Audience, environment: &Environment) -> Vec<Warning> {
+    let Some(preset) = audience.view.map(View::preset) else {
+        return Vec::new();
+    };
+    let view = preset.name;
+    // A key set that is fetched in the last second of an epoch has the keys of the next two.
+    let published_seconds = environment.epoch_seconds.saturating_mul(2);
+    let late = preset.key_cache_seconds.filter(|cache| *cache >= published_seconds);
+    let late = late.map(|cache_seconds| Warning::ViewCachesTooLong { view, cache_seconds, published_seconds });
+    let unproven = audience.proof_required.then_some(Warning::ViewIgnoresProof(view));
+    late.into_iter().chain(unproven).collect()
 }
 
 /// A warning about a subject template that does not identify a workload, so that several share one `sub`.

@@ -147,6 +147,13 @@ pub enum Warning {
     TooComplex(String),
     #[error("policy `{policy}` compares `{claim}` with `{value}`, which is none of its values")]
     ValueUnknown { policy: String, claim: String, value: String, known: String, suggestion: Option<String> },
+    #[error(
+        "relying parties of view `{view}` use a key set for {cache_seconds} s, but keys are published only \
+         {published_seconds} s ahead: they would refuse good tokens in every epoch"
+    )]
+    ViewCachesTooLong { view: &'static str, cache_seconds: u64, published_seconds: u64 },
+    #[error("relying parties of view `{0}` don't check proofs: they take the token from whoever has it")]
+    ViewIgnoresProof(&'static str),
     #[error("policy `{policy}` accepts `{claim}` at any ref: a workflow file of any branch would match")]
     WorkflowAtAnyRef { policy: String, claim: String, pattern: String },
 }
@@ -206,6 +213,8 @@ impl Warning {
             Self::TokenAgeLong(_) => "token-age-long",
             Self::TooComplex(_) => "rule-too-complex",
             Self::ValueUnknown { .. } => "value-unknown",
+            Self::ViewCachesTooLong { .. } => "view-caches-too-long",
+            Self::ViewIgnoresProof(_) => "view-ignores-proof",
             Self::WorkflowAtAnyRef { .. } => "workflow-at-any-ref",
         }
     }
@@ -297,6 +306,8 @@ impl Warning {
             }
             Self::TimeUnbounded(_) => "correct the limits, or remove the condition",
             Self::TooComplex(_) => "split it into several policies",
+            Self::ViewCachesTooLong { .. } => "increase the signing epoch (`signer_epoch`)",
+            Self::ViewIgnoresProof(_) => "remove `proof_of_possession`, or put a verifier that checks it in front",
             Self::WorkflowAtAnyRef { .. } => "write the whole pattern, such as `…/deploy.yml@refs/heads/main`",
             _ => return None,
         };

@@ -8,6 +8,7 @@ impl BundleError {
         match self {
             Self::ActNotAllowed(_) => "act-not-allowed",
             Self::AlgorithmNeedsHsm(_) => "algorithm-needs-hsm",
+            Self::AlgorithmNotOfView { .. } => "algorithm-not-of-view",
             Self::AlgorithmUnknown { .. } => "algorithm-unknown",
             Self::BundleTooLarge { .. } => "bundle-too-large",
             Self::CannotRead(_) => "cannot-read",
@@ -95,6 +96,7 @@ impl BundleError {
         }
         let fix = match self {
             Self::AlgorithmNeedsHsm(_) => "use `ES256` or `EdDSA`, or set `tier = \"hsm\"`",
+            Self::AlgorithmNotOfView { .. } => "set `algorithm` to one of them; `RS256` also needs `tier = \"hsm\"`",
             Self::Cedar { help, .. } => return help.clone(),
             Self::HiddenCharacter(_) => {
                 "remove it, or write it as an escape: `\\u{202e}` in Cedar, `\\u202e` in TOML and JSON"

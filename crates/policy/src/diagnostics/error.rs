@@ -9,6 +9,8 @@ pub enum BundleError {
     AlgorithmUnknown { algorithm: String, allowed: String },
     #[error("algorithm `{0}` requires tier `hsm`")]
     AlgorithmNeedsHsm(String),
+    #[error("the relying parties of view `{view}` don't accept `{algorithm}`: only `{allowed}`")]
+    AlgorithmNotOfView { algorithm: String, view: &'static str, allowed: String },
     #[error("the bundle is larger than {bytes_max} bytes")]
     BundleTooLarge { bytes_max: usize },
     #[error("cannot be read: {0}")]

@@ -4,7 +4,7 @@ use crate::bundle::files::BundleFiles;
 use crate::diagnostics::spanned::Spanned;
 use crate::diagnostics::{BundleError, Diagnostic};
 use crate::limits::*;
-use crate::settings::records::{Audience, Environment, ReplayMode, Tier};
+use crate::settings::records::{Audience, Environment, ReplayMode, Tier, View};
 use crate::settings::replay;
 use crate::settings::toml_file::TomlFile;
 use vouchsafe_claims::ClaimNames;
@@ -18,6 +18,7 @@ const ALGORITHMS: [&str; 3] = ["EdDSA", "ES256", "RS256"];
 pub struct AudienceFile {
     id: Spanned<String>,
     kind: Option<Kind>,
+    view: Option<View>,
     tier: Option<Tier>,
     algorithm: Option<Spanned<String>>,
     default_lifetime: Option<Spanned<String>>,
@@ -58,13 +59,15 @@ pub(crate) fn read(path: &str, files: &BundleFiles, environment: &Environment) -
     let content = files.content(path).unwrap_or_default();
     let (mut file, entries): (_, AudienceFile) =
         TomlFile::parse(path, content).map_err(|diagnostic| vec![diagnostic])?;
-    file.check_value("id", entries.id.get_ref(), entries.id.span(), ID_BYTES_MAX);
+    let id_bytes_max = entries.view.and_then(|view| view.preset().audience_bytes_max).unwrap_or(ID_BYTES_MAX);
+    file.check_value("id", entries.id.get_ref(), entries.id.span(), id_bytes_max.min(ID_BYTES_MAX));
     let tier = entries.tier.unwrap_or(Tier::Delegated);
     let (default_lifetime_seconds, max_lifetime_seconds) = lifetimes(&mut file, &entries, environment);
     let audience = Audience {
         id: entries.id.get_ref().clone(),
+        view: entries.view,
         tier,
-        algorithm: algorithm(&mut file, entries.algorithm.as_ref(), tier),
+        algorithm: algorithm(&mut file, &entries, tier),
         default_lifetime_seconds,
         max_lifetime_seconds,
         scopes: scopes(&mut file, entries.scopes.as_ref()),
@@ -79,7 +82,19 @@ pub(crate) fn read(path: &str, files: &BundleFiles, environment: &Environment) -
     file.finish(audience)
 }
 
-fn algorithm(file: &mut TomlFile<'_>, entry: Option<&Spanned<String>>, tier: Tier) -> String {
+/// The algorithm of an audience's tokens, which the relying parties of its view must know.
+fn algorithm(file: &mut TomlFile<'_>, entries: &AudienceFile, tier: Tier) -> String {
+    let algorithm = algorithm_of_tier(file, entries.algorithm.as_ref(), tier);
+    let preset = entries.view.map(View::preset);
+    if let Some(preset) = preset.filter(|preset| !preset.algorithms.contains(&algorithm.as_str())) {
+        let span = entries.algorithm.as_ref().map_or(entries.id.span(), Spanned::span);
+        let (algorithm, allowed) = (algorithm.clone(), preset.algorithms.join("`, `"));
+        file.refuse(span, BundleError::AlgorithmNotOfView { algorithm, view: preset.name, allowed });
+    }
+    algorithm
+}
+
+fn algorithm_of_tier(file: &mut TomlFile<'_>, entry: Option<&Spanned<String>>, tier: Tier) -> String {
     let Some(entry) = entry else {
         return "ES256".to_owned();
     };

@@ -7,7 +7,7 @@ use crate::diagnostics::{BundleError, Diagnostic};
 use crate::limits::*;
 use crate::settings::declared_claims::{self, ClaimEntries};
 use crate::settings::key_source::{KeysEntry, credential_file, key_source};
-use crate::settings::records::{Environment, Issuer, RequiredClaim, default_replay};
+use crate::settings::records::{Environment, Issuer, RequiredClaim, View, default_replay};
 use crate::settings::toml_file::TomlFile;
 use crate::settings::{replay, subject_template, url};
 use std::collections::BTreeMap;
@@ -124,7 +124,7 @@ fn provider(file: &mut TomlFile<'_>, entry: &Spanned<String>) -> &'static Provid
 fn check_issuer_url(file: &mut TomlFile<'_>, entries: &IssuerFile, provider: &Provider, environment: &Environment) {
     let (url, span) = (entries.issuer.get_ref(), entries.issuer.span());
     file.check_value("issuer", url, span.clone(), ID_BYTES_MAX);
-    if url.trim_end_matches('/') == environment.issuer.trim_end_matches('/') {
+    if View::is_own_issuer(environment.issuer.trim_end_matches('/'), url.trim_end_matches('/')) {
         file.refuse(span, BundleError::IssuerIsBroker(url.clone()));
         return;
     }

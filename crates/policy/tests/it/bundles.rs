@@ -216,6 +216,7 @@ fn reads_pinned_keys() {
 fn fills_in_defaults_of_audience() {
     let expected = Audience {
         id: "https://api.example".to_owned(),
+        view: None,
         tier: Tier::Delegated,
         algorithm: "ES256".to_owned(),
         default_lifetime_seconds: 300,
@@ -230,6 +231,31 @@ fn fills_in_defaults_of_audience() {
         authorization_server: false,
     };
     assert_eq!(audience(""), Ok(expected));
+}
+
+#[test]
+fn view_limits_algorithm_and_length_of_id() {
+    let read = |lines: &str| audience(lines).map(|audience| (audience.view, audience.algorithm));
+    assert_eq!(read("view = \"aws\""), Ok((Some(View::Aws), "ES256".to_owned())));
+    let refused = |place: &str, text: &str| Err(vec![format!("audiences/api.toml:{place}: {text}")]);
+    assert_eq!(
+        read("view = \"aws\"\nalgorithm = \"EdDSA\""),
+        refused("3:13", "the relying parties of view `aws` don't accept `EdDSA`: only `ES256`, `RS256`")
+    );
+    assert_eq!(
+        read("view = \"azure\""),
+        refused("1:6", "the relying parties of view `azure` don't accept `ES256`: only `RS256`")
+    );
+    let azure = "view = \"azure\"\nalgorithm = \"RS256\"\ntier = \"hsm\"";
+    assert_eq!(read(azure), Ok((Some(View::Azure), "RS256".to_owned())));
+    let unknown = read("view = \"AWS\"").unwrap_err().remove(0);
+    assert!(unknown.starts_with("audiences/api.toml:2:8: unknown variant `AWS`, expected one of `aws`"), "{unknown}");
+    for (length, fits) in [(255, true), (256, false)] {
+        let id = format!("https://{}", "a".repeat(length - 8));
+        let file = format!("id = \"{id}\"\nview = \"aws\"");
+        let outcome = load(&[("audiences/aws.toml", Some(&file))]);
+        assert_eq!(outcome.is_ok(), fits, "{length}");
+    }
 }
 
 #[test]

@@ -100,6 +100,7 @@ impl Ports for Fake {
             return Ok(Err(error));
         }
         Ok(Ok(IssuedToken {
+            issuer: ISSUER.into(),
             token_type: if self.plain_jwt.get() { TokenType::Jwt } else { TokenType::AccessToken },
             subject: format!("github:{}", token[0]),
             audience: token[1].clone(),

@@ -57,6 +57,7 @@ fn signer() -> Signer {
 fn request(algorithm: &str, now: UnixSeconds) -> SigningRequest {
     SigningRequest {
         issuer: ISSUER.into(),
+        view: None,
         subject: "github:repo:acme/app:ref:refs/heads/main".into(),
         audience: AUDIENCE.into(),
         tier: Tier::Delegated,

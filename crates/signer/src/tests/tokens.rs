@@ -1,7 +1,7 @@
 //! What issued tokens and key sets look like.
 
 use serde_json::json;
-use vouchsafe_types::{ACTORS_BYTES_MAX, ACTORS_MAX, Actor, TXN_BYTES_MAX};
+use vouchsafe_types::{ACTORS_BYTES_MAX, ACTORS_MAX, Actor, TXN_BYTES_MAX, View};
 
 use super::*;
 
@@ -37,6 +37,19 @@ fn omits_empty_scope_and_types_plain_jwts() {
     let (header, payload) = verified(&token.jwt, &signer.public_keys(0, NOW).unwrap()).unwrap();
     assert_eq!(header["typ"], "JWT");
     assert_eq!(payload.get("scope"), None);
+}
+
+#[test]
+fn view_has_an_issuer_of_its_own() {
+    let mut signer = signer();
+    for (view, iss) in [(None, ISSUER.to_owned()), (Some(View::Aws), format!("{ISSUER}/v/aws"))] {
+        let token = signer.sign(&SigningRequest { view, ..request("ES256", NOW) }, NOW, &entropy()).unwrap();
+        let (_, payload) = verified(&token.jwt, &signer.public_keys(0, NOW).unwrap()).unwrap();
+        assert_eq!(payload["iss"], iss);
+    }
+    // A view's URL is not the signer's own.
+    let elsewhere = SigningRequest { issuer: format!("{ISSUER}/v/aws"), ..request("ES256", NOW) };
+    assert_eq!(signer.sign(&elsewhere, NOW, &entropy()).map(drop), Err(Error::Refused(Ceiling::Issuer)));
 }
 
 /// RFC 9449 §6.1.
@@ -214,6 +227,7 @@ fn check_conflict(change: impl FnOnce(&mut Audience), expected: Option<&str>) {
     });
     let mut audience = Audience {
         id: AUDIENCE.into(),
+        view: None,
         tier: Tier::Delegated,
         algorithm: "ES256".into(),
         default_lifetime_seconds: 300,

@@ -107,6 +107,7 @@ mod tests {
     fn audience(scopes: &[&str], proof_required: bool) -> Audience {
         Audience {
             id: "https://api.example/v1".to_owned(),
+            view: None,
             tier: Tier::Delegated,
             algorithm: "ES256".to_owned(),
             default_lifetime_seconds: 300,

@@ -82,6 +82,7 @@ mod guest {
         let list = |name: &str| asked[name].as_array().cloned().unwrap_or_default();
         SigningRequest {
             issuer: text("issuer"),
+            view: None,
             subject: text("subject"),
             audience: text("audience"),
             tier: if asked["tier"] == "hsm" { Tier::Hsm } else { Tier::Delegated },

@@ -2,6 +2,7 @@
 
 use super::lints::said;
 use super::support::*;
+use vouchsafe_policy::Environment;
 use vouchsafe_policy_tools::lint;
 
 const STANDARD: &str = include_str!("../../../../../policies/schema.cedarschema");
@@ -137,4 +138,24 @@ fn accepts_optional_scopes_if_audience_requires_one() {
     };
     assert_eq!(of("").len(), 1);
     assert_eq!(of("scopes_required = true\n"), [""; 0]);
+}
+
+#[test]
+fn warns_of_what_a_view_does_not_do() {
+    let envoy = |more: &str| format!("id = \"https://other.example\"\nview = \"envoy\"\n{more}");
+    assert_eq!(of_audience("view-ignores-proof", &envoy("")), [""; 0]);
+    assert_eq!(
+        of_audience("view-ignores-proof", &envoy("proof_of_possession = \"required\"\n")),
+        [
+            "relying parties of view `envoy` don't check proofs: they take the token from whoever has it: remove `proof_of_possession`, or put a verifier that checks it in front"
+        ]
+    );
+    for (epoch_seconds, warned) in [(300, true), (301, false)] {
+        let short = Environment { epoch_seconds, ..environment() };
+        let report = lint::check(&files(&[("audiences/api.toml", Some(&envoy("max_lifetime = \"4m\"\n")))]), &short);
+        let found = report.warnings.iter().find(|it| it.kind.code() == "view-caches-too-long").map(ToString::to_string);
+        let text = "relying parties of view `envoy` use a key set for 600 s, but keys are published only 600 s ahead: \
+            they would refuse good tokens in every epoch";
+        assert_eq!(found.is_some_and(|found| found.contains(text)), warned, "{epoch_seconds}");
+    }
 }
