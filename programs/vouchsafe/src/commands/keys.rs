@@ -1,6 +1,7 @@
-//! `vouchsafe keys`: lists and changes the keys of HSM gateways.
+//! `vouchsafe keys`: lists and changes the keys of HSM gateways, and finds secrets that tokens replace.
 
 mod canary;
+mod discover;
 mod list;
 mod operation;
 mod probes;
@@ -12,7 +13,7 @@ use clap::Subcommand;
 use std::process::ExitCode;
 use vouchsafe_cli::Failure;
 
-/// List and change the keys of HSM gateways.
+/// List and change the keys of HSM gateways, and find secrets that tokens replace.
 ///
 /// Operations are idempotent (`rollback` with --version). Gateways of one PKCS#11 token agree within a second, if its
 /// module shows each what another changed. Use several --gateway for several tokens, or if a gateway may be down.
@@ -22,6 +23,7 @@ use vouchsafe_cli::Failure;
     after_help = "\
 Examples:
   vouchsafe keys list --gateway https://gateway.internal:8481 --admin-token-file admin-token
+  vouchsafe keys discover .github deploy
   vouchsafe keys stage deploy --gateway https://gateway.internal:8481 --admin-token-file admin-token"
 )]
 pub struct Args {
@@ -32,6 +34,7 @@ pub struct Args {
 #[derive(Subcommand)]
 enum Command {
     Canary(canary::Args),
+    Discover(discover::Args),
     List(list::Args),
     Promote(canary::PromoteArgs),
     Retire(operation::RetireArgs),
@@ -43,6 +46,7 @@ enum Command {
 pub fn run(args: Args) -> Result<ExitCode, Failure> {
     match args.command {
         Command::Canary(args) => canary::run(&args),
+        Command::Discover(args) => discover::run(&args),
         Command::List(args) => list::run(&args),
         Command::Promote(args) => canary::promote(&args),
         Command::Retire(args) => operation::retire(&args),

@@ -6,7 +6,7 @@ use crate::commands::policy::bundle::{DIR_DEFAULT, EnvironmentArgs, load};
 use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::process::ExitCode;
-use vouchsafe_cli::Failure;
+use vouchsafe_cli::{Failure, Format};
 use vouchsafe_policy::{Audience, Bundle, View};
 
 /// Show what relying parties accept, and how they are told to trust the broker.
@@ -31,14 +31,9 @@ enum Command {
 #[command(after_help = "Exit codes: 0 printed.\n\nExamples:\n  vouchsafe preset list --format json")]
 struct ListArgs {
     /// How to print the list.
-    #[arg(long, value_enum, default_value_t = Format::Text)]
+    /// Output format
+    #[arg(long, value_enum, default_value = "text")]
     format: Format,
-}
-
-#[derive(Clone, Copy, clap::ValueEnum)]
-enum Format {
-    Text,
-    Json,
 }
 
 /// Print the configuration of a relying party that trusts the broker for one audience.
