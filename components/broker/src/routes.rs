@@ -12,6 +12,7 @@ use vouchsafe_exchange::failure::Failure;
 use vouchsafe_exchange::log::Line;
 use vouchsafe_exchange::ports::{Instance, Signer};
 use vouchsafe_exchange::settings::Settings;
+use vouchsafe_exchange::trace_context::TraceContext;
 use vouchsafe_exchange::wire::{self, WireError};
 use vouchsafe_exchange::{exchange, metadata};
 
@@ -151,6 +152,7 @@ impl<'a> Route<'a> {
 async fn token(mut request: Request, id: &str) -> Reply {
     let forwarded_for = forwarded_for(&request);
     let proofs = headers(&request, "dpop");
+    let traceparent = headers(&request, "traceparent");
     let body = match read_form(&mut request).await {
         Ok(body) => body,
         Err(refusal) => {
@@ -162,6 +164,8 @@ async fn token(mut request: Request, id: &str) -> Reply {
     // checked against the time of its first byte.
     let ports = Wasm::new();
     let attempt = exchange(&ports, &body, &proofs, &forwarded_for).await;
+    let is_trusted = ports.settings().await.is_ok_and(|it| it.trusted_proxies.has_sent(&forwarded_for.peer));
+    let trace = TraceContext::of(id, if is_trusted { &traceparent } else { &[] });
     if attempt.trace.decision_id.is_some() {
         transparency::integrate_later(ports.now(), ports.jitter());
     }
@@ -176,6 +180,7 @@ async fn token(mut request: Request, id: &str) -> Reply {
     log(Line {
         time: ports::clock(),
         request_id: id,
+        trace: Some(&trace),
         route: "token",
         status: reply.status().as_u16(),
         slug,

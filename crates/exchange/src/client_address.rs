@@ -83,6 +83,12 @@ impl TrustedProxies {
         self.networks.is_empty()
     }
 
+    /// Whether `peer`, an address with a port, is one of them.
+    #[must_use]
+    pub fn has_sent(&self, peer: &str) -> bool {
+        address(peer).is_some_and(|address| self.contain(address))
+    }
+
     fn contain(&self, address: IpAddr) -> bool {
         self.networks.iter().any(|network| network.contains(&address))
     }

@@ -62,6 +62,7 @@ pub mod request;
 pub mod root;
 pub mod settings;
 pub mod trace;
+pub mod trace_context;
 pub mod verified;
 pub mod view;
 pub mod wire;

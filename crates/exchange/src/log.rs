@@ -3,6 +3,7 @@
 //! Every decision is logged. For other requests, which anyone can send, [`Sampler`] limits the lines.
 
 use crate::limits::LINES_PER_MINUTE_MAX;
+use crate::trace_context::TraceContext;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::mem;
@@ -13,6 +14,8 @@ pub struct Line<'a> {
     /// Unix seconds.
     pub time: u64,
     pub request_id: &'a str,
+    /// Present where spans are exported from the line.
+    pub trace: Option<&'a TraceContext>,
     pub route: &'static str,
     pub status: u16,
     pub slug: &'static str,
@@ -54,6 +57,12 @@ impl Line<'_> {
         put("time", self.time.into());
         put("level", self.level().into());
         put("request_id", self.request_id.into());
+        if let Some(TraceContext { trace_id, parent_id }) = self.trace {
+            put("trace_id", trace_id.as_str().into());
+            if let Some(parent_id) = parent_id {
+                put("parent_id", parent_id.as_str().into());
+            }
+        }
         put("route", self.route.into());
         put("status", self.status.into());
         put("slug", self.slug.into());

@@ -8,6 +8,7 @@ use crate::directories;
 use crate::error::HostError;
 use crate::instances::Lifetime;
 use crate::networks;
+use crate::spans::Spans;
 use crate::variables;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -24,6 +25,8 @@ pub struct Options {
     pub manifest: PathBuf,
     pub listen: SocketAddr,
     pub metrics_listen: Option<SocketAddr>,
+    /// Where exchanges are queued for an exporter.
+    pub spans: Option<Spans>,
     /// A folder with the components, in place of the folders that the manifest names.
     pub components: Option<PathBuf>,
     /// A bundle to mount in place of the manifest's.

@@ -3,6 +3,7 @@
 //! Guests may print anything: a line that is not as expected is passed on and otherwise ignored.
 
 use crate::metrics::{Exchange, Metrics};
+use crate::spans::Spans;
 use serde::Deserialize;
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -48,6 +49,7 @@ impl Names {
 pub struct ApplicationLog {
     names: Names,
     metrics: Arc<Metrics>,
+    spans: Option<Spans>,
     unready: Mutex<Option<String>>,
 }
 
@@ -81,8 +83,8 @@ struct Omitted<'a> {
 }
 
 impl ApplicationLog {
-    pub fn new(names: Names, metrics: Arc<Metrics>) -> Self {
-        Self { names, metrics, unready: Mutex::default() }
+    pub fn new(names: Names, metrics: Arc<Metrics>, spans: Option<Spans>) -> Self {
+        Self { names, metrics, spans, unready: Mutex::default() }
     }
 
     /// Reads complete lines.
@@ -90,6 +92,9 @@ impl ApplicationLog {
         for line in lines.split(|byte| *byte == b'\n').filter(|line| line.starts_with(b"{")) {
             if let Ok(line) = serde_json::from_slice(line) {
                 self.note(&line);
+            }
+            if let Some(spans) = &self.spans {
+                spans.read(line);
             }
         }
     }
@@ -146,7 +151,7 @@ mod tests {
         ] {
             bundle.add(path, text.into()).expect(path);
         }
-        ApplicationLog::new(Names::of(&bundle), Arc::default())
+        ApplicationLog::new(Names::of(&bundle), Arc::default(), None)
     }
 
     /// The samples of `vouchsafe_exchanges_total` after `lines`.

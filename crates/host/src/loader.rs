@@ -71,13 +71,17 @@ impl Loader {
         let pre = linker.instantiate_pre(&component).and_then(ServicePre::new).map_err(failed)?;
         engine::start_epochs(&engine).map_err(|error| HostError::startup(error.to_string()))?;
         let metrics = Arc::clone(&grants.network.metrics);
+        if let Some(spans) = &application.options.spans {
+            drop(metrics.spans.set(Arc::clone(spans.counts())));
+        }
         Ok(Self { application, metrics, engine, pre, grants })
     }
 
     /// Makes the application with the bundle in `mounts`. Nothing runs before the first request.
     pub fn load(&self, mounts: Mounts) -> Loaded {
         let (digest, names) = mounts.bundle.map(|bundle| (bundle.digest, bundle.names)).unzip();
-        let log = Arc::new(ApplicationLog::new(names.unwrap_or_default(), Arc::clone(&self.metrics)));
+        let spans = self.application.options.spans.clone();
+        let log = Arc::new(ApplicationLog::new(names.unwrap_or_default(), Arc::clone(&self.metrics), spans));
         let (in_use, until_dropped) = watch::channel(());
         let lanes = Lanes::new(&Instances {
             engine: self.engine.clone(),

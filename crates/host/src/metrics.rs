@@ -2,6 +2,7 @@
 
 use crate::cause::Cause;
 use crate::space::StoreFiles;
+use crate::spans::Counts;
 use crate::transparency::MergeDelay;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering::Relaxed};
@@ -96,6 +97,8 @@ pub struct Metrics {
     merge_delay: Mutex<MergeDelay>,
     /// Set if the application has a store.
     pub store: OnceLock<Arc<StoreFiles>>,
+    /// Set if exchanges are exported as spans.
+    pub spans: OnceLock<Arc<Counts>>,
     /// Set if the store is on PostgreSQL.
     pools: OnceLock<Box<dyn Fn() -> PoolStatus + Send + Sync>>,
 }
@@ -189,6 +192,7 @@ impl Metrics {
         }
         let help = "Longest time that an audit record has been waiting for the log.";
         text.gauge("vouchsafe_log_merge_delay_seconds", help, self.merge_delay().seconds());
+        self.write_spans(&mut text);
         self.write_store(&mut text);
         self.write_pools(&mut text);
         text.finish()
@@ -227,6 +231,16 @@ impl Metrics {
         if let Some(bytes) = files.free_bytes() {
             let help = "Free bytes of the file system that the store's database is on.";
             text.gauge("vouchsafe_store_free_bytes", help, bytes);
+        }
+    }
+
+    fn write_spans(&self, text: &mut MetricsText) {
+        let Some(counts) = self.spans.get() else {
+            return;
+        };
+        text.family("vouchsafe_traces_total", "counter", "Exchanges for the receiver of traces, by outcome.");
+        for (outcome, count) in [("dropped", &counts.dropped), ("exported", &counts.exported)] {
+            text.sample("vouchsafe_traces_total", &[("outcome", outcome)], count.load(Relaxed));
         }
     }
 

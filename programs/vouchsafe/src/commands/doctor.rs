@@ -87,6 +87,7 @@ impl Args {
             // Nothing listens, and no component runs.
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             metrics_listen: None,
+            spans: None,
             components: None,
             cache_dir: None,
             danger_now: None,

@@ -1,5 +1,6 @@
 //! `vouchsafe serve`: runs the standalone host.
 
+mod traces;
 mod variables;
 mod warnings;
 
@@ -53,6 +54,9 @@ pub struct Args {
     /// Address to serve Prometheus metrics on, at /metrics
     #[arg(long, value_name = "ADDRESS")]
     metrics_listen: Option<SocketAddr>,
+    /// Receiver of traces, by OTLP over HTTP: its URL without /v1/traces
+    #[arg(long, value_name = "URL")]
+    otlp_endpoint: Option<String>,
     /// Keep trying for this long until the broker is ready, such as 60s or 5m
     #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = duration)]
     wait_ready: Duration,
@@ -147,6 +151,7 @@ impl Args {
             manifest: self.manifest,
             listen: self.listen,
             metrics_listen: self.metrics_listen,
+            spans: self.otlp_endpoint.as_deref().map(traces::start).transpose()?,
             components: self.components,
             policies: self.policies,
             state_dir: self.state_dir,
