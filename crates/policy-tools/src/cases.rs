@@ -5,6 +5,7 @@
 //! only what matters to it. The broker never reads these files.
 
 mod actor;
+mod described;
 pub(crate) mod undecidable;
 pub mod written;
 
@@ -12,6 +13,8 @@ use crate::claims::principal_of_claims;
 use crate::error::CheckError;
 use crate::limits::lacks_requirement;
 use actor::ActorEntry;
+pub use described::BaseFile;
+use described::{Described, attribute_value, base, issuer_named};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use std::collections::BTreeMap;
@@ -19,10 +22,10 @@ use toml::Value;
 use vouchsafe_json::JsonObject;
 use vouchsafe_policy::authoring::{Spanned, TomlFile, suggest};
 use vouchsafe_policy::{
-    Bundle, BundleError, BundleFiles, DecideError, Decision, Diagnostic, Effect, Issuer, Principal, TokenRequest,
+    Bundle, BundleFiles, DecideError, Decision, Diagnostic, Effect, Issuer, Principal, TokenRequest,
     parse_unix_seconds,
 };
-use vouchsafe_providers::{Attribute, AttributeValue};
+use vouchsafe_providers::Attribute;
 
 /// The time of a case that does not set one: 2027-01-01T00:00:00Z.
 pub(crate) const AT_DEFAULT: u64 = 1_798_761_600;
@@ -87,18 +90,6 @@ impl Case {
             && decision.determining_rules == self.policies
             && decision.erring_rules == self.erring
     }
-}
-
-#[derive(Default, serde::Deserialize, schemars::JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct BaseFile {
-    #[serde(default)]
-    id: String,
-    #[serde(default)]
-    #[schemars(with = "BTreeMap<String, serde_json::Value>")]
-    claims: BTreeMap<String, Value>,
-    /// The issuer's keys as a JWK Set, for cases with a token.
-    keys: Option<String>,
 }
 
 #[derive(serde::Deserialize, schemars::JsonSchema)]
@@ -251,21 +242,6 @@ fn read_case(
     file.finish(case)
 }
 
-/// The issuer with this name; reports it if there is none.
-fn issuer_named<'b>(
-    file: &mut TomlFile<'_, CheckError>,
-    name: &Spanned<String>,
-    bundle: &'b Bundle,
-) -> Option<&'b Issuer> {
-    let found = bundle.issuers_of_all_environments().find(|issuer| issuer.name == *name.get_ref());
-    if found.is_none() {
-        let known = bundle.issuers_of_all_environments().map(|it| it.name.as_str());
-        let suggestion = suggest(name.get_ref(), known);
-        file.refuse(name.span(), CheckError::CaseIssuerUnknown { suggestion, name: name.get_ref().clone() });
-    }
-    found
-}
-
 fn moment(file: &mut TomlFile<'_, CheckError>, entries: &CaseFile) -> u64 {
     let Some(at) = &entries.at else {
         if let Some(token) = &entries.token {
@@ -277,34 +253,6 @@ fn moment(file: &mut TomlFile<'_, CheckError>, entries: &CaseFile) -> u64 {
         file.refuse(at.span(), CheckError::CaseTimeInvalid);
         AT_DEFAULT
     })
-}
-
-/// A principal as a case describes it: by what differs from the default claims of its issuer.
-struct Described<'a> {
-    id: &'a Option<String>,
-    claims: &'a BTreeMap<String, Value>,
-    absent: &'a [String],
-}
-
-impl Described<'_> {
-    /// The principal; `place` is where the case has its claims.
-    fn principal(
-        &self,
-        file: &mut TomlFile<'_, CheckError>,
-        place: &[&str],
-        base: BaseFile,
-        issuer: &Issuer,
-    ) -> Principal {
-        let mut claims = base.claims;
-        claims.retain(|name, _| !self.absent.contains(name));
-        claims.extend(self.claims.clone());
-        Principal {
-            entity_type: issuer.entity_type(),
-            id: self.id.clone().unwrap_or(base.id),
-            issuer_name: issuer.name.clone(),
-            attributes: attributes(file, place, claims),
-        }
-    }
 }
 
 /// The principal of a token. The claims are decoded here; whoever runs the case verifies the token.
@@ -348,44 +296,6 @@ fn payload(token: &str) -> Option<Vec<u8>> {
     match parts.next() {
         None => URL_SAFE_NO_PAD.decode(payload).ok(),
         Some(_) => None,
-    }
-}
-
-/// The default claims for cases of an issuer; empty if there is no such file.
-fn base(issuer_name: &str, files: &BundleFiles) -> Result<BaseFile, Box<Diagnostic>> {
-    let path = format!("tests/{issuer_name}.toml");
-    match files.content(&path) {
-        Some(content) => TomlFile::<BundleError>::parse(&path, content).map(|(_, base)| base).map_err(Box::new),
-        None => Ok(BaseFile::default()),
-    }
-}
-
-fn attributes(file: &mut TomlFile<'_, CheckError>, place: &[&str], claims: BTreeMap<String, Value>) -> Vec<Attribute> {
-    let mut attributes = Vec::with_capacity(claims.len());
-    for (name, value) in claims {
-        match attribute_value(value) {
-            Some(value) => attributes.push(Attribute { name, value }),
-            None => {
-                let path: Vec<&str> = place.iter().copied().chain(["claims", &name]).collect();
-                let place = file.span_of(&path);
-                file.refuse(place, CheckError::CaseClaimInvalid(name));
-            }
-        }
-    }
-    attributes
-}
-
-fn attribute_value(value: Value) -> Option<AttributeValue> {
-    match value {
-        Value::Boolean(value) => Some(AttributeValue::Boolean(value)),
-        Value::Integer(value) => Some(AttributeValue::Integer(value)),
-        Value::String(value) => Some(AttributeValue::Text(value)),
-        Value::Array(values) => {
-            let texts: Option<Vec<String>> =
-                values.into_iter().map(|value| value.as_str().map(str::to_owned)).collect();
-            texts.map(AttributeValue::TextSet)
-        }
-        Value::Datetime(_) | Value::Float(_) | Value::Table(_) => None,
     }
 }
 

@@ -1,8 +1,8 @@
 //! Cases for stock tools: input files for `run-tests` of the Cedar CLI.
 //!
 //! The CLI compares `reason` as a subset, our runner exactly. Cedar skips a `forbid` that fails to evaluate where we
-//! deny, and it knows no audience that requires a scope or a proof of possession, and no
-//! actor that needs a permit besides that of its subject, so cases with any of these are left out and listed.
+//! deny, and it knows no audience that requires a scope or a proof of possession, and no actor that needs a permit besides
+//! that of its subject, so cases with any of these are left out and listed.
 
 use crate::cases::Case;
 use crate::limits::lacks_requirement;

@@ -67,8 +67,8 @@ pub struct Condition {
     /// As Cedar writes it.
     pub text: String,
     pub verdict: Verdict,
-    /// The attributes of principal, resource and context that it reads, such as `principal.ref`, with their values as JSON; none
-    /// if absent.
+    /// The attributes of principal, resource and context that it reads, such as `principal.ref`, with their values as
+    /// JSON; none if absent.
     pub inputs: Vec<(String, Option<String>)>,
 }
 
@@ -138,7 +138,7 @@ impl<'b> Explainer<'b> {
         match actor {
             Some(actor) => {
                 let prepared = self.bundle.prepare_act_for(actor, principal, request, *now)?;
-                let inputs = inputs_of(&decision);
+                let inputs = inputs_of(&self.bundle.decide_act_for(actor, principal, request, *now)?);
                 policies.extend(self.of_actors.iter().map(|policy| policy.explain(&prepared, &inputs)));
             }
             None => policies.extend(self.of_actors.iter().map(Anatomy::of_another_action)),

@@ -26,12 +26,10 @@ use crate::policies::templates::NamedTemplate;
 use crate::settings::groups::{Group, Groups};
 use crate::settings::records::{Audience, Environment, Issuer};
 use crate::settings::zones::Zones;
-use cedar_policy::{Entity, EntityTypeName, EntityUid, PolicySet, Schema};
+use cedar_policy::{Entity, EntityTypeName, EntityUid, Schema};
 use files::{BundleFiles, SCHEMA_FILE, utf8};
 use settings::{Settings, unnameable};
-use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 /// A bundle whose every file was understood and whose every policy validates.
 pub struct Bundle {

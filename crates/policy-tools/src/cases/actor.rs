@@ -1,6 +1,6 @@
 //! The actor of a case.
 
-use super::{Described, base, issuer_named};
+use super::described::{Described, base, issuer_named};
 use crate::error::CheckError;
 use std::collections::BTreeMap;
 use toml::Value;

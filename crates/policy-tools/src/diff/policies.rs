@@ -42,7 +42,7 @@ pub(super) fn policies(old: &Bundle, new: &Bundle) -> Vec<Change> {
 /// Takes the shape of each policy once, because that needs Cedar to write it.
 fn of_shapes(old: &Bundle, new: &Bundle, shape: &dyn Fn(&NamedPolicy) -> Shape) -> Vec<Change> {
     let by_id = |bundle: &Bundle| -> BTreeMap<String, (bool, Shape)> {
-        let policies = bundle.policies().iter();
+        let policies = bundle.policies_of_all_actions();
         policies.map(|policy| (policy.id.clone(), (policy.is_forbid(), shape(policy)))).collect()
     };
     let (old, new) = (by_id(old), by_id(new));

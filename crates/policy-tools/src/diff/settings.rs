@@ -224,7 +224,6 @@ fn issuer(compared: &mut Compared<'_>, was: &Issuer, is: &Issuer) {
     compared.other("claims", &was.claims, &is.claims);
     compared.other("subject", &was.subject_template, &is.subject_template);
     compared.number("allow_act", was.allow_act, is.allow_act);
-    compared.other("kind", &was.authorization_server, &is.authorization_server);
     // A development issuer is not trusted elsewhere.
     compared.number("trusted outside development", !was.development, !is.development);
 }
@@ -262,6 +261,7 @@ fn audience(compared: &mut Compared<'_>, was: &Audience, is: &Audience) {
     // Without the requirement, tokens that are bound to no key are issued too.
     compared.number("bearer tokens", !was.proof_required, !is.proof_required);
     compared.number("allow_act", was.allow_act, is.allow_act);
+    compared.other("kind", &was.authorization_server, &is.authorization_server);
 }
 
 fn uses(replay: ReplayMode) -> Uses {

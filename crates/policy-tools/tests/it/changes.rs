@@ -1,7 +1,7 @@
 //! The smallest change that would be permitted, and requests recovered from records.
 
 use crate::support::*;
-use vouchsafe_policy::{Attribute, AttributeValue, Bundle, Principal, TokenRequest};
+use vouchsafe_policy::{Attribute, AttributeValue, Bundle, Effect, Principal, TokenRequest};
 use vouchsafe_policy_tools::{Change, RecordError, RecordedRequest, smallest_change};
 
 fn principal() -> Principal {
@@ -151,6 +151,28 @@ fn recovers_request_from_record() {
     let decision = bundle.decide(&principal, &request, NOW).expect("it is decided");
     let expected = RecordedRequest { principal, actor: None, request, now: NOW };
     assert_eq!(RecordedRequest::parse(&decision.cedar_request), Ok(expected));
+}
+
+/// The cases of the example bundle, in which an agent acts for jobs.
+#[test]
+fn recovers_request_with_an_actor() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/agents");
+    let files = vouchsafe_policy::folder::read(&root).unwrap_or_else(|invalid| panic!("{invalid}"));
+    let bundle = Bundle::load(&files, &environment()).unwrap_or_else(|invalid| panic!("{invalid}"));
+    let mut permitted = 0;
+    for case in vouchsafe_policy_tools::cases::read(&files, &bundle).expect("cases") {
+        let Some(actor) = &case.actor else { continue };
+        let decision = case.decide(&bundle).expect("it is decided");
+        if decision.effect == Effect::Deny {
+            continue;
+        }
+        permitted += 1;
+        let found = RecordedRequest::parse(&decision.cedar_request).expect("a request");
+        assert_eq!((&found.principal, found.actor.as_ref()), (&case.principal, Some(actor)), "{}", case.path);
+        assert_eq!((&found.request, found.now), (&case.request, case.now));
+        assert_eq!(found.decide(&bundle), Ok(decision));
+    }
+    assert_eq!(permitted, 1);
 }
 
 #[test]

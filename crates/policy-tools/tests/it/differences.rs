@@ -41,6 +41,19 @@ fn shows_settings_as_they_are_written() {
     }
 }
 
+/// Policies about actors give access like any other.
+#[test]
+fn permits_to_act_widen() {
+    let audience = format!("{API}allow_act = true\n");
+    let audience = ("audiences/api.toml", Some(audience.as_str()));
+    assert_eq!(said(&[], &[audience]), ["Widening Audience https://api.example allow_act"]);
+    let rule = "@id(\"acts\") permit (principal is GitHub::Workflow in Issuer::\"github\", action == Action::\"act_for\", \
+        resource is GitHub::Workflow in Issuer::\"github\") when { principal.repository_id == \"2\" };";
+    let with: Changes<'_> = &[audience, ("rules/act.cedar", Some(rule))];
+    assert_eq!(said(&[audience], with), ["Widening Policy acts"]);
+    assert_eq!(said(with, &[audience]), ["Narrowing Policy acts"]);
+}
+
 #[test]
 fn ignores_comments_order_and_layout() {
     assert!(difference(&[], &[]).is_empty());

@@ -33,7 +33,11 @@ impl Bundle {
         }
     }
 
-    fn decide_act_for(
+    /// Decides whether `actor` may act for `subject`, and nothing else.
+    ///
+    /// # Errors
+    /// As [`Self::decide_actor`].
+    pub fn decide_act_for(
         &self,
         actor: &Principal,
         subject: &Principal,
