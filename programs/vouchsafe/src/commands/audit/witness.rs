@@ -1,8 +1,8 @@
 //! `vouchsafe audit witness`.
 
 use super::{note, site};
-use crate::client::http::Http;
 use crate::client::NetworkArgs;
+use crate::client::http::Http;
 use crate::client::text::sanitize;
 use std::path::PathBuf;
 use std::process::ExitCode;
