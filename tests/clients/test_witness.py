@@ -67,8 +67,7 @@ class Witness:
         )
         timer = threading.Timer(START_SECONDS_MAX, self.child.kill)
         timer.start()
-        # Its first line says that it listens.
-        assert self.child.stderr.readline(), "the witness did not start"
+        assert any(" listening on " in line for line in iter(self.child.stderr.readline, "")), "it did not start"
         timer.cancel()
         threading.Thread(target=self.child.stderr.read, daemon=True).start()
 

@@ -120,7 +120,7 @@ async fn key() -> Result<Option<String>, Failure> {
 
 /// Brings the log up to date while nobody waits, in some of the calls.
 pub fn integrate_later(now: u64, random: u64) {
-    if random % EXCHANGES != 0 || now.abs_diff(INTEGRATED.get()) < AFTER_EXCHANGE_SECONDS {
+    if !random.is_multiple_of(EXCHANGES) || now.abs_diff(INTEGRATED.get()) < AFTER_EXCHANGE_SECONDS {
         return;
     }
     INTEGRATED.set(now);

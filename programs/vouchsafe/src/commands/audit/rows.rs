@@ -48,7 +48,10 @@ pub fn check(database: &Database) -> Result<(Counts, Vec<Finding>), Failure> {
     let mut findings = Vec::new();
     let number =
         |sql: &str| Ok::<_, Failure>(database.column::<Option<i64>>(sql)?.first().copied().flatten().unwrap_or(0));
+    // Records from before the log also have lower numbers than every leaf, whatever the database says.
     let log_from = whole(number("SELECT value FROM meta WHERE name = 'log_from'")?);
+    let first = database.column::<Option<i64>>("SELECT min(seq) FROM log_leaves")?.first().copied().flatten();
+    let log_from = first.map_or(log_from, |first| log_from.min(whole(first - 1)));
     let last = whole(number("SELECT max(seq) FROM log_leaves")?);
     let columns: Vec<_> = COMMITTED.iter().map(|name| format!("audit.{name}")).collect();
     let sql = format!(
