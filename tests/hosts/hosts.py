@@ -26,6 +26,8 @@ RECENT = 30
 UNKNOWN_KEY_SECONDS = 1
 # What a client waits after an answer that says nothing.
 PAUSE_SECONDS = 0.05
+# How often tokens of a subject are presented before it is blocked, and again after that.
+ATTEMPTS = 5
 LOST_TOKENS = 8
 SETTLE_SECONDS_MAX = 60
 
@@ -44,7 +46,8 @@ class Load:
         self.site, self.exchanges, self.ended = site, [], threading.Event()
         self.lock, self.faults = threading.Lock(), []
         self.threads = [threading.Thread(target=self.guard, args=(self.client, number)) for number in range(CLIENTS)]
-        self.threads.append(threading.Thread(target=self.guard, args=(self.send_unknown_keys,)))
+        self.threads += [threading.Thread(target=self.guard, args=(it,)) for it in (self.send_unknown_keys, self.block)]
+        self.blocks = {}
 
     def guard(self, work, *arguments):
         try:
@@ -72,6 +75,24 @@ class Load:
         while not self.ended.wait(UNKNOWN_KEY_SECONDS):
             answer = choose.choice(self.site.brokers).exchange("unknown key", cluster.with_unknown_key(self.site.mint()))
             assert answer.answer in (history.REFUSED, history.UNKNOWN), answer
+
+    def block(self):
+        """Blocks one subject after the other, whose tokens are presented before and after that."""
+        choose = random.Random("blocks")
+        while not self.ended.is_set():
+            subject = f"blocked {len(self.blocks)}"
+            hosts = [broker.host for broker in self.site.brokers]
+            for number in range(2 * ATTEMPTS):
+                if number == ATTEMPTS:
+                    while not cluster.block(choose.choice(hosts), self.site.mint(repository_id=cluster.ADMINISTRATOR), subject):
+                        if self.ended.wait(PAUSE_SECONDS):
+                            return
+                    self.blocks[subject] = time.monotonic()
+                exchange = cluster.exchange(choose.choice(hosts), f"{subject}/{number}", self.site.mint(sub=subject))
+                with self.lock:
+                    self.exchanges.append(exchange)
+                if self.ended.wait(PAUSE_SECONDS):
+                    return
 
     def __enter__(self):
         for thread in self.threads:
@@ -196,9 +217,9 @@ def with_faults(folder, seconds, seed):
     finally:
         site.close()
     file = keep(folder, "history", load.exchanges)
-    found = list(history.violations(load.exchanges, records, grants, fetches))
+    found = list(history.violations(load.exchanges, records, grants, fetches, load.blocks))
     answers = load.answers()
-    say(f"{dict(answers)}, {len(records)} records, {len(grants)} leases, seed {seed}: {len(found)} violations")
+    say(f"{dict(answers)}, {len(records)} records, {len(grants)} leases, {len(load.blocks)} blocks, seed {seed}: {len(found)} violations")
     if found:
         say(f"the history is in {file}")
     # A run in which nothing happened shows nothing.
@@ -206,6 +227,7 @@ def with_faults(folder, seconds, seed):
         assert answers[answer] > 0, f"no exchange was answered `{answer}`"
     assert len({record.generation for record in records}) > 1, "the generation was never raised"
     assert sum(fetches.values()) > 1, "no keys were fetched"
+    assert load.blocks, "no subject was blocked"
     return found
 
 
