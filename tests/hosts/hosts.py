@@ -11,7 +11,6 @@ import pathlib
 import random
 import shutil
 import sys
-import tempfile
 import threading
 import time
 
@@ -185,11 +184,14 @@ def settle(site, load):
             time.sleep(0.2)
 
 
-def keep(folder, name, exchanges):
-    """Writes the history, for whoever looks for the cause of a violation."""
-    file = folder / f"{name}.jsonl"
-    file.write_text("".join(json.dumps(vars(it)) + "\n" for it in exchanges))
-    return file
+def keep(exchanges, folder):
+    """Keeps the history and the logs, for whoever looks for the cause of a violation."""
+    kept = pathlib.Path("/var/tmp") / f"vouchsafe-history-{int(time.time())}"
+    kept.mkdir()
+    (kept / "history.jsonl").write_text("".join(json.dumps(vars(it)) + "\n" for it in exchanges))
+    for log in folder.glob("*.log"):
+        shutil.copy(log, kept)
+    say(f"the history and the logs are in {kept}")
 
 
 def with_faults(folder, seconds, seed):
@@ -216,12 +218,11 @@ def with_faults(folder, seconds, seed):
         records, grants, fetches = site.records(), site.grants(), site.fetches()
     finally:
         site.close()
-    file = keep(folder, "history", load.exchanges)
     found = list(history.violations(load.exchanges, records, grants, fetches, load.blocks))
     answers = load.answers()
     say(f"{dict(answers)}, {len(records)} records, {len(grants)} leases, {len(load.blocks)} blocks, seed {seed}: {len(found)} violations")
     if found:
-        say(f"the history is in {file}")
+        keep(load.exchanges, folder)
     # A run in which nothing happened shows nothing.
     for answer in (history.ISSUED, history.SPENT, history.UNKNOWN):
         assert answers[answer] > 0, f"no exchange was answered `{answer}`"
@@ -256,7 +257,6 @@ def with_lost_commits(folder, incarnation):
                 exchanges.append(broker.exchange(name, token))
     finally:
         site.close()
-    keep(folder, "history", exchanges)
     return list(history.used_too_often(exchanges))
 
 
@@ -278,9 +278,7 @@ def main():
         say(f"skipped several hosts: {reason}")
         return 0
     network.isolate()
-    # The servers run as another user. Kept if something fails.
-    folder = pathlib.Path(tempfile.mkdtemp(prefix="vouchsafe-hosts-"))
-    folder.chmod(0o755)
+    folder = network.scratch()
     lost = with_lost_commits(new(folder, "lost"), incarnation=True)
     say(f"failover without the latest commits: {len(lost)} of {LOST_TOKENS} tokens were used twice")
     unchecked = with_lost_commits(new(folder, "unchecked"), incarnation=False)
@@ -289,13 +287,12 @@ def main():
     found = lost
     for number in range(arguments.rounds):
         seed = random.randrange(2**32) if arguments.seed is None else arguments.seed
-        found += with_faults(new(folder, f"faults-{number}"), arguments.seconds, seed)
+        run = new(folder, f"faults-{number}")
+        found += with_faults(run, arguments.seconds, seed)
+        shutil.rmtree(run)
     for violation in found:
         print(f"error: {violation}", file=sys.stderr)
-    if found:
-        return 1
-    shutil.rmtree(folder)
-    return 0
+    return 1 if found else 0
 
 
 if __name__ == "__main__":
