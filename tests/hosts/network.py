@@ -18,7 +18,7 @@ INSIDE = "VOUCHSAFE_TEST_ISOLATED"
 
 def unavailable():
     """Why namespaces can't be used here, or nothing."""
-    for tool in ("ip", "unshare", "setpriv"):
+    for tool in ("ip", "unshare", "setpriv", "openssl"):
         if not shutil.which(tool):
             return f"`{tool}` is not installed"
     if os.geteuid() != 0:
