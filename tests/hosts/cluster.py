@@ -25,8 +25,14 @@ BROKER, PORT = "http://127.0.0.1:3000", 3000
 # In the repository's bundle: each subject token can be exchanged once for it.
 AUDIENCE, SCOPE = "https://deploy.example", "deploy:write"
 ROOT = "aG9zdHMtdGVzdHMtb25seS1ub3QtYS1zZWNyZXQtMDAwMQ"
-READY_SECONDS_MAX = 120
 ANSWER_SECONDS_MAX = 10
+# The workload that administers the broker.
+ADMINISTRATOR = "777"
+ADMINISTRATION = f"""
+@id("administration")
+permit (principal is GitHub::Workflow in Issuer::"dev", action == Action::"issue", resource == Audience::"{BROKER}/admin")
+when {{ principal.repository_id == "{ADMINISTRATOR}" && ["revoke"].containsAll(context.scopes) }};
+"""
 LEASE_LOG = """
 CREATE TABLE lease_log (name text, broker text, at bigint, until bigint);
 CREATE FUNCTION log_lease() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
@@ -53,11 +59,10 @@ def with_unknown_key(jwt):
     return base64.urlsafe_b64encode(forged).decode().rstrip("=") + "." + rest
 
 
-def post(address, port, path, form):
+def post(address, port, path, body, content="application/x-www-form-urlencoded", **headers):
     connection = http.client.HTTPConnection(address, port, timeout=ANSWER_SECONDS_MAX)
     try:
-        headers = {"content-type": "application/x-www-form-urlencoded"}
-        connection.request("POST", path, urllib.parse.urlencode(form), headers)
+        connection.request("POST", path, body, {"content-type": content, **headers})
         response = connection.getresponse()
         return response.status, response.read().decode()
     finally:
@@ -105,27 +110,46 @@ class Broker:
         return exchange(self.host, name, token)
 
 
-def exchange(host, name, token):
-    """Exchanges a token at the broker on `host`, and says what the answer means for its use."""
+def ask(host, token, audience, scope):
+    """The status and the members of the answer of the broker on `host`; 0 if there is none."""
     grant = {
         "grant_type": "urn:ietf:params:oauth:grant-type:token-exchange",
         "subject_token_type": "urn:ietf:params:oauth:token-type:jwt",
         "subject_token": token,
-        "audience": AUDIENCE,
-        "scope": SCOPE,
+        "audience": audience,
+        "scope": scope,
     }
-    sent, answer, decision, reason = time.monotonic(), history.UNKNOWN, "", ""
     try:
-        status, text = post(host.address, PORT, "/token", grant)
+        status, text = post(host.address, PORT, "/token", urllib.parse.urlencode(grant))
     except (OSError, http.client.HTTPException):
-        status, text = 0, "{}"
+        return 0, {}
+    return status, json.loads(text)
+
+
+def exchange(host, name, token):
+    """Exchanges a token at the broker on `host`, and says what the answer means for its use."""
+    sent, answer, decision = time.monotonic(), history.UNKNOWN, ""
+    status, members = ask(host, token, AUDIENCE, SCOPE)
     if status == 200:
-        answer, decision = history.ISSUED, decode(json.loads(text)["access_token"])["jti"]
-    else:
-        reason = json.loads(text).get("error_description", "no answer")
+        answer, decision = history.ISSUED, decode(members["access_token"])["jti"]
+    reason = members.get("error_description", "")
     if 400 <= status < 500:
         answer = history.SPENT if "already used" in reason else history.REFUSED
     return history.Exchange(name, host.name, sent, time.monotonic(), answer, decision, reason)
+
+
+def block(host, administrator, subject):
+    """Whether the broker on `host` confirms that it blocks a subject."""
+    status, members = ask(host, administrator, f"{BROKER}/admin", "revoke")
+    if status != 200:
+        return False
+    order = {"id": subject.replace(" ", "-"), "reason": "test", "issuer": "dev", "subject": subject, "block": True}
+    bearer = {"authorization": f"Bearer {members['access_token']}"}
+    try:
+        status, _ = post(host.address, PORT, "/admin/revocations", json.dumps(order), "application/json", **bearer)
+    except (OSError, http.client.HTTPException):
+        return False
+    return status == 200
 
 
 class Cluster:
@@ -195,7 +219,10 @@ class Cluster:
                 line = f"allowed_outbound_hosts = [{hosts}]"
             lines.append(line.replace('source = "target/', f'source = "{REPO}/target/'))
         (self.folder / "spin.toml").write_text("\n".join(lines) + "\n")
-        shutil.copytree(REPO / "policies", self.folder / "policies")
+        policies = self.folder / "policies"
+        shutil.copytree(REPO / "policies", policies)
+        (policies / "audiences/admin.toml").write_text(f'id = "{BROKER}/admin"\nscopes = ["revoke"]\n')
+        (policies / "rules/administration.cedar").write_text(ADMINISTRATION)
         names = ", ".join(f'"{server.host.address}"' for server in servers)
         (self.folder / "runtime.toml").write_text(
             f'[[client_tls]]\ncomponent_ids = ["broker"]\nhosts = [{names}]\nca_roots_file = "{self.authority.certificate}"\n'
@@ -207,10 +234,11 @@ class Cluster:
         done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
         assert done.returncode == 0, done.stderr
 
-    def mint(self):
+    def mint(self, **claims):
         """A token with a subject of its own: brokers answer 429 to a subject that is denied often."""
         self.minted += 1
-        status, text = post(*issuer.ADDRESS, "/mint", {"aud": BROKER, "sub": f"workload {self.minted}"})
+        form = {"aud": BROKER, "sub": f"workload {self.minted}", **claims}
+        status, text = post(*issuer.ADDRESS, "/mint", urllib.parse.urlencode(form))
         assert status == 200, text
         return json.loads(text)["token"]
 

@@ -4,10 +4,8 @@ import argparse
 import os
 import pathlib
 import re
-import shutil
 import subprocess
 import sys
-import tempfile
 import time
 
 import image
@@ -87,8 +85,7 @@ def main():
         return 0
     network.isolate()
     image.prepare()
-    folder = pathlib.Path(tempfile.mkdtemp(prefix="vouchsafe-gateway-"))
-    folder.chmod(0o755)
+    folder = network.scratch()
     unpacked = image.Image(arguments.archive, folder)
     host = network.Network().host("gateway")
     mounts = prepare(folder, arguments.module, unpacked.user["gid"])
@@ -121,7 +118,6 @@ def main():
     assert code == 0, f"exit code {code}: {serving.log.read_text()}"
     assert '"hsm":"up"' in asked.stdout, asked.stdout
     say("created keys with SoftHSM, used them, and was ready")
-    shutil.rmtree(folder)
     return 0
 
 

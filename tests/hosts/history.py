@@ -120,7 +120,15 @@ def fetched_without_lease(fetches, grants):
             yield f"{broker} fetched keys {count} times with {granted[broker]} leases"
 
 
-def violations(exchanges, records, grants, fetches):
+def issued_while_blocked(exchanges, blocks):
+    """No token is released for a subject after its block was confirmed. Tokens are named `subject/number`."""
+    for it in exchanges:
+        blocked = blocks.get(it.token.partition("/")[0], float("inf"))
+        if it.answer == ISSUED and it.sent > blocked:
+            yield f"{it.token} was exchanged after the block: {it}"
+
+
+def violations(exchanges, records, grants, fetches, blocks):
     """Everything that must not be, after a history in which no confirmed commit was lost."""
     yield from used_too_often(exchanges)
     yield from used_after_spent(exchanges)
@@ -129,3 +137,4 @@ def violations(exchanges, records, grants, fetches):
     yield from generation_fell(exchanges, records)
     yield from leases_overlap(grants)
     yield from fetched_without_lease(fetches, grants)
+    yield from issued_while_blocked(exchanges, blocks)

@@ -11,7 +11,6 @@ import pathlib
 import random
 import shutil
 import sys
-import tempfile
 import threading
 import time
 
@@ -26,6 +25,8 @@ RECENT = 30
 UNKNOWN_KEY_SECONDS = 1
 # What a client waits after an answer that says nothing.
 PAUSE_SECONDS = 0.05
+# How often tokens of a subject are presented before it is blocked, and again after that.
+ATTEMPTS = 5
 LOST_TOKENS = 8
 SETTLE_SECONDS_MAX = 60
 
@@ -44,7 +45,8 @@ class Load:
         self.site, self.exchanges, self.ended = site, [], threading.Event()
         self.lock, self.faults = threading.Lock(), []
         self.threads = [threading.Thread(target=self.guard, args=(self.client, number)) for number in range(CLIENTS)]
-        self.threads.append(threading.Thread(target=self.guard, args=(self.send_unknown_keys,)))
+        self.threads += [threading.Thread(target=self.guard, args=(it,)) for it in (self.send_unknown_keys, self.block)]
+        self.blocks = {}
 
     def guard(self, work, *arguments):
         try:
@@ -72,6 +74,24 @@ class Load:
         while not self.ended.wait(UNKNOWN_KEY_SECONDS):
             answer = choose.choice(self.site.brokers).exchange("unknown key", cluster.with_unknown_key(self.site.mint()))
             assert answer.answer in (history.REFUSED, history.UNKNOWN), answer
+
+    def block(self):
+        """Blocks one subject after the other, whose tokens are presented before and after that."""
+        choose = random.Random("blocks")
+        while not self.ended.is_set():
+            subject = f"blocked {len(self.blocks)}"
+            hosts = [broker.host for broker in self.site.brokers]
+            for number in range(2 * ATTEMPTS):
+                if number == ATTEMPTS:
+                    while not cluster.block(choose.choice(hosts), self.site.mint(repository_id=cluster.ADMINISTRATOR), subject):
+                        if self.ended.wait(PAUSE_SECONDS):
+                            return
+                    self.blocks[subject] = time.monotonic()
+                exchange = cluster.exchange(choose.choice(hosts), f"{subject}/{number}", self.site.mint(sub=subject))
+                with self.lock:
+                    self.exchanges.append(exchange)
+                if self.ended.wait(PAUSE_SECONDS):
+                    return
 
     def __enter__(self):
         for thread in self.threads:
@@ -164,11 +184,14 @@ def settle(site, load):
             time.sleep(0.2)
 
 
-def keep(folder, name, exchanges):
-    """Writes the history, for whoever looks for the cause of a violation."""
-    file = folder / f"{name}.jsonl"
-    file.write_text("".join(json.dumps(vars(it)) + "\n" for it in exchanges))
-    return file
+def keep(exchanges, folder):
+    """Keeps the history and the logs, for whoever looks for the cause of a violation."""
+    kept = pathlib.Path("/var/tmp") / f"vouchsafe-history-{int(time.time())}"
+    kept.mkdir()
+    (kept / "history.jsonl").write_text("".join(json.dumps(vars(it)) + "\n" for it in exchanges))
+    for log in folder.glob("*.log"):
+        shutil.copy(log, kept)
+    say(f"the history and the logs are in {kept}")
 
 
 def with_faults(folder, seconds, seed):
@@ -195,17 +218,17 @@ def with_faults(folder, seconds, seed):
         records, grants, fetches = site.records(), site.grants(), site.fetches()
     finally:
         site.close()
-    file = keep(folder, "history", load.exchanges)
-    found = list(history.violations(load.exchanges, records, grants, fetches))
+    found = list(history.violations(load.exchanges, records, grants, fetches, load.blocks))
     answers = load.answers()
-    say(f"{dict(answers)}, {len(records)} records, {len(grants)} leases, seed {seed}: {len(found)} violations")
+    say(f"{dict(answers)}, {len(records)} records, {len(grants)} leases, {len(load.blocks)} blocks, seed {seed}: {len(found)} violations")
     if found:
-        say(f"the history is in {file}")
+        keep(load.exchanges, folder)
     # A run in which nothing happened shows nothing.
     for answer in (history.ISSUED, history.SPENT, history.UNKNOWN):
         assert answers[answer] > 0, f"no exchange was answered `{answer}`"
     assert len({record.generation for record in records}) > 1, "the generation was never raised"
     assert sum(fetches.values()) > 1, "no keys were fetched"
+    assert load.blocks, "no subject was blocked"
     return found
 
 
@@ -234,7 +257,6 @@ def with_lost_commits(folder, incarnation):
                 exchanges.append(broker.exchange(name, token))
     finally:
         site.close()
-    keep(folder, "history", exchanges)
     return list(history.used_too_often(exchanges))
 
 
@@ -256,9 +278,7 @@ def main():
         say(f"skipped several hosts: {reason}")
         return 0
     network.isolate()
-    # The servers run as another user. Kept if something fails.
-    folder = pathlib.Path(tempfile.mkdtemp(prefix="vouchsafe-hosts-"))
-    folder.chmod(0o755)
+    folder = network.scratch()
     lost = with_lost_commits(new(folder, "lost"), incarnation=True)
     say(f"failover without the latest commits: {len(lost)} of {LOST_TOKENS} tokens were used twice")
     unchecked = with_lost_commits(new(folder, "unchecked"), incarnation=False)
@@ -267,13 +287,12 @@ def main():
     found = lost
     for number in range(arguments.rounds):
         seed = random.randrange(2**32) if arguments.seed is None else arguments.seed
-        found += with_faults(new(folder, f"faults-{number}"), arguments.seconds, seed)
+        run = new(folder, f"faults-{number}")
+        found += with_faults(run, arguments.seconds, seed)
+        shutil.rmtree(run)
     for violation in found:
         print(f"error: {violation}", file=sys.stderr)
-    if found:
-        return 1
-    shutil.rmtree(folder)
-    return 0
+    return 1 if found else 0
 
 
 if __name__ == "__main__":

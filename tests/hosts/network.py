@@ -9,6 +9,7 @@ import pathlib
 import shutil
 import subprocess
 import sys
+import tempfile
 
 SUBNET = "10.77.0"
 BRIDGE_ADDRESS = f"{SUBNET}.254"
@@ -17,7 +18,7 @@ INSIDE = "VOUCHSAFE_TEST_ISOLATED"
 
 def unavailable():
     """Why namespaces can't be used here, or nothing."""
-    for tool in ("ip", "unshare", "setpriv"):
+    for tool in ("ip", "unshare", "setpriv", "openssl"):
         if not shutil.which(tool):
             return f"`{tool}` is not installed"
     if os.geteuid() != 0:
@@ -42,6 +43,13 @@ def isolate():
 def ip(*arguments, host=None):
     inside = ["-n", host] if host else []
     subprocess.run(["ip", *inside, *map(str, arguments)], check=True)
+
+
+def scratch():
+    """A folder in memory that ends with this program. Other users can enter it, as whom servers run."""
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="vouchsafe-test-"))
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", str(folder)], check=True)
+    return folder
 
 
 class Network:

@@ -13,7 +13,6 @@ import shutil
 import sqlite3
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 
@@ -189,8 +188,7 @@ def main():
         return 0
     network.isolate()
     image.prepare()
-    folder = pathlib.Path(tempfile.mkdtemp(prefix="vouchsafe-pods-"))
-    folder.chmod(0o755)
+    folder = network.scratch()
     unpacked = image.Image(arguments.archive, folder)
     (folder / "site").mkdir()
     site = cluster.Cluster(folder / "site", brokers=())
@@ -199,7 +197,6 @@ def main():
             run(folder, site, unpacked, arguments.kubectl)
     finally:
         site.close()
-    shutil.rmtree(folder)
     return 0
 
 

@@ -73,6 +73,12 @@ class Checks(unittest.TestCase):
             with self.subTest(fetches=fetches):
                 self.check(history.fetched_without_lease(fetches, grants), expected)
 
+    def test_blocked_subjects_get_nothing(self):
+        exchange = Exchange("blocked 1/3", "a", 5, 6, ISSUED)
+        for blocks, expected in [({}, 0), ({"blocked 1": 5}, 0), ({"blocked 1": 4}, 1), ({"blocked 2": 4}, 0)]:
+            with self.subTest(blocks=blocks):
+                self.check(history.issued_while_blocked([exchange], blocks), expected)
+
 
 if __name__ == "__main__":
     unittest.main()

@@ -1,6 +1,7 @@
 //! Errors that keep a bundle from loading, with their positions, and the values of settings.
 
 use crate::support::*;
+use vouchsafe_policy::View;
 use vouchsafe_policy::limits::*;
 use vouchsafe_policy::{
     Audience, Bundle, BundleError, BundleFiles, Claim, ClaimType, Diagnostic, Environment, Issuer, KeySource,

@@ -25,6 +25,12 @@ pub struct NetworkArgs {
 }
 
 impl NetworkArgs {
+    /// For a program that sends something now and then: the system's authorities, and retries for this long.
+    #[cfg(feature = "host")]
+    pub fn unattended(timeout: Duration) -> Self {
+        Self { ca: None, retries: u32::MAX, timeout }
+    }
+
     /// The client for these options; its time begins now.
     pub fn http(&self) -> Result<Http, Failure> {
         Http::new(Settings {

@@ -3,15 +3,11 @@
 //! Runs in a thread of its own. Whatever happens to the receiver, no request waits for it: spans that don't fit into the
 //! queue, or that the receiver does not take, are dropped and counted.
 
-use crate::client::http::{Http, Settings};
-use crate::client::reply::Reply;
-use crate::client::retry::Limits;
-use crate::client::tls::roots;
+use crate::client::NetworkArgs;
 use serde_json::{Value, json};
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
-use ureq::tls::TlsConfig;
 use vouchsafe_cli::Failure;
 use vouchsafe_host::{Exchanged, Spans};
 
@@ -19,7 +15,6 @@ use vouchsafe_host::{Exchanged, Spans};
 const BATCH_MAX: usize = 512;
 /// How long an exchange waits for others.
 const BATCH_WAIT: Duration = Duration::from_secs(5);
-const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a batch is tried. Meanwhile, others wait in the queue.
 const RETRY_TIMEOUT: Duration = Duration::from_secs(60);
 /// Least time between two lines about failures.
@@ -33,13 +28,11 @@ const STATUS_ERROR: u8 = 2;
 /// Starts the exporter. `endpoint` is the receiver's URL without `/v1/traces`.
 pub fn start(endpoint: &str) -> Result<Spans, Failure> {
     let (spans, receiver) = Spans::new();
+    let network = NetworkArgs::unattended(RETRY_TIMEOUT);
+    // Certificate authorities that can't be read are an error now.
+    network.http()?;
     let url = format!("{}/v1/traces", endpoint.trim_end_matches('/'));
-    let tls = TlsConfig::builder().root_certs(roots(None)?).build();
-    let retries = Some(Limits { retries: u32::MAX, timeout: RETRY_TIMEOUT });
-    let settings =
-        move || Settings { attempt_timeout: ATTEMPT_TIMEOUT, tls: tls.clone(), retries, ..Settings::default() };
-    Http::new(settings())?;
-    let exporter = Exporter { spans: spans.clone(), url, settings: Box::new(settings), failed_at: None };
+    let exporter = Exporter { spans: spans.clone(), url, network, failed_at: None };
     let thread = std::thread::Builder::new().name("traces".to_owned()).spawn(move || exporter.run(&receiver));
     thread.map_err(|error| Failure::refused(format!("cannot start a thread: {error}")))?;
     Ok(spans)
@@ -48,7 +41,7 @@ pub fn start(endpoint: &str) -> Result<Spans, Failure> {
 struct Exporter {
     spans: Spans,
     url: String,
-    settings: Box<dyn Fn() -> Settings + Send>,
+    network: NetworkArgs,
     failed_at: Option<Instant>,
 }
 
@@ -61,27 +54,23 @@ impl Exporter {
 
     fn export(&mut self, batch: &[Exchanged]) {
         let count = u64::try_from(batch.len()).unwrap_or(u64::MAX);
-        let failure = match self.send(batch) {
-            Ok(reply) if reply.is_success() => {
-                self.spans.counts().exported.fetch_add(count, Relaxed);
-                return;
-            }
-            Ok(reply) => format!("it answered {}", reply.status),
-            Err(failure) => failure.message,
+        let Err(why) = self.send(batch) else {
+            self.spans.counts().exported.fetch_add(count, Relaxed);
+            return;
         };
         self.spans.counts().dropped.fetch_add(count, Relaxed);
         if self.failed_at.is_none_or(|at| at.elapsed() >= QUIET) {
             self.failed_at = Some(Instant::now());
-            eprintln!("serve: {count} traces were not exported to {}: {failure}", self.url);
+            eprintln!("serve: {count} traces were not exported to {}: {why}", self.url);
         }
     }
-}
 
-impl Exporter {
     /// Sends a batch, again and again while the receiver is down, for [`RETRY_TIMEOUT`] at most.
-    fn send(&self, batch: &[Exchanged]) -> Result<Reply, Failure> {
+    fn send(&self, batch: &[Exchanged]) -> Result<(), String> {
         // The time of a client counts from when it was made.
-        Http::new((self.settings)())?.post_json(&self.url, None, &request(batch))
+        let http = self.network.http().map_err(|failure| failure.message)?;
+        let reply = http.post_json(&self.url, None, &request(batch)).map_err(|failure| failure.message)?;
+        if reply.is_success() { Ok(()) } else { Err(format!("it answered {}", reply.status)) }
     }
 }
 
