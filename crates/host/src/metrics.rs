@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 use vouchsafe_serve::MetricsText;
 
-/// Routes with a series of their own; every other path counts as `other`.
+/// Routes with a series of their own; every other path counts as `other`, unless it has one of [`PREFIXES`].
 const ROUTES: &[&str] = &[
     "/.well-known/jwks.json",
     "/.well-known/oauth-authorization-server",
@@ -21,9 +21,12 @@ const ROUTES: &[&str] = &[
     "/introspect",
     "/log/checkpoint",
     "/readyz",
+    "/revocations",
     "/revoke",
     "/token",
 ];
+/// Routes that have many paths.
+const PREFIXES: &[&str] = &["/forward-auth/", "/log/", "/v/"];
 /// Upper bounds of the latency histogram, in microseconds.
 const BUCKETS_US: [u64; 14] = [
     500, 1_000, 2_000, 3_000, 5_000, 7_500, 10_000, 25_000, 50_000, 100_000, 250_000, 1_000_000, 5_000_000, 30_000_000,
@@ -106,7 +109,9 @@ pub struct Metrics {
 impl Metrics {
     /// Counts an answered request.
     pub fn record_request(&self, path: &str, status: u16, took: Duration) {
-        let route = ROUTES.iter().find(|route| **route == path).copied().unwrap_or("other");
+        let known = ROUTES.iter().find(|route| **route == path);
+        let route = known.or_else(|| PREFIXES.iter().find(|prefix| path.starts_with(**prefix)));
+        let route = route.copied().unwrap_or("other");
         increase(&self.requests, (route, status), 1);
         let took_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
         let mut latencies = lock(&self.latency);

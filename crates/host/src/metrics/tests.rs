@@ -6,12 +6,15 @@ fn unknown_paths_share_one_series() {
     metrics.record_request("/token", 200, Duration::from_millis(2));
     metrics.record_request("/wp-admin", 404, Duration::from_millis(1));
     metrics.record_request("/x\"y", 404, Duration::from_millis(1));
+    metrics.record_request("/v/aws/.well-known/jwks.json", 200, Duration::from_millis(1));
+    metrics.record_request("/v/gcp/.well-known/jwks.json", 200, Duration::from_millis(1));
     metrics.record_outbound("a.example", Some(Cause::Dns));
     metrics.record_outbound("a.example", None);
     let text = metrics.render();
     for line in [
         "vouchsafe_requests_total{route=\"other\",status=\"404\"} 2",
         "vouchsafe_requests_total{route=\"/token\",status=\"200\"} 1",
+        "vouchsafe_requests_total{route=\"/v/\",status=\"200\"} 2",
         "vouchsafe_request_duration_seconds_bucket{route=\"/token\",le=\"0.001\"} 0",
         "vouchsafe_request_duration_seconds_bucket{route=\"/token\",le=\"0.002\"} 1",
         "vouchsafe_request_duration_seconds_count{route=\"/token\"} 1",
