@@ -203,7 +203,7 @@ class Nginx(unittest.TestCase):
 
     def test_serves_only_public_routes(self):
         self.assertEqual(self.get("/.well-known/openid-configuration").json()["issuer"], self.setup.broker)
-        for path in ("/readyz", "/healthz", "/metrics", "/", "/introspect", "/admin/revocations", "/token/", "/TOKEN"):
+        for path in ("/readyz", "/healthz", "/metrics", "/", "/introspect", "/admin/revocations", "/token/", "/TOKEN", "/v/aws", "/v/aws/token"):
             self.assertEqual(self.get(path).status_code, 404, path)
 
     def test_replaces_headers_that_clients_send(self):
