@@ -25,7 +25,7 @@ fn paths_have_one_spelling() {
         let id = TileId { level, index };
         assert_eq!(id.path(width), path);
         assert_eq!(TileId::parse(path), Some((id, width)), "{path}");
-        assert!(tlog_tiles::tile::Tile::from_path(&format!("tile/8/{path}")).is_ok(), "{path}");
+        assert!(vouchsafe_tlog_oracle::tile::Tile::from_path(&format!("tile/8/{path}")).is_ok(), "{path}");
     }
     for path in [
         "",

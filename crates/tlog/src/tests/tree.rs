@@ -1,6 +1,6 @@
 //! Roots and proofs against `tlog_tiles`, which is an independent implementation.
 
-use tlog_tiles::tlog::{self as oracle, Hash as Theirs};
+use vouchsafe_tlog_oracle::tlog::{self as oracle, Hash as Theirs};
 
 use super::*;
 
