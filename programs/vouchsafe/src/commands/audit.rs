@@ -9,6 +9,8 @@ mod proof;
 mod prune;
 mod rows;
 mod site;
+#[cfg(test)]
+mod tests;
 mod tree;
 mod verify;
 mod witness;

@@ -82,7 +82,7 @@ fn read(path: &Path, policy: &Policy) -> Result<Kept, Failure> {
 }
 
 /// Checks a database: its records, leaves, tiles and checkpoints.
-fn check(database: &Database, policy: &Policy, kept: &[Kept]) -> Result<Report, Failure> {
+pub fn check(database: &Database, policy: &Policy, kept: &[Kept]) -> Result<Report, Failure> {
     // One snapshot, so that a running broker changes nothing between two statements.
     database.connection.execute_batch("BEGIN").map_err(|error| database.failed(&error))?;
     let (counts, mut findings) = rows::check(database)?;
