@@ -23,7 +23,7 @@ import kubelet
 import network
 import postgres
 
-CLIENTS = 4
+CLIENTS = 2
 PAUSE_SECONDS = 0.05
 READY_SECONDS_MAX = 180
 ISSUER = "https://token.actions.githubusercontent.com"
