@@ -26,6 +26,10 @@ it filter="":
 dist *args:
     scripts/dist {{args}}
 
+# Make an OCI image of a release archive (ARCHIVE [OUT])
+image *args:
+    scripts/image {{args}}
+
 # Measure an exchange (--brief, --policy, --hsm, --seconds N)
 bench *args:
     scripts/bench {{args}}
@@ -37,6 +41,10 @@ fuzz *args:
 # Run the randomized tests for longer
 soak *args:
     scripts/soak {{args}}
+
+# Run several hosts with faults between them (--seconds N, --rounds N, --seed N)
+hosts *args:
+    tests/hosts/run {{args}}
 
 # Check licenses, sources, duplicates and advisories of dependencies
 deny:

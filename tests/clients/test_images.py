@@ -109,6 +109,7 @@ class Images(unittest.TestCase):
     def test_pods_serve_tokens_while_they_are_replaced(self):
         printed = self.isolated("pods.py", self.broker.file, broker.KUBECTL)
         self.assertRegex(printed, r"overlay sqlite: exchanged a token")
+        self.assertIn("overlay hsm: waits for its gateway", printed)
         self.assertRegex(printed, r"overlay postgresql: replaced 2 pods during [1-9]\d+ exchanges")
 
     def test_gateway_uses_a_module_that_is_mounted(self):

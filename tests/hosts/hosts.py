@@ -1,7 +1,7 @@
 """Faults between hosts while clients exchange tokens, and what must hold afterwards.
 
-First failovers to a standby without the latest commits, with and without the check that detects them: without it, the
-checker must find tokens that were used twice. Then faults during which no confirmed commit may be lost.
+First, databases that lost their latest commits, with and without the check that detects it: without it, the checker must
+find tokens that were used twice. Then faults during which no confirmed commit may be lost.
 """
 
 import argparse
@@ -232,19 +232,32 @@ def with_faults(folder, seconds, seed):
     return found
 
 
-def with_lost_commits(folder, incarnation):
-    """The standby is promoted without the latest uses, which clients then repeat. Returns the violations."""
+def promote_without_latest(site, use):
+    """A failover to a standby that was cut off."""
+    site.standby.host.cut()
+    use()
+    site.primary.kill()
+    site.standby.host.heal()
+    site.standby.promote()
+    site.primary, site.standby = site.standby, site.primary
+
+
+def restore_older_dump(site, use):
+    """Another server gets the place of the primary, with what was dumped before."""
+    dump = site.primary.dump()
+    use()
+    site.primary.load(dump)
+
+
+def with_lost_commits(folder, lose, incarnation):
+    """The database loses the uses of tokens, which clients then repeat. Returns the violations."""
     site = cluster.Cluster(folder, brokers=("one",), synchronous=False, incarnation=incarnation)
     try:
         (broker,) = site.brokers
         tokens = {f"lost-{number}": site.mint() for number in range(LOST_TOKENS)}
-        site.standby.host.cut()
-        exchanges = [broker.exchange(name, token) for name, token in tokens.items()]
+        exchanges = []
+        lose(site, lambda: exchanges.extend(broker.exchange(name, token) for name, token in tokens.items()))
         assert all(it.answer == history.ISSUED for it in exchanges), exchanges
-        site.primary.kill()
-        site.standby.host.heal()
-        site.standby.promote()
-        site.primary, site.standby = site.standby, site.primary
         if not incarnation:
             # However slow this machine is, the store does not count as out of use.
             site.primary.sql("UPDATE mark SET alive_at = clock_ms() / 1000")
@@ -279,12 +292,14 @@ def main():
         return 0
     network.isolate()
     folder = network.scratch()
-    lost = with_lost_commits(new(folder, "lost"), incarnation=True)
-    say(f"failover without the latest commits: {len(lost)} of {LOST_TOKENS} tokens were used twice")
-    unchecked = with_lost_commits(new(folder, "unchecked"), incarnation=False)
-    say(f"the same without the check of the incarnation: {len(unchecked)} of {LOST_TOKENS} tokens were used twice")
-    assert unchecked, "the checker finds nothing where there is something to find"
-    found = lost
+    found = []
+    for lose in (promote_without_latest, restore_older_dump):
+        lost = with_lost_commits(new(folder, lose.__name__), lose, incarnation=True)
+        say(f"{lose.__name__}: {len(lost)} of {LOST_TOKENS} tokens were used twice")
+        unchecked = with_lost_commits(new(folder, f"{lose.__name__}-unchecked"), lose, incarnation=False)
+        say(f"{lose.__name__}, without the check of the incarnation: {len(unchecked)} of {LOST_TOKENS} were used twice")
+        assert unchecked, "the checker finds nothing where there is something to find"
+        found += lost
     for number in range(arguments.rounds):
         seed = random.randrange(2**32) if arguments.seed is None else arguments.seed
         run = new(folder, f"faults-{number}")

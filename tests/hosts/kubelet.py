@@ -39,8 +39,10 @@ class Volumes:
             path.mkdir(parents=True, exist_ok=True)
             self.own(path, 0o2775)
         elif "emptyDir" in volume:
-            # Any size would do here.
-            self.memory(path) if volume["emptyDir"].get("medium") == "Memory" else path.mkdir()
+            if volume["emptyDir"].get("medium") == "Memory":
+                self.memory(path, volume["emptyDir"]["sizeLimit"].replace("Mi", "m"))
+            else:
+                path.mkdir()
             self.own(path, 0o3777 if path.is_mount() else 0o2777)
         elif "configMap" in volume:
             path.mkdir()
@@ -56,9 +58,9 @@ class Volumes:
             self.write(path, source, content, source["defaultMode"] | 0o440)
         return path
 
-    def memory(self, path):
+    def memory(self, path, size="1m"):
         path.mkdir()
-        subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=1777", "tmpfs", str(path)], check=True)
+        subprocess.run(["mount", "-t", "tmpfs", "-o", f"mode=1777,size={size}", "tmpfs", str(path)], check=True)
         self.mounted.append(path)
 
     def own(self, path, mode):

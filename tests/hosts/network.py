@@ -9,7 +9,6 @@ import pathlib
 import shutil
 import subprocess
 import sys
-import tempfile
 
 SUBNET = "10.77.0"
 BRIDGE_ADDRESS = f"{SUBNET}.254"
@@ -47,7 +46,8 @@ def ip(*arguments, host=None):
 
 def scratch():
     """A folder in memory that ends with this program. Other users can enter it, as whom servers run."""
-    folder = pathlib.Path(tempfile.mkdtemp(prefix="vouchsafe-test-"))
+    folder = pathlib.Path("/run/vouchsafe-test")
+    folder.mkdir(exist_ok=True)
     subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", str(folder)], check=True)
     return folder
 

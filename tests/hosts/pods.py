@@ -1,7 +1,7 @@
 """The manifests of deploy/kubernetes with a real image: `pods.py ARCHIVE KUBECTL`, where ARCHIVE is made by scripts/image.
 
-A pod of the overlay `sqlite` exchanges a token and is replaced; then pods of the overlay `postgresql` are replaced while
-clients exchange tokens, and no exchange may fail.
+A pod of the overlay `sqlite` exchanges a token and is replaced; one of `hsm` waits for its gateway; then pods of
+`postgresql` are replaced while clients exchange tokens, and no exchange may fail.
 """
 
 import argparse
@@ -9,6 +9,7 @@ import base64
 import collections
 import pathlib
 import random
+import secrets
 import shutil
 import sqlite3
 import subprocess
@@ -23,11 +24,12 @@ import kubelet
 import network
 import postgres
 
-CLIENTS = 4
+CLIENTS = 2
 PAUSE_SECONDS = 0.05
 READY_SECONDS_MAX = 180
 ISSUER = "https://token.actions.githubusercontent.com"
 DEV_ISSUER = "http://127.0.0.1:7000"
+WAITS_FOR_GATEWAY = "gateway.example.internal:8480: DNS lookup failed; trying again"
 
 
 def say(text):
@@ -56,20 +58,29 @@ def render(folder, kubectl, overlay, site):
         {f"{broker}https://broker.example.com": f"{broker}{cluster.BROKER}\n      - SPIN_VARIABLE_DEVELOPMENT=true"},
     )
     edit(here / "spin.toml", {ISSUER: DEV_ISSUER})
-    if overlay == "postgresql":
+    if overlay == "sqlite":
+        edit(here / "spin-runtime.toml", {'"private"': '"10.0.0.0/8"'})
+    else:
         database = "postgres.example.internal"
         edit(here / "spin.toml", {database: site.primary.host.address})
         # The issuer is on loopback here.
         edit(here / "spin-runtime.toml", {database: site.primary.host.address, '"127.0.0.0/8", ': ""})
-    else:
-        edit(here / "spin-runtime.toml", {'"private"': '"10.0.0.0/8"'})
     rendered = subprocess.run([kubectl, "kustomize", str(here)], check=True, capture_output=True, text=True)
     objects = list(yaml.safe_load_all(rendered.stdout))
-    secrets = {
+    certificate = folder / "certificate"
+    certificate.mkdir(exist_ok=True)
+    site.authority.issue(certificate, "127.0.0.1")
+    files = {
+        "vouchsafe-gateway": {
+            "token": secrets.token_urlsafe(32),
+            "ca.crt": site.authority.certificate.read_text(),
+            "tls.crt": (certificate / "server.pem").read_text(),
+            "tls.key": (certificate / "server.key").read_text(),
+        },
         "vouchsafe-signer": {"root": cluster.ROOT},
         "vouchsafe-database": {"address": site.primary.address(), "ca.crt": site.authority.certificate.read_text()},
     }
-    for name, data in secrets.items():
+    for name, data in files.items():
         encoded = {key: base64.b64encode(text.encode()).decode() for key, text in data.items()}
         objects.append({"kind": "Secret", "metadata": {"name": name}, "data": encoded})
     return objects
@@ -133,6 +144,22 @@ def one_pod_on_sqlite(folder, site, unpacked, kubectl):
     say("overlay sqlite: exchanged a token, and the next pod refuses it")
 
 
+def one_pod_with_an_hsm(folder, site, unpacked, kubectl):
+    """There is no gateway: the broker accepts every file, and waits for it."""
+    deployment = Deployment(folder / "hsm-pods", site, unpacked, render(folder, kubectl, "hsm", site))
+    try:
+        pod = deployment.start()
+        deadline = time.monotonic() + READY_SECONDS_MAX
+        while WAITS_FOR_GATEWAY not in pod.running.log.read_text():
+            assert time.monotonic() < deadline and pod.running.child.poll() is None, pod.running.log.read_text()
+            time.sleep(0.1)
+        log = pod.running.log.read_text()
+    finally:
+        deployment.close()
+    assert "warning: " not in log, log
+    say("overlay hsm: waits for its gateway")
+
+
 def update_on_postgresql(folder, site, unpacked, kubectl):
     deployment = Deployment(folder / "postgresql-pods", site, unpacked, render(folder, kubectl, "postgresql", site))
     replicas = kubelet.only(deployment.objects, "HorizontalPodAutoscaler")["spec"]["minReplicas"]
@@ -193,7 +220,7 @@ def main():
     (folder / "site").mkdir()
     site = cluster.Cluster(folder / "site", brokers=())
     try:
-        for run in (one_pod_on_sqlite, update_on_postgresql):
+        for run in (one_pod_on_sqlite, one_pod_with_an_hsm, update_on_postgresql):
             run(folder, site, unpacked, arguments.kubectl)
     finally:
         site.close()

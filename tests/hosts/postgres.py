@@ -102,6 +102,20 @@ class Server:
         self.configure()
         self.control("-w", "start")
 
+    def dump(self):
+        """Writes what the database has to a file."""
+        file = self.folder / "dump.sql"
+        self.run("pg_dump", "-h", self.folder, "-U", "postgres", "-d", DATABASE, "-f", file)
+        return file
+
+    def load(self, dump):
+        """Ends, and becomes a new server with what the file has."""
+        self.kill()
+        shutil.rmtree(self.data)
+        self.create()
+        quiet = ["-X", "-q", "-v", "ON_ERROR_STOP=1"]
+        self.run("psql", *quiet, "-h", self.folder, "-U", "postgres", "-d", DATABASE, "-f", dump)
+
     def restart(self):
         """Ends as a crash does, and starts again with its settings."""
         self.kill()

@@ -222,7 +222,7 @@ mod tests {
     #[test]
     fn lists_packages_of_an_image() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-        let debian = ["libc6=2.36-9+deb12u14", "libgcc-s1=1:12.2"].map(|it| it.parse().unwrap());
+        let debian = ["libc6=2.36-9+deb12u14", "libgcc-s1=1:12.2"].map(|it| it.parse::<DebianPackage>().unwrap());
         let bill = of(&root, Archive::VouchsafeHsmGateway, &debian).unwrap();
         let without = of(&root, Archive::VouchsafeHsmGateway, &[]).unwrap();
         let (all, crates) = (bill["components"].as_array().unwrap(), without["components"].as_array().unwrap());
