@@ -12,15 +12,13 @@ use crate::error::{Cause, Error};
 #[derive(Debug)]
 pub struct Deadline<F> {
     end: F,
-    /// Whether the call has waited, and `end` was polled.
-    waited: bool,
     /// Whether `end` is ready; it is not polled again.
     over: bool,
 }
 
 impl<F: Future<Output = ()> + Unpin> Deadline<F> {
     pub fn new(end: F) -> Self {
-        Self { end, waited: false, over: false }
+        Self { end, over: false }
     }
 
     /// Returns the result of `call`, or [`Cause::Deadline`] if there is none in time. The abandoned call is dropped, but
@@ -35,15 +33,13 @@ impl<F: Future<Output = ()> + Unpin> Deadline<F> {
         .await
     }
 
-    /// Fails with [`Cause::Deadline`] if the deadline has passed. A call that has not waited yet is in time, and starts no
-    /// timer.
+    /// Fails with [`Cause::Deadline`] if the deadline has passed.
     pub(crate) async fn check(&mut self) -> Result<(), Error> {
-        let over = poll_fn(|context| Poll::Ready(self.waited && self.is_over(context))).await;
+        let over = poll_fn(|context| Poll::Ready(self.is_over(context))).await;
         if over { Err(passed()) } else { Ok(()) }
     }
 
     fn is_over(&mut self, context: &mut Context<'_>) -> bool {
-        self.waited = true;
         self.over = self.over || Pin::new(&mut self.end).poll(context).is_ready();
         self.over
     }

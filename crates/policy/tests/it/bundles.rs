@@ -373,7 +373,7 @@ fn refuses_unknown_files_keys_and_values() {
     check(
         "audiences/api.toml",
         &format!("{API}lifetime = \"5m\"\n"),
-        &["audiences/api.toml:3:1: unknown field `lifetime`, expected one of `id`, `kind`, `tier`, \
+        &["audiences/api.toml:3:1: unknown field `lifetime`, expected one of `id`, `kind`, `view`, `tier`, \
          `algorithm`, `default_lifetime`, `max_lifetime`, `scopes`, `scopes_required`, `claims`, \
          `replay`, `outlive_subject`, `proof_of_possession`, `allow_act`"],
     );

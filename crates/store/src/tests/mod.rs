@@ -186,8 +186,10 @@ fn check_order_of_names(statement: &Statement) {
     let mut names: Vec<usize> = Vec::new();
     for text in statement.sql.split('$').skip(1) {
         let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-        let number = text[..digits].parse().unwrap();
-        if !names.contains(&number) {
+        // In a path of JSON, `$` is no parameter.
+        if let Ok(number) = text[..digits].parse()
+            && !names.contains(&number)
+        {
             names.push(number);
         }
     }
