@@ -13,17 +13,16 @@ use crate::claims::principal_of_claims;
 use crate::error::CheckError;
 use crate::limits::lacks_requirement;
 use actor::ActorEntry;
-pub use described::BaseFile;
-use described::{Described, attribute_value, base, issuer_named};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+pub use described::BaseFile;
+use described::{Described, attribute_value, base, issuer_named};
 use std::collections::BTreeMap;
 use toml::Value;
 use vouchsafe_json::JsonObject;
 use vouchsafe_policy::authoring::{Spanned, TomlFile, suggest};
 use vouchsafe_policy::{
-    Bundle, BundleFiles, DecideError, Decision, Diagnostic, Effect, Issuer, Principal, TokenRequest,
-    parse_unix_seconds,
+    Bundle, BundleFiles, DecideError, Decision, Diagnostic, Effect, Issuer, Principal, TokenRequest, parse_unix_seconds,
 };
 use vouchsafe_providers::Attribute;
 

@@ -120,8 +120,8 @@ pub use store::{
 pub use time::{GAP_SECONDS, UnixMilliseconds};
 pub use vouchsafe_types::{
     Added, Affected, AffectedWorkload, Attribution, AuditRecord, Consumption, Document, Generation, IssuedTokens,
-    Lifted, Limited, Pointer, Recorded, RecordedActor, Refused, RefusedKind, Revocation, RevocationTarget, Space, TokenFilter,
-    TokenUse,
+    Lifted, Limited, Pointer, Recorded, RecordedActor, Refused, RefusedKind, Revocation, RevocationTarget, Space,
+    TokenFilter, TokenUse,
 };
 
 #[cfg(test)]

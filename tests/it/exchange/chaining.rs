@@ -39,7 +39,11 @@ fn start(issuer: &Issuer) -> (String, [Broker; 2]) {
     let (first, address) = Setup::trusting(issuer).at_known_address();
     let url = format!("http://{address}");
     let first = first.variable("issuer", &url).variable("signer_audiences", &format!("{SIGNER_AUDIENCES} {BROKER}"));
-    put(&first, "audiences/second.toml", &format!("id = \"{BROKER}\"\nkind = \"authorization-server\"\nscopes = [\"read\"]\n"));
+    put(
+        &first,
+        "audiences/second.toml",
+        &format!("id = \"{BROKER}\"\nkind = \"authorization-server\"\nscopes = [\"read\"]\n"),
+    );
     put(&first, "rules/second.cedar", FIRST);
     let mut files = issuer.files();
     let more = "algorithms = [\"ES256\"]\n[claims]\nsub = { type = \"text\" }\n";

@@ -19,7 +19,8 @@ fn fake() -> Fake {
 fn authorization_server_gets_a_grant() {
     for more in ["", JWT] {
         let fake = fake();
-        let issued = attempt(&fake, &format!("{more}&requested_expires_in=60")).outcome.map_err(|it| it.refusal).unwrap();
+        let issued =
+            attempt(&fake, &format!("{more}&requested_expires_in=60")).outcome.map_err(|it| it.refusal).unwrap();
         let body: serde_json::Value = serde_json::from_str(&success(&issued)).unwrap();
         assert_eq!(body["issued_token_type"], "urn:ietf:params:oauth:token-type:jwt");
         assert_eq!(body["token_type"], "N_A");

@@ -142,7 +142,9 @@ fn carries_short_transaction_ids_only() {
     let longest = "t".repeat(TXN_BYTES_MAX);
     assert_eq!(txn(json!("oX3Vb1fPzCkQ8w7uYtRnEA")), Ok(Some("oX3Vb1fPzCkQ8w7uYtRnEA".to_owned())));
     assert_eq!(txn(json!(longest)), Ok(Some(longest.clone())));
-    for other in [json!(format!("{longest}t")), json!(""), json!("a b"), json!("a\n"), json!("\u{e4}"), json!(1), json!(null)] {
+    for other in
+        [json!(format!("{longest}t")), json!(""), json!("a b"), json!("a\n"), json!("\u{e4}"), json!(1), json!(null)]
+    {
         assert_eq!(txn(other.clone()), Ok(None), "{other}");
     }
 }
