@@ -128,13 +128,8 @@ pub use store::{
 pub use time::{GAP_SECONDS, UnixMilliseconds};
 pub use vouchsafe_types::{
     Added, Affected, AffectedWorkload, Attribution, AuditRecord, Consumption, Document, Generation, IssuedTokens,
-<<<<<<< HEAD
     Lifted, Limited, LogProof, Pointer, Recorded, RecordedActor, Refused, RefusedKind, Revocation, RevocationList,
     RevocationRule, RevocationTarget, Space, TokenFilter, TokenUse, TreeHead,
-=======
-    Lifted, Limited, Pointer, Recorded, RecordedActor, Refused, RefusedKind, Revocation, RevocationTarget, Space,
-    TokenFilter, TokenUse,
->>>>>>> delegation
 };
 
 #[cfg(test)]

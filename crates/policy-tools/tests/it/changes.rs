@@ -187,7 +187,7 @@ fn refuses_incomplete_record() {
         RecordedRequest::parse(&part.to_string())
     };
     assert_eq!(RecordedRequest::parse("{"), Err(RecordError::NotJson));
-    assert_eq!(RecordedRequest::parse("{}"), Err(RecordError::Part("attrs")));
+    assert_eq!(RecordedRequest::parse("{}"), Err(RecordError::Part("now")));
     for name in ["now", "scopes", "requested_lifetime_seconds", "proof_of_possession"] {
         assert_eq!(without("/context", name), Err(RecordError::Part(name)), "{name}");
     }

@@ -165,7 +165,7 @@ fn reports_unreadable_cases() {
     assert_eq!(
         errors(&format!("decision = \"allow\"\n{CASE}")),
         at("1:1: unknown field `decision`, expected one of `issuer`, `id`, `at`, `profile`, `token`, `keys`, \
-            `refused`, `claims`, `absent`, `request`, `rules`, `erring`")
+            `refused`, `claims`, `absent`, `actor`, `request`, `rules`, `erring`")
     );
 }
 

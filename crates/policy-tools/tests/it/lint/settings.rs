@@ -152,7 +152,9 @@ fn warns_of_what_a_view_does_not_do() {
     );
     for (epoch_seconds, warned) in [(300, true), (301, false)] {
         let short = Environment { epoch_seconds, ..environment() };
-        let report = lint::check(&files(&[("audiences/api.toml", Some(&envoy("max_lifetime = \"4m\"\n")))]), &short);
+        let (api, envoy) = (format!("{API}max_lifetime = \"4m\"\n"), envoy("max_lifetime = \"4m\"\n"));
+        let changes = [("audiences/api.toml", Some(api.as_str())), ("audiences/envoy.toml", Some(&envoy))];
+        let report = lint::check(&files(&changes), &short);
         let found = report.warnings.iter().find(|it| it.kind.code() == "view-caches-too-long").map(ToString::to_string);
         let text = "relying parties of view `envoy` use a key set for 600 s, but keys are published only 600 s ahead: \
             they would refuse good tokens in every epoch";
