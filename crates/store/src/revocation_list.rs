@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use crate::continuity::ISSUER_AHEAD_SECONDS_MAX;
 use crate::database::{self, Database, Dialect, Row, Statement, Value};
 use crate::error::{Cause, Error};
-use crate::revocation_rows::{REVOCATIONS_MAX, optional_number, optional_text};
+use crate::revocation_rows::{REVOCATIONS_MAX, is_revoked, optional_number, optional_text};
 use crate::store::Store;
 use crate::time::{GAP_SECONDS, UnixMilliseconds};
 use vouchsafe_types::{RevocationList, RevocationRule};
@@ -19,6 +19,17 @@ pub const LISTED_TOKENS_MAX: usize = 8192;
 /// are revoked, so that no workload can fill the list. If there are still too many, there is no list, and verifiers that
 /// follow it accept nothing.
 pub const LISTED_TOKENS_PER_WORKLOAD_MAX: usize = 8;
+/// The columns of [`is_revoked`].
+const OF_TOKEN: [&str; 8] = [
+    "a.decision_id",
+    "a.decided_at_ms",
+    "a.bundle_digest",
+    "a.issuer_name",
+    "a.subject",
+    "a.audience",
+    "a.kid",
+    "a.actors",
+];
 /// Most rows of the statement: revocations, and workloads with single tokens.
 const ROWS_MAX: u64 = REVOCATIONS_MAX + LISTED_TOKENS_MAX as u64;
 /// How far the clock of another host may be ahead. No token of a bundle was issued later than that after its revocation.
@@ -62,6 +73,8 @@ fn statement(dialect: Dialect, tokens_per_workload_max: usize, now_seconds: u64)
     parameters.push(now);
     let now = parameters.len();
     let limit = ROWS_MAX.saturating_add(2);
+    // A token names its actors otherwise than a revocation does, so those of a revoked actor are listed one by one.
+    let revoked = is_revoked(dialect, OF_TOKEN);
     let sql = format!(
         "SELECT 0, CAST(NULL AS TEXT), CAST(NULL AS TEXT), CAST(NULL AS TEXT), CAST(NULL AS TEXT), CAST(NULL AS TEXT), \
              {began_at}, (SELECT max(seq) FROM operations) \
@@ -73,6 +86,11 @@ fn statement(dialect: Dialect, tokens_per_workload_max: usize, now_seconds: u64)
              a.issuer_name, a.subject, a.audience, CAST(NULL AS TEXT), CAST(NULL AS BIGINT), \
              max(a.decided_at_ms) / 1000 \
              FROM revocations AS r JOIN audit AS a ON a.decision_id = r.jti WHERE r.keep_until >= ${now} \
+             GROUP BY a.issuer_name, a.subject, a.audience \
+         UNION ALL SELECT 1, CASE WHEN count(*) <= {tokens_per_workload_max} THEN {joined}(a.decision_id, ' ') END, \
+             a.issuer_name, a.subject, a.audience, CAST(NULL AS TEXT), CAST(NULL AS BIGINT), \
+             max(a.decided_at_ms) / 1000 \
+             FROM audit AS a WHERE a.actors IS NOT NULL AND a.expires_at > ${now} AND a.outcome = 'issued' AND {revoked} \
              GROUP BY a.issuer_name, a.subject, a.audience \
          LIMIT {limit}"
     );

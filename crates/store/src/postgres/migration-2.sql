@@ -30,6 +30,8 @@ CREATE TABLE log_tiles (
 
 -- Who acts for the subject: pairs of issuer and subject as JSON, the current actor first; NULL without any.
 ALTER TABLE audit ADD COLUMN actors text;
+-- For the list of revocations: live tokens with an actor.
+CREATE INDEX audit_acting ON audit (expires_at) WHERE actors IS NOT NULL;
 
 -- With the new column at the end, so that the view keeps its privileges.
 CREATE OR REPLACE VIEW records AS

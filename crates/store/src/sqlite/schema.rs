@@ -216,7 +216,7 @@ pub(crate) const COLUMNS: [Column; 12] = [
 /// Statements that need [`COLUMNS`], in order. Only with triggers can one SQLite statement write two tables: they store the
 /// highest generation in the statement that records its token, count a refusal in the statement that records it, and note
 /// an operation in the statement that does it.
-pub(crate) const AFTER_COLUMNS: [&str; 7] = [
+pub(crate) const AFTER_COLUMNS: [&str; 8] = [
     // Records up to here are from before there was a log.
     "INSERT OR IGNORE INTO meta (name, value) SELECT 'log_from', coalesce(max(seq), 0) FROM audit",
     "CREATE TRIGGER IF NOT EXISTS remember_generation \
@@ -225,6 +225,8 @@ pub(crate) const AFTER_COLUMNS: [&str; 7] = [
         ON CONFLICT (name) DO UPDATE SET highest = max(highest, excluded.highest); END",
     // Partial, so that issued tokens cost nothing.
     "CREATE UNIQUE INDEX IF NOT EXISTS audit_counted_as ON audit (counted_as) WHERE counted_as IS NOT NULL",
+    // For the list of revocations: live tokens with an actor.
+    "CREATE INDEX IF NOT EXISTS audit_acting ON audit (expires_at) WHERE actors IS NOT NULL",
     "CREATE TRIGGER IF NOT EXISTS count_refusal \
         AFTER INSERT ON audit WHEN NEW.refused IS NOT NULL BEGIN \
         INSERT INTO refusals (minute, issuer_name, subject, refused, count) \

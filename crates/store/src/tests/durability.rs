@@ -23,6 +23,7 @@ fn makes_exactly_this_schema() {
         objects,
         [
             "table audit",
+            "index audit_acting",
             "index audit_counted_as",
             "table consumed",
             "index consumed_keep_until",

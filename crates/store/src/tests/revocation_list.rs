@@ -9,6 +9,7 @@ on_both! {
     bounds_the_tokens_of_all
     empty_list_says_since_when
     has_every_condition_that_tokens_show
+    has_tokens_of_a_revoked_actor
     has_tokens_until_they_expire
     lists_what_a_lifted_block_revoked
     sequence_grows_with_each_operation
@@ -56,6 +57,23 @@ fn has_every_condition_that_tokens_show<S: Scene>() {
     let times = RevocationRule { since, until: Some(NOW_SECONDS - 30), ..RevocationRule::default() };
     let now = RevocationRule { until: Some(NOW_SECONDS), ..rule_of("b") };
     assert_eq!(listed(&store).rules, [block, times, now]);
+}
+
+/// A verifier can't tell by a token that one of its actors is revoked, so the token is in the list.
+fn has_tokens_of_a_revoked_actor<S: Scene>() {
+    let file = S::new();
+    let store = file.open();
+    let actor = RecordedActor { issuer_name: "cluster".into(), subject: "agent".into() };
+    let acting = |jti: &str| AuditRecord { actors: vec![actor.clone()], ..token(jti, "a", NOW_SECONDS) };
+    assert_eq!(record(&store, acting("acting")), Recorded::Written);
+    assert_eq!(record(&store, token("alone", "a", NOW_SECONDS)), Recorded::Written);
+    assert_eq!(listed(&store).tokens, [""; 0]);
+    let agent =
+        TokenFilter { issuer_name: Some("cluster".into()), subject: Some("agent".into()), ..TokenFilter::default() };
+    in_force(&store, "agent", &issued(agent));
+    assert_eq!(listed(&store).tokens, ["acting"]);
+    let expired = list(&store, later(3600)).unwrap();
+    assert_eq!(expired.tokens, [""; 0]);
 }
 
 /// A token doesn't show its bundle, but once the bundle is blocked, no token of it is issued.
