@@ -42,6 +42,7 @@ mod instances;
 mod lanes;
 mod link;
 mod loader;
+mod merge_delay;
 mod metrics;
 mod networks;
 mod outbound;

@@ -1,9 +1,9 @@
 //! Metrics of the host.
 
 use crate::cause::Cause;
+use crate::merge_delay::MergeDelay;
 use crate::space::StoreFiles;
 use crate::spans::Counts;
-use crate::transparency::MergeDelay;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};

@@ -2,6 +2,7 @@
 //! while there are exchanges, and the broker adds what was recorded.
 
 use crate::app::App;
+use crate::merge_delay::MergeDelay;
 use crate::metrics::Metrics;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -11,27 +12,6 @@ use vouchsafe_serve::log;
 const CHECKPOINT: &str = "/log/checkpoint";
 /// Half of the time after which a record must be in the log.
 const PERIOD: Duration = Duration::from_secs(5);
-
-/// Whether records may be waiting.
-#[derive(Debug, Clone, Copy)]
-pub struct MergeDelay {
-    /// When none was waiting last.
-    merged_at: Instant,
-    is_waiting: bool,
-}
-
-impl Default for MergeDelay {
-    fn default() -> Self {
-        Self { merged_at: Instant::now(), is_waiting: false }
-    }
-}
-
-impl MergeDelay {
-    /// The longest time that a record may have been waiting.
-    pub fn seconds(&self) -> u64 {
-        if self.is_waiting { self.merged_at.elapsed().as_secs() } else { 0 }
-    }
-}
 
 /// Runs for as long as the host serves.
 pub async fn keep(app: Arc<App>, authority: String) {
@@ -58,22 +38,12 @@ pub async fn keep(app: Arc<App>, authority: String) {
 }
 
 fn merged(metrics: &Metrics, merged_at: Instant) {
-    metrics.set_merge_delay(MergeDelay { merged_at, is_waiting: false });
+    *metrics.merge_delay() = MergeDelay::none_since(merged_at);
 }
 
 fn failed(metrics: &Metrics, reported: &mut bool, why: &str) {
-    metrics.note_merge_failure();
+    metrics.merge_delay().note_failure();
     if !std::mem::replace(reported, true) {
         log!("serve: cannot add audit records to the log: {why}; trying again every {} s", PERIOD.as_secs());
-    }
-}
-
-impl Metrics {
-    fn set_merge_delay(&self, delay: MergeDelay) {
-        *self.merge_delay() = delay;
-    }
-
-    fn note_merge_failure(&self) {
-        self.merge_delay().is_waiting = true;
     }
 }

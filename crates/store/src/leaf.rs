@@ -6,12 +6,11 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 use vouchsafe_tlog::{Hash, encode, leaf_hash};
 
-use crate::audit_row::COLUMNS;
 use crate::database::Value;
 use crate::error::{Cause, Error};
 
 /// The columns that a leaf commits to, in this order.
-pub const COMMITTED: [&str; COLUMNS + 2] = [
+pub const COMMITTED: [&str; 22] = [
     "decision_id",
     "decided_at_ms",
     "outcome",

@@ -7,6 +7,7 @@ mod note;
 mod policy;
 mod proof;
 mod prune;
+mod report;
 mod rows;
 mod site;
 #[cfg(test)]

@@ -2,8 +2,8 @@
 
 use super::finding::Finding;
 use super::note;
+use super::report::{Kept, Report, compare, tree_for};
 use super::tree::Tree;
-use super::verify::{Kept, Report, compare, tree_for};
 use crate::client::http::Http;
 use std::collections::BTreeMap;
 use vouchsafe_cli::Failure;

@@ -2,8 +2,9 @@
 
 use super::database::Database;
 use super::finding::Finding;
+use super::report::{Kept, Report};
 use super::rows::Counts;
-use super::verify::{Kept, Report, check};
+use super::verify::check;
 use rusqlite::Connection;
 use rusqlite::types::Value as Sql;
 use std::future::{Future, pending};

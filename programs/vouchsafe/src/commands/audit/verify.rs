@@ -2,6 +2,7 @@
 
 use super::database::Database;
 use super::finding::Finding;
+use super::report::{Kept, Report, compare, tree_for};
 use super::rows::{self, Counts, whole};
 use super::tree::Tree;
 use super::{note, site};
@@ -11,7 +12,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use vouchsafe_cli::{Failure, Format};
-use vouchsafe_tlog::{Checkpoint, Policy, TileId, decode, encode};
+use vouchsafe_tlog::{Policy, TileId, decode, encode};
 
 /// Check that no audit record was changed, deleted, inserted or moved since it was recorded.
 ///
@@ -41,23 +42,6 @@ pub struct Args {
     format: Format,
     #[command(flatten)]
     network: NetworkArgs,
-}
-
-/// A checkpoint, and where it comes from.
-pub struct Kept {
-    pub checkpoint: Checkpoint,
-    pub from: String,
-    /// The witnesses that cosigned it.
-    pub witnesses: Vec<String>,
-}
-
-/// What was verified.
-#[derive(Default)]
-pub struct Report {
-    /// Leaves by log.
-    pub leaves: BTreeMap<u64, u64>,
-    pub counts: Option<Counts>,
-    pub findings: Vec<Finding>,
 }
 
 pub fn run(args: &Args) -> Result<ExitCode, Failure> {
@@ -127,28 +111,6 @@ fn trees(database: &Database, kept: &[&Kept], findings: &mut Vec<Finding>) -> ru
         }
     }
     Ok(trees)
-}
-
-/// A tree of `log` that remembers the roots at the sizes of its checkpoints.
-pub fn tree_for<'a>(log: u64, kept: impl Iterator<Item = &'a Kept>) -> Tree {
-    let of_log = kept.filter(|kept| note::log_of(&kept.checkpoint.origin) == Some(log));
-    Tree::with_roots(of_log.map(|kept| kept.checkpoint.size))
-}
-
-/// Whether a checkpoint is one of the recomputed tree.
-pub fn compare(kept: &Kept, trees: &BTreeMap<u64, Tree>, findings: &mut Vec<Finding>) {
-    let Kept { checkpoint: Checkpoint { origin, size, root }, from, .. } = kept;
-    let (size, from) = (*size, from.clone());
-    let Some(log) = note::log_of(origin) else {
-        return findings.push(Finding::Signature { from, why: format!("`{origin}` is not the name of a log") });
-    };
-    let tree = trees.get(&log);
-    let leaves = tree.map_or(0, Tree::size);
-    if leaves < size {
-        findings.push(Finding::Truncated { log, size, leaves, from });
-    } else if tree.and_then(|tree| tree.root(size)) != Some(*root) {
-        findings.push(Finding::Checkpoint { log, size, from });
-    }
 }
 
 fn tiles(database: &Database, trees: &BTreeMap<u64, Tree>, findings: &mut Vec<Finding>) -> rusqlite::Result<()> {
