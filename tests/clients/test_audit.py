@@ -22,8 +22,8 @@ class Ocsf(unittest.TestCase):
         cls.schema = jsonschema.Draft202012Validator(schema)
 
     def test_events_are_those_of_the_schema(self):
-        exchange("ocsf-issued").raise_for_status()
-        self.assertEqual(exchange("ocsf-denied", scope="no-such-scope").status_code, 400)
+        exchange(subject="repo:octo-org/ocsf").raise_for_status()
+        self.assertEqual(exchange(subject="repo:octo-org/ocsf", scope="no-such-scope").status_code, 400)
         done = subprocess.run(
             [broker.VOUCHSAFE, "audit", "export", os.environ["VOUCHSAFE_TEST_STATE"], "--format", "ocsf", "--since", "1h"],
             capture_output=True, text=True, check=True, timeout=60,

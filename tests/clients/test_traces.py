@@ -113,7 +113,7 @@ class Traces(unittest.TestCase):
         request_id = base64.urlsafe_b64decode(denied.headers["x-request-id"] + "==")
         self.assertEqual(own.trace_id, request_id)
         steps = [span for span in spans if span.parent_span_id == continued.span_id]
-        self.assertEqual([span.name for span in steps][-3:], ["vouchsafe.decide", "vouchsafe.sign", "vouchsafe.record"])
+        self.assertEqual([span.name for span in steps][-3:], ["vouchsafe.consume", "vouchsafe.sign", "vouchsafe.record"])
         for before, after in zip(steps, steps[1:]):
             self.assertEqual(before.end_time_unix_nano, after.start_time_unix_nano)
         self.assertEqual((steps[0].start_time_unix_nano, steps[-1].end_time_unix_nano), (continued.start_time_unix_nano, continued.end_time_unix_nano))  # fmt: skip
