@@ -138,7 +138,7 @@ impl Written {
         let database = Connection::open(self.setup.database()).expect("opens");
         database.execute("VACUUM INTO ?1", [text(&copy)]).expect("copied");
         Connection::open(&copy).expect("opens").execute_batch(change).expect(change);
-        audit(&[&["verify", text(&copy), "--policy", text(&self.policy)], more].concat())
+        audit(&[&["verify", text(&copy), "--policy", text(&self.policy)][..], more].concat())
     }
 }
 
@@ -244,7 +244,7 @@ fn pruned_records_keep_the_log_provable() {
 fn exports_by_time_and_subject() {
     let written = written();
     let database = written.setup.database();
-    let export = |words: &[&str]| audit(&[&["export", text(&database)], words].concat());
+    let export = |words: &[&str]| audit(&[&["export", text(&database)][..], words].concat());
     let all = export(&["--format", "jsonl"]);
     let rows: Vec<serde_json::Value> =
         all.stdout.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
@@ -258,7 +258,7 @@ fn exports_by_time_and_subject() {
         (vec!["--since", "1h"], 6),
         (vec!["--until", "1h"], 0),
     ] {
-        let ended = export(&[&["--format", "ocsf"], words.as_slice()].concat());
+        let ended = export(&[&["--format", "ocsf"][..], words.as_slice()].concat());
         assert_eq!((ended.code, ended.stdout.lines().count()), (0, count), "{words:?}");
     }
     let csv = export(&["--format", "csv"]);

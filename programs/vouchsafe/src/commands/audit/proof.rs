@@ -51,7 +51,7 @@ fn check(text: &str, id: &str, policy: &vouchsafe_tlog::Policy) -> Result<(), Fa
         return Err(Failure::refused(format!("the record of `{id}` was deleted, so its leaf can't be recomputed")));
     }
     // Each field of an entry is preceded by its length, so the id can't be part of another field.
-    let field = [&u32::try_from(id.len()).unwrap_or(u32::MAX).to_be_bytes(), id.as_bytes()].concat();
+    let field = [u32::try_from(id.len()).unwrap_or(u32::MAX).to_be_bytes().as_slice(), id.as_bytes()].concat();
     if !proof.extra.windows(field.len()).any(|bytes| bytes == field) {
         return Err(wrong("it is of another decision".to_owned()));
     }

@@ -21,7 +21,11 @@ pub fn text(http: &Http, broker: &str, path: &str) -> Result<String, Failure> {
 
 fn fetch(http: &Http, url: &str) -> Result<Vec<u8>, Failure> {
     let reply = http.get(url, None)?;
-    if reply.is_success() { Ok(reply.body) } else { Err(reply.unexpected(url)) }
+    match reply.status {
+        200 => Ok(reply.body),
+        404 => Err(Failure::refused(format!("{url} returned status 404: the broker has no log, or not that in it"))),
+        _ => Err(reply.unexpected(url)),
+    }
 }
 
 /// Fetches the first `width` hashes of a tile.

@@ -117,8 +117,8 @@ fn scene() -> Scene {
     let head = done(store.log_grow(true, NOW)).expect("grows").expect("a head");
     let entropy = Entropy::from_bytes([7; ENTROPY_BYTES]);
     let note = signer().sign_checkpoint(head.log, head.size, &head.root, &entropy).expect("signed");
-    let published = store.pointer_compare_and_swap(&log_pointer_name(head.log), head.revision, note.clone());
-    assert_eq!(done(published), Ok(true));
+    let name = log_pointer_name(head.log);
+    assert_eq!(done(store.pointer_compare_and_swap(&name, head.revision, note.clone())), Ok(true));
     assert!(matches!(done(store.log_proof("d3")), Ok(LogProof::Included(_))));
     let policy = format!("log {}\nquorum none\n", signer().log_key(LOG).expect("a key"));
     let kept = Checkpoint::parse(Note::parse(&note).expect("a note").text()).expect("a checkpoint");
@@ -166,56 +166,63 @@ fn names_each_changed_record() {
     let forged =
         Finding::Signature { from: database(), why: format!("the signature of `broker.example/log/{LOG}` is wrong") };
     for (change, expected) in [
-        ("UPDATE audit SET subject = 'x' WHERE seq = 2", vec![edited(1)]),
-        ("UPDATE audit SET expires_at = 9 WHERE seq = 2", vec![edited(1)]),
-        ("UPDATE audit SET salt = NULL WHERE seq = 2", vec![edited(1)]),
+        ("UPDATE audit SET subject = 'x' WHERE seq = 2".to_owned(), vec![edited(1)]),
+        ("UPDATE audit SET expires_at = 9 WHERE seq = 2".to_owned(), vec![edited(1)]),
+        ("UPDATE audit SET salt = NULL WHERE seq = 2".to_owned(), vec![edited(1)]),
         // Counters are not committed to.
-        ("UPDATE audit SET repeats = 9, last_at_ms = 9 WHERE seq = 2", vec![]),
-        ("DELETE FROM audit WHERE seq = 3", vec![Finding::Deleted { log: LOG, index: 2, decision_id: id(2) }]),
+        ("UPDATE audit SET repeats = 9, last_at_ms = 9 WHERE seq = 2".to_owned(), vec![]),
+        (
+            "DELETE FROM audit WHERE seq = 3".to_owned(),
+            vec![Finding::Deleted { log: LOG, index: 2, decision_id: id(2) }],
+        ),
         (
             "UPDATE audit SET seq = CASE seq WHEN 1 THEN -2 ELSE -1 END WHERE seq < 3; \
-             UPDATE audit SET seq = -seq WHERE seq < 0",
+             UPDATE audit SET seq = -seq WHERE seq < 0"
+                .to_owned(),
             vec![swapped(1, 0), swapped(0, 1)],
         ),
         (
             "UPDATE audit SET decision_id = decision_id || '-' WHERE seq < 3; \
-             UPDATE audit SET decision_id = CASE seq WHEN 1 THEN 'd1' ELSE 'd0' END WHERE seq < 3",
+             UPDATE audit SET decision_id = CASE seq WHEN 1 THEN 'd1' ELSE 'd0' END WHERE seq < 3"
+                .to_owned(),
             vec![swapped(1, 0), swapped(0, 1)],
         ),
         (
-            &format!("{COPY} salt, leaf FROM audit WHERE seq = 1"),
+            format!("{COPY} salt, leaf FROM audit WHERE seq = 1"),
             vec![Finding::Inserted { seq: 7, decision_id: "new".to_owned() }],
         ),
         (
-            &format!("{COPY} NULL, NULL FROM audit WHERE seq = 1"),
+            format!("{COPY} NULL, NULL FROM audit WHERE seq = 1"),
             vec![Finding::Unlogged { seq: 7, decision_id: "new".to_owned() }],
         ),
         (
-            &format!("{COPY} NULL, NULL FROM audit WHERE seq = 1; UPDATE meta SET value = 99 WHERE name = 'log_from'"),
+            format!("{COPY} NULL, NULL FROM audit WHERE seq = 1; UPDATE meta SET value = 99 WHERE name = 'log_from'"),
             vec![Finding::Unlogged { seq: 7, decision_id: "new".to_owned() }],
         ),
         (
-            "UPDATE log_leaves SET hash = (SELECT hash FROM log_leaves WHERE log_index = 1) WHERE log_index = 0",
+            "UPDATE log_leaves SET hash = (SELECT hash FROM log_leaves WHERE log_index = 1) WHERE log_index = 0"
+                .to_owned(),
             vec![edited(0), Finding::Checkpoint { log: LOG, size: 6, from: database() }],
         ),
         (
-            "UPDATE pointers SET value = replace(value, char(10) || '6' || char(10), char(10) || '7' || char(10))",
+            "UPDATE pointers SET value = replace(value, char(10) || '6' || char(10), char(10) || '7' || char(10))"
+                .to_owned(),
             vec![forged],
         ),
-        (CUT, vec![Finding::Truncated { log: LOG, size: 6, leaves: 4, from: database() }]),
+        (CUT.to_owned(), vec![Finding::Truncated { log: LOG, size: 6, leaves: 4, from: database() }]),
         (
-            "DELETE FROM audit WHERE seq = 4; DELETE FROM log_leaves WHERE seq = 4",
+            "DELETE FROM audit WHERE seq = 4; DELETE FROM log_leaves WHERE seq = 4".to_owned(),
             vec![
                 Finding::Gap { log: LOG, index: 3 },
                 Finding::Truncated { log: LOG, size: 6, leaves: 3, from: database() },
             ],
         ),
         (
-            &format!("INSERT INTO log_tiles VALUES ({LOG}, 1, 0, 'AAAA')"),
+            format!("INSERT INTO log_tiles VALUES ({LOG}, 1, 0, 'AAAA')"),
             vec![Finding::Tile { log: LOG, level: 1, index: 0 }],
         ),
     ] {
-        assert_eq!(after(change, false).findings, expected, "{change}");
+        assert_eq!(after(&change, false).findings, expected, "{change}");
     }
 }
 
