@@ -95,7 +95,7 @@ impl Tiles {
     /// The root of the tree of `size` leaves, which is at least 1.
     #[must_use]
     pub fn root(&self, size: u64) -> Option<Hash> {
-        self.hashes(&[0..size])?.pop()
+        self.hashes(std::slice::from_ref(&(0..size)))?.pop()
     }
 
     fn node(&self, node: Node) -> Option<Hash> {

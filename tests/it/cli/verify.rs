@@ -398,7 +398,7 @@ fn runs_every_example_of_help() {
     let (_, examples) = help.stdout.split_once("Examples:\n").expect("examples");
     let examples = examples.replace("|\n", "| ");
     let examples: Vec<_> = examples.lines().filter(|it| !it.trim().is_empty()).collect();
-    assert_eq!(examples.len(), 3, "{examples:?}");
+    assert_eq!(examples.len(), 4, "{examples:?}");
     let path = std::env::var("PATH").expect("a path");
     let path = format!("{}:{path}", profile_folder().display());
     let shell = |script: &str| {

@@ -418,12 +418,14 @@ fn blocked_actor_loses_what_it_got_for_others() {
     let broker = scene.setup.start();
     let token = expect(&broker, &plain(&scene), Want::Issued, "before").expect("a token");
     let resource_server = obtain(&broker, &scene.issuer, RESOURCE_SERVER, &format!("{BROKER}/introspect"), API);
+    broker.line("token");
     let introspect = |token: &Issued| {
         let request = form("/introspect", &token.jwt).with("authorization", &format!("Bearer {resource_server}"));
         broker.send(&request).json()
     };
     assert_eq!(introspect(&token)["act"], scene.reviewer());
     let admin = obtain(&broker, &scene.issuer, ADMIN, &format!("{BROKER}/admin"), "revoke");
+    broker.line("token");
     let block = json!({ "id": "b", "reason": "leaked", "issuer": "agents", "subject": "reviewer", "block": true });
     let response = broker.send(&revoke(&admin, &block));
     assert_eq!(response.status, 200, "{}", response.text());

@@ -18,7 +18,7 @@ permit (
 };
 "#;
 
-fn changes<'a>(rules: &'a str) -> [(&'a str, Option<&'a str>); 3] {
+fn changes(rules: &str) -> [(&str, Option<&str>); 3] {
     [
         ("audiences/api.toml", Some(API_WITH_ACTORS)),
         ("issuers/agents.toml", Some(AGENTS)),

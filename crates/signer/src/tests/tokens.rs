@@ -114,13 +114,13 @@ fn bounds_the_actors() {
     let refused = Err(Error::Refused(Ceiling::Actors));
     for (actors, expected) in [
         (vec![actor("i", "s"); ACTORS_MAX], Ok(())),
-        (vec![actor("i", "s"); ACTORS_MAX + 1], refused.clone()),
+        (vec![actor("i", "s"); ACTORS_MAX + 1], refused),
         (vec![actor("i", &"s".repeat(ACTORS_BYTES_MAX - 1))], Ok(())),
-        (vec![actor("i", &"s".repeat(ACTORS_BYTES_MAX))], refused.clone()),
-        (vec![actor("", "s")], refused.clone()),
-        (vec![actor("i", "")], refused.clone()),
-        (vec![actor("i", "a\nb")], refused.clone()),
-        (vec![actor("i", "s"), actor("\u{202e}", "s")], refused.clone()),
+        (vec![actor("i", &"s".repeat(ACTORS_BYTES_MAX))], refused),
+        (vec![actor("", "s")], refused),
+        (vec![actor("i", "")], refused),
+        (vec![actor("i", "a\nb")], refused),
+        (vec![actor("i", "s"), actor("\u{202e}", "s")], refused),
     ] {
         let outcome = signer.sign(&SigningRequest { actors, ..request("ES256", NOW) }, NOW, &entropy());
         assert_eq!(outcome.map(drop), expected);

@@ -83,6 +83,8 @@ mod guest {
         SigningRequest {
             issuer: text("issuer"),
             view: None,
+            actors: Vec::new(),
+            txn: None,
             subject: text("subject"),
             audience: text("audience"),
             tier: if asked["tier"] == "hsm" { Tier::Hsm } else { Tier::Delegated },
