@@ -21,7 +21,7 @@
 //! ```
 //!
 //! An API that must learn of revocations within seconds follows the broker's list of them with [`Revocations`], in the same
-//! way: every 2 s, GET https://broker.example/revocations. Without a recent list, it accepts nothing.
+//! way: every 2 s, GET `https://broker.example/revocations`. Without a recent list, it accepts nothing.
 //!
 //! If the key is unknown ([`Check::Key`]) and the cache still [`may_attempt`](KeyCache::may_attempt), fetch once more
 //! and verify again.
