@@ -35,7 +35,7 @@ mod exchange {
     mod proof_races;
     pub mod proofs;
     pub mod requests;
-    mod views;
+    pub mod views;
 }
 
 /// The gateway and the HSM behind it.

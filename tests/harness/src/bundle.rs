@@ -23,7 +23,7 @@ pub const LONG: &str = "https://long.example";
 pub const SCOPED: &str = "https://scoped.example";
 /// Requires a proof of possession; offers `read` and `write`.
 pub const BOUND: &str = "https://bound.example";
-/// Has the view `aws`.
+/// Has the view `gcp`.
 pub const CLOUD: &str = "https://cloud.example";
 /// Not in the signer's list of audiences.
 pub const BEYOND: &str = "https://beyond.example";
@@ -37,7 +37,7 @@ const AUDIENCES: [(&str, &str, &str); 12] = [
     ("beyond", BEYOND, ""),
     ("bound", BOUND, "scopes = [\"read\", \"write\"]\nproof_of_possession = \"required\"\n"),
     ("bounded", BOUNDED, "replay = \"bounded(5)\"\n"),
-    ("cloud", CLOUD, "view = \"aws\"\n"),
+    ("cloud", CLOUD, "view = \"gcp\"\n"),
     ("deploy", DEPLOY, "claims = [\"ref\", \"repository\"]\nreplay = \"single-use\"\n"),
     ("eddsa", EDDSA, "algorithm = \"EdDSA\"\n"),
     ("hsm", HSM, "tier = \"hsm\"\nalgorithm = \"RS256\"\n"),

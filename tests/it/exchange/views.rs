@@ -3,11 +3,11 @@
 use serde_json::{Value, json};
 use vouchsafe_harness::bundle::{API, BROKER, CLOUD};
 use vouchsafe_harness::cases::Fixture;
-use vouchsafe_harness::exchange::{Form, TYPE_ACCESS, Want, check};
-use vouchsafe_harness::jwt::Issued;
+use vouchsafe_harness::exchange::{Form, TYPE_ACCESS, Want, check, refused};
+use vouchsafe_harness::jwt::{self, Issued};
 
-const KEYS: &str = "/v/aws/.well-known/jwks.json";
-const METADATA: &str = "/v/aws/.well-known/openid-configuration";
+const KEYS: &str = "/v/gcp/.well-known/jwks.json";
+const METADATA: &str = "/v/gcp/.well-known/openid-configuration";
 
 fn exchange(fixture: &Fixture, audience: &str) -> Value {
     let token = fixture.token();
@@ -26,7 +26,7 @@ fn token_verifies_by_the_documents_of_its_view() {
     assert_eq!((&body["issued_token_type"], &body["token_type"]), (&json!(TYPE_ACCESS), &json!("Bearer")));
     let token = issued(&body);
     assert_eq!((&token.header["alg"], &token.header["typ"]), (&json!("ES256"), &json!("JWT")));
-    let iss = format!("{BROKER}/v/aws");
+    let iss = format!("{BROKER}/v/gcp");
     assert_eq!((&token.claims["iss"], &token.claims["aud"]), (&json!(iss), &json!(CLOUD)));
     assert_eq!(
         fixture.broker.get(METADATA).json(),
@@ -63,21 +63,21 @@ fn documents_are_cached_like_those_of_the_broker() {
 fn only_views_of_the_bundle_exist() {
     let fixture = Fixture::start();
     for path in [
-        "/v/gcp/.well-known/jwks.json",
-        "/v/gcp/.well-known/openid-configuration",
+        "/v/aws/.well-known/jwks.json",
+        "/v/aws/.well-known/openid-configuration",
         "/v/other/.well-known/jwks.json",
-        "/v/AWS/.well-known/jwks.json",
-        "/V/aws/.well-known/jwks.json",
-        "/v/aws",
-        "/v/aws/",
-        "/v/aws/.well-known/jwks.json/",
-        "/v/aws//.well-known/jwks.json",
-        "/v//aws/.well-known/jwks.json",
-        "/v/aws%2f.well-known/jwks.json",
-        "/v/aw%73/.well-known/jwks.json",
-        "/v/gcp/../aws/.well-known/jwks.json",
-        "/v/aws/.well-known/oauth-authorization-server",
-        "/v/aws/token",
+        "/v/GCP/.well-known/jwks.json",
+        "/V/gcp/.well-known/jwks.json",
+        "/v/gcp",
+        "/v/gcp/",
+        "/v/gcp/.well-known/jwks.json/",
+        "/v/gcp//.well-known/jwks.json",
+        "/v//gcp/.well-known/jwks.json",
+        "/v/gcp%2f.well-known/jwks.json",
+        "/v/gc%70/.well-known/jwks.json",
+        "/v/aws/../gcp/.well-known/jwks.json",
+        "/v/gcp/.well-known/oauth-authorization-server",
+        "/v/gcp/token",
     ] {
         let response = fixture.broker.get(path);
         assert_eq!((response.status, &response.json()["error"]), (404, &json!("not_found")), "{path}");
@@ -90,4 +90,24 @@ fn token_of_a_view_is_not_exchanged() {
     let token = exchange(&fixture, CLOUD)["access_token"].as_str().expect("a token").to_owned();
     let response = fixture.broker.send(&Form::of(&token).request());
     assert_eq!((response.status, fixture.broker.line("token")["slug"].as_str()), (400, Some("token.issuer_untrusted")));
+}
+
+const TOO_LONG: Want = refused(400, "invalid_target", "subject.too_long");
+
+/// Google takes 127 bytes.
+#[test]
+fn subject_is_as_long_as_the_view_takes() {
+    let fixture = Fixture::start();
+    for (length, want) in [(127, Want::Issued), (128, TOO_LONG)] {
+        let mut claims = fixture.claims();
+        claims["sub"] = "x".repeat(length - "main:".len()).into();
+        let token = jwt::mint("RS256", &claims);
+        let request = Form::of(&token).set("audience", CLOUD).request();
+        check(&fixture.broker, &request, &token, want).expect("as expected");
+    }
+}
+
+/// For `repository/error_slugs.rs`.
+pub fn wants() -> [Want; 1] {
+    [TOO_LONG]
 }

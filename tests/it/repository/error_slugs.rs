@@ -2,6 +2,7 @@
 
 use crate::exchange::{
     chaining, claims, client_address, deadline, delegation, denial_limit, jws_header, jwt_syntax, proofs, requests,
+    views,
 };
 use crate::hsm::ops::emergency_rotation;
 use crate::hsm::tiers;
@@ -42,6 +43,7 @@ fn reaches_or_excuses_every_slug() {
         .chain(delegation::wants())
         .chain(denial_limit::wants())
         .chain(proofs::wants())
+        .chain(views::wants())
         .chain(deadline::wants())
         .chain(tiers::wants())
         .chain(emergency_rotation::wants())

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 use vouchsafe_harness::broker::{Broker, Setup, profile_folder};
-use vouchsafe_harness::exchange::{Form, Want, bad, check};
+use vouchsafe_harness::exchange::{Form, Want, check, refused};
 use vouchsafe_harness::issuer::Issuer;
 use vouchsafe_harness::scene::Scene;
 use vouchsafe_harness::{jwt, now};
@@ -161,14 +161,14 @@ fn names_each_changed_record() {
         (
             "INSERT INTO audit SELECT 100, 'new', decided_at_ms, outcome, slug, bundle_digest, determining_rules, erring_rules, \
              cedar_request, issuer_name, subject, subject_jti, subject_digest, audience, scopes, kid, expires_at, timings, \
-             NULL, NULL, NULL, NULL, 0, NULL, NULL, salt, token_digest, leaf FROM audit LIMIT 1"
+             NULL, NULL, NULL, NULL, 0, NULL, NULL, actors, salt, token_digest, leaf FROM audit LIMIT 1"
                 .to_owned(),
             vec!["inserted: decision new, record 100".to_owned()],
         ),
         (
             "INSERT INTO audit SELECT 100, 'new', decided_at_ms, outcome, slug, bundle_digest, determining_rules, erring_rules, \
              cedar_request, issuer_name, subject, subject_jti, subject_digest, audience, scopes, kid, expires_at, timings, \
-             NULL, NULL, NULL, NULL, 0, NULL, NULL, NULL, NULL, NULL FROM audit LIMIT 1"
+             NULL, NULL, NULL, NULL, 0, NULL, NULL, NULL, NULL, NULL, NULL FROM audit LIMIT 1"
                 .to_owned(),
             vec!["unlogged: decision new, record 100".to_owned()],
         ),
@@ -310,7 +310,8 @@ fn refusals_are_in_the_log_too() {
     claims["repository_id"] = "999".into();
     let token = jwt::mint("ES256", &claims);
     for _ in 0..5 {
-        check(&broker, &Form::of(&token).request(), &token, bad("policy.denied")).expect("denied");
+        check(&broker, &Form::of(&token).request(), &token, refused(400, "invalid_target", "policy.denied"))
+            .expect("denied");
     }
     checkpoint(&broker, 3);
     assert_eq!(broker.get("/log/tile/0/000.p/4").status, 404, "the others are counted");
