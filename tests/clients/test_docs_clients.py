@@ -28,7 +28,7 @@ class Clients(unittest.TestCase):
         self.folder = pathlib.Path(folder.name)
         # Node resolves packages from the folder of the program.
         (self.folder / "node_modules").symlink_to(HERE / "node_modules")
-        (configuration,) = [block for block in self.blocks if block.language == "json"]
+        (configuration,) = [block for block in self.blocks if '"external_account"' in block.text]
         (self.folder / "credentials.json").write_text(configuration.text.replace("https://broker.example", BROKER))
 
     def run_program(self, block, claims):

@@ -102,7 +102,8 @@ class Manifests(unittest.TestCase):
         for overlay in self.overlays:
             (rule,) = overlay.one("Ingress")["spec"]["rules"]
             paths = {(path["path"], path["pathType"]) for path in rule["http"]["paths"]}
-            self.assertEqual(paths, {("/token", "Exact"), ("/.well-known/", "Prefix")})
+            public = {("/token", "Exact"), ("/.well-known/", "Prefix"), ("/revocations", "Exact"), ("/v/", "Prefix")}
+            self.assertEqual(paths, public)
             for path in rule["http"]["paths"]:
                 self.assertEqual(path["backend"]["service"], {"name": "vouchsafe", "port": {"name": "http"}})
 
