@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import tempfile
 import threading
+import time
 import unittest
 
 import requests
@@ -84,7 +85,7 @@ class Cosigned(unittest.TestCase):
         folder = tempfile.TemporaryDirectory()
         self.addCleanup(folder.cleanup)
         self.folder = pathlib.Path(folder.name)
-        exchange("witness-1").raise_for_status()
+        exchange(subject="repo:octo-org/witness-1").raise_for_status()
         code, policy, error = audit("policy", "--broker", BROKER)
         self.assertEqual(code, 0, error)
         self.vkey = policy.split()[1]
@@ -101,6 +102,16 @@ class Cosigned(unittest.TestCase):
         lines = [f"witness {it.name} {it.vkey} {it.url}" for it in witnesses]
         self.policy.write_text("\n".join([self.log, *lines, *quorum]) + "\n")
 
+    def grown(self, size):
+        """A checkpoint of more records: they are added to the log once a second at most."""
+        deadline = time.monotonic() + 60
+        while True:
+            checkpoint = requests.get(f"{BROKER}/log/checkpoint", timeout=10).text
+            if int(checkpoint.splitlines()[1]) > size:
+                return checkpoint
+            assert time.monotonic() < deadline, checkpoint
+            time.sleep(0.05)
+
     def cosign(self):
         return audit("witness", "--broker", BROKER, "--policy", self.policy, "--output", self.kept)
 
@@ -112,7 +123,8 @@ class Cosigned(unittest.TestCase):
         first = self.folder / "first"
         self.kept.rename(first)
         for number in range(3):
-            exchange(f"witness-more-{number}").raise_for_status()
+            exchange(subject=f"repo:octo-org/witness-more-{number}").raise_for_status()
+        self.grown(int(first.read_text().splitlines()[1]))
         # The witness has seen the log, so it needs a consistency proof.
         code, output, error = self.cosign()
         self.assertEqual(code, 0, error)
@@ -130,8 +142,8 @@ class Cosigned(unittest.TestCase):
         self.assertEqual(self.cosign()[0], 0)
         note = self.kept.read_text()
         size = int(note.splitlines()[1])
-        exchange("witness-other").raise_for_status()
-        checkpoint = requests.get(f"{BROKER}/log/checkpoint", timeout=10).text
+        exchange(subject="repo:octo-org/witness-other").raise_for_status()
+        checkpoint = self.grown(size)
         # A proof that does not lead from one tree to the other.
         forged = f"old {size}\n{'A' * 43}=\n\n{checkpoint}"
         self.assertEqual(requests.post(f"{witness.url}/add-checkpoint", data=forged.encode(), timeout=10).status_code, 422)
@@ -152,7 +164,7 @@ class Cosigned(unittest.TestCase):
         self.assertFalse(self.kept.exists())
 
     def test_independent_verifier_follows_the_tiles(self):
-        token = exchange("witness-2").json()["access_token"]
+        token = exchange(subject="repo:octo-org/witness-2").json()["access_token"]
         decision = json.loads(base64.urlsafe_b64decode(token.split(".")[1] + "=="))["jti"]
         self.policy.write_text(f"{self.log}\nquorum none\n")
         old = self.folder / "old"
@@ -164,8 +176,8 @@ class Cosigned(unittest.TestCase):
         index = re.search(r"^index (\d+)$", proof, re.MULTILINE)[1]
         site = ("--tiles", f"{BROKER}/log", "--log-key", self.vkey, "--origin", self.origin)
         self.verify("verify-inclusion", "--leaf", entry, "--index", index, *site)
-        exchange("witness-3").raise_for_status()
-        requests.get(f"{BROKER}/log/checkpoint", timeout=10).raise_for_status()
+        exchange(subject="repo:octo-org/witness-3").raise_for_status()
+        self.grown(int(old.read_text().splitlines()[1]))
         self.verify("verify-consistency", "--old-checkpoint", old, *site)
         entry.write_bytes(entry.read_bytes() + b"x")
         with self.assertRaises(AssertionError):
