@@ -47,8 +47,10 @@ fn blocks_a_workload_until_lifted() {
     assert!(!scene.is_active(&token));
     let response = scene.exchange();
     assert_eq!((response.status, &response.json()["error"]), (400, &"invalid_target".into()));
-    let lines = scene.broker.lines_so_far("token");
-    assert_eq!(lines.last().expect("a line")["slug"], "exchange.revoked");
+    eventually("its line", || {
+        let mut lines = scene.broker.lines_so_far("token").into_iter();
+        lines.find(|line| line["slug"] == "exchange.revoked")
+    });
     let audit = |scene: &Scene| -> (String, String) {
         let database = rusqlite::Connection::open(scene.setup.database()).expect("opens");
         let sql = "SELECT outcome, slug FROM audit ORDER BY seq DESC LIMIT 1";
