@@ -164,7 +164,8 @@ async fn token(mut request: Request, id: &str) -> Reply {
     // checked against the time of its first byte.
     let ports = Wasm::new();
     let attempt = exchange(&ports, &body, &proofs, &forwarded_for).await;
-    let is_trusted = ports.settings().await.is_ok_and(|it| it.trusted_proxies.has_sent(&forwarded_for.peer));
+    let is_trusted = !traceparent.is_empty()
+        && ports.settings().await.is_ok_and(|it| it.trusted_proxies.has_sent(&forwarded_for.peer));
     let trace = TraceContext::of(id, if is_trusted { &traceparent } else { &[] });
     if attempt.trace.decision_id.is_some() {
         transparency::integrate_later(ports.now(), ports.jitter());
