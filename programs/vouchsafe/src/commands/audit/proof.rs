@@ -18,8 +18,8 @@ Exit codes: 0 the decision is in the log, 1 it is not or the proof is wrong, 2 t
 Examples:
   vouchsafe audit proof AAECAwQFBgcICQoLDA0ODw --broker https://broker.example --policy log-policy >decision.tlog-proof")]
 pub struct Args {
-    /// The decision id.
-    #[arg(value_name = "ID")]
+    /// The decision id, which may begin with `-`.
+    #[arg(value_name = "ID", allow_hyphen_values = true)]
     id: String,
     /// The broker's URL.
     #[arg(long, env = "VOUCHSAFE_BROKER", value_name = "URL")]

@@ -50,7 +50,7 @@ struct Conditions {
     #[arg(long, value_name = "KID")]
     kid: Option<String>,
     /// The one token with this decision id (`jti`).
-    #[arg(long, value_name = "JTI", conflicts_with_all = ["issuer", "subject", "audience", "bundle", "kid", "all", "since", "until"])]
+    #[arg(long, value_name = "JTI", conflicts_with_all = ["issuer", "subject", "audience", "bundle", "kid", "all", "since", "until"], allow_hyphen_values = true)]
     token: Option<String>,
     /// Tokens issued since this time: 2027-01-15T08:00:00Z, or 15m for 15 minutes ago.
     #[arg(long, value_name = "TIME", value_parser = moment::parse)]
