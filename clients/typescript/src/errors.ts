@@ -15,7 +15,7 @@ export class KeysUnavailable extends Error {
   override name = "KeysUnavailable";
 }
 
-/** It can't be told now which tokens are revoked: answer with 503. */
+/** No recent list of revocations is available: answer with 503. */
 export class RevocationsUnavailable extends Error {
   override name = "RevocationsUnavailable";
 }

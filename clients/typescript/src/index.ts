@@ -35,7 +35,7 @@ export interface Options {
   certified?: Certified;
   jwksUri?: string;
   leewaySeconds?: number;
-  /** Whether to refuse tokens that the broker has revoked, and all while that can't be told; or the URL of the list. */
+  /** Whether to refuse tokens that the broker has revoked, and all tokens without a recent list; or the URL of the list. */
   revocations?: boolean | string;
 }
 

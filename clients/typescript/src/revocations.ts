@@ -43,7 +43,7 @@ export class Revocations {
     requireHttps(url);
   }
 
-  /** Throws `InvalidToken` if the token is revoked, `RevocationsUnavailable` if that can't be told. */
+  /** Throws `InvalidToken` if the token is revoked, `RevocationsUnavailable` without a recent list. */
   async check(claims: JWTPayload, kid: string): Promise<void> {
     if (performance.now() - this.#attempted >= POLL_MS) {
       this.#attempted = performance.now();

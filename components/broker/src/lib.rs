@@ -32,6 +32,7 @@ mod log;
 mod own_tokens;
 mod ports;
 mod protected;
+mod random;
 mod ready;
 mod respond;
 mod routes;

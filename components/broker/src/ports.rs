@@ -7,8 +7,7 @@
 //! each for a minute. The log counts requests by route and slug. No other per-request data outlives its request.
 
 use crate::bindings::{decisions, signing, state, verification};
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use crate::random;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -18,7 +17,6 @@ use vouchsafe_exchange::limited::LimitedTokens;
 use vouchsafe_exchange::limits::KEY_SETS_IN_MEMORY_MAX;
 use vouchsafe_exchange::log::{Line, Sampler};
 use vouchsafe_exchange::ports::{Identity, Instance, KnownKeys, Policy, Signer, Store};
-use vouchsafe_exchange::refusal::Refusal;
 use vouchsafe_exchange::settings::Settings;
 use vouchsafe_types::{
     Audience, AuditRecord, BackendStatus, BundleInfo, Consumption, Decision, Document, IssuerRecord, KeySet, Principal,
@@ -135,13 +133,6 @@ impl Wasm {
 /// The lines to log for `line`.
 pub fn log_lines(line: &Line<'_>) -> Vec<String> {
     LOG.with_borrow_mut(|log| log.lines(line))
-}
-
-/// 128 random bits, base64url; none if the host provides no randomness.
-pub fn random_id() -> Option<String> {
-    let mut bytes = [0; 16];
-    getrandom::fill(&mut bytes).ok()?;
-    Some(URL_SAFE_NO_PAD.encode(bytes))
 }
 
 /// The clock, in Unix seconds.
@@ -354,28 +345,17 @@ impl Instance for Wasm {
     }
 
     fn decision_id(&self) -> Result<String, Failure> {
-        random_id().ok_or_else(|| Failure::new(Refusal::Internal, "the host provides no randomness"))
+        random::id()
     }
 
     fn salt(&self) -> Result<(u64, u64, u64, u64), Failure> {
-        let mut parts = [0; 4];
-        for part in &mut parts {
-            let mut bytes = [0; 8];
-            getrandom::fill(&mut bytes)
-                .map_err(|_| Failure::new(Refusal::Internal, "the host provides no randomness"))?;
-            *part = u64::from_le_bytes(bytes);
-        }
-        Ok(parts.into())
+        random::words::<4>().map(Into::into)
     }
 
     /// Without randomness, all instances refresh keys at the earliest time, which costs the issuer a few extra
     /// requests.
     fn jitter(&self) -> u64 {
-        let mut bytes = [0; 8];
-        match getrandom::fill(&mut bytes) {
-            Ok(()) => u64::from_le_bytes(bytes),
-            Err(_) => 0,
-        }
+        random::words().map_or(0, |[word]| word)
     }
 
     async fn pause(&self, milliseconds: u64) {

@@ -31,7 +31,7 @@ fn of_type(content_type: &'static str, status: u16, cache_control: &'static str,
     reply
 }
 
-/// A response that is no JSON.
+/// A response of another type than JSON.
 pub fn text(cache_control: &'static str, content_type: &'static str, body: Bytes) -> Reply {
     let mut reply = json(200, cache_control, String::new());
     let headers = reply.headers_mut();

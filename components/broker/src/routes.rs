@@ -5,7 +5,7 @@ use crate::log::log;
 use crate::ports::{self, Wasm};
 use crate::respond::{self, Reply};
 use crate::transparency::{self, Part};
-use crate::{discard, own_tokens, protected, ready, views};
+use crate::{discard, own_tokens, protected, random, ready, views};
 use spin_sdk::http::Request;
 use vouchsafe_exchange::client_address::ForwardedFor;
 use vouchsafe_exchange::failure::Failure;
@@ -18,7 +18,7 @@ use vouchsafe_exchange::{exchange, metadata};
 
 pub async fn route(request: Request) -> Reply {
     // Without randomness there is no id, and the token endpoint refuses.
-    let id = ports::random_id().unwrap_or_default();
+    let id = random::id().unwrap_or_default();
     // Routes on the path itself: a client can forge `spin-path-info`.
     let path = request.uri().path().to_owned();
     let reply = match path.as_str() {

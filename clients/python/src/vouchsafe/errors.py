@@ -14,4 +14,4 @@ class KeysUnavailable(Exception):
 
 
 class RevocationsUnavailable(Exception):
-    """It can't be told now which tokens are revoked: answer with 503."""
+    """No recent list of revocations is available: answer with 503."""

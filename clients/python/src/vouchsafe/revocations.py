@@ -54,7 +54,7 @@ class Revocations:
         self._attempted = float("-inf")
 
     def check(self, claims, kid):
-        """Raises `InvalidToken` if the token is revoked, `RevocationsUnavailable` if that can't be told."""
+        """Raises `InvalidToken` if the token is revoked, `RevocationsUnavailable` without a recent list."""
         with self._lock:
             if time.monotonic() - self._attempted >= POLL_SECONDS:
                 self._attempted = time.monotonic()

@@ -31,7 +31,7 @@ class Verifier:
 
     `issuer` and `audience` are compared exactly. `algorithms` are those that your audience's file may name. `root` is
     the PEM of a root certificate that must have certified the keys. With `revocations`, tokens that the broker has revoked
-    are refused, and all while that can't be told; it may be the URL of the list. Raises `ValueError` if an argument is
+    are refused, and all tokens without a recent list; it may be the URL of the list. Raises `ValueError` if an argument is
     wrong.
     """
 
