@@ -40,7 +40,8 @@ use vouchsafe_harness::bundle::{API as AUDIENCE, BROKER};
 use vouchsafe_harness::now;
 
 /// How `spin up` reuses instances by default, with the components that it can run.
-const SPIN_LIKE: [&str; 5] = ["--max-instance-reuse-count", "128", "--idle-instance-timeout", "1", "--wasm-crypto"];
+const SPIN_LIKE: [&str; 6] =
+    ["--max-instance-reuse-count", "128", "--idle-instance-timeout", "1", "--wasm-crypto", "--wasm-store"];
 /// More than a closed loop exchanges in a second; a run that outlives its tokens ends early.
 const TOKENS_PER_SECOND: usize = 1500;
 /// Tokens with one unknown `kid` each, sent repeatedly.

@@ -44,7 +44,7 @@ pub fn run(site: &Site, issuer: &Issuer, options: &Options) -> Outcome<()> {
     let settings: [(&str, Vec<String>); 4] = [
         ("serve", Vec::new()),
         ("serve, record in memory", vec!["--runtime-config-file".to_owned(), config.display().to_string()]),
-        ("serve --wasm-crypto", vec!["--wasm-crypto".to_owned()]),
+        ("serve, all in Wasm", vec!["--wasm-crypto".to_owned(), "--wasm-store".to_owned()]),
         ("Spin-like instances", SPIN_LIKE.map(str::to_owned).to_vec()),
     ];
     let requests = issuer.requests_of(&tokens, "/token", "");

@@ -2,7 +2,7 @@
 
 use crate::bundle::POLICIES;
 use crate::clock;
-use crate::components::CryptoPlace;
+use crate::components::{CryptoPlace, StorePlace};
 use crate::config::RuntimeConfig;
 use crate::directories;
 use crate::error::HostError;
@@ -48,6 +48,7 @@ pub struct Options {
     /// Called whenever a bundle was read.
     pub warn: fn(&Application),
     pub crypto: CryptoPlace,
+    pub store: StorePlace,
     /// Whether to write a map of the compiled code for `perf`.
     pub perf_map: bool,
 }

@@ -23,7 +23,7 @@ pub struct SigningKey(pub Box<dyn vouchsafe_crypto::SigningKey>);
 
 wasmtime::component::bindgen!({
     path: ["../../wit/crypto", "../../wit/deps/spin-postgres@4.2.0", "../../wit/deps/spin-sqlite@3.1.0",
-           "../../wit/deps/spin-variables@3.0.0"],
+           "../../wit/deps/spin-variables@3.0.0", "../../wit/types", "../../wit/store"],
     inline: "
         package vouchsafe:host;
         world imports {
@@ -31,6 +31,9 @@ wasmtime::component::bindgen!({
             import spin:sqlite/sqlite@3.1.0;
             import spin:variables/variables@3.0.0;
             import vouchsafe:crypto/signatures@0.1.0;
+            import vouchsafe:store/log@0.1.0;
+            import vouchsafe:store/revocations@0.1.0;
+            import vouchsafe:store/state@0.1.0;
         }
     ",
     imports: {
@@ -57,3 +60,5 @@ pub use self::spin::postgres::postgres;
 pub use self::spin::sqlite::sqlite;
 pub use self::spin::variables::variables;
 pub use self::vouchsafe::crypto::signatures;
+pub use self::vouchsafe::store;
+pub use self::vouchsafe::types::types;

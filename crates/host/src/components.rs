@@ -15,9 +15,19 @@ pub enum CryptoPlace {
     Wasm,
 }
 
+/// Where the store's statements are made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StorePlace {
+    /// In the host, if the manifest says that it can replace the component.
+    Host,
+    /// In the component.
+    Wasm,
+}
+
 /// Finds the files of components.
 pub struct Components {
     crypto: CryptoPlace,
+    store: StorePlace,
     /// The manifest's folder, to which sources are relative.
     base: PathBuf,
     /// Replaces the folder of every source.
@@ -27,10 +37,10 @@ pub struct Components {
 }
 
 impl Components {
-    pub fn new(base: &Path, chosen: Option<&Path>, crypto: CryptoPlace) -> Self {
+    pub fn new(base: &Path, chosen: Option<&Path>, crypto: CryptoPlace, store: StorePlace) -> Self {
         let program = std::env::current_exe().ok();
         let installed = program.as_deref().and_then(Path::parent).map(|folder| folder.join(INSTALLED));
-        Self { crypto, base: base.to_owned(), chosen: chosen.map(Path::to_owned), installed }
+        Self { crypto, store, base: base.to_owned(), chosen: chosen.map(Path::to_owned), installed }
     }
 
     /// The file of `component`, built for the chosen place of the arithmetic.
@@ -39,6 +49,14 @@ impl Components {
             (CryptoPlace::Host, Some(source)) => source,
             (CryptoPlace::Host, None) | (CryptoPlace::Wasm, _) => &component.source,
         })
+    }
+
+    /// Label of the database on which the host replaces `component`, a store.
+    pub fn host_store<'a>(&self, component: &'a Component) -> Option<&'a str> {
+        match self.store {
+            StorePlace::Host => component.host_store.as_deref(),
+            StorePlace::Wasm => None,
+        }
     }
 
     /// The file of a component with this source: as the manifest says, or the file of the same name in the folder that
@@ -75,6 +93,7 @@ mod tests {
         let (base, installed) = (folder("base"), folder("installed"));
         let components = |chosen: Option<&str>| Components {
             crypto: CryptoPlace::Host,
+            store: StorePlace::Host,
             base: base.clone(),
             chosen: chosen.map(|name| root.join(name)),
             installed: Some(installed.clone()),

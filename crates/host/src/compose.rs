@@ -5,6 +5,7 @@
 //! that it does not inherit is refused here, before anything runs.
 
 use crate::components::Components;
+use crate::continuity;
 use crate::empty;
 use crate::error::HostError;
 use std::collections::{BTreeMap, BTreeSet};
@@ -21,6 +22,8 @@ pub struct Composite {
     pub bytes: Vec<u8>,
     /// Names of its imports, which the host provides.
     pub imports: BTreeSet<String>,
+    /// Label of the database of the host's own store, if that replaces a component.
+    pub host_store: Option<String>,
 }
 
 /// What an import gives a component access to.
@@ -40,7 +43,7 @@ pub enum Need {
 /// Reads the components of `manifest` and composes them.
 pub fn compose(manifest: &Manifest, components: &Components) -> Result<Composite, HostError> {
     let root = manifest.root().map_err(|error| HostError::configuration(error.to_string()))?;
-    let mut composer = Composer { graph: CompositionGraph::new(), adapters: BTreeMap::new() };
+    let mut composer = Composer { graph: CompositionGraph::new(), adapters: BTreeMap::new(), host_store: None };
     composer.run(manifest, root, components)
 }
 
@@ -48,6 +51,7 @@ struct Composer {
     graph: CompositionGraph,
     /// Instances of the empty implementations, by the import that they satisfy.
     adapters: BTreeMap<String, NodeId>,
+    host_store: Option<String>,
 }
 
 impl Composer {
@@ -60,6 +64,13 @@ impl Composer {
         for dependency in &root.dependencies {
             let component =
                 manifest.component(&dependency.component).map_err(|e| HostError::configuration(e.to_string()))?;
+            if let Some(label) = components.host_store(component) {
+                check_host_store(root, dependency, label)?;
+                let provided = matching(&dependency.name, &root_imports)?;
+                open.retain(|import| !provided.contains(import));
+                self.host_store = Some(label.to_owned());
+                continue;
+            }
             let package = self.register(&dependency.component, &components.path(component))?;
             let node = self.graph.instantiate(package);
             self.check_dependency(dependency, package, node)?;
@@ -220,8 +231,25 @@ impl Composer {
             let cause = std::error::Error::source(&error).map(|source| format!(": {source:#}")).unwrap_or_default();
             HostError::configuration(format!("cannot compose the components: {error}{cause}"))
         })?;
-        Ok(Composite { bytes, imports })
+        Ok(Composite { bytes, imports, host_store: self.host_store.clone() })
     }
+}
+
+/// The host's store gets what the component that it replaces would get, and nothing else can be replaced.
+fn check_host_store(root: &Component, dependency: &Dependency, label: &str) -> Result<(), HostError> {
+    let name = &dependency.component;
+    if !continuity::is_store(dependency) {
+        return Err(HostError::configuration(format!(
+            "component `{name}` has `host-store`, but is not `vouchsafe:store`"
+        )));
+    }
+    if !dependency.inherit.contains(&Capability::SqliteDatabases) || !root.sqlite_databases.iter().any(|it| it == label)
+    {
+        return Err(HostError::configuration(format!(
+            "component `{name}` has `host-store = \"{label}\"`, but does not inherit a database with that label"
+        )));
+    }
+    Ok(())
 }
 
 fn unknown_import(id: &str, import: &str) -> HostError {

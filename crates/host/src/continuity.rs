@@ -4,19 +4,19 @@
 //! in use all the time; `vouchsafe_store::note_space` records the space. Components can't run in the
 //! background, so the host does this over the connection that they share.
 
-use crate::bindings::sqlite;
 use crate::clock::Clock;
 use crate::error::HostError;
 use crate::space::StoreFiles;
+use crate::store::{from_sqlite, to_sqlite, unavailable};
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::oneshot;
-use vouchsafe_manifest::{Capability, Component};
+use vouchsafe_manifest::{Capability, Component, Dependency};
 use vouchsafe_serve::log;
 use vouchsafe_store::{
-    ALIVE_SECONDS, Cause, Continuity, Database, Dialect, Error, Row, Statement, Store, UnixMilliseconds, Value,
-    keep_alive, note_space,
+    ALIVE_SECONDS, Continuity, Database, Dialect, Error, Row, Statement, Store, UnixMilliseconds, keep_alive,
+    note_space,
 };
 use wasmtime_wasi::HostWallClock as _;
 
@@ -34,10 +34,12 @@ pub fn has_store(root: &Component) -> bool {
 
 /// Whether that dependency inherits `capability`.
 pub fn has_store_with(root: &Component, capability: Capability) -> bool {
-    root.dependencies.iter().any(|dependency| {
-        let package = dependency.name.split(['@', '/']).next();
-        package == Some(STORE) && dependency.inherit.contains(&capability)
-    })
+    root.dependencies.iter().any(|dependency| is_store(dependency) && dependency.inherit.contains(&capability))
+}
+
+/// Whether `dependency` is on `vouchsafe:store`.
+pub fn is_store(dependency: &Dependency) -> bool {
+    dependency.name.split(['@', '/']).next() == Some(STORE)
 }
 
 /// Sets up the store, marks it as in use, and keeps doing so on a separate thread.
@@ -139,32 +141,5 @@ impl Database for Shared {
             Some(error) => Err(unavailable(error)),
             None => Ok(answer.rows.into_iter().map(|row| row.values.into_iter().map(from_sqlite).collect()).collect()),
         }
-    }
-}
-
-fn unavailable(error: sqlite::Error) -> Error {
-    Error::Unavailable(match error {
-        sqlite::Error::DatabaseFull => Cause::DatabaseFull,
-        other => Cause::Io(other.to_string()),
-    })
-}
-
-fn to_sqlite(value: Value) -> sqlite::Value {
-    match value {
-        Value::Blob(bytes) => sqlite::Value::Blob(bytes),
-        Value::Integer(number) => sqlite::Value::Integer(number),
-        Value::Null => sqlite::Value::Null,
-        Value::Real(number) => sqlite::Value::Real(number),
-        Value::Text(text) => sqlite::Value::Text(text),
-    }
-}
-
-fn from_sqlite(value: sqlite::Value) -> Value {
-    match value {
-        sqlite::Value::Blob(bytes) => Value::Blob(bytes),
-        sqlite::Value::Integer(number) => Value::Integer(number),
-        sqlite::Value::Null => Value::Null,
-        sqlite::Value::Real(number) => Value::Real(number),
-        sqlite::Value::Text(text) => Value::Text(text),
     }
 }

@@ -62,7 +62,7 @@ impl Application {
 
     fn component_files(&self) -> Vec<PathBuf> {
         let (options, manifest) = (&self.options, &self.manifest);
-        let files = Components::new(self.base(), options.components.as_deref(), options.crypto);
+        let files = Components::new(self.base(), options.components.as_deref(), options.crypto, options.store);
         let Ok(root) = manifest.root() else {
             return Vec::new();
         };

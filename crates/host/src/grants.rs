@@ -50,6 +50,7 @@ pub fn grants(application: &Application) -> Result<Grants, HostError> {
         environment: resolved.environment.clone(),
         files: Vec::new(),
         databases: Arc::new(databases),
+        store: None,
         postgres: pools,
         network,
         clock: Clock::new(options.danger_now),

@@ -1,13 +1,13 @@
 //! Links the imports of the composed component to the host: nothing but what the manifest grants.
 
 use crate::components::CryptoPlace;
-use crate::compose::{Need, need_of};
+use crate::compose::{Composite, Need, need_of};
 use crate::crypto;
 use crate::error::HostError;
 use crate::spin;
 use crate::spin_postgres;
 use crate::state::GuestState;
-use std::collections::BTreeSet;
+use crate::store;
 use vouchsafe_manifest::{Capability, Manifest};
 use wasmtime::component::Linker;
 
@@ -15,7 +15,7 @@ use wasmtime::component::Linker;
 pub fn link(
     engine: &wasmtime::Engine,
     manifest: &Manifest,
-    imports: &BTreeSet<String>,
+    composite: &Composite,
     place: CryptoPlace,
 ) -> Result<Linker<GuestState>, HostError> {
     let mut linker = Linker::new(engine);
@@ -31,7 +31,10 @@ pub fn link(
         |error: wasmtime::Error| HostError::configuration(format!("cannot link the host functions: {error:#}"));
     link().map_err(failed)?;
     let root = manifest.root().map_err(|error| HostError::configuration(error.to_string()))?;
-    for import in imports {
+    if composite.host_store.is_some() {
+        store::add_to_linker(&mut linker).map_err(failed)?;
+    }
+    for import in &composite.imports {
         let capability = match need_of(import) {
             Need::Granted(capability) => capability,
             Need::HostCrypto if place == CryptoPlace::Wasm => {

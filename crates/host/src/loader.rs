@@ -13,6 +13,7 @@ use crate::lanes::Lanes;
 use crate::link::link;
 use crate::metrics::Metrics;
 use crate::state::{Grants, GuestState};
+use crate::store::HostStore;
 use std::io::IsTerminal as _;
 use std::sync::Arc;
 use std::sync::mpsc::RecvTimeoutError;
@@ -53,18 +54,22 @@ pub struct Loaded {
 impl Loader {
     /// Composes and compiles the application, and opens its databases.
     pub fn new(application: Application) -> Result<Self, HostError> {
-        let grants = grants::grants(&application)?;
+        let mut grants = grants::grants(&application)?;
         let Application { options, manifest, .. } = &application;
         let composite = compose::compose(
             manifest,
-            &Components::new(application.base(), options.components.as_deref(), options.crypto),
+            &Components::new(application.base(), options.components.as_deref(), options.crypto, options.store),
         )?;
         let cache = options.cache_dir.clone();
         let cache = cache.unwrap_or_else(|| directories::cache_directory(&application.state_dir()));
         let engine = engine::new(&cache, options.perf_map)?;
         let failed =
             |error: wasmtime::Error| HostError::configuration(format!("cannot load the application: {error:#}"));
-        let linker = link(&engine, manifest, &composite.imports, options.crypto)?;
+        let linker = link(&engine, manifest, &composite, options.crypto)?;
+        if let Some(label) = &composite.host_store {
+            let database = grants.databases.get(label).map_err(|error| HostError::configuration(error.to_string()))?;
+            grants.store = Some(Arc::new(HostStore::new(database, grants.clock)));
+        }
         let component = report_progress(|| Component::from_binary(&engine, &composite.bytes));
         let component = component.map_err(failed)?;
         make_memory_images(&component).map_err(failed)?;

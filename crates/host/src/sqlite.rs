@@ -8,8 +8,11 @@ mod group;
 mod query;
 
 use crate::bindings::sqlite::{Error, Value};
+use crate::store::Call;
 use group::Job;
+pub use group::Kind;
 use query::Answer;
+pub use query::query;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, mpsc};
@@ -66,10 +69,14 @@ impl Database {
 
     /// Sends a job to the connection's thread. The job runs even if the caller is dropped.
     async fn submit<T>(&self, job: impl FnOnce(oneshot::Sender<T>) -> Job) -> Result<T, Error> {
-        let ended = || Error::Io("the database thread has ended".into());
         let (sender, receiver) = oneshot::channel();
         self.jobs.send(job(sender)).map_err(|_| ended())?;
         receiver.await.map_err(|_| ended())
+    }
+
+    /// Sends a call of the store to the connection's thread, where it runs even if its caller is dropped.
+    pub fn call(&self, call: Box<dyn Call>) -> Result<(), Error> {
+        self.jobs.send(Job::Call(call)).map_err(|_| ended())
     }
 
     /// Runs one statement to its end. Its writes are committed when this returns.
@@ -86,6 +93,10 @@ impl Database {
     pub async fn changes(&self) -> Result<u64, Error> {
         self.submit(Job::Changes).await
     }
+}
+
+fn ended() -> Error {
+    Error::Io("the database thread has ended".into())
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use crate::outbound::{Network, Outbound};
 use crate::output::Output;
 use crate::postgres::Pools;
 use crate::sqlite::Databases;
+use crate::store::HostStore;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -24,6 +25,8 @@ pub struct Grants {
     /// Directories on this machine and the paths at which guests see them, read-only.
     pub files: Vec<(PathBuf, String)>,
     pub databases: Arc<Databases>,
+    /// Present if it replaces the store's component.
+    pub store: Option<Arc<HostStore>>,
     pub postgres: Arc<Pools>,
     pub network: Arc<Network>,
     pub clock: Clock,
@@ -34,6 +37,7 @@ pub struct Grants {
 pub struct GuestState {
     pub variables: Arc<BTreeMap<String, String>>,
     pub databases: Arc<Databases>,
+    pub store: Option<Arc<HostStore>>,
     pub postgres: Arc<Pools>,
     pub table: ResourceTable,
     wasi: WasiCtx,
@@ -59,6 +63,7 @@ impl Grants {
         let state = GuestState {
             variables: Arc::clone(&self.variables),
             databases: Arc::clone(&self.databases),
+            store: self.store.clone(),
             postgres: Arc::clone(&self.postgres),
             table: ResourceTable::new(),
             wasi: wasi.build(),

@@ -27,6 +27,8 @@ pub struct Component {
     pub source: String,
     /// Path of the same component built to leave signature arithmetic to the host.
     pub host_crypto_source: Option<String>,
+    /// Label of the SQLite database on which the host can provide what this component exports, `vouchsafe:store`.
+    pub host_store: Option<String>,
     pub files: Vec<FileMount>,
     pub sqlite_databases: Vec<String>,
     pub dependencies: Vec<Dependency>,

@@ -91,6 +91,7 @@ struct RawTools {
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 struct RawTool {
     host_crypto: Option<RawHostCrypto>,
+    host_store: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -195,6 +196,7 @@ fn component((id, raw): (String, RawComponent)) -> Result<(String, Component), M
     let component = Component {
         source: raw.source,
         host_crypto_source: raw.tool.vouchsafe.host_crypto.map(|it| it.source),
+        host_store: raw.tool.vouchsafe.host_store,
         files: raw.files.into_iter().map(|f| FileMount { source: f.source, destination: f.destination }).collect(),
         sqlite_databases: raw.sqlite_databases,
         dependencies: raw.dependencies.into_iter().map(dependency).collect::<Result<_, _>>()?,

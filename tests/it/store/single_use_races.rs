@@ -31,6 +31,15 @@ fn token(issuer: &Issuer) -> String {
     jwt::mint("ES256", &claims)
 }
 
+/// Two brokers on one database: one with the host's own store, one with the store's component.
+fn brokers(issuer: &Issuer) -> (Setup, [Broker; 2]) {
+    let setup = Setup::trusting(issuer);
+    let with_host_store = setup.start();
+    let setup = setup.argument("--wasm-store");
+    let with_component = setup.start();
+    (setup, [with_host_store, with_component])
+}
+
 /// Lets all clients present `form` at once, alternately to either broker.
 fn race(brokers: &[Broker; 2], form: &Form) -> Tally {
     let (start, request) = (Barrier::new(CLIENTS), form.request());
@@ -63,8 +72,7 @@ fn race(brokers: &[Broker; 2], form: &Form) -> Tally {
 #[test]
 fn lets_one_of_64_clients_win_token() {
     let issuer = Issuer::honest();
-    let setup = Setup::trusting(&issuer);
-    let brokers = [setup.start(), setup.start()];
+    let (_setup, brokers) = brokers(&issuer);
     let races = std::env::var("VOUCHSAFE_RACES").map_or(RACES_DEFAULT, |text| text.parse().expect("a number"));
     let (mut run, mut clean) = (0, 0);
     while clean < races && run < races * TRIES_PER_RACE_MAX {
@@ -90,8 +98,7 @@ fn lets_one_of_64_clients_win_token() {
 #[test]
 fn lets_bounded_number_of_clients_win_token() {
     let issuer = Issuer::honest();
-    let setup = Setup::trusting(&issuer);
-    let brokers = [setup.start(), setup.start()];
+    let (_setup, brokers) = brokers(&issuer);
     let clean = (0..TRIES_PER_RACE_MAX).any(|_| {
         let token = token(&issuer);
         let form = Form::of(&token).set("audience", BOUNDED);

@@ -1,5 +1,5 @@
 use super::*;
-use crate::components::CryptoPlace;
+use crate::components::{CryptoPlace, StorePlace};
 
 #[test]
 fn dependency_covers_interfaces_of_its_version() {
@@ -68,8 +68,10 @@ fn compose_parts(name: &str, root: &str, part: &str, inherit: &str) -> Result<BT
          \"a:b@0.1.0\" = {{ component = \"part\", inherit_configuration = {inherit} }}\n\
          [component.part]\nsource = \"part.wasm\"\n"
     );
-    let composite =
-        compose(&Manifest::parse(&manifest).expect("a manifest"), &Components::new(&folder, None, CryptoPlace::Host));
+    let composite = compose(
+        &Manifest::parse(&manifest).expect("a manifest"),
+        &Components::new(&folder, None, CryptoPlace::Host, StorePlace::Host),
+    );
     std::fs::remove_dir_all(&folder).expect("removed");
     let composite = composite.map_err(|failure| failure.message)?;
     Ok(encoded_imports(&composite))
@@ -84,6 +86,45 @@ fn encoded_imports(composite: &Composite) -> BTreeSet<String> {
     let found = component.component_type().imports(&engine).map(|(name, _)| name.to_owned()).collect();
     assert_eq!(composite.imports, found, "the reported imports are the encoded ones");
     found
+}
+
+/// Composes a root that imports the store with `dependency`, a component that the host may replace.
+fn compose_store(root: &str, dependency: &str, place: StorePlace) -> Result<Option<String>, String> {
+    let manifest = format!(
+        "spin_manifest_version = 2\n[application]\nname = \"t\"\n[[trigger.http]]\nroute = \"/...\"\n\
+         component = \"root\"\n[component.root]\nsource = \"root.wasm\"\nsqlite_databases = [\"default\"]\n\
+         [component.root.dependencies]\n{dependency}\n[component.store]\nsource = \"no-such-file.wasm\"\n\
+         [component.store.tool.vouchsafe]\nhost-store = \"default\"\n"
+    );
+    let folder = std::env::temp_dir().join(format!("compose-store-{}-{}", std::process::id(), root.len()));
+    std::fs::create_dir_all(&folder).expect("a folder");
+    std::fs::write(folder.join("root.wasm"), wat::parse_str(format!("(component {root})")).expect("a component"))
+        .expect("written");
+    let components = Components::new(&folder, None, CryptoPlace::Host, place);
+    let composite = compose(&Manifest::parse(&manifest).expect("a manifest"), &components);
+    std::fs::remove_dir_all(&folder).expect("removed");
+    composite.map(|composite| composite.host_store).map_err(|failure| failure.message)
+}
+
+#[test]
+fn host_replaces_store_that_inherits_its_database() {
+    let root = r#"(import "vouchsafe:store/state@0.1.0" (instance (export "f" (func))))"#;
+    let inherits = |name: &str, what: &str| {
+        format!("\"{name}@0.1.0\" = {{ component = \"store\", inherit_configuration = [{what}] }}")
+    };
+    let compose = |dependency: &str, place| compose_store(root, dependency, place);
+    let store = inherits("vouchsafe:store", "\"sqlite_databases\"");
+    assert_eq!(compose(&store, StorePlace::Host), Ok(Some("default".to_owned())));
+    let read = compose(&store, StorePlace::Wasm).expect_err("the component is needed");
+    assert!(read.contains("no-such-file.wasm"), "{read}");
+    let message = "component `store` has `host-store = \"default\"`, but does not inherit a database with that label";
+    assert_eq!(compose(&inherits("vouchsafe:store", ""), StorePlace::Host), Err(message.to_owned()));
+    let other = compose_store(
+        r#"(import "a:b/c@0.1.0" (instance (export "f" (func)))) (type $t (func))"#,
+        &inherits("a:b", "\"sqlite_databases\""),
+        StorePlace::Host,
+    );
+    assert_eq!(other, Err("component `store` has `host-store`, but is not `vouchsafe:store`".to_owned()));
 }
 
 #[test]

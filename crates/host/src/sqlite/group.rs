@@ -6,6 +6,7 @@
 
 use super::query::{Answer, query, to_error};
 use crate::bindings::sqlite::{Error, Value};
+use crate::store::{Call, LazyStore, unavailable};
 use rusqlite::Connection;
 use std::collections::VecDeque;
 use std::sync::mpsc::Receiver;
@@ -16,22 +17,36 @@ const STATEMENTS_MAX: usize = 64;
 
 /// A job for the connection's thread.
 pub enum Job {
+    /// A call of the host's own store.
+    Call(Box<dyn Call>),
     Changes(oneshot::Sender<u64>),
     LastInsertRowid(oneshot::Sender<i64>),
-    Query { statement: String, parameters: Vec<Value>, reply: oneshot::Sender<Result<Answer, Error>> },
+    Query {
+        statement: String,
+        parameters: Vec<Value>,
+        reply: oneshot::Sender<Result<Answer, Error>>,
+    },
 }
 
 /// Whether a statement may share a transaction with others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
+pub enum Kind {
     Alone,
     Read,
     Write,
 }
 
 impl Job {
-    fn kind(&self) -> Kind {
+    fn kind(&self, store: &LazyStore<'_>) -> Kind {
         match self {
+            // The first call opens the store, which no transaction may contain.
+            Self::Call(call) => {
+                if store.get().is_some() {
+                    call.kind()
+                } else {
+                    Kind::Alone
+                }
+            }
             Self::Changes(_) | Self::LastInsertRowid(_) => Kind::Alone,
             Self::Query { statement, .. } => kind(statement),
         }
@@ -54,49 +69,61 @@ fn kind(statement: &str) -> Kind {
 
 /// Runs jobs until all senders are dropped.
 pub fn run_jobs(connection: &Connection, jobs: &Receiver<Job>) {
+    let store = LazyStore::new(connection);
     let mut waiting = VecDeque::new();
     while let Ok(job) = jobs.recv() {
         waiting.push_back(job);
         while !waiting.is_empty() {
             waiting.extend(jobs.try_iter());
-            run(connection, next_group(&mut waiting));
+            run(connection, &store, next_group(&mut waiting, &store));
         }
     }
 }
 
 /// Takes the jobs that run next: in order of arrival, as many as may share a transaction.
-fn next_group(waiting: &mut VecDeque<Job>) -> Vec<Job> {
-    let count = waiting.iter().take(STATEMENTS_MAX).take_while(|job| job.kind() != Kind::Alone).count();
+fn next_group(waiting: &mut VecDeque<Job>, store: &LazyStore<'_>) -> Vec<Job> {
+    let count = waiting.iter().take(STATEMENTS_MAX).take_while(|job| job.kind(store) != Kind::Alone).count();
     waiting.drain(..count.max(1).min(waiting.len())).collect()
 }
 
-fn run(connection: &Connection, group: Vec<Job>) {
-    let writes = group.iter().filter(|job| job.kind() == Kind::Write).count();
+fn run(connection: &Connection, store: &LazyStore<'_>, mut group: Vec<Job>) {
+    let writes = group.iter().filter(|job| job.kind(store) == Kind::Write).count();
     // If a guest left a transaction open, all following statements are part of it, as with Spin.
     if writes < 2 || !connection.is_autocommit() {
-        group.into_iter().for_each(|job| run_alone(connection, job));
+        group.into_iter().for_each(|job| run_alone(connection, store, job));
         return;
     }
-    match run_in_transaction(connection, &group) {
+    match run_in_transaction(connection, store, &mut group) {
         Outcome::Committed(answers) => {
             for (job, answer) in group.into_iter().zip(answers) {
-                reply(job, answer);
+                reply(job, Ok(answer));
             }
         }
         Outcome::Failed(error) => group.into_iter().for_each(|job| reply(job, Err(error.clone()))),
-        Outcome::RolledBack => group.into_iter().for_each(|job| run_alone(connection, job)),
+        Outcome::RolledBack => group.into_iter().for_each(|job| run_alone(connection, store, job)),
     }
 }
 
-fn reply(job: Job, answer: Result<Answer, Error>) {
-    if let Job::Query { reply, .. } = job {
-        // The caller may be gone.
-        drop(reply.send(answer));
-    }
-}
-
-fn run_alone(connection: &Connection, job: Job) {
+/// Sends a job of a group its answer, or the error of the commit.
+fn reply(job: Job, outcome: Result<Option<Result<Answer, Error>>, Error>) {
     match job {
+        Job::Call(call) => call.reply(outcome.map(drop).map_err(unavailable)),
+        // The caller may be gone.
+        Job::Query { reply, .. } => {
+            if let Some(answer) = outcome.unwrap_or_else(|error| Some(Err(error))) {
+                drop(reply.send(answer));
+            }
+        }
+        Job::Changes(_) | Job::LastInsertRowid(_) => {}
+    }
+}
+
+fn run_alone(connection: &Connection, store: &LazyStore<'_>, job: Job) {
+    match job {
+        Job::Call(mut call) => {
+            let outcome = store.open(call.now()).map(|store| call.run(store));
+            call.reply(outcome);
+        }
         Job::Changes(reply) => drop(reply.send(connection.changes())),
         Job::LastInsertRowid(reply) => drop(reply.send(connection.last_insert_rowid())),
         Job::Query { statement, parameters, reply } => drop(reply.send(query(connection, &statement, &parameters))),
@@ -104,23 +131,29 @@ fn run_alone(connection: &Connection, job: Job) {
 }
 
 enum Outcome {
-    Committed(Vec<Result<Answer, Error>>),
+    /// The answer of each job; none for a call, which keeps its own.
+    Committed(Vec<Option<Result<Answer, Error>>>),
     /// It is unknown whether the commit took effect, so every caller gets an error.
     Failed(Error),
     /// Nothing took effect.
     RolledBack,
 }
 
-fn run_in_transaction(connection: &Connection, group: &[Job]) -> Outcome {
+fn run_in_transaction(connection: &Connection, store: &LazyStore<'_>, group: &mut [Job]) -> Outcome {
     // IMMEDIATE: waits here for a write of another process, not in the middle of the transaction.
     if let Err(error) = connection.execute_batch("BEGIN IMMEDIATE") {
         return Outcome::Failed(to_error(&error));
     }
     let mut answers = Vec::with_capacity(group.len());
-    for job in group {
-        if let Job::Query { statement, parameters, .. } = job {
-            answers.push(query(connection, statement, parameters));
-        }
+    for job in group.iter_mut() {
+        answers.push(match job {
+            Job::Call(call) => {
+                store.get().map(|store| call.run(store));
+                None
+            }
+            Job::Query { statement, parameters, .. } => Some(query(connection, statement, parameters)),
+            Job::Changes(_) | Job::LastInsertRowid(_) => None,
+        });
         // Some errors, such as a full disk, roll back the whole transaction.
         if connection.is_autocommit() {
             return Outcome::RolledBack;
@@ -139,6 +172,8 @@ fn run_in_transaction(connection: &Connection, group: &[Job]) -> Outcome {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store;
+    use vouchsafe_store::UnixMilliseconds;
 
     type Reply = oneshot::Receiver<Result<Answer, Error>>;
 
@@ -149,7 +184,7 @@ mod tests {
 
     fn run_all(connection: &Connection, statements: &[&str]) -> Vec<Result<Answer, Error>> {
         let (jobs, replies): (Vec<_>, Vec<_>) = statements.iter().map(|statement| job(statement)).unzip();
-        run(connection, jobs);
+        run(connection, &LazyStore::new(connection), jobs);
         replies.into_iter().map(|mut reply: Reply| reply.try_recv().expect("answered")).collect()
     }
 
@@ -180,6 +215,81 @@ mod tests {
             answers.iter().map(|answer| answer.as_ref().map(|answer| answer.late.is_some()).ok()).collect();
         assert_eq!(late, [Some(false), Some(true), Some(false), None]);
         assert_eq!((keys(&connection).as_str(), connection.is_autocommit()), ("a,b", true));
+    }
+
+    type StoreReply = oneshot::Receiver<Result<bool, vouchsafe_store::Error>>;
+
+    const NOW: UnixMilliseconds = UnixMilliseconds(1_800_000_000_000);
+
+    /// A call that sets the pointer `name`, and answers whether it did not exist before.
+    fn set(name: &'static str, value_bytes: usize) -> (Job, StoreReply) {
+        let (call, answer) = store::call(Kind::Write, NOW, move |store, _| {
+            store::at_once(store.pointer_compare_and_swap(name, None, "v".repeat(value_bytes)))
+        });
+        (Job::Call(call), answer)
+    }
+
+    fn names(connection: &Connection) -> String {
+        let sql = "SELECT ifnull(group_concat(name, ','), '') FROM (SELECT name FROM pointers ORDER BY name)";
+        connection.query_row(sql, [], |row| row.get(0)).expect("counts")
+    }
+
+    #[test]
+    fn calls_and_statements_share_transaction() {
+        let connection = database("CREATE TABLE t (k TEXT PRIMARY KEY)");
+        let store = LazyStore::new(&connection);
+        store.open(NOW).expect("opens");
+        let (one, mut first) = set("one", 1);
+        let (again, mut second) = set("one", 1);
+        let (insert, mut third) = job("INSERT INTO t VALUES ('a')");
+        let mut waiting = VecDeque::from([one, again, insert]);
+        let mut group = next_group(&mut waiting, &store);
+        assert_eq!((group.len(), waiting.len()), (3, 0));
+        assert!(matches!(run_in_transaction(&connection, &store, &mut group), Outcome::Committed(_)));
+        connection.execute_batch("DELETE FROM t; DELETE FROM pointers").expect("deleted");
+        run(&connection, &store, group);
+        assert_eq!(first.try_recv().expect("answered"), Ok(true));
+        assert_eq!(second.try_recv().expect("answered"), Ok(false));
+        assert!(third.try_recv().expect("answered").is_ok());
+        assert_eq!((keys(&connection).as_str(), names(&connection).as_str()), ("a", "one"));
+    }
+
+    #[test]
+    fn first_call_opens_store_outside_transaction() {
+        let connection = database("");
+        let store = LazyStore::new(&connection);
+        let (jobs, replies): (VecDeque<_>, Vec<_>) = [set("one", 1), set("two", 1)].into_iter().unzip();
+        let mut waiting = jobs;
+        assert_eq!(next_group(&mut waiting, &store).len(), 1, "alone");
+        assert_eq!(waiting.len(), 1);
+        let mut waiting: VecDeque<_> = [set("one", 1).0, set("two", 1).0].into();
+        run(&connection, &store, next_group(&mut waiting, &store));
+        assert_eq!(next_group(&mut waiting, &store).len(), 1);
+        assert_eq!(names(&connection), "one");
+        drop(replies);
+    }
+
+    #[test]
+    fn reruns_calls_alone_after_rollback() {
+        let connection = database("");
+        let store = LazyStore::new(&connection);
+        store.open(NOW).expect("opens");
+        let pages: u32 = connection.query_row("PRAGMA page_count", [], |row| row.get(0)).expect("counts");
+        connection.execute_batch(&format!("PRAGMA max_page_count = {}", pages + 1)).expect("limits");
+        let (jobs, replies): (Vec<_>, Vec<_>) = [set("a", 1), set("x", 60_000), set("b", 1)].into_iter().unzip();
+        run(&connection, &store, jobs);
+        let answers: Vec<_> = replies.into_iter().map(|mut reply| reply.try_recv().expect("answered")).collect();
+        let full = Err(vouchsafe_store::Error::Unavailable(vouchsafe_store::Cause::DatabaseFull));
+        assert_eq!(answers, [Ok(true), full, Ok(true)]);
+        assert_eq!(names(&connection), "a,b");
+    }
+
+    #[test]
+    fn call_fails_if_its_commit_does() {
+        let (call, mut answer) = set("a", 1);
+        reply(call, Err(Error::Io("no".into())));
+        let cause = vouchsafe_store::Cause::Io("no".into());
+        assert_eq!(answer.try_recv().expect("answered"), Err(vouchsafe_store::Error::Unavailable(cause)));
     }
 
     #[test]

@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 use vouchsafe_cli::{Failure, Format, print};
-use vouchsafe_host::{Application, CryptoPlace, Lifetime, Options};
+use vouchsafe_host::{Application, CryptoPlace, Lifetime, Options, StorePlace};
 
 /// Check what a broker needs, and say what to do
 ///
@@ -103,6 +103,7 @@ impl Args {
             check_variables: super::serve::variable_faults,
             warn: |_| {},
             crypto: CryptoPlace::Host,
+            store: StorePlace::Host,
         }
     }
 }

@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 use vouchsafe_cli::Failure;
-use vouchsafe_host::{Application, CryptoPlace, ErrorKind, HostError, Lifetime, Options};
+use vouchsafe_host::{Application, CryptoPlace, ErrorKind, HostError, Lifetime, Options, StorePlace};
 
 /// Run the broker without Spin
 ///
@@ -81,6 +81,9 @@ pub struct Args {
     /// Verify and make signatures in the components too, in WebAssembly, which takes several times as long
     #[arg(long)]
     wasm_crypto: bool,
+    /// Run the store's component too, instead of the host's own store on SQLite, which takes less time
+    #[arg(long)]
+    wasm_store: bool,
     /// Write /tmp/perf-PID.map, with which `perf report` names the components' functions
     #[arg(long)]
     perf_map: bool,
@@ -166,6 +169,7 @@ impl Args {
             warn,
             perf_map: self.perf_map,
             crypto: if self.wasm_crypto { CryptoPlace::Wasm } else { CryptoPlace::Host },
+            store: if self.wasm_store { StorePlace::Wasm } else { StorePlace::Host },
         })
     }
 }
