@@ -47,6 +47,8 @@ pub struct Options {
     pub check_variables: fn(&Manifest, &BTreeMap<String, String>) -> Vec<String>,
     /// Called whenever a bundle was read.
     pub warn: fn(&Application),
+    /// Called when the components were compiled, which takes far more memory than running them.
+    pub compiled: fn(),
     pub crypto: CryptoPlace,
     pub store: StorePlace,
     /// Whether to write a map of the compiled code for `perf`.

@@ -70,8 +70,10 @@ impl Loader {
             let database = grants.databases.get(label).map_err(|error| HostError::configuration(error.to_string()))?;
             grants.store = Some(Arc::new(HostStore::new(database, grants.clock)));
         }
-        let component = report_progress(|| Component::from_binary(&engine, &composite.bytes));
+        let component = report_progress(|| compile(&engine, &composite.bytes));
         let component = component.map_err(failed)?;
+        drop(composite.bytes);
+        (options.compiled)();
         make_memory_images(&component).map_err(failed)?;
         let pre = linker.instantiate_pre(&component).and_then(ServicePre::new).map_err(failed)?;
         engine::start_epochs(&engine).map_err(|error| HostError::startup(error.to_string()))?;
@@ -114,6 +116,12 @@ impl Loaded {
         };
         Err(HostError::startup(format!("the application is not ready: {why}")).hint("the log lines above may say more"))
     }
+}
+
+/// Compiles on threads that end afterwards, so that the allocator gives back what they used.
+fn compile(engine: &Engine, bytes: &[u8]) -> wasmtime::Result<Component> {
+    let threads = rayon::ThreadPoolBuilder::new().build().map_err(wasmtime::Error::new)?;
+    threads.install(|| Component::from_binary(engine, bytes))
 }
 
 /// Makes the images from which the memories of instances start, which otherwise happens in the first request.

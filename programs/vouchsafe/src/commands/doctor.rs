@@ -102,6 +102,7 @@ impl Args {
             wait_ready: Duration::ZERO,
             check_variables: super::serve::variable_faults,
             warn: |_| {},
+            compiled: || {},
             crypto: CryptoPlace::Host,
             store: StorePlace::Host,
         }

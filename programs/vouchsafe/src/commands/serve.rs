@@ -168,6 +168,7 @@ impl Args {
             check_variables: variable_faults,
             warn,
             perf_map: self.perf_map,
+            compiled: crate::give_memory_back,
             crypto: if self.wasm_crypto { CryptoPlace::Wasm } else { CryptoPlace::Host },
             store: if self.wasm_store { StorePlace::Wasm } else { StorePlace::Host },
         })
