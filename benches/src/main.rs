@@ -59,6 +59,10 @@ fn main() -> ExitCode {
     if let Some(seconds) = std::env::args().skip_while(|it| it != hsm::CEILING).nth(1) {
         return exit_code(hsm::print_ceiling(&seconds));
     }
+    if std::env::args().skip(1).any(|it| it == "--help" || it == "-h") {
+        println!("{USAGE}");
+        return ExitCode::SUCCESS;
+    }
     let options = match options::parse() {
         Ok(options) => options,
         Err(error) => {
