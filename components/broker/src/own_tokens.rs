@@ -9,13 +9,14 @@ use crate::ports::Wasm;
 use std::cell::RefCell;
 use std::rc::Rc;
 use vouchsafe_exchange::failure::Failure;
-use vouchsafe_exchange::ports::{Instance, Signer};
+use vouchsafe_exchange::ports::{Instance, Policy, Signer, Store};
 use vouchsafe_exchange::refusal::{Part, Refusal};
 use vouchsafe_exchange::settings::Settings;
 use vouchsafe_revocation::ports::Ports;
 use vouchsafe_revocation::{Published, publish};
 use vouchsafe_types::{
-    Added, Affected, Attribution, IssuedToken, Revocation, RevocationList, RevocationTarget, SignerError, TokenError,
+    Added, Affected, Attribution, Consumption, IssuedToken, ProofError, Revocation, RevocationList, RevocationTarget,
+    SignerError, TokenError, TokenUse, VerifiedProof,
 };
 
 thread_local! {
@@ -69,6 +70,24 @@ impl Ports for Wasm {
         let settings = Signer::settings(self).await?;
         let keys = own_keys(self.public_keys().await?.document)?;
         Ok(token.verify_issued(&settings.issuer, &keys, Instance::now(self)))
+    }
+
+    fn verify_proof(&self, proof: &str, method: &str, url: &str, token: &str) -> Result<VerifiedProof, ProofError> {
+        verification::verify_proof(proof, method, url, Some(token), Instance::now(self))
+    }
+
+    async fn proof_nonces(&self) -> Result<Option<Vec<String>>, Failure> {
+        let settings = Signer::settings(self).await?;
+        match self.bundle(&settings).await?.proof_nonce_required {
+            true => Ok(Some(Signer::proof_nonces(self).await?)),
+            false => Ok(None),
+        }
+    }
+
+    async fn consume(&self, token_use: TokenUse) -> Result<Consumption, Failure> {
+        let consumed = Store::consume(self, vec![token_use]).await?;
+        // INVARIANT: an unanswered use is not a fresh one.
+        consumed.first().copied().ok_or_else(|| Refusal::Internal.into())
     }
 
     async fn active(&self, jtis: Vec<String>) -> Result<Vec<bool>, Failure> {

@@ -97,6 +97,15 @@ impl Wasm {
         number
     }
 
+    /// The nonce for the next proof of a client that sent `proofs`, if proofs need one.
+    pub async fn next_nonce(&self, proofs: &[String]) -> Option<String> {
+        if proofs.is_empty() || !BUNDLE.with_borrow(|bundle| bundle.as_ref().is_some_and(|it| it.proof_nonce_required))
+        {
+            return None;
+        }
+        self.proof_nonces().await.ok()?.into_iter().next()
+    }
+
     pub async fn backend(&self) -> Result<Option<BackendStatus>, Failure> {
         signing::backend().await.map_err(Failure::from)
     }
@@ -197,7 +206,7 @@ impl Identity for Wasm {
     }
 
     fn verify_proof(&self, proof: &str, method: &str, url: &str, now: u64) -> Result<VerifiedProof, Failure> {
-        Ok(verification::verify_proof(proof, method, url, now)?)
+        Ok(verification::verify_proof(proof, method, url, None, now)?)
     }
 
     async fn fetch_keys(&self, issuer: &IssuerRecord, known: Option<&KeySet>, now: u64) -> Result<KeySet, Failure> {
@@ -321,6 +330,10 @@ impl Signer for Wasm {
         let settings = Settings::try_from(signing::settings().await?)?;
         SETTINGS.set(Some(settings.clone()));
         Ok(settings)
+    }
+
+    async fn proof_nonces(&self) -> Result<Vec<String>, Failure> {
+        Ok(signing::proof_nonces().await?)
     }
 
     async fn sign(&self, request: SigningRequest) -> Result<SignedToken, Failure> {

@@ -61,6 +61,14 @@ pub fn challenged(mut reply: Reply, challenge: &str) -> Reply {
     reply
 }
 
+/// The response with the nonce for the client's next proof (RFC 9449 §8).
+pub fn with_nonce(mut reply: Reply, nonce: Option<String>) -> Reply {
+    if let Some(value) = nonce.and_then(|nonce| HeaderValue::from_str(&nonce).ok()) {
+        reply.headers_mut().insert("dpop-nonce", value);
+    }
+    reply
+}
+
 /// The response with the id of its request. A copy from a cache has the id of the request that filled it.
 pub fn identified(mut reply: Reply, request_id: &str) -> Reply {
     if let Ok(value) = HeaderValue::from_str(request_id) {

@@ -178,6 +178,7 @@ async fn token(mut request: Request, id: &str) -> Reply {
             (respond::refused(&error, id, decision_id), failure.refusal.slug(), failure.detail.as_str())
         }
     };
+    let reply = respond::with_nonce(reply, ports.next_nonce(&proofs).await);
     log(Line {
         time: ports::clock(),
         request_id: id,

@@ -53,6 +53,12 @@ impl Guest for Component {
         Ok(token)
     }
 
+    async fn proof_nonces() -> Result<Vec<String>, SignerError> {
+        let (signer, gateways) = (ports::signer().await?, Gateways::within_deadline());
+        let nonces = signer.proof_nonces(&gateways).await;
+        nonces.map_err(|error| with_outage(&signer, error))
+    }
+
     /// Gateways derive no key for checkpoints.
     async fn log_key(_: u64) -> Result<String, SignerError> {
         Err(SignerError::TierUnavailable)

@@ -46,6 +46,11 @@ impl Guest for Component {
         Ok(ports::with_signer(|signer| sign(signer, &request)).await?)
     }
 
+    async fn proof_nonces() -> Result<Vec<String>, SignerError> {
+        let now = ports::now()?;
+        Ok(ports::with_signer(|signer| signer.proof_nonces(now)).await?)
+    }
+
     async fn log_key(log: u64) -> Result<String, SignerError> {
         Ok(ports::with_signer(|signer| signer.log_key(log)).await?)
     }

@@ -68,6 +68,6 @@ pub mod view;
 pub mod wire;
 
 mod flow;
-mod replay;
+pub mod replay;
 
 pub use flow::{Attempt, exchange};

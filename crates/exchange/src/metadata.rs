@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 pub const MAX_AGE_SECONDS: u64 = 300;
 
 /// The algorithms of a proof of possession (RFC 9449 §5.1): all that verify subject tokens.
-const PROOF_ALGORITHMS: [&str; 4] = ["ES256", "EdDSA", "ES384", "RS256"];
+pub const PROOF_ALGORITHMS: [&str; 4] = ["ES256", "EdDSA", "ES384", "RS256"];
 
 /// Client authentication is optional: credentials are accepted and ignored.
 const OPTIONAL_CLIENT_AUTH: [&str; 3] = ["none", "client_secret_basic", "client_secret_post"];

@@ -80,6 +80,8 @@ pub trait Store {
 pub trait Signer {
     async fn settings(&self) -> Result<Settings, Failure>;
     async fn sign(&self, request: SigningRequest) -> Result<SignedToken, Failure>;
+    /// The nonces of which a proof of possession may have one now; the first is the one to give out.
+    async fn proof_nonces(&self) -> Result<Vec<String>, Failure>;
 }
 
 /// The instance that runs the exchange: its clock, its randomness and its memory.

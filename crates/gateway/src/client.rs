@@ -21,7 +21,7 @@ mod status;
 use std::rc::Rc;
 
 use vouchsafe_signer::{
-    AllowedToken, Audience, Ceiling, Error, PublicKeySet, RevocationList, SignedToken, SignerSettings, SigningRequest,
+    AllowedToken, Audience, Ceiling, Epoch, Error, PublicKeySet, RevocationList, SignedToken, SignerSettings, SigningRequest,
     Superseded, Tier,
 };
 
@@ -166,6 +166,17 @@ impl GatewaySigner {
             return Err(Error::Superseded(Superseded { generation, latest: generation_min }));
         }
         allowed.sign(&key, &network.entropy()?)
+    }
+
+    /// The nonces of which a proof of possession may have one now.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] if no gateway releases a seed.
+    pub async fn proof_nonces(&self, network: &impl Network) -> Result<Vec<String>, Error> {
+        let (config, now) = (&self.config.signer, network.now());
+        let epoch = Epoch::containing(now, config.epoch_seconds())?;
+        self.follow_generation(network).await?;
+        self.epoch_key(epoch, config.revocations_algorithm()?, network).await?.0.proof_nonces(now)
     }
 
     /// Fetches the current generation unless it is fresh. An outage changes nothing.

@@ -66,6 +66,7 @@ mod issuer;
 mod jwk;
 mod key;
 mod log;
+mod nonce;
 mod request;
 mod revocations;
 mod root;

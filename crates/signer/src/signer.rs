@@ -120,6 +120,15 @@ impl Signer {
         allowed.sign(self.key(allowed.epoch(), algorithm)?, entropy)
     }
 
+    /// The nonces of which a proof of possession may have one at `now`.
+    ///
+    /// # Errors
+    /// [`Error::Internal`].
+    pub fn proof_nonces(&mut self, now: UnixSeconds) -> Result<Vec<String>, Error> {
+        let (epoch, algorithm) = (self.enter_epoch(now)?, self.config.revocations_algorithm()?);
+        self.key(epoch, algorithm)?.proof_nonces(now)
+    }
+
     /// INVARIANT: a superseded generation signs nothing, and is not published.
     fn require_generation(&self, generation_min: u64) -> Result<(), Error> {
         let generation = self.root.generation();

@@ -24,6 +24,8 @@ pub struct BundleInfo {
     pub digest: String,
     /// Proof for the next load that this content was checked; absent if nothing changed.
     pub seals: Option<String>,
+    /// Whether a proof of possession counts only with a nonce of the broker.
+    pub proof_nonce_required: bool,
 }
 
 wit_enum! {
