@@ -133,6 +133,7 @@ mod revocation {
     mod published;
     mod races;
     pub mod scene;
+    mod status_lists;
     mod token_holders;
 }
 

@@ -16,7 +16,7 @@ use vouchsafe_revocation::ports::Ports;
 use vouchsafe_revocation::{Published, publish};
 use vouchsafe_types::{
     Added, Affected, Attribution, Consumption, IssuedToken, ProofError, Revocation, RevocationList, RevocationTarget,
-    SignerError, TokenError, TokenUse, VerifiedProof,
+    SignerError, StatusList, TokenError, TokenUse, VerifiedProof,
 };
 
 thread_local! {
@@ -45,6 +45,14 @@ pub async fn published(ports: &Wasm) -> Result<Rc<Published>, Failure> {
     let published = publish(ports, PUBLISHED.with_borrow(Clone::clone)).await?;
     PUBLISHED.set(Some(Rc::clone(&published)));
     Ok(published)
+}
+
+/// Why a document is not signed. The caller asked for nothing that could be refused.
+fn unsigned(error: SignerError) -> Failure {
+    match error {
+        SignerError::Refused(ceiling) => Failure::new(Refusal::Unavailable(Part::Signer), ceiling),
+        error => error.into(),
+    }
 }
 
 impl Ports for Wasm {
@@ -117,11 +125,16 @@ impl Ports for Wasm {
     async fn sign_revocations(&self, list: RevocationList) -> Result<String, Failure> {
         let settings = Signer::settings(self).await?;
         let generation_min = self.latest_generation(&settings).await;
-        let signed = signing::sign_revocations(list, Instance::now(self), generation_min).await;
-        signed.map_err(|error| match error {
-            // The caller asked for nothing that could be refused.
-            SignerError::Refused(ceiling) => Failure::new(Refusal::Unavailable(Part::Signer), ceiling),
-            error => error.into(),
-        })
+        signing::sign_revocations(list, Instance::now(self), generation_min).await.map_err(unsigned)
+    }
+
+    async fn status_list(&self, name: &str) -> Result<Option<StatusList>, Failure> {
+        Ok(revocations::status_list_get(name.to_owned()).await?)
+    }
+
+    async fn sign_status_list(&self, list: StatusList) -> Result<String, Failure> {
+        let settings = Signer::settings(self).await?;
+        let generation_min = self.latest_generation(&settings).await;
+        signing::sign_status_list(list, Instance::now(self), generation_min).await.map_err(unsigned)
     }
 }

@@ -7,7 +7,7 @@
 //! each for a minute. The log counts requests by route and slug. No other per-request data outlives its request.
 
 use crate::bindings::{decisions, signing, state, verification};
-use crate::random;
+use crate::{random, status};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -20,7 +20,8 @@ use vouchsafe_exchange::ports::{Identity, Instance, KnownKeys, Policy, Signer, S
 use vouchsafe_exchange::settings::Settings;
 use vouchsafe_types::{
     Audience, AuditRecord, BackendStatus, BundleInfo, Consumption, Decision, Document, IssuerRecord, KeySet, Principal,
-    PublicKeySet, Recorded, SignedToken, SigningRequest, Space, Subject, TokenRequest, TokenUse, VerifiedProof,
+    PublicKeySet, Recorded, SignedToken, SigningRequest, Space, StatusReference, Subject, TokenRequest, TokenUse,
+    VerifiedProof,
 };
 
 /// The document with the seals of validated bundles, and its retention.
@@ -293,6 +294,10 @@ impl Store for Wasm {
 
     async fn record(&self, record: AuditRecord) -> Result<Recorded, Failure> {
         Ok(state::record(record).await?)
+    }
+
+    async fn status_index(&self) -> Result<StatusReference, Failure> {
+        status::index(self.now, self.jitter()).await
     }
 
     async fn lease(&self, name: &str, ttl_ms: u64) -> Result<bool, Failure> {

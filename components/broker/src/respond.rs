@@ -83,6 +83,18 @@ pub fn revocations(jwt: &str, known: Option<&HeaderValue>) -> Reply {
     unless_known(reply, etag(jwt), REVOCATIONS_MAX_AGE_SECONDS, known)
 }
 
+/// A status list token (draft-ietf-oauth-status-list §8.2).
+pub fn status_list(jwt: &str, known: Option<&HeaderValue>) -> Reply {
+    let reply = of_type("application/statuslist+jwt", 200, "", jwt.to_owned());
+    unless_known(reply, etag(jwt), REVOCATIONS_MAX_AGE_SECONDS, known)
+}
+
+/// The response for pages of any origin: it is public.
+pub fn any_origin(mut reply: Reply) -> Reply {
+    reply.headers_mut().insert("access-control-allow-origin", HeaderValue::from_static("*"));
+    reply
+}
+
 /// A public, cacheable JSON response with an ETag; 304 if the client has the current version.
 pub fn cacheable(body: String, etag: String, max_age_seconds: u64, known: Option<&HeaderValue>) -> Reply {
     unless_known(json(200, "", body), etag, max_age_seconds, known)

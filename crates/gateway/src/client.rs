@@ -22,7 +22,7 @@ use std::rc::Rc;
 
 use vouchsafe_signer::{
     AllowedToken, Audience, Ceiling, Epoch, Error, PublicKeySet, RevocationList, SignedToken, SignerSettings, SigningRequest,
-    Superseded, Tier,
+    StatusList, Superseded, Tier,
 };
 
 use crate::canary::Workload;
@@ -160,6 +160,28 @@ impl GatewaySigner {
         let config = &self.config.signer;
         // ORDER: every ceiling before the network.
         let allowed = config.allow_revocations(list, issued_at, network.now())?;
+        self.follow_generation(network).await?;
+        let (key, generation) = self.epoch_key(allowed.epoch(), config.revocations_algorithm()?, network).await?;
+        if generation < generation_min {
+            return Err(Error::Superseded(Superseded { generation, latest: generation_min }));
+        }
+        allowed.sign(&key, &network.entropy()?)
+    }
+
+    /// Builds the status list token of `list` and signs it with an epoch key.
+    ///
+    /// # Errors
+    /// As [`Self::sign_revocations`].
+    pub async fn sign_status_list(
+        &self,
+        list: &StatusList,
+        issued_at: u64,
+        generation_min: u64,
+        network: &impl Network,
+    ) -> Result<String, Error> {
+        let config = &self.config.signer;
+        // ORDER: every ceiling before the network.
+        let allowed = config.allow_status_list(list, issued_at, network.now())?;
         self.follow_generation(network).await?;
         let (key, generation) = self.epoch_key(allowed.epoch(), config.revocations_algorithm()?, network).await?;
         if generation < generation_min {

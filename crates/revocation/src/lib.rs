@@ -3,7 +3,7 @@
 //! policy decides who may call, and that decision is on record.
 //!
 //! Has no clock, network, database or Wasm bindings: everything external comes through [`ports::Ports`]. Entry points:
-//! [`revoke_token`], [`introspect`], [`forward_auth`], [`publish`] and the functions of [`operations`].
+//! [`revoke_token`], [`introspect`], [`forward_auth`], [`publish`], [`publish_status`] and the functions of [`operations`].
 //!
 //! Invariants:
 //! - A caller's token is believed only with the broker's signature, type `at+jwt`, the exact audience and scope, while it
@@ -32,5 +32,5 @@ pub use caller::{Credentials, admin_audience, introspection_audience};
 pub use forward_auth::{FORWARD_AUTH_PATH, forward_auth};
 pub use introspection::introspect;
 pub use proof::ForwardedRequest;
-pub use published::{PUBLISHED_SECONDS_MAX, Published, publish};
+pub use published::{PUBLISHED_SECONDS_MAX, Published, publish, publish_status};
 pub use token_revocation::revoke_token;

@@ -4,7 +4,7 @@ use vouchsafe_exchange::failure::Failure;
 use vouchsafe_exchange::settings::Settings;
 use vouchsafe_types::{
     Added, Affected, Attribution, Consumption, IssuedToken, ProofError, Revocation, RevocationList, RevocationTarget,
-    TokenError, TokenUse, VerifiedProof,
+    StatusList, TokenError, TokenUse, VerifiedProof,
 };
 
 /// The broker's own tokens, and the store's revocations.
@@ -42,4 +42,9 @@ pub trait Ports {
     async fn in_force(&self) -> Result<RevocationList, Failure>;
     /// The signed document of `list`, as of the time of the request.
     async fn sign_revocations(&self, list: RevocationList) -> Result<String, Failure>;
+
+    /// The status list `name`; none if there is no such list.
+    async fn status_list(&self, name: &str) -> Result<Option<StatusList>, Failure>;
+    /// The signed document of `list`, as of the time of the request.
+    async fn sign_status_list(&self, list: StatusList) -> Result<String, Failure>;
 }

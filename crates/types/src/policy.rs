@@ -65,6 +65,8 @@ pub struct Audience {
     pub allow_act: bool,
     /// Whether the audience is another authorization server: tokens for it are short-lived grants.
     pub authorization_server: bool,
+    /// Whether each token has an index in a status list.
+    pub status_list: bool,
 }
 
 /// What a principal asks for.

@@ -14,8 +14,8 @@ use vouchsafe_exchange::refusal::{Part, Refusal, ReplayFault};
 use vouchsafe_exchange::settings::Settings;
 use vouchsafe_types::{
     Attribute, AttributeValue, Audience, AuditRecord, BundleInfo, Consumption, Decision, Effect, IssuerRecord, KeySet,
-    KeySource, Principal, ProofError, Recorded, ReplayMode, SignedToken, SigningRequest, Subject, Tier, TokenError,
-    TokenRequest, TokenUse, VerifiedProof,
+    KeySource, Principal, ProofError, Recorded, ReplayMode, SignedToken, SigningRequest, StatusReference, Subject,
+    Tier, TokenError, TokenRequest, TokenUse, VerifiedProof,
 };
 
 pub const NOW: u64 = 1_800_000_000;
@@ -174,6 +174,7 @@ pub fn audience() -> Audience {
         proof_required: false,
         allow_act: false,
         authorization_server: false,
+        status_list: false,
     }
 }
 
@@ -348,6 +349,11 @@ impl Store for Fake {
         self.records.borrow_mut().push(record);
         let scripted = refused.then(|| self.recorded.borrow_mut().pop_front());
         Ok(scripted.flatten().unwrap_or(Recorded::Written))
+    }
+
+    async fn status_index(&self) -> Result<StatusReference, Failure> {
+        self.call("status_index", Part::Store)?;
+        Ok(StatusReference { list: "1-2".into(), index: 3 })
     }
 
     async fn lease(&self, name: &str, ttl_ms: u64) -> Result<bool, Failure> {

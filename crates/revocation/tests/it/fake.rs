@@ -12,7 +12,7 @@ use vouchsafe_revocation::Credentials;
 use vouchsafe_revocation::ports::Ports;
 use vouchsafe_types::{
     Actor, Added, Affected, Attribution, Consumption, IssuedToken, Lifted, ProofError, Revocation, RevocationList,
-    RevocationTarget, SignerSettings, TokenError, TokenType, TokenUse, VerifiedProof,
+    RevocationTarget, SignerSettings, StatusList, TokenError, TokenType, TokenUse, VerifiedProof,
 };
 
 pub const NOW: u64 = 1_800_000_000;
@@ -37,6 +37,8 @@ pub struct Fake {
     /// Keys of the uses that were consumed.
     pub used: RefCell<Vec<String>>,
     pub predates_store: Cell<bool>,
+    /// Revoked indexes of every status list, if there are lists.
+    pub statuses: RefCell<Option<Vec<u32>>>,
     /// Those that proofs need.
     pub nonces: RefCell<Option<Vec<String>>>,
     /// That of every proof.
@@ -203,6 +205,17 @@ impl Ports for Fake {
     async fn sign_revocations(&self, list: RevocationList) -> Result<String, Failure> {
         self.call("sign", "", Part::Signer)?;
         Ok(format!("{} at {}", list.sequence, self.now()))
+    }
+
+    async fn status_list(&self, name: &str) -> Result<Option<StatusList>, Failure> {
+        self.call("status_list", name, Part::Store)?;
+        let revoked = self.statuses.borrow().clone();
+        Ok(revoked.map(|revoked| StatusList { name: name.to_owned(), revoked }))
+    }
+
+    async fn sign_status_list(&self, list: StatusList) -> Result<String, Failure> {
+        self.call("sign", "", Part::Signer)?;
+        Ok(format!("{} {:?} at {}", list.name, list.revoked, self.now()))
     }
 }
 
