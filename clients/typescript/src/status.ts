@@ -26,10 +26,10 @@ interface StatusList {
 
 /** The latest list at one URL. Concurrent callers wait for the same fetch. */
 interface Followed {
-  list?: StatusList;
-  etag?: string;
+  list: StatusList | undefined;
+  etag: string | undefined;
   attempted: number;
-  pending?: Promise<void>;
+  pending: Promise<void> | undefined;
 }
 
 /** The latest lists of one broker. */
@@ -52,7 +52,7 @@ export class StatusLists {
     const followed = this.#follow(uri);
     if (performance.now() - followed.attempted >= POLL_MS) {
       followed.attempted = performance.now();
-      followed.pending = this.#fetch(uri, followed).finally(() => delete followed.pending);
+      followed.pending = this.#fetch(uri, followed).finally(() => (followed.pending = undefined));
     }
     await followed.pending;
     const list = followed.list;
@@ -80,7 +80,7 @@ export class StatusLists {
       const [oldest] = [...this.#followed].sort(([, a], [, b]) => a.attempted - b.attempted);
       if (oldest !== undefined) this.#followed.delete(oldest[0]);
     }
-    const followed = { attempted: -Infinity };
+    const followed = { list: undefined, etag: undefined, attempted: -Infinity, pending: undefined };
     this.#followed.set(uri, followed);
     return followed;
   }
@@ -138,7 +138,7 @@ export async function inflate(lst: string): Promise<Uint8Array> {
     const inflated = new Uint8Array(INFLATED_BYTES_MAX);
     let length = 0;
     // "deflate" is the format of zlib.
-    const stream = new Blob([base64url.decode(lst)]).stream().pipeThrough(new DecompressionStream("deflate"));
+    const stream = new Blob([new Uint8Array(base64url.decode(lst))]).stream().pipeThrough(new DecompressionStream("deflate"));
     for await (const chunk of stream as unknown as AsyncIterable<Uint8Array>) {
       if (length + chunk.byteLength > INFLATED_BYTES_MAX) throw new RangeError("too long");
       inflated.set(chunk, length);

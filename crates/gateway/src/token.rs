@@ -249,7 +249,7 @@ fn check_status(status: &Json, issuer: &str) -> Result<(), TokenError> {
     let (Some(Json::Integer(index)), Some(uri)) = (list.get("idx"), list.get("uri").and_then(Json::as_text)) else {
         return Err(TokenError::Claim);
     };
-    let is_index = (0..i64::from(STATUS_LIST_INDEXES)).contains(index);
+    let is_index = (0..i128::from(STATUS_LIST_INDEXES)).contains(index);
     let is_list = uri.rsplit_once('/').is_some_and(|(_, name)| {
         is_status_list_name(name) && uri == status_list_url(issuer, name)
     });
