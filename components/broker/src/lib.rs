@@ -40,6 +40,7 @@ mod respond;
 mod routes;
 mod status;
 mod transparency;
+mod trusted;
 mod views;
 
 #[cfg(target_arch = "wasm32")]

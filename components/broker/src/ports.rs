@@ -7,6 +7,7 @@
 //! each for a minute. The log counts requests by route and slug. No other per-request data outlives its request.
 
 use crate::bindings::{decisions, signing, state, verification};
+use crate::trusted::{checked_issuer, parsed_keys};
 use crate::{random, status};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -33,12 +34,6 @@ thread_local! {
     static BUNDLE: RefCell<Option<BundleInfo>> = const { RefCell::new(None) };
     static ISSUERS: RefCell<BTreeMap<String, Rc<IssuerRecord>>> = const { RefCell::new(BTreeMap::new()) };
     static AUDIENCES: RefCell<BTreeMap<String, Rc<Audience>>> = const { RefCell::new(BTreeMap::new()) };
-    /// Keyed by `iss`.
-    static CHECKED_ISSUERS: RefCell<BTreeMap<String, Rc<verification::TrustedIssuer>>> =
-        const { RefCell::new(BTreeMap::new()) };
-    /// Keyed by `iss` and the digest of the key set; the oldest is evicted first.
-    static PARSED_KEYS: RefCell<Vec<(String, String, Rc<verification::TrustedKeys>)>> =
-        const { RefCell::new(Vec::new()) };
     static LATEST_GENERATION: Cell<Option<LatestGeneration>> = const { Cell::new(None) };
     static WARM: Cell<bool> = const { Cell::new(false) };
     static KEY_SETS: RefCell<Vec<(String, KnownKeys)>> = const { RefCell::new(Vec::new()) };
@@ -154,39 +149,6 @@ pub fn clock() -> u64 {
 /// The digest of the bundle that this instance uses.
 pub fn loaded_digest() -> Option<String> {
     BUNDLE.with_borrow(|bundle| bundle.as_ref().map(|bundle| bundle.digest.clone()))
-}
-
-/// The identity component's handle for `issuer`, checked once per bundle.
-fn checked_issuer(issuer: &IssuerRecord) -> Result<Rc<verification::TrustedIssuer>, Failure> {
-    if let Some(checked) = CHECKED_ISSUERS.with_borrow(|known| known.get(&issuer.issuer).cloned()) {
-        return Ok(checked);
-    }
-    let checked = Rc::new(verification::TrustedIssuer::check(issuer)?);
-    CHECKED_ISSUERS.with_borrow_mut(|known| known.insert(issuer.issuer.clone(), Rc::clone(&checked)));
-    Ok(checked)
-}
-
-/// The identity component's handle for `keys`, parsed once per fetch.
-fn parsed_keys(
-    issuer: &IssuerRecord,
-    checked: &verification::TrustedIssuer,
-    keys: &KeySet,
-) -> Result<Rc<verification::TrustedKeys>, Failure> {
-    let parsed = PARSED_KEYS.with_borrow(|sets| {
-        let known = sets.iter().find(|(iss, digest, _)| *iss == issuer.issuer && *digest == keys.digest);
-        known.map(|(_, _, parsed)| Rc::clone(parsed))
-    });
-    if let Some(parsed) = parsed {
-        return Ok(parsed);
-    }
-    let parsed = Rc::new(verification::TrustedKeys::parse(checked, keys)?);
-    PARSED_KEYS.with_borrow_mut(|sets| {
-        if sets.len() >= KEY_SETS_IN_MEMORY_MAX {
-            sets.remove(0);
-        }
-        sets.push((issuer.issuer.clone(), keys.digest.clone(), Rc::clone(&parsed)));
-    });
-    Ok(parsed)
 }
 
 impl Identity for Wasm {
