@@ -143,9 +143,13 @@ fn list_is_cacheable_and_public() {
     assert_eq!((response.status, header(&response, "content-type")), (200, "application/statuslist+jwt"));
     assert_eq!(header(&response, "cache-control"), "public, max-age=1");
     assert_eq!(header(&response, "access-control-allow-origin"), "*");
-    let etag = header(&response, "etag").to_owned();
-    let again = broker.send(&Request::get(&path(&uri)).with("if-none-match", &etag));
-    assert!([200, 304].contains(&again.status), "{}", again.status);
+    // The list is signed again every 5 s, so two requests in a row almost always get the same one.
+    let is_known = |_| {
+        let first = broker.get(&path(&uri));
+        let again = broker.send(&Request::get(&path(&uri)).with("if-none-match", header(&first, "etag")));
+        again.status == 304
+    };
+    assert!((0..5).any(is_known), "the entity tag counts");
     let all = broker.get("/status");
     assert_eq!(all.json(), json!({ "status_lists": [uri] }));
     let metadata: Value = broker.get("/.well-known/oauth-authorization-server").json();
