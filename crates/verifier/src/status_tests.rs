@@ -52,7 +52,7 @@ fn check_claim(name: &str, value: Value, expected: Result<(), &str>) {
     claims.retain(|_, value| !value.is_null());
     let outcome = StatusList::verify(&document(&key, &json!({}), &claims), URI, &keys, &rules(), NOW);
     let expected = expected.map_err(|reason| wrong(reason));
-    assert_eq!(outcome.map(drop), expected, "{name}: {claims:?}");
+    assert_eq!(outcome.map(drop), expected, "{name}");
 }
 
 fn check_list(list: Value, expected: Result<(), &str>) {
@@ -123,7 +123,7 @@ fn bounds_what_a_list_inflates_to() {
     check_list(json!({ "bits": 1, "lst": largest }), Ok(()));
     let larger = compressed(&vec![0; STATUS_LIST_INFLATED_BYTES_MAX + 1]);
     check_list(json!({ "bits": 1, "lst": larger }), Err("`lst` is not a zlib stream, or inflates to more than 1 MiB"));
-    let bomb = compressed(&vec![0; 40 * STATUS_LIST_INFLATED_BYTES_MAX]);
+    let bomb = compressed(&vec![0; 4 * STATUS_LIST_INFLATED_BYTES_MAX]);
     check_list(json!({ "bits": 1, "lst": bomb }), Err("`lst` is not a zlib stream, or inflates to more than 1 MiB"));
 }
 
