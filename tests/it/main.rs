@@ -127,7 +127,7 @@ mod repository {
 /// Revocation and introspection with the broker's own tokens.
 mod revocation {
     pub mod administrators;
-    mod bound_tokens;
+    pub mod bound_tokens;
     mod forward_auth;
     mod introspection;
     mod published;

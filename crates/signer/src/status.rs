@@ -69,7 +69,7 @@ fn bits(revoked: &[u32]) -> Option<Vec<u8>> {
     let mut bits = vec![0_u8; usize::try_from(STATUS_LIST_INDEXES / 8).ok()?];
     for index in revoked {
         let byte = bits.get_mut(usize::try_from(index / 8).ok()?)?;
-        *byte |= 1 << (index % 8);
+        *byte |= 1_u8.checked_shl(index % 8)?;
     }
     Some(bits)
 }

@@ -16,6 +16,8 @@ use vouchsafe_types::{STATUS_LIST_INDEXES, STATUS_LIST_NAME_BYTES_MAX, StatusBlo
 
 /// Indexes of a block: one write for this many tokens of an instance.
 pub const STATUS_BLOCK_INDEXES: u32 = 64;
+/// Indexes of a list.
+const INDEXES: u64 = STATUS_LIST_INDEXES as u64;
 /// Most names of [`Store::status_lists`].
 pub const STATUS_LISTS_MAX: u64 = 1000;
 /// For how long a token stays in its list after it expired, in seconds: verifiers' clocks differ.
@@ -40,8 +42,8 @@ impl<D: Database> Store<D> {
         let (number, mark) = (database::number(&row, 0)?, optional_number(&row, 1)?);
         let mark = mark.ok_or(Error::Unavailable(Cause::NotInUse))?;
         // INVARIANT: blocks divide lists, so a block is in one list.
-        let (of_list, indexes) = (number / u64::from(STATUS_LIST_INDEXES), number % u64::from(STATUS_LIST_INDEXES));
-        let first = u32::try_from(indexes).map_err(|_| Error::Unavailable(Cause::UnexpectedRow))?;
+        let (of_list, first) = (number / INDEXES, number % INDEXES);
+        let first = u32::try_from(first).map_err(|_| Error::Unavailable(Cause::UnexpectedRow))?;
         Ok(StatusBlock { list: format!("{mark}-{of_list}"), first, count: STATUS_BLOCK_INDEXES })
     }
 

@@ -107,9 +107,9 @@ impl Statuses {
     fn get(&self, index: u64) -> Option<u8> {
         let first_bit = index.checked_mul(self.bits)?;
         let byte = *self.bytes.get(usize::try_from(first_bit / 8).ok()?)?;
-        let shifted = u16::from(byte) >> (first_bit % 8);
-        let mask = 1_u16.checked_shl(u32::try_from(self.bits).ok()?)?.checked_sub(1)?;
-        u8::try_from(shifted & mask).ok()
+        let shifted = byte.checked_shr(u32::try_from(first_bit % 8).ok()?)?;
+        let mask = u8::MAX.checked_shr(u32::try_from(8_u64.checked_sub(self.bits)?).ok()?)?;
+        Some(shifted & mask)
     }
 }
 
