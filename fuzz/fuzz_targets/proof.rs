@@ -13,11 +13,13 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use libfuzzer_sys::fuzz_target;
 use vouchsafe_crypto::{Crypto, ENTROPY_BYTES, Entropy, Native, PrivateNumbers, Software};
-use vouchsafe_dpop::{JTI_BYTES_MAX, PROOF_AGE_SECONDS_MAX, PROOF_AHEAD_SECONDS_MAX, PROOF_BYTES_MAX, Request, verify};
+use vouchsafe_dpop::{
+    JTI_BYTES_MAX, NONCE_BYTES_MAX, PROOF_AGE_SECONDS_MAX, PROOF_AHEAD_SECONDS_MAX, PROOF_BYTES_MAX, Request, verify,
+};
 use vouchsafe_types::UnixSeconds;
 
 const NOW: u64 = 1_800_000_000;
-const REQUEST: Request<'_> = Request { method: "POST", url: "https://broker.example/token" };
+const REQUEST: Request<'_> = Request { method: "POST", url: "https://broker.example/token", access_token: None };
 
 /// The header and the payload of `data`, separated by a line feed, signed with the key that the seeds name.
 fn signed(data: &[u8]) -> Option<String> {
@@ -44,5 +46,6 @@ fuzz_target!(|data: &[u8]| {
         assert!(verify(&proof, other, UnixSeconds(NOW), &Software).is_err(), "for another method");
         let other = Request { url: "https://other.example/token", ..REQUEST };
         assert!(verify(&proof, other, UnixSeconds(NOW), &Software).is_err(), "for another URL");
+        assert!(verified.nonce.is_none_or(|nonce| nonce.len() <= NONCE_BYTES_MAX));
     }
 });

@@ -164,5 +164,52 @@ class ForwardAuth(unittest.TestCase):
                 self.assertEqual((answer.status_code, self.api.requests), (status, before))
 
 
+class Recorder(Api):
+    """In the broker's place: keeps the headers of the latest request, and refuses it for want of a nonce."""
+
+    def __init__(self):
+        super().__init__()
+        recorder = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def log_message(self, *_):
+                pass
+
+            def do_GET(self):
+                recorder.headers = self.headers
+                self.send_response(401)
+                self.send_header("www-authenticate", 'DPoP error="use_dpop_nonce"')
+                self.send_header("dpop-nonce", "n1")
+                self.send_header("content-length", "0")
+                self.end_headers()
+
+            do_PUT = do_GET
+
+        self.server.RequestHandlerClass = Handler
+
+
+class ProofOfPossession(unittest.TestCase):
+    """What the broker learns of the request that a proof is for (RFC 9449 §7)."""
+
+    STATED = {"method": "PUT", "proto": "https", "host": "api.example", "uri": "/things?a=1"}
+
+    def test_proxies_state_the_clients_request(self):
+        recorder = Recorder()
+        self.addCleanup(recorder.stop)
+        for name in PROXIES:
+            proxy = Proxy(name, recorder, recorder.port)
+            self.addCleanup(proxy.stop)
+            # A client that tries to state another request.
+            forged = {f"x-forwarded-{part}": "forged" for part in self.STATED}
+            headers = {"authorization": "DPoP a.b.c", "dpop": "d.e.f", **forged}
+            answer = requests.put(f"{proxy.url}/things?a=1", data=b"x", headers=headers, timeout=10)
+            with self.subTest(name):
+                stated = {part: recorder.headers.get_all(f"x-forwarded-{part}") for part in self.STATED}
+                self.assertEqual(stated, {part: [value] for part, value in self.STATED.items()})
+                self.assertEqual(recorder.headers.get_all("dpop"), ["d.e.f"])
+                self.assertEqual(recorder.headers.get_all("authorization"), ["DPoP a.b.c"])
+                self.assertEqual((answer.status_code, answer.headers["dpop-nonce"]), (401, "n1"))
+
+
 if __name__ == "__main__":
     unittest.main()

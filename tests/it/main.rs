@@ -127,11 +127,13 @@ mod repository {
 /// Revocation and introspection with the broker's own tokens.
 mod revocation {
     pub mod administrators;
+    pub mod bound_tokens;
     mod forward_auth;
     mod introspection;
     mod published;
     mod races;
     pub mod scene;
+    mod status_lists;
     mod token_holders;
 }
 

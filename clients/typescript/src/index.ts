@@ -5,6 +5,7 @@ import { InvalidToken, MissingScope } from "./errors.js";
 import { Keys } from "./keys.js";
 import { Revocations } from "./revocations.js";
 import { Signatures, type Certified } from "./signatures.js";
+import { StatusLists } from "./status.js";
 
 export { InvalidToken, KeysUnavailable, MissingScope, RevocationsUnavailable } from "./errors.js";
 export type { Certified } from "./signatures.js";
@@ -37,6 +38,8 @@ export interface Options {
   leewaySeconds?: number;
   /** Whether to refuse tokens that the broker has revoked, and all tokens without a recent list; or the URL of the list. */
   revocations?: boolean | string;
+  /** Whether to check the status list of each token: the audience must have them. Tokens without a status are refused. */
+  statusLists?: boolean;
 }
 
 /** Verifies tokens of one broker for one API. */
@@ -45,6 +48,7 @@ export class Verifier {
   readonly #algorithms: string[];
   readonly #signatures: Signatures;
   readonly #revocations: Revocations | undefined;
+  readonly #statusLists: StatusLists | undefined;
 
   constructor(options: Options) {
     this.#options = options;
@@ -63,6 +67,7 @@ export class Verifier {
       const url = new URL(typeof options.revocations === "string" ? options.revocations : `${base}/revocations`);
       this.#revocations = new Revocations(url, this.#signatures, leewaySeconds);
     }
+    if (options.statusLists) this.#statusLists = new StatusLists(base, this.#signatures, leewaySeconds);
   }
 
   /** Returns the token's content, or throws `InvalidToken`, `MissingScope`, `KeysUnavailable` or `RevocationsUnavailable`. */
@@ -72,6 +77,7 @@ export class Verifier {
     const { claims, kid } = await this.#signatures.verify(token, kind, expected);
     this.#requireExact(claims);
     await this.#revocations?.check(claims, kid);
+    await this.#statusLists?.check(claims);
     const granted = new Set(typeof claims.scope === "string" ? claims.scope.split(" ").filter(Boolean) : []);
     for (const scope of scopes) {
       if (!granted.has(scope)) throw new MissingScope(`the scope \`${scope}\` is missing`);

@@ -6,6 +6,8 @@
 //! | `/revoke` | POST | ends a token for its holder (RFC 7009) |
 //! | `/introspect` | POST | the state of a token (RFC 7662), for callers with a token of this broker |
 //! | `/revocations` | GET | the signed list of what is revoked, with ETag |
+//! | `/status` | GET | the URLs of the status lists with live tokens |
+//! | `/status/<list>` | GET | a status list (draft-ietf-oauth-status-list), with ETag |
 //! | `/forward-auth/…` | any | whether the bearer token is valid for an audience, for reverse proxies |
 //! | `/admin/revocations` | GET, POST | lists revocations, revokes tokens |
 //! | `/admin/revocations/lift` | POST | lifts a block |
@@ -36,7 +38,9 @@ mod random;
 mod ready;
 mod respond;
 mod routes;
+mod status;
 mod transparency;
+mod trusted;
 mod views;
 
 #[cfg(target_arch = "wasm32")]

@@ -9,13 +9,14 @@ use crate::ports::Wasm;
 use std::cell::RefCell;
 use std::rc::Rc;
 use vouchsafe_exchange::failure::Failure;
-use vouchsafe_exchange::ports::{Instance, Signer};
+use vouchsafe_exchange::ports::{Instance, Policy, Signer, Store};
 use vouchsafe_exchange::refusal::{Part, Refusal};
 use vouchsafe_exchange::settings::Settings;
 use vouchsafe_revocation::ports::Ports;
 use vouchsafe_revocation::{Published, publish};
 use vouchsafe_types::{
-    Added, Affected, Attribution, IssuedToken, Revocation, RevocationList, RevocationTarget, SignerError, TokenError,
+    Added, Affected, Attribution, Consumption, IssuedToken, ProofError, Revocation, RevocationList, RevocationTarget,
+    SignerError, StatusList, TokenError, TokenUse, VerifiedProof,
 };
 
 thread_local! {
@@ -46,6 +47,14 @@ pub async fn published(ports: &Wasm) -> Result<Rc<Published>, Failure> {
     Ok(published)
 }
 
+/// Why a document is not signed. The caller asked for nothing that could be refused.
+fn unsigned(error: SignerError) -> Failure {
+    match error {
+        SignerError::Refused(ceiling) => Failure::new(Refusal::Unavailable(Part::Signer), ceiling),
+        error => error.into(),
+    }
+}
+
 impl Ports for Wasm {
     type Token = verification::UnverifiedToken;
 
@@ -69,6 +78,24 @@ impl Ports for Wasm {
         let settings = Signer::settings(self).await?;
         let keys = own_keys(self.public_keys().await?.document)?;
         Ok(token.verify_issued(&settings.issuer, &keys, Instance::now(self)))
+    }
+
+    fn verify_proof(&self, proof: &str, method: &str, url: &str, token: &str) -> Result<VerifiedProof, ProofError> {
+        verification::verify_proof(proof, method, url, Some(token), Instance::now(self))
+    }
+
+    async fn proof_nonces(&self) -> Result<Option<Vec<String>>, Failure> {
+        let settings = Signer::settings(self).await?;
+        match self.bundle(&settings).await?.proof_nonce_required {
+            true => Ok(Some(Signer::proof_nonces(self).await?)),
+            false => Ok(None),
+        }
+    }
+
+    async fn consume(&self, token_use: TokenUse) -> Result<Consumption, Failure> {
+        let consumed = Store::consume(self, vec![token_use]).await?;
+        // INVARIANT: an unanswered use is not a fresh one.
+        consumed.first().copied().ok_or_else(|| Refusal::Internal.into())
     }
 
     async fn active(&self, jtis: Vec<String>) -> Result<Vec<bool>, Failure> {
@@ -98,11 +125,16 @@ impl Ports for Wasm {
     async fn sign_revocations(&self, list: RevocationList) -> Result<String, Failure> {
         let settings = Signer::settings(self).await?;
         let generation_min = self.latest_generation(&settings).await;
-        let signed = signing::sign_revocations(list, Instance::now(self), generation_min).await;
-        signed.map_err(|error| match error {
-            // The caller asked for nothing that could be refused.
-            SignerError::Refused(ceiling) => Failure::new(Refusal::Unavailable(Part::Signer), ceiling),
-            error => error.into(),
-        })
+        signing::sign_revocations(list, Instance::now(self), generation_min).await.map_err(unsigned)
+    }
+
+    async fn status_list(&self, name: &str) -> Result<Option<StatusList>, Failure> {
+        Ok(revocations::status_list_get(name.to_owned()).await?)
+    }
+
+    async fn sign_status_list(&self, list: StatusList) -> Result<String, Failure> {
+        let settings = Signer::settings(self).await?;
+        let generation_min = self.latest_generation(&settings).await;
+        signing::sign_status_list(list, Instance::now(self), generation_min).await.map_err(unsigned)
     }
 }

@@ -7,7 +7,8 @@
 //! each for a minute. The log counts requests by route and slug. No other per-request data outlives its request.
 
 use crate::bindings::{decisions, signing, state, verification};
-use crate::random;
+use crate::trusted::{checked_issuer, parsed_keys};
+use crate::{random, status};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -20,7 +21,8 @@ use vouchsafe_exchange::ports::{Identity, Instance, KnownKeys, Policy, Signer, S
 use vouchsafe_exchange::settings::Settings;
 use vouchsafe_types::{
     Audience, AuditRecord, BackendStatus, BundleInfo, Consumption, Decision, Document, IssuerRecord, KeySet, Principal,
-    PublicKeySet, Recorded, SignedToken, SigningRequest, Space, Subject, TokenRequest, TokenUse, VerifiedProof,
+    PublicKeySet, Recorded, SignedToken, SigningRequest, Space, StatusReference, Subject, TokenRequest, TokenUse,
+    VerifiedProof,
 };
 
 /// The document with the seals of validated bundles, and its retention.
@@ -32,12 +34,6 @@ thread_local! {
     static BUNDLE: RefCell<Option<BundleInfo>> = const { RefCell::new(None) };
     static ISSUERS: RefCell<BTreeMap<String, Rc<IssuerRecord>>> = const { RefCell::new(BTreeMap::new()) };
     static AUDIENCES: RefCell<BTreeMap<String, Rc<Audience>>> = const { RefCell::new(BTreeMap::new()) };
-    /// Keyed by `iss`.
-    static CHECKED_ISSUERS: RefCell<BTreeMap<String, Rc<verification::TrustedIssuer>>> =
-        const { RefCell::new(BTreeMap::new()) };
-    /// Keyed by `iss` and the digest of the key set; the oldest is evicted first.
-    static PARSED_KEYS: RefCell<Vec<(String, String, Rc<verification::TrustedKeys>)>> =
-        const { RefCell::new(Vec::new()) };
     static LATEST_GENERATION: Cell<Option<LatestGeneration>> = const { Cell::new(None) };
     static WARM: Cell<bool> = const { Cell::new(false) };
     static KEY_SETS: RefCell<Vec<(String, KnownKeys)>> = const { RefCell::new(Vec::new()) };
@@ -97,6 +93,15 @@ impl Wasm {
         number
     }
 
+    /// The nonce for the next proof of a client that sent `proofs`, if proofs need one.
+    pub async fn next_nonce(&self, proofs: &[String]) -> Option<String> {
+        if proofs.is_empty() || !BUNDLE.with_borrow(|bundle| bundle.as_ref().is_some_and(|it| it.proof_nonce_required))
+        {
+            return None;
+        }
+        self.proof_nonces().await.ok()?.into_iter().next()
+    }
+
     pub async fn backend(&self) -> Result<Option<BackendStatus>, Failure> {
         signing::backend().await.map_err(Failure::from)
     }
@@ -146,39 +151,6 @@ pub fn loaded_digest() -> Option<String> {
     BUNDLE.with_borrow(|bundle| bundle.as_ref().map(|bundle| bundle.digest.clone()))
 }
 
-/// The identity component's handle for `issuer`, checked once per bundle.
-fn checked_issuer(issuer: &IssuerRecord) -> Result<Rc<verification::TrustedIssuer>, Failure> {
-    if let Some(checked) = CHECKED_ISSUERS.with_borrow(|known| known.get(&issuer.issuer).cloned()) {
-        return Ok(checked);
-    }
-    let checked = Rc::new(verification::TrustedIssuer::check(issuer)?);
-    CHECKED_ISSUERS.with_borrow_mut(|known| known.insert(issuer.issuer.clone(), Rc::clone(&checked)));
-    Ok(checked)
-}
-
-/// The identity component's handle for `keys`, parsed once per fetch.
-fn parsed_keys(
-    issuer: &IssuerRecord,
-    checked: &verification::TrustedIssuer,
-    keys: &KeySet,
-) -> Result<Rc<verification::TrustedKeys>, Failure> {
-    let parsed = PARSED_KEYS.with_borrow(|sets| {
-        let known = sets.iter().find(|(iss, digest, _)| *iss == issuer.issuer && *digest == keys.digest);
-        known.map(|(_, _, parsed)| Rc::clone(parsed))
-    });
-    if let Some(parsed) = parsed {
-        return Ok(parsed);
-    }
-    let parsed = Rc::new(verification::TrustedKeys::parse(checked, keys)?);
-    PARSED_KEYS.with_borrow_mut(|sets| {
-        if sets.len() >= KEY_SETS_IN_MEMORY_MAX {
-            sets.remove(0);
-        }
-        sets.push((issuer.issuer.clone(), keys.digest.clone(), Rc::clone(&parsed)));
-    });
-    Ok(parsed)
-}
-
 impl Identity for Wasm {
     type Token = verification::UnverifiedToken;
 
@@ -197,7 +169,7 @@ impl Identity for Wasm {
     }
 
     fn verify_proof(&self, proof: &str, method: &str, url: &str, now: u64) -> Result<VerifiedProof, Failure> {
-        Ok(verification::verify_proof(proof, method, url, now)?)
+        Ok(verification::verify_proof(proof, method, url, None, now)?)
     }
 
     async fn fetch_keys(&self, issuer: &IssuerRecord, known: Option<&KeySet>, now: u64) -> Result<KeySet, Failure> {
@@ -286,6 +258,10 @@ impl Store for Wasm {
         Ok(state::record(record).await?)
     }
 
+    async fn status_index(&self) -> Result<StatusReference, Failure> {
+        status::index(self.now, self.jitter()).await
+    }
+
     async fn lease(&self, name: &str, ttl_ms: u64) -> Result<bool, Failure> {
         Ok(state::lease(name.to_owned(), ttl_ms).await?)
     }
@@ -321,6 +297,10 @@ impl Signer for Wasm {
         let settings = Settings::try_from(signing::settings().await?)?;
         SETTINGS.set(Some(settings.clone()));
         Ok(settings)
+    }
+
+    async fn proof_nonces(&self) -> Result<Vec<String>, Failure> {
+        Ok(signing::proof_nonces().await?)
     }
 
     async fn sign(&self, request: SigningRequest) -> Result<SignedToken, Failure> {

@@ -8,7 +8,9 @@ use crate::respond::{self, Reply};
 use spin_sdk::http::Request;
 use vouchsafe_exchange::log::Line;
 use vouchsafe_revocation::operations::{self, Operation};
-use vouchsafe_revocation::{Attempt, Credentials, FORWARD_AUTH_PATH, Refused, forward_auth, introspect, revoke_token};
+use vouchsafe_revocation::{
+    Attempt, Credentials, FORWARD_AUTH_PATH, ForwardedRequest, Refused, forward_auth, introspect, revoke_token,
+};
 
 #[derive(Clone, Copy)]
 pub enum Route {
@@ -56,16 +58,18 @@ impl Route {
         Ok(read(request).await?)
     }
 
-    async fn attempt(self, request: &mut Request) -> (usize, Attempt) {
+    /// The size of the request, its outcome, and the nonce for the next proof.
+    async fn attempt(self, request: &mut Request) -> (usize, Attempt, Option<String>) {
         let body = match self.read(request).await {
             Ok(body) => body,
-            Err(refused) => return (0, Attempt { outcome: Err(refused), decision_id: None }),
+            Err(refused) => return (0, Attempt { outcome: Err(refused), decision_id: None }, None),
         };
-        let credentials = Credentials(headers(request, "authorization"));
+        let credentials =
+            Credentials { authorization: headers(request, "authorization"), proofs: headers(request, "dpop") };
         // ORDER: read the clock once the whole request has arrived.
         let ports = Wasm::new();
         let attempt = match self {
-            Self::ForwardAuth => forward_auth(&ports, &credentials, request.uri().path()).await,
+            Self::ForwardAuth => forward_auth(&ports, &credentials, &forwarded(request), request.uri().path()).await,
             Self::Introspect => introspect(&ports, &credentials, &body).await,
             Self::Lift => operations::perform(&ports, &credentials, Operation::Lift(&body)).await,
             Self::Revocations if request.method().as_str() == "GET" => {
@@ -74,13 +78,25 @@ impl Route {
             Self::Revocations => operations::perform(&ports, &credentials, Operation::Revoke(&body)).await,
             Self::Revoke => revoke_token(&ports, &body).await,
         };
-        (body.len(), attempt)
+        (body.len(), attempt, ports.next_nonce(&credentials.proofs).await)
+    }
+}
+
+/// The client's request, as a proxy states it.
+fn forwarded(request: &Request) -> ForwardedRequest {
+    ForwardedRequest {
+        // Spin appends its own value after any that the client sent.
+        peer: headers(request, "spin-client-addr").pop().unwrap_or_default(),
+        method: headers(request, "x-forwarded-method"),
+        scheme: headers(request, "x-forwarded-proto"),
+        host: headers(request, "x-forwarded-host"),
+        uri: headers(request, "x-forwarded-uri"),
     }
 }
 
 /// Answers a request, and logs it.
 pub async fn answer(route: Route, mut request: Request, id: &str) -> Reply {
-    let (request_bytes, attempt) = route.attempt(&mut request).await;
+    let (request_bytes, attempt, nonce) = route.attempt(&mut request).await;
     discard::rest(request);
     let decision_id = attempt.decision_id.as_deref();
     let (reply, slug, detail) = match &attempt.outcome {
@@ -94,6 +110,7 @@ pub async fn answer(route: Route, mut request: Request, id: &str) -> Reply {
             (reply, refused.slug, &*refused.detail)
         }
     };
+    let reply = respond::with_nonce(reply, nonce);
     log(Line {
         time: ports::clock(),
         request_id: id,

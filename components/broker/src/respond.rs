@@ -61,6 +61,14 @@ pub fn challenged(mut reply: Reply, challenge: &str) -> Reply {
     reply
 }
 
+/// The response with the nonce for the client's next proof (RFC 9449 §8).
+pub fn with_nonce(mut reply: Reply, nonce: Option<String>) -> Reply {
+    if let Some(value) = nonce.and_then(|nonce| HeaderValue::from_str(&nonce).ok()) {
+        reply.headers_mut().insert("dpop-nonce", value);
+    }
+    reply
+}
+
 /// The response with the id of its request. A copy from a cache has the id of the request that filled it.
 pub fn identified(mut reply: Reply, request_id: &str) -> Reply {
     if let Ok(value) = HeaderValue::from_str(request_id) {
@@ -73,6 +81,18 @@ pub fn identified(mut reply: Reply, request_id: &str) -> Reply {
 pub fn revocations(jwt: &str, known: Option<&HeaderValue>) -> Reply {
     let reply = of_type("application/jwt", 200, "", jwt.to_owned());
     unless_known(reply, etag(jwt), REVOCATIONS_MAX_AGE_SECONDS, known)
+}
+
+/// A status list token (draft-ietf-oauth-status-list §8.2).
+pub fn status_list(jwt: &str, known: Option<&HeaderValue>) -> Reply {
+    let reply = of_type("application/statuslist+jwt", 200, "", jwt.to_owned());
+    unless_known(reply, etag(jwt), REVOCATIONS_MAX_AGE_SECONDS, known)
+}
+
+/// The response for pages of any origin: it is public.
+pub fn any_origin(mut reply: Reply) -> Reply {
+    reply.headers_mut().insert("access-control-allow-origin", HeaderValue::from_static("*"));
+    reply
 }
 
 /// A public, cacheable JSON response with an ETag; 304 if the client has the current version.

@@ -5,7 +5,7 @@ use crate::log::log;
 use crate::ports::{self, Wasm};
 use crate::respond::{self, Reply};
 use crate::transparency::{self, Part};
-use crate::{discard, own_tokens, protected, random, ready, views};
+use crate::{discard, own_tokens, protected, random, ready, status, views};
 use spin_sdk::http::Request;
 use vouchsafe_exchange::client_address::ForwardedFor;
 use vouchsafe_exchange::failure::Failure;
@@ -82,6 +82,7 @@ enum Route<'a> {
     OpenidConfiguration,
     Ready,
     Revocations,
+    Status(Option<&'a str>),
     View(views::Document),
 }
 
@@ -90,6 +91,9 @@ impl<'a> Route<'a> {
         if let Some(rest) = path.strip_prefix("/log/") {
             return Part::of(rest).map(Self::Log);
         }
+        if let Some(name) = path.strip_prefix("/status/") {
+            return Some(Self::Status(Some(name)));
+        }
         match path {
             "/.well-known/jwks.json" => Some(Self::Jwks),
             "/.well-known/oauth-authorization-server" => Some(Self::AuthorizationServer),
@@ -97,6 +101,7 @@ impl<'a> Route<'a> {
             "/healthz" => Some(Self::Health),
             "/readyz" => Some(Self::Ready),
             "/revocations" => Some(Self::Revocations),
+            "/status" => Some(Self::Status(None)),
             path => views::Document::of(path).map(Self::View),
         }
     }
@@ -110,6 +115,8 @@ impl<'a> Route<'a> {
             Self::OpenidConfiguration => "openid-configuration",
             Self::Ready => "readyz",
             Self::Revocations => "revocations",
+            Self::Status(None) => "status-lists",
+            Self::Status(Some(_)) => "status-list",
             Self::View(document) => document.name(),
         }
     }
@@ -140,6 +147,7 @@ impl<'a> Route<'a> {
                 let published = own_tokens::published(ports).await?;
                 respond::revocations(published.jwt(), known)
             }
+            Self::Status(name) => status::answer(ports, name, known, id).await?,
             Self::View(view) => match view.answer(ports).await? {
                 Some((body, max_age)) => document(body, max_age),
                 None => respond::refused(&WireError::not_found(), id, None),
@@ -178,6 +186,7 @@ async fn token(mut request: Request, id: &str) -> Reply {
             (respond::refused(&error, id, decision_id), failure.refusal.slug(), failure.detail.as_str())
         }
     };
+    let reply = respond::with_nonce(reply, ports.next_nonce(&proofs).await);
     log(Line {
         time: ports::clock(),
         request_id: id,

@@ -69,8 +69,14 @@ impl wit::Guest for Component {
         Ok(keys.await?)
     }
 
-    fn verify_proof(proof: String, method: String, url: String, now: u64) -> Result<VerifiedProof, ProofError> {
-        let request = Request { method: &method, url: &url };
+    fn verify_proof(
+        proof: String,
+        method: String,
+        url: String,
+        access_token: Option<String>,
+        now: u64,
+    ) -> Result<VerifiedProof, ProofError> {
+        let request = Request { method: &method, url: &url, access_token: access_token.as_deref() };
         vouchsafe_dpop::verify(&proof, request, UnixSeconds(now), vouchsafe_guest::crypto())
     }
 }

@@ -21,6 +21,7 @@ use ports::Gateways;
 use vouchsafe_gateway::client::GatewaySigner;
 use vouchsafe_types::{
     Audience, BackendStatus, PublicKeySet, RevocationList, SignedToken, SignerError, SignerSettings, SigningRequest,
+    StatusList,
 };
 
 struct Component;
@@ -53,6 +54,12 @@ impl Guest for Component {
         Ok(token)
     }
 
+    async fn proof_nonces() -> Result<Vec<String>, SignerError> {
+        let (signer, gateways) = (ports::signer().await?, Gateways::within_deadline());
+        let nonces = signer.proof_nonces(&gateways).await;
+        nonces.map_err(|error| with_outage(&signer, error))
+    }
+
     /// Gateways derive no key for checkpoints.
     async fn log_key(_: u64) -> Result<String, SignerError> {
         Err(SignerError::TierUnavailable)
@@ -74,6 +81,12 @@ impl Guest for Component {
     ) -> Result<String, SignerError> {
         let (signer, gateways) = (ports::signer().await?, Gateways::within_deadline());
         let document = signer.sign_revocations(&list, issued_at, generation_min, &gateways).await;
+        document.map_err(|error| with_outage(&signer, error))
+    }
+
+    async fn sign_status_list(list: StatusList, issued_at: u64, generation_min: u64) -> Result<String, SignerError> {
+        let (signer, gateways) = (ports::signer().await?, Gateways::within_deadline());
+        let document = signer.sign_status_list(&list, issued_at, generation_min, &gateways).await;
         document.map_err(|error| with_outage(&signer, error))
     }
 }

@@ -20,6 +20,7 @@ use bindings::exports::vouchsafe::signer::signing::Guest;
 use vouchsafe_signer::{Error, Signer};
 use vouchsafe_types::{
     Audience, BackendStatus, PublicKeySet, RevocationList, SignedToken, SignerError, SignerSettings, SigningRequest,
+    StatusList,
 };
 
 struct Component;
@@ -46,6 +47,11 @@ impl Guest for Component {
         Ok(ports::with_signer(|signer| sign(signer, &request)).await?)
     }
 
+    async fn proof_nonces() -> Result<Vec<String>, SignerError> {
+        let now = ports::now()?;
+        Ok(ports::with_signer(|signer| signer.proof_nonces(now)).await?)
+    }
+
     async fn log_key(log: u64) -> Result<String, SignerError> {
         Ok(ports::with_signer(|signer| signer.log_key(log)).await?)
     }
@@ -66,6 +72,12 @@ impl Guest for Component {
     ) -> Result<String, SignerError> {
         let (now, entropy) = (ports::now()?, vouchsafe_guest::signer::draw_entropy()?);
         let sign = |signer: &mut Signer| signer.sign_revocations(&list, issued_at, generation_min, now, &entropy);
+        Ok(ports::with_signer(sign).await?)
+    }
+
+    async fn sign_status_list(list: StatusList, issued_at: u64, generation_min: u64) -> Result<String, SignerError> {
+        let (now, entropy) = (ports::now()?, vouchsafe_guest::signer::draw_entropy()?);
+        let sign = |signer: &mut Signer| signer.sign_status_list(&list, issued_at, generation_min, now, &entropy);
         Ok(ports::with_signer(sign).await?)
     }
 }

@@ -6,7 +6,7 @@ use crate::deadlines::{call_deadline, now, within_deadline};
 use crate::ports::store;
 use vouchsafe_types::{
     Added, Affected, Attribution, AuditRecord, Consumption, Document, LogProof, Pointer, Recorded, Revocation,
-    RevocationList, RevocationTarget, Space, StoreError, TokenUse, TreeHead,
+    RevocationList, RevocationTarget, Space, StatusBlock, StatusList, StoreError, TokenUse, TreeHead,
 };
 
 struct Component;
@@ -78,6 +78,18 @@ impl revocations::Guest for Component {
 
     async fn count(target: RevocationTarget) -> Result<Affected, StoreError> {
         Ok(within_deadline(async { store().await?.count_revoked(target, now()?).await }).await?)
+    }
+
+    async fn lease_status() -> Result<StatusBlock, StoreError> {
+        Ok(within_deadline(async { store().await?.lease_status().await }).await?)
+    }
+
+    async fn status_lists() -> Result<Vec<String>, StoreError> {
+        Ok(within_deadline(async { store().await?.status_lists(now()?).await }).await?)
+    }
+
+    async fn status_list_get(name: String) -> Result<Option<StatusList>, StoreError> {
+        Ok(within_deadline(async { store().await?.status_list(&name, now()?).await }).await?)
     }
 
     async fn active(jtis: Vec<String>) -> Result<Vec<bool>, StoreError> {

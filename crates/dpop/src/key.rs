@@ -1,6 +1,6 @@
 //! Making proofs (RFC 9449 §4.2).
 
-use crate::request::{Request, TYP};
+use crate::request::{self, Request, TYP};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::json;
@@ -21,8 +21,8 @@ pub struct Made<'a> {
     pub at: UnixSeconds,
     /// Unique for this key: at least 96 random bits.
     pub jti: &'a str,
-    /// The token that the request presents to a resource server (`ath`).
-    pub access_token: Option<&'a str>,
+    /// The nonce that the server gave last (RFC 9449 §8), if it gave one.
+    pub nonce: Option<&'a str>,
 }
 
 impl ProofKey {
@@ -49,9 +49,11 @@ impl ProofKey {
         let jwk = json!({ "kty": "EC", "crv": "P-256", "x": self.x, "y": self.y });
         let header = json!({ "typ": TYP, "alg": "ES256", "jwk": jwk });
         let mut claims = json!({ "jti": made.jti, "htm": request.method, "htu": request.url, "iat": made.at.0 });
-        if let (Some(token), Some(members)) = (made.access_token, claims.as_object_mut()) {
-            let hash = URL_SAFE_NO_PAD.encode(Sha256::digest(token));
-            members.insert("ath".to_owned(), hash.into());
+        if let (Some(token), Some(members)) = (request.access_token, claims.as_object_mut()) {
+            members.insert("ath".to_owned(), request::hash(token).into());
+        }
+        if let (Some(nonce), Some(members)) = (made.nonce, claims.as_object_mut()) {
+            members.insert("nonce".to_owned(), nonce.into());
         }
         let [header, claims] = [header, claims].map(|part| URL_SAFE_NO_PAD.encode(part.to_string()));
         let input = format!("{header}.{claims}");
@@ -66,12 +68,13 @@ mod tests {
     use vouchsafe_crypto::{ENTROPY_BYTES, Software};
     use vouchsafe_jose::SelfSignedJws;
 
-    const REQUEST: Request<'_> = Request { method: "GET", url: "https://api.example/a" };
+    const REQUEST: Request<'_> = Request { method: "GET", url: "https://api.example/a", access_token: None };
 
-    fn claims(access_token: Option<&str>) -> serde_json::Value {
+    fn claims(access_token: Option<&str>, nonce: Option<&str>) -> serde_json::Value {
         let key = ProofKey::from_scalar(&[7; 32], &Software).unwrap();
-        let made = Made { at: UnixSeconds(1_800_000_000), jti: "j1", access_token };
-        let proof = key.prove(REQUEST, &made, &Entropy::from_bytes([1; ENTROPY_BYTES])).unwrap();
+        let made = Made { at: UnixSeconds(1_800_000_000), jti: "j1", nonce };
+        let request = Request { access_token, ..REQUEST };
+        let proof = key.prove(request, &made, &Entropy::from_bytes([1; ENTROPY_BYTES])).unwrap();
         let jws = SelfSignedJws::verify(&proof, TYP, &Software).unwrap();
         assert_eq!(jws.thumbprint(), key.thumbprint());
         serde_json::from_slice(jws.payload()).unwrap()
@@ -80,14 +83,19 @@ mod tests {
     #[test]
     fn names_request_and_time() {
         let expected = json!({ "jti": "j1", "htm": "GET", "htu": "https://api.example/a", "iat": 1_800_000_000 });
-        assert_eq!(claims(None), expected);
+        assert_eq!(claims(None, None), expected);
     }
 
     /// The token and the hash of RFC 9449 §7.1, figures 12 and 13.
     #[test]
     fn hashes_the_access_token() {
         let token = "Kz~8mXK1EalYznwH-LC-1fBAo.4Ljp~zsPE_NeO.gxU";
-        assert_eq!(claims(Some(token))["ath"], "fUHyO2r2Z3DZ53EsNrWBb0xWXoaNy59IiKCAqksmQEo");
+        assert_eq!(claims(Some(token), None)["ath"], "fUHyO2r2Z3DZ53EsNrWBb0xWXoaNy59IiKCAqksmQEo");
+    }
+
+    #[test]
+    fn repeats_the_nonce() {
+        assert_eq!(claims(None, Some("n1"))["nonce"], "n1");
     }
 
     #[test]

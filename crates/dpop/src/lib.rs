@@ -1,7 +1,7 @@
 //! Proofs of possession (RFC 9449): with each request, a client proves that it holds the key that its token is bound to.
 //!
 //! Reads no clock and no randomness, and keeps nothing: whoever calls [`verify`] makes sure that a proof is used once, and
-//! that its key is the one that a token names. There are no nonces.
+//! that its key is the one that a token names, and compares its nonce.
 //!
 //! Entry points: [`verify`] for servers, [`ProofKey`] for clients.
 //!
@@ -15,12 +15,12 @@
 //! // Fresh randomness in production, as are `jti` and entropy.
 //! let key = ProofKey::from_scalar(&[7; 32], &Software).unwrap();
 //! let now = UnixSeconds(1_800_000_000);
-//! let request = Request { method: "POST", url: "https://broker.example/token" };
-//! let made = Made { at: now, jti: "AAECAwQFBgcICQoLDA0ODw", access_token: None };
+//! let request = Request { method: "POST", url: "https://broker.example/token", access_token: None };
+//! let made = Made { at: now, jti: "AAECAwQFBgcICQoLDA0ODw", nonce: None };
 //! let proof = key.prove(request, &made, &Entropy::from_bytes([1; ENTROPY_BYTES])).unwrap();
 //!
 //! assert_eq!(verify(&proof, request, now, &Software).unwrap().key_thumbprint, key.thumbprint());
-//! let other = Request { method: "POST", url: "https://other.example/token" };
+//! let other = Request { url: "https://other.example/token", ..request };
 //! assert_eq!(verify(&proof, other, now, &Software), Err(ProofError::UrlMismatch));
 //! ```
 
@@ -32,6 +32,6 @@ mod request;
 mod url;
 
 pub use key::{Made, ProofKey};
-pub use proof::{JTI_BYTES_MAX, PROOF_AHEAD_SECONDS_MAX, verify};
+pub use proof::{JTI_BYTES_MAX, NONCE_BYTES_MAX, PROOF_AHEAD_SECONDS_MAX, verify};
 pub use request::Request;
 pub use vouchsafe_types::{PROOF_AGE_SECONDS_MAX, PROOF_BYTES_MAX, ProofError, UnixSeconds, VerifiedProof};

@@ -1,6 +1,6 @@
 //! Verification of a proof (RFC 9449 §4.3).
 
-use crate::request::{Request, TYP};
+use crate::request::{self, Request, TYP};
 use crate::url;
 use vouchsafe_crypto::Crypto;
 use vouchsafe_jose::{Json, JsonObject, JwsError, SelfSignedError, SelfSignedJws};
@@ -8,11 +8,13 @@ use vouchsafe_types::{PROOF_AGE_SECONDS_MAX, PROOF_BYTES_MAX, ProofError, UnixSe
 
 /// Longest `jti`, in bytes, inclusive.
 pub const JTI_BYTES_MAX: usize = 256;
+/// Longest `nonce`, in bytes, inclusive.
+pub const NONCE_BYTES_MAX: usize = 256;
 /// How far ahead the clock of its maker may be, in seconds, inclusive.
 pub const PROOF_AHEAD_SECONDS_MAX: u64 = 10;
 
 /// Verifies that `proof` was made for `request` about `now`, by the holder of the key that it names. The caller makes sure
-/// that it is used once. A nonce is ignored, since none was given out.
+/// that it is used once, and compares its nonce with those that it gave out.
 ///
 /// # Errors
 /// The first check that failed.
@@ -47,7 +49,26 @@ pub fn verify(
     if issued_at > now.plus(PROOF_AHEAD_SECONDS_MAX) {
         return Err(ProofError::NotYetValid);
     }
-    Ok(VerifiedProof { key_thumbprint: jws.thumbprint().to_owned(), jti: jti.to_owned(), issued_at: issued_at.0 })
+    // A request without a token has no hash of one: what its proof says about that is ignored.
+    if let Some(token) = request.access_token
+        && text("ath")? != request::hash(token)
+    {
+        return Err(ProofError::TokenMismatch);
+    }
+    Ok(VerifiedProof {
+        key_thumbprint: jws.thumbprint().to_owned(),
+        jti: jti.to_owned(),
+        issued_at: issued_at.0,
+        nonce: nonce(&claims)?,
+    })
+}
+
+fn nonce(claims: &JsonObject) -> Result<Option<String>, ProofError> {
+    match claims.get("nonce") {
+        None => Ok(None),
+        Some(Json::Text(nonce)) if nonce.len() <= NONCE_BYTES_MAX => Ok(Some(nonce.clone())),
+        Some(_) => Err(ProofError::ClaimInvalid),
+    }
 }
 
 /// `iat`: a NumericDate may have a fraction (RFC 7519 §2).

@@ -8,7 +8,7 @@ use vouchsafe_crypto::{ENTROPY_BYTES, Entropy, PrivateNumbers, SigningKey, Softw
 
 const NOW: u64 = 1_800_000_000;
 const URL: &str = "https://broker.example/token";
-const REQUEST: Request<'_> = Request { method: "POST", url: URL };
+const REQUEST: Request<'_> = Request { method: "POST", url: URL, access_token: None };
 
 /// The key of a client, and the public key that its proofs name.
 fn key(seed: u8) -> (Box<dyn SigningKey>, Value) {
@@ -68,11 +68,12 @@ fn check_claim(name: &str, value: Value, expected: Result<(), ProofError>) {
 #[test]
 fn accepts_the_example_of_the_rfc() {
     let proof = "eyJ0eXAiOiJkcG9wK2p3dCIsImFsZyI6IkVTMjU2IiwiandrIjp7Imt0eSI6IkVDIiwieCI6Imw4dEZyaHgtMzR0VjNoUklDUkRZOXpDa0RscEJoRjQyVVFVZldWQVdCRnMiLCJ5IjoiOVZFNGpmX09rX282NHpiVFRsY3VOSmFqSG10NnY5VERWclUwQ2R2R1JEQSIsImNydiI6IlAtMjU2In19.eyJqdGkiOiItQndDM0VTYzZhY2MybFRjIiwiaHRtIjoiUE9TVCIsImh0dSI6Imh0dHBzOi8vc2VydmVyLmV4YW1wbGUuY29tL3Rva2VuIiwiaWF0IjoxNTYyMjYyNjE2fQ.2-GxA6T8lP4vfrg8v-FdWP0A0zdrj8igiMLvqRMUvwnQg4PtFLbdLXiOSsX0x7NVY-FNyJK70nfbV37xRZT3Lg";
-    let request = Request { method: "POST", url: "https://server.example.com/token" };
+    let request = Request { url: "https://server.example.com/token", ..REQUEST };
     let expected = VerifiedProof {
         key_thumbprint: "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I".to_owned(),
         jti: "-BwC3ESc6acc2lTc".to_owned(),
         issued_at: 1_562_262_616,
+        nonce: None,
     };
     assert_eq!(verify(proof, request, UnixSeconds(1_562_262_616), &Software), Ok(expected));
 }
@@ -193,14 +194,49 @@ fn accepts_proofs_within_their_window_only() {
     check_claim("iat", json!((NOW - PROOF_AGE_SECONDS_MAX) as f64 - 0.5), Err(ProofError::Expired));
 }
 
-/// No nonce is given out, so one is neither required nor checked; the times of a token say nothing about a proof.
+/// The hash of a token that the request does not present says nothing, and neither do the times of a token.
 #[test]
-fn ignores_nonces_and_unknown_members() {
-    for (name, value) in [("nonce", json!("x")), ("exp", json!(1)), ("nbf", json!(u64::MAX)), ("ath", json!("x"))] {
+fn ignores_unknown_members() {
+    for (name, value) in [("exp", json!(1)), ("nbf", json!(u64::MAX)), ("ath", json!("x"))] {
         check_claim(name, value, Ok(()));
     }
     check_header("kid", json!("x"), Ok(()));
     check_header("x-unknown", json!({}), Ok(()));
+}
+
+/// The example of RFC 9449 §7.1, figures 12 and 13. kc#38333: the hash was not compared.
+#[test]
+fn requires_the_hash_of_the_access_token() {
+    let token = "Kz~8mXK1EalYznwH-LC-1fBAo.4Ljp~zsPE_NeO.gxU";
+    let request = Request { access_token: Some(token), ..REQUEST };
+    for (ath, expected) in [
+        (json!("fUHyO2r2Z3DZ53EsNrWBb0xWXoaNy59IiKCAqksmQEo"), Ok(())),
+        (json!("fUHyO2r2Z3DZ53EsNrWBb0xWXoaNy59IiKCAqksmQEo="), Err(ProofError::TokenMismatch)),
+        (json!("fUHyO2r2Z3DZ53EsNrWBb0xWXoaNy59IiKCAqksmQEp"), Err(ProofError::TokenMismatch)),
+        (json!(""), Err(ProofError::TokenMismatch)),
+        (json!(token), Err(ProofError::TokenMismatch)),
+        (json!(null), Err(ProofError::ClaimInvalid)),
+        (json!(1), Err(ProofError::ClaimInvalid)),
+    ] {
+        let claims = with(claims(), "ath", ath);
+        let proof = signed(&*key(7).0, &header().to_string(), &claims.to_string());
+        assert_eq!(verify(&proof, request, UnixSeconds(NOW), &Software).map(drop), expected, "{claims}");
+    }
+}
+
+#[test]
+fn returns_the_nonce_within_its_size() {
+    let nonce = |value: Value| {
+        let claims = with(claims(), "nonce", value);
+        verified(&signed(&*key(7).0, &header().to_string(), &claims.to_string())).map(|proof| proof.nonce)
+    };
+    assert_eq!(nonce(json!(null)), Ok(None));
+    for text in ["", "n1", &"x".repeat(NONCE_BYTES_MAX)] {
+        assert_eq!(nonce(json!(text)), Ok(Some(text.to_owned())));
+    }
+    for value in [json!("x".repeat(NONCE_BYTES_MAX + 1)), json!(1), json!(["n1"])] {
+        assert_eq!(nonce(value), Err(ProofError::ClaimInvalid));
+    }
 }
 
 #[test]

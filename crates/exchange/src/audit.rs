@@ -48,6 +48,7 @@ impl Audit {
             audience: verified.request.audience.clone(),
             scopes: verified.request.scopes.clone(),
             actors,
+            key_thumbprint: verified.proof.as_ref().map(|proof| proof.key_thumbprint.clone()),
             salt: ports.salt()?,
             ..AuditRecord::default()
         };
@@ -98,6 +99,7 @@ impl Audit {
             expires_at: signed.expires_at,
             token_digest: signed.token_digest(),
             generation: signed.generation.clone(),
+            status: signed.status.clone(),
             timings: trace.timings(),
             ..self.record.clone()
         };

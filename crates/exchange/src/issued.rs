@@ -4,7 +4,7 @@ use crate::failure::Failure;
 use crate::keys::hex;
 use crate::limits::EXCHANGE_SECONDS_MAX;
 use crate::permitted::PermittedExchange;
-use crate::ports::{Instance, Ports, Signer};
+use crate::ports::{Instance, Ports, Signer, Store};
 use crate::refusal::Refusal;
 use crate::replay;
 use crate::settings::Settings;
@@ -12,7 +12,7 @@ use crate::trace::Trace;
 use crate::verified::VerifiedExchange;
 use sha2::{Digest as _, Sha256};
 use vouchsafe_types::{
-    Attribute, AttributeValue, ExtraClaim, Generation, PresentedIdentity, SigningRequest, TokenType,
+    Attribute, AttributeValue, ExtraClaim, Generation, PresentedIdentity, SigningRequest, StatusReference, TokenType,
 };
 
 /// A token whose audit record is durable. Only [`crate::audit`] makes one.
@@ -45,6 +45,7 @@ pub struct SignedExchange {
     pub(crate) kid: String,
     pub(crate) generation: Option<Generation>,
     pub(crate) expires_at: u64,
+    pub(crate) status: Option<StatusReference>,
 }
 
 impl SignedExchange {
@@ -63,11 +64,16 @@ pub(crate) async fn consume_and_sign<P: Ports>(
     decision_id: &str,
     trace: &mut Trace,
 ) -> Result<SignedExchange, Failure> {
+    // ORDER: before the time is checked and anything is consumed, since the store may have to be asked.
+    let status = match permitted.audience.status_list {
+        true => Some(Store::status_index(ports).await?),
+        false => None,
+    };
     // ORDER: check the time before consuming, so that no use is spent on a token that the signer would refuse.
     require_in_time(ports, &permitted.verified)?;
     replay::consume(ports, permitted).await?;
     trace.step(ports, "consume");
-    sign(ports, settings, permitted, decision_id).await
+    sign(ports, settings, permitted, decision_id, status).await
 }
 
 /// Fails if the clock has moved too far since the token was verified.
@@ -81,6 +87,7 @@ async fn sign(
     settings: &Settings,
     permitted: &PermittedExchange,
     decision_id: &str,
+    status: Option<StatusReference>,
 ) -> Result<SignedExchange, Failure> {
     let (verified, audience) = (&permitted.verified, &permitted.audience);
     let principal = &verified.subject.principal;
@@ -103,6 +110,7 @@ async fn sign(
         actors: verified.actor.as_ref().map(|actor| actor.chain.clone()).unwrap_or_default(),
         // Names the first decision of a chain, whichever server makes the next one.
         txn: verified.subject.txn.clone().or_else(|| audience.authorization_server.then(|| decision_id.to_owned())),
+        status: status.clone(),
         presented: Some(PresentedIdentity { issuer: verified.subject.iss.clone(), principal: principal.id.clone() }),
     };
     let token = ports.sign(request).await?;
@@ -115,6 +123,7 @@ async fn sign(
         kid: token.kid,
         generation: token.generation.map(|number| Generation { of: settings.generation_of(), number }),
         expires_at: token.expires_at,
+        status,
     })
 }
 

@@ -61,6 +61,7 @@ pub mod refusal;
 pub mod request;
 pub mod root;
 pub mod settings;
+pub mod status_indexes;
 pub mod trace;
 pub mod trace_context;
 pub mod verified;
@@ -68,6 +69,6 @@ pub mod view;
 pub mod wire;
 
 mod flow;
-mod replay;
+pub mod replay;
 
 pub use flow::{Attempt, exchange};

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 pub const MAX_AGE_SECONDS: u64 = 300;
 
 /// The algorithms of a proof of possession (RFC 9449 §5.1): all that verify subject tokens.
-const PROOF_ALGORITHMS: [&str; 4] = ["ES256", "EdDSA", "ES384", "RS256"];
+pub const PROOF_ALGORITHMS: [&str; 4] = ["ES256", "EdDSA", "ES384", "RS256"];
 
 /// Client authentication is optional: credentials are accepted and ignored.
 const OPTIONAL_CLIENT_AUTH: [&str; 3] = ["none", "client_secret_basic", "client_secret_post"];
@@ -27,7 +27,7 @@ pub fn openid_configuration(settings: &Settings) -> String {
         members.insert("id_token_signing_alg_values_supported".to_owned(), json!(settings.algorithms));
         members.insert(
             "claims_supported".to_owned(),
-            json!(["iss", "sub", "aud", "exp", "iat", "nbf", "jti", "client_id", "scope", "cnf", "act", "txn"]),
+            json!(["iss", "sub", "aud", "exp", "iat", "nbf", "jti", "client_id", "scope", "cnf", "act", "txn", "status"]),
         );
     }
     document.to_string()
@@ -48,6 +48,7 @@ fn common(settings: &Settings) -> Value {
         "dpop_signing_alg_values_supported": PROOF_ALGORITHMS,
         "revocation_endpoint": format!("{base}/revoke"),
         "revocation_endpoint_auth_methods_supported": OPTIONAL_CLIENT_AUTH,
+        "status_list_aggregation_endpoint": format!("{base}/status"),
         "introspection_endpoint": format!("{base}/introspect"),
         // An access token type of the IANA registry, which RFC 8414 §2 allows: callers send a token of this broker.
         "introspection_endpoint_auth_methods_supported": ["Bearer"],

@@ -7,7 +7,7 @@ use crate::settings::Settings;
 use std::rc::Rc;
 use vouchsafe_types::{
     Audience, AuditRecord, BundleInfo, Consumption, Decision, IssuerRecord, KeySet, Principal, Recorded, SignedToken,
-    SigningRequest, Subject, TokenRequest, TokenUse, VerifiedProof,
+    SigningRequest, StatusReference, Subject, TokenRequest, TokenUse, VerifiedProof,
 };
 
 /// A key set that an instance holds in memory.
@@ -65,6 +65,8 @@ pub trait Store {
     /// The answers are in the order of the uses.
     async fn consume(&self, uses: Vec<TokenUse>) -> Result<Vec<Consumption>, Failure>;
     async fn record(&self, record: AuditRecord) -> Result<Recorded, Failure>;
+    /// An index of a status list, which is returned to nobody else.
+    async fn status_index(&self) -> Result<StatusReference, Failure>;
     async fn lease(&self, name: &str, ttl_ms: u64) -> Result<bool, Failure>;
     async fn document(&self, name: &str) -> Result<Option<String>, Failure>;
     async fn put_document(&self, name: &str, body: String, keep_until: u64) -> Result<(), Failure>;
@@ -80,6 +82,8 @@ pub trait Store {
 pub trait Signer {
     async fn settings(&self) -> Result<Settings, Failure>;
     async fn sign(&self, request: SigningRequest) -> Result<SignedToken, Failure>;
+    /// The nonces of which a proof of possession may have one now; the first is the one to give out.
+    async fn proof_nonces(&self) -> Result<Vec<String>, Failure>;
 }
 
 /// The instance that runs the exchange: its clock, its randomness and its memory.

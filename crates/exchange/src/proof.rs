@@ -2,15 +2,15 @@
 
 use crate::failure::Failure;
 use crate::limits::PROOF_BYTES_MAX;
-use crate::ports::Identity;
+use crate::ports::{Identity, Signer};
 use crate::refusal::ProofFault;
 use crate::settings::Settings;
-use vouchsafe_types::{ProofError, Subject, VerifiedProof};
+use vouchsafe_types::{BundleInfo, ProofError, Subject, VerifiedProof};
 
 /// The only method of the token endpoint.
 const METHOD: &str = "POST";
 
-/// The proof in `headers`, the values of the request's `dpop` headers. More than one is an error (RFC 9449 §4.3), and so is
+/// The proof in `headers`, the values of a request's `dpop` headers. More than one is an error (RFC 9449 §4.3), and so is
 /// an empty one: a proof is never ignored.
 pub fn only(headers: &[String]) -> Result<Option<&str>, ProofFault> {
     match headers {
@@ -29,9 +29,10 @@ pub fn only(headers: &[String]) -> Result<Option<&str>, ProofFault> {
 ///
 /// ORDER: after the tokens, so that nobody without a valid token can have a signature verified with a key of their
 /// choice.
-pub fn verify(
-    ports: &impl Identity,
+pub async fn verify<P: Identity + Signer>(
+    ports: &P,
     settings: &Settings,
+    bundle: &BundleInfo,
     proof: Option<&str>,
     tokens: &[&Subject],
     now: u64,
@@ -48,5 +49,17 @@ pub fn verify(
             None => return Err(ProofFault::RequiredByToken.into()),
         }
     }
+    if let Some(proof) = verified.as_ref().filter(|_| bundle.proof_nonce_required) {
+        require_nonce(proof, &ports.proof_nonces().await?)?;
+    }
     Ok(verified)
+}
+
+/// Fails unless `proof` has one of the `nonces` that the broker gave out lately (RFC 9449 §8). Whoever had a client make
+/// proofs in advance can't use them.
+pub fn require_nonce(proof: &VerifiedProof, nonces: &[String]) -> Result<(), ProofFault> {
+    match proof.nonce.as_ref().is_some_and(|nonce| nonces.contains(nonce)) {
+        true => Ok(()),
+        false => Err(ProofFault::NonceRequired),
+    }
 }

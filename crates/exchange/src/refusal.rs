@@ -160,6 +160,8 @@ pub enum ProofFault {
     Invalid(#[from] ProofError),
     #[error("the subject token is bound to another key than that of the DPoP proof")]
     KeyMismatch,
+    #[error("the DPoP proof lacks the nonce of the header DPoP-Nonce, or has an old one")]
+    NonceRequired,
     #[error("the DPoP proof was made before this broker's replay store existed: make another")]
     PredatesStore,
     #[error("there is more than one DPoP header")]
@@ -275,6 +277,7 @@ impl ProofFault {
         match self {
             Self::Invalid(error) => error.slug(),
             Self::KeyMismatch => "proof.key_mismatch",
+            Self::NonceRequired => "proof.nonce_required",
             Self::PredatesStore => "proof.predates_store",
             Self::Repeated => "proof.repeated",
             Self::RequiredByAudience => "proof.required_by_audience",

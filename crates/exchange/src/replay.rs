@@ -108,7 +108,8 @@ fn token_use(subject: &Subject, scope: &str, uses_max: u32) -> (TokenUse, Kind) 
 /// The only use of `proof`. Its `jti` counts for its key, so that nobody can use up somebody else's.
 ///
 /// The use is remembered until no instance accepts the proof any more, however its clock differs.
-fn proof_use(proof: &VerifiedProof) -> TokenUse {
+#[must_use]
+pub fn proof_use(proof: &VerifiedProof) -> TokenUse {
     TokenUse {
         key: key(&["vouchsafe-dpop-v1", &proof.key_thumbprint, &proof.jti]),
         uses_max: 1,

@@ -33,7 +33,13 @@ impl Settings {
     /// The URL of the token endpoint.
     #[must_use]
     pub fn token_endpoint(&self) -> String {
-        format!("{}/token", self.issuer.trim_end_matches('/'))
+        self.url("/token")
+    }
+
+    /// The URL of an endpoint, as clients know it, whatever a proxy makes of it.
+    #[must_use]
+    pub fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.issuer.trim_end_matches('/'))
     }
 
     /// The environment that the bundle is validated against.

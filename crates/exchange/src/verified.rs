@@ -51,7 +51,7 @@ pub async fn verify<P: Ports>(
     let chain = actor::chain(&subject, actor.as_ref().map(|(actor, _)| actor)).map_err(Refusal::from)?;
     let actor = actor.map(|(subject, issuer)| VerifiedActor { subject, issuer, chain });
     let bound: Vec<_> = [Some(&subject), actor.as_ref().map(|actor| &actor.subject)].into_iter().flatten().collect();
-    let proof = proof::verify(ports, settings, proof, &bound, now)?;
+    let proof = proof::verify(ports, settings, bundle, proof, &bound, now).await?;
     Ok(VerifiedExchange { request, subject, issuer, actor, proof, now })
 }
 

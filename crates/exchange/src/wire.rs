@@ -3,7 +3,7 @@
 //! Descriptions are fixed texts that never contain a token, a key or a claim's value.
 
 use crate::issued::IssuedExchange;
-use crate::refusal::{Denial, Part, Refusal, RequestFault};
+use crate::refusal::{Denial, Part, ProofFault, Refusal, RequestFault};
 use crate::request::{Grant, TOKEN_TYPE_ACCESS, TOKEN_TYPE_JWT};
 use serde_json::{Value, json};
 use std::borrow::Cow;
@@ -116,8 +116,8 @@ impl From<&Refusal> for WireError {
             }
             Refusal::Actor(fault) => Self::invalid_request(400, fault.to_string()),
             Refusal::AudienceMismatch { accepted } => Self::invalid_request(400, audience_text(accepted)),
-            // RFC 9449 §5.
-            Refusal::Proof(fault) => Self::new(400, "invalid_dpop_proof", fault.to_string()),
+            // RFC 9449 §5 and §8.
+            Refusal::Proof(fault) => Self::new(400, proof_error(*fault), fault.to_string()),
             Refusal::Denied(denial) => denial_error(*denial),
             Refusal::Replay(fault) => Self::invalid_request(400, format!("the subject token cannot be used: {fault}")),
             Refusal::DeniedTooOften { retry_after_seconds } => Self::slow_down(*retry_after_seconds),
@@ -188,6 +188,15 @@ fn request_error(fault: RequestFault) -> WireError {
         RequestFault::SubjectTokenWhiteSpace => "the subject token contains white space; is there a line break in it?",
     };
     WireError::invalid_request(400, text)
+}
+
+/// The error code of a proof that is missing or not accepted.
+#[must_use]
+pub fn proof_error(fault: ProofFault) -> &'static str {
+    match fault {
+        ProofFault::NonceRequired => "use_dpop_nonce",
+        _ => "invalid_dpop_proof",
+    }
 }
 
 fn denial_error(denial: Denial) -> WireError {

@@ -21,8 +21,8 @@ mod status;
 use std::rc::Rc;
 
 use vouchsafe_signer::{
-    AllowedToken, Audience, Ceiling, Error, PublicKeySet, RevocationList, SignedToken, SignerSettings, SigningRequest,
-    Superseded, Tier,
+    AllowedToken, Audience, Ceiling, Epoch, Error, PublicKeySet, RevocationList, SignedToken, SignerSettings, SigningRequest,
+    StatusList, Superseded, Tier,
 };
 
 use crate::canary::Workload;
@@ -166,6 +166,39 @@ impl GatewaySigner {
             return Err(Error::Superseded(Superseded { generation, latest: generation_min }));
         }
         allowed.sign(&key, &network.entropy()?)
+    }
+
+    /// Builds the status list token of `list` and signs it with an epoch key.
+    ///
+    /// # Errors
+    /// As [`Self::sign_revocations`].
+    pub async fn sign_status_list(
+        &self,
+        list: &StatusList,
+        issued_at: u64,
+        generation_min: u64,
+        network: &impl Network,
+    ) -> Result<String, Error> {
+        let config = &self.config.signer;
+        // ORDER: every ceiling before the network.
+        let allowed = config.allow_status_list(list, issued_at, network.now())?;
+        self.follow_generation(network).await?;
+        let (key, generation) = self.epoch_key(allowed.epoch(), config.revocations_algorithm()?, network).await?;
+        if generation < generation_min {
+            return Err(Error::Superseded(Superseded { generation, latest: generation_min }));
+        }
+        allowed.sign(&key, &network.entropy()?)
+    }
+
+    /// The nonces of which a proof of possession may have one now.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] if no gateway releases a seed.
+    pub async fn proof_nonces(&self, network: &impl Network) -> Result<Vec<String>, Error> {
+        let (config, now) = (&self.config.signer, network.now());
+        let epoch = Epoch::containing(now, config.epoch_seconds())?;
+        self.follow_generation(network).await?;
+        self.epoch_key(epoch, config.revocations_algorithm()?, network).await?.0.proof_nonces(now)
     }
 
     /// Fetches the current generation unless it is fresh. An outage changes nothing.

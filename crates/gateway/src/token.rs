@@ -13,7 +13,9 @@ use vouchsafe_signer::{
     AUDIENCE_BYTES_MAX, EXTRA_CLAIM_BYTES_MAX, JTI_BYTES_MAX, NOT_BEFORE_SECONDS, SCOPE_BYTES_MAX, SCOPES_MAX,
     SUBJECT_BYTES_MAX,
 };
-use vouchsafe_types::{ACTORS_BYTES_MAX, ACTORS_MAX, TXN_BYTES_MAX};
+use vouchsafe_types::{
+    ACTORS_BYTES_MAX, ACTORS_MAX, STATUS_LIST_INDEXES, TXN_BYTES_MAX, is_status_list_name, status_list_url,
+};
 
 use crate::canary::Workload;
 use crate::refusal::{Refusal, TokenError};
@@ -30,8 +32,9 @@ const ISSUED_AT_SKEW_SECONDS_MAX: u64 = vouchsafe_signer::ISSUED_AT_SKEW_SECONDS
 /// Allowed values of `typ` in the header.
 const TYPS: [&str; 2] = ["at+jwt", "JWT"];
 
-/// Claims that every token has; only `act`, `cnf`, `scope` and `txn` are optional. The key must allow all others.
-const CLAIMS: [&str; 12] = ["act", "aud", "client_id", "cnf", "exp", "iat", "iss", "jti", "nbf", "scope", "sub", "txn"];
+/// Claims that every token has; only `act`, `cnf`, `scope`, `status` and `txn` are optional. The key must allow all others.
+const CLAIMS: [&str; 13] =
+    ["act", "aud", "client_id", "cnf", "exp", "iat", "iss", "jti", "nbf", "scope", "status", "sub", "txn"];
 
 /// A signing input that the key's rule allows.
 ///
@@ -200,6 +203,9 @@ fn check_registered(payload: &JsonObject, rule: &KeyRule) -> Result<(String, Str
     if let Some(cnf) = payload.get("cnf") {
         check_confirmation(cnf)?;
     }
+    if let Some(status) = payload.get("status") {
+        check_status(status, &rule.issuer)?;
+    }
     if payload.contains("txn") {
         text("txn", TXN_BYTES_MAX)?;
     }
@@ -234,6 +240,20 @@ fn check_confirmation(cnf: &Json) -> Result<(), TokenError> {
     let members = cnf.as_object().filter(|members| members.len() == 1).ok_or(TokenError::Claim)?;
     let thumbprint = members.get("jkt").and_then(Json::as_text);
     if thumbprint.is_some_and(is_thumbprint) { Ok(()) } else { Err(TokenError::Claim) }
+}
+
+/// Checks that `status` is an index of a status list of the issuer and nothing else.
+fn check_status(status: &Json, issuer: &str) -> Result<(), TokenError> {
+    let only = |object: &Json, names: usize| object.as_object().filter(|it| it.len() == names).cloned();
+    let list = only(status, 1).and_then(|status| only(status.get("status_list")?, 2)).ok_or(TokenError::Claim)?;
+    let (Some(Json::Integer(index)), Some(uri)) = (list.get("idx"), list.get("uri").and_then(Json::as_text)) else {
+        return Err(TokenError::Claim);
+    };
+    let is_index = (0..i128::from(STATUS_LIST_INDEXES)).contains(index);
+    let is_list = uri.rsplit_once('/').is_some_and(|(_, name)| {
+        is_status_list_name(name) && uri == status_list_url(issuer, name)
+    });
+    if is_index && is_list { Ok(()) } else { Err(TokenError::Claim) }
 }
 
 /// Checks a scope (RFC 6749 §3.3) without duplicates.

@@ -177,6 +177,30 @@ fn accepts_a_short_transaction_id() {
 }
 
 #[test]
+fn accepts_an_index_of_the_issuers_list() {
+    let status = |uri: &str, index: Value| json!({ "status_list": { "idx": index, "uri": uri } });
+    let uri = status_list_url(ISSUER, "1790000000-7");
+    for index in [0, 16_383] {
+        check(|claims| claims["status"] = status(&uri, json!(index)), Ok(()));
+    }
+    for other in [
+        status(&uri, json!(16_384)),
+        status(&uri, json!(-1)),
+        status(&uri, json!("1")),
+        status("https://other.example/status/1790000000-7", json!(1)),
+        status(&status_list_url(ISSUER, "x"), json!(1)),
+        status(&format!("{uri}/a"), json!(1)),
+        json!({ "status_list": { "idx": 1 } }),
+        json!({ "status_list": { "idx": 1, "uri": uri, "admin": true } }),
+        json!({ "status_list": { "idx": 1, "uri": uri }, "admin": true }),
+        json!("x"),
+        json!(null),
+    ] {
+        check(|claims| claims["status"] = other, Err(TokenError::Claim));
+    }
+}
+
+#[test]
 fn rejects_unknown_claims() {
     for (name, value) in [
         ("admin", json!(true)),

@@ -23,10 +23,11 @@ const ROUTES: &[&str] = &[
     "/readyz",
     "/revocations",
     "/revoke",
+    "/status",
     "/token",
 ];
 /// Routes that have many paths.
-const PREFIXES: &[&str] = &["/forward-auth/", "/log/", "/v/"];
+const PREFIXES: &[&str] = &["/forward-auth/", "/log/", "/status/", "/v/"];
 /// Upper bounds of the latency histogram, in microseconds.
 const BUCKETS_US: [u64; 14] = [
     500, 1_000, 2_000, 3_000, 5_000, 7_500, 10_000, 25_000, 50_000, 100_000, 250_000, 1_000_000, 5_000_000, 30_000_000,

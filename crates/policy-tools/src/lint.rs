@@ -1,5 +1,6 @@
 //! Lints: errors and warnings of `vouchsafe policy check` about bundles that load.
 
+mod actors;
 mod addresses;
 mod administration;
 mod clock;
@@ -11,6 +12,7 @@ mod invisible;
 mod judge;
 mod patterns;
 mod permits;
+mod place;
 mod presence;
 mod reach;
 mod requests;
@@ -103,7 +105,8 @@ pub fn check(files: &BundleFiles, environment: &Environment) -> Report {
     let unused = unused.map(|template| template.diagnostic(files, Warning::TemplateUnused(template.id.clone())));
     warnings.extend(unused);
     let wide = administration::beyond_one_group(&bundle).into_iter();
-    warnings.extend(wide.map(|(policy, warning)| of_policy(files, policy, warning)));
+    let acting = actors::strangers(&bundle, &cases).into_iter();
+    warnings.extend(wide.chain(acting).map(|(policy, warning)| of_policy(files, policy, warning)));
     warnings.extend(invisible::warnings(files));
     warnings.extend(settings::warnings(files, &bundle, environment, &dead));
     if errors.is_empty() {

@@ -35,6 +35,8 @@ use std::collections::BTreeMap;
 pub struct Bundle {
     pub name: String,
     pub version: String,
+    /// Whether a proof of possession counts only with a nonce of the broker (RFC 9449 §8).
+    pub proof_nonce_required: bool,
     digest: String,
     /// Every issuer file, including those that this environment does not trust, because policies can name them.
     issuers: Vec<(Issuer, IssuerEntity)>,
@@ -153,6 +155,7 @@ impl Bundle {
         Ok(Self {
             name: manifest.name,
             version: manifest.version,
+            proof_nonce_required: manifest.proof_nonce_required,
             digest,
             issuers: issuers.ok_or_else(unnameable)?,
             development: environment.development,

@@ -3,8 +3,9 @@
 use std::borrow::Cow;
 
 use vouchsafe_exchange::failure::Failure;
-use vouchsafe_exchange::refusal::Refusal;
-use vouchsafe_exchange::wire::WireError;
+use vouchsafe_exchange::metadata::PROOF_ALGORITHMS;
+use vouchsafe_exchange::refusal::{ProofFault, Refusal};
+use vouchsafe_exchange::wire::{WireError, proof_error};
 
 /// The outcome of a request.
 #[derive(Debug)]
@@ -19,39 +20,92 @@ pub struct Attempt {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refused {
     pub error: WireError,
-    /// The value of `www-authenticate` (RFC 6750 §3).
+    /// The value of `www-authenticate` (RFC 6750 §3, RFC 9449 §7.1).
     pub challenge: Option<Box<str>>,
     pub slug: &'static str,
     /// For the log; never contains a token or a claim's value.
     pub detail: Box<str>,
 }
 
+/// How a token is presented.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Scheme {
+    Bearer,
+    Dpop,
+}
+
+impl Scheme {
+    fn challenge(self, parameters: &str) -> Box<str> {
+        match self {
+            Self::Bearer => format!("Bearer {parameters}"),
+            Self::Dpop => format!("DPoP {parameters}, {}", algorithms()),
+        }
+        .into()
+    }
+
+    /// Both, for requests that use neither.
+    fn all() -> Box<str> {
+        format!("Bearer, DPoP {}", algorithms()).into()
+    }
+}
+
+/// `algs` (RFC 9449 §7.1).
+fn algorithms() -> String {
+    format!("algs=\"{}\"", PROOF_ALGORITHMS.join(" "))
+}
+
 impl Refused {
     /// The request has no credentials, so it gets no error code either (RFC 6750 §3.1).
     pub(crate) fn unauthenticated() -> Self {
-        let text = "send a token of this broker in the header `Authorization: Bearer`";
-        Self { challenge: Some("Bearer".into()), ..Self::new(401, "invalid_token", "caller.unauthenticated", text) }
+        let text = "send a token of this broker in the header `Authorization`";
+        Self { challenge: Some(Scheme::all()), ..Self::new(401, "invalid_token", "caller.unauthenticated", text) }
     }
 
-    /// The request has several credentials, or some of another kind than a bearer token.
+    /// The request has several credentials, some of another kind, or a proof with a bearer token.
     pub(crate) fn credentials_unsupported() -> Self {
-        let text = "send exactly one header `Authorization: Bearer` with a token of this broker";
-        Self { challenge: Some("Bearer".into()), ..Self::new(401, "invalid_token", "caller.unsupported", text) }
+        let text =
+            "send exactly one header `Authorization` with a token of this broker: `Bearer`, or `DPoP` with a proof";
+        Self { challenge: Some(Scheme::all()), ..Self::new(401, "invalid_token", "caller.unsupported", text) }
     }
 
     /// The caller's token is not accepted. One text, whatever the reason; the log has the reason.
-    pub(crate) fn token_invalid(detail: &'static str) -> Self {
+    pub(crate) fn token_invalid(scheme: Scheme, detail: &'static str) -> Self {
         let text = "the access token is invalid, expired, revoked, or for another audience";
         Self {
-            challenge: Some(format!("Bearer error=\"invalid_token\", error_description=\"{text}\"").into()),
+            challenge: Some(scheme.challenge(&format!("error=\"invalid_token\", error_description=\"{text}\""))),
             detail: detail.into(),
             ..Self::new(401, "invalid_token", "caller.invalid", text)
         }
     }
 
-    pub(crate) fn scope_missing(scope: &str) -> Self {
+    /// The proof is missing or not accepted.
+    pub(crate) fn proof(fault: ProofFault) -> Self {
+        let text = match fault {
+            ProofFault::KeyMismatch => {
+                "the access token is bound to another key than that of the DPoP proof".to_owned()
+            }
+            ProofFault::RequiredByToken => {
+                "the access token is bound to a key: send a DPoP proof by that key".to_owned()
+            }
+            fault => fault.to_string(),
+        };
+        Self::proof_invalid(proof_error(fault), Refusal::from(fault).slug(), text)
+    }
+
+    /// There is a proof, but nobody whom the broker trusts says for which request.
+    pub(crate) fn request_unknown() -> Self {
+        let text = "the proxy does not say which request the DPoP proof is for";
+        Self::proof_invalid("invalid_dpop_proof", "proof.request_unknown", text.to_owned())
+    }
+
+    fn proof_invalid(error: &'static str, slug: &'static str, text: String) -> Self {
+        let parameters = format!("error=\"{error}\", error_description=\"{text}\"");
+        Self { challenge: Some(Scheme::Dpop.challenge(&parameters)), ..Self::new(401, error, slug, text) }
+    }
+
+    pub(crate) fn scope_missing(scheme: Scheme, scope: &str) -> Self {
         Self {
-            challenge: Some(format!("Bearer error=\"insufficient_scope\", scope=\"{scope}\"").into()),
+            challenge: Some(scheme.challenge(&format!("error=\"insufficient_scope\", scope=\"{scope}\""))),
             ..Self::new(403, "insufficient_scope", "caller.scope_missing", format!("this needs the scope {scope}"))
         }
     }

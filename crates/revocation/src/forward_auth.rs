@@ -1,4 +1,5 @@
-//! Checks the bearer token of a request for a reverse proxy, which names the audience in the path.
+//! Checks the token of a request for a reverse proxy, which names the audience in the path. The proof of a bound token is
+//! for the client's request, which the proxy states in headers.
 //!
 //! Whoever has a token learns nothing here that the API behind the proxy wouldn't tell. All of the answer is in the status:
 //! proxies ignore the body.
@@ -7,6 +8,7 @@ use crate::answer::{Attempt, Refused};
 use crate::caller::{self, Credentials};
 use crate::limits::FIELD_BYTES_MAX;
 use crate::ports::Ports;
+use crate::proof::ForwardedRequest;
 
 /// What the path of such a request begins with. The next segment, percent-encoded, is the audience, followed by the scopes
 /// that the token must have, separated by spaces. What comes after it is the path of the client's request, which some
@@ -14,23 +16,32 @@ use crate::ports::Ports;
 pub const FORWARD_AUTH_PATH: &str = "/forward-auth/";
 
 /// Answers the request for `path`, of any method.
-pub async fn forward_auth<P: Ports>(ports: &P, credentials: &Credentials, path: &str) -> Attempt {
-    let outcome = run(ports, credentials, path).await;
+pub async fn forward_auth<P: Ports>(
+    ports: &P,
+    credentials: &Credentials,
+    forwarded: &ForwardedRequest,
+    path: &str,
+) -> Attempt {
+    let outcome = run(ports, credentials, forwarded, path).await;
     // Not a decision of its own: only decisions are logged one by one.
     Attempt { outcome, decision_id: None }
 }
 
-async fn run<P: Ports>(ports: &P, credentials: &Credentials, path: &str) -> Result<String, Refused> {
+async fn run<P: Ports>(
+    ports: &P,
+    credentials: &Credentials,
+    forwarded: &ForwardedRequest,
+    path: &str,
+) -> Result<String, Refused> {
     let segment = path.strip_prefix(FORWARD_AUTH_PATH).and_then(|rest| rest.split('/').next()).unwrap_or_default();
     let wanted = decoded(segment).ok_or_else(segment_invalid)?;
     let mut words = wanted.split(' ');
     let audience = words.next().unwrap_or_default();
-    let caller = caller::verify(ports, credentials, audience).await?;
-    if let Some(scope) = words.find(|scope| !caller.has_scope(scope)) {
-        return Err(Refused::scope_missing(scope));
-    }
+    let target = forwarded.target(&ports.settings().await?.trusted_proxies);
+    let caller = caller::verify(ports, credentials, audience, target.as_ref()).await?;
+    words.try_for_each(|scope| caller.require_scope(scope))?;
     let active = ports.active(vec![caller.jti().to_owned()]).await?;
-    caller.active(active == [true])?;
+    caller.admit(ports, active == [true]).await?;
     Ok("{}".to_owned())
 }
 

@@ -13,6 +13,7 @@ use vouchsafe_types::{Actor, IssuedToken, TokenType};
 use crate::answer::{Attempt, Refused};
 use crate::caller::{self, Credentials, VerifiedCaller, introspection_audience};
 use crate::ports::Ports;
+use crate::proof::Target;
 
 /// Answers the form in `body`.
 pub async fn introspect<P: Ports>(ports: &P, credentials: &Credentials, body: &[u8]) -> Attempt {
@@ -28,14 +29,15 @@ async fn run<P: Ports>(
     decision_id: &mut Option<String>,
 ) -> Result<String, Refused> {
     let settings = ports.settings().await?;
-    let caller = caller::verify(ports, credentials, &introspection_audience(&settings)).await?;
+    let target = Target { method: "POST".to_owned(), url: settings.url("/introspect") };
+    let caller = caller::verify(ports, credentials, &introspection_audience(&settings), Some(&target)).await?;
     let text = presented_token(body)?;
     let token = permitted_token(ports, &caller, &text).await?;
     // Both in one read: the caller's token may be revoked too.
     let jtis = [Some(caller.jti()), token.as_ref().map(|token| token.jti.as_str())];
     let active = ports.active(jtis.into_iter().flatten().map(str::to_owned).collect()).await?;
     let mut active = active.into_iter();
-    let caller = caller.active(active.next().unwrap_or(false))?;
+    let caller = caller.admit(ports, active.next().unwrap_or(false)).await?;
     *decision_id = Some(caller.jti().to_owned());
     let token = token.filter(|_| active.next().unwrap_or(false));
     Ok(token.map_or_else(|| json!({ "active": false }), |token| active_token(&token)).to_string())

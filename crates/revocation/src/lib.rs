@@ -3,11 +3,11 @@
 //! policy decides who may call, and that decision is on record.
 //!
 //! Has no clock, network, database or Wasm bindings: everything external comes through [`ports::Ports`]. Entry points:
-//! [`revoke_token`], [`introspect`], [`forward_auth`], [`publish`] and the functions of [`operations`].
+//! [`revoke_token`], [`introspect`], [`forward_auth`], [`publish`], [`publish_status`] and the functions of [`operations`].
 //!
 //! Invariants:
-//! - A caller's token is believed only with the broker's signature, type `at+jwt`, the exact audience and scope, and
-//!   while it is not revoked.
+//! - A caller's token is believed only with the broker's signature, type `at+jwt`, the exact audience and scope, while it
+//!   is not revoked, and if it is bound to a key, with a proof by that key that was not used before.
 //! - Every refusal of introspection is the same response, and nothing of a token is told for other audiences than those
 //!   that the caller's scopes name.
 //! - Nobody without a live token can cause a write.
@@ -22,6 +22,7 @@ pub mod limits;
 mod operation_request;
 pub mod operations;
 pub mod ports;
+mod proof;
 mod published;
 mod render;
 mod token_revocation;
@@ -30,5 +31,6 @@ pub use answer::{Attempt, Refused};
 pub use caller::{Credentials, admin_audience, introspection_audience};
 pub use forward_auth::{FORWARD_AUTH_PATH, forward_auth};
 pub use introspection::introspect;
-pub use published::{PUBLISHED_SECONDS_MAX, Published, publish};
+pub use proof::ForwardedRequest;
+pub use published::{PUBLISHED_SECONDS_MAX, Published, publish, publish_status};
 pub use token_revocation::revoke_token;

@@ -1,12 +1,14 @@
 //! The operations of administrators. Each has its own scope.
 
 use serde_json::json;
+use vouchsafe_exchange::settings::Settings;
 use vouchsafe_types::{Added, Attribution, IssuedTokens, Revocation, RevocationTarget};
 
 use crate::answer::{Attempt, Refused};
 use crate::caller::{self, Caller, Credentials, admin_audience};
 use crate::operation_request::{Lift, Revoke};
 use crate::ports::Ports;
+use crate::proof::Target;
 use crate::render;
 
 /// Revokes tokens and blocks workloads.
@@ -32,6 +34,16 @@ impl Operation<'_> {
             Self::Revoke(_) => SCOPE_REVOKE,
         }
     }
+
+    /// The request that a proof must be for.
+    fn target(self, settings: &Settings) -> Target {
+        let (method, path) = match self {
+            Self::Lift(_) => ("POST", "/admin/revocations/lift"),
+            Self::List => ("GET", "/admin/revocations"),
+            Self::Revoke(_) => ("POST", "/admin/revocations"),
+        };
+        Target { method: method.to_owned(), url: settings.url(path) }
+    }
 }
 
 /// Checks what can be checked before the body of an operation is read: it must be sent by POST, as JSON. `allow` are the
@@ -49,7 +61,7 @@ pub fn check_head(method: &str, allow: &'static str, content_type: Option<&str>)
 
 /// Performs `operation` for the caller with these credentials.
 pub async fn perform<P: Ports>(ports: &P, credentials: &Credentials, operation: Operation<'_>) -> Attempt {
-    let caller = match authorize(ports, credentials, operation.scope()).await {
+    let caller = match authorize(ports, credentials, operation).await {
         Ok(caller) => caller,
         Err(refused) => return Attempt { outcome: Err(refused), decision_id: None },
     };
@@ -61,14 +73,17 @@ pub async fn perform<P: Ports>(ports: &P, credentials: &Credentials, operation: 
     Attempt { outcome, decision_id: Some(caller.jti().to_owned()) }
 }
 
-async fn authorize<P: Ports>(ports: &P, credentials: &Credentials, scope: &'static str) -> Result<Caller, Refused> {
+async fn authorize<P: Ports>(
+    ports: &P,
+    credentials: &Credentials,
+    operation: Operation<'_>,
+) -> Result<Caller, Refused> {
     let settings = ports.settings().await?;
-    let caller = caller::verify(ports, credentials, &admin_audience(&settings)).await?;
-    if !caller.has_scope(scope) {
-        return Err(Refused::scope_missing(scope));
-    }
+    let target = operation.target(&settings);
+    let caller = caller::verify(ports, credentials, &admin_audience(&settings), Some(&target)).await?;
+    caller.require_scope(operation.scope())?;
     let active = ports.active(vec![caller.jti().to_owned()]).await?;
-    caller.active(active == [true])
+    caller.admit(ports, active == [true]).await
 }
 
 async fn revoke<P: Ports>(ports: &P, caller: &Caller, body: &[u8]) -> Result<String, Refused> {

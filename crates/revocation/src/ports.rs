@@ -3,7 +3,8 @@
 use vouchsafe_exchange::failure::Failure;
 use vouchsafe_exchange::settings::Settings;
 use vouchsafe_types::{
-    Added, Affected, Attribution, IssuedToken, Revocation, RevocationList, RevocationTarget, TokenError,
+    Added, Affected, Attribution, Consumption, IssuedToken, ProofError, Revocation, RevocationList, RevocationTarget,
+    StatusList, TokenError, TokenUse, VerifiedProof,
 };
 
 /// The broker's own tokens, and the store's revocations.
@@ -24,6 +25,12 @@ pub trait Ports {
     /// [`Failure`] if the broker's keys are unavailable.
     async fn verify_issued(&self, token: &Self::Token) -> Result<Result<IssuedToken, TokenError>, Failure>;
 
+    /// Verifies a proof of possession for a request of `method` to `url` that presents `token`.
+    fn verify_proof(&self, proof: &str, method: &str, url: &str, token: &str) -> Result<VerifiedProof, ProofError>;
+    /// The nonces of which a proof must have one; none if proofs need none.
+    async fn proof_nonces(&self) -> Result<Option<Vec<String>>, Failure>;
+    async fn consume(&self, token_use: TokenUse) -> Result<Consumption, Failure>;
+
     /// Which of the tokens with these `jti`s were issued and are not revoked.
     async fn active(&self, jtis: Vec<String>) -> Result<Vec<bool>, Failure>;
     async fn add(&self, id: String, target: RevocationTarget, by: Attribution) -> Result<Added, Failure>;
@@ -35,4 +42,9 @@ pub trait Ports {
     async fn in_force(&self) -> Result<RevocationList, Failure>;
     /// The signed document of `list`, as of the time of the request.
     async fn sign_revocations(&self, list: RevocationList) -> Result<String, Failure>;
+
+    /// The status list `name`; none if there is no such list.
+    async fn status_list(&self, name: &str) -> Result<Option<StatusList>, Failure>;
+    /// The signed document of `list`, as of the time of the request.
+    async fn sign_status_list(&self, list: StatusList) -> Result<String, Failure>;
 }

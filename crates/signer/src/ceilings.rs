@@ -9,7 +9,8 @@ use crate::algorithm::Algorithm;
 use crate::config::{Audiences, Config};
 use crate::error::{Ceiling, Error, Variable};
 use vouchsafe_types::{
-    ACTORS_BYTES_MAX, ACTORS_MAX, Actor, Audience, ExtraClaim, SigningRequest, TXN_BYTES_MAX, Tier, UnixSeconds,
+    ACTORS_BYTES_MAX, ACTORS_MAX, Actor, Audience, ExtraClaim, STATUS_LIST_INDEXES, SigningRequest, StatusReference,
+    TXN_BYTES_MAX, Tier, UnixSeconds, is_status_list_name,
 };
 
 /// How far `iat` may be from the signer's clock, either way.
@@ -49,6 +50,7 @@ impl Config {
         key_thumbprint(request.key_thumbprint.as_deref())?;
         actors(&request.actors)?;
         request.txn.as_ref().map_or(Ok(()), |txn| text(txn, TXN_BYTES_MAX, Ceiling::Txn))?;
+        status(request)?;
         Ok(AllowedToken { request, expires_at })
     }
 
@@ -140,6 +142,14 @@ fn extra_claims(claims: &[ExtraClaim]) -> Result<(), Error> {
 
 fn key_thumbprint(thumbprint: Option<&str>) -> Result<(), Error> {
     if thumbprint.is_none_or(is_thumbprint) { Ok(()) } else { Err(Error::Refused(Ceiling::KeyThumbprint)) }
+}
+
+/// The list is one of this broker's own. The relying parties of views know no status.
+fn status(request: &SigningRequest) -> Result<(), Error> {
+    let fits = |status: &StatusReference| {
+        request.view.is_none() && is_status_list_name(&status.list) && status.index < STATUS_LIST_INDEXES
+    };
+    if request.status.as_ref().is_none_or(fits) { Ok(()) } else { Err(Error::Refused(Ceiling::Status)) }
 }
 
 /// An actor is known by both members (RFC 8693 §4.1).

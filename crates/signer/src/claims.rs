@@ -1,7 +1,12 @@
 //! The header and payload of an issued token.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+use crate::Entropy;
 use crate::error::Error;
-use vouchsafe_types::{Actor, SigningRequest, UnixSeconds, issuer_of};
+use crate::key::EpochKey;
+use vouchsafe_types::{Actor, SigningRequest, StatusReference, UnixSeconds, issuer_of, status_list_url};
 
 /// How long before `iat` a token becomes valid, for strict verifiers with slow clocks.
 pub const NOT_BEFORE_SECONDS: u64 = 5;
@@ -38,6 +43,10 @@ pub(crate) fn payload(request: &SigningRequest, expires_at: UnixSeconds) -> Resu
     if let Some(txn) = &request.txn {
         claims.text("txn", txn)?;
     }
+    if let Some(StatusReference { list, index }) = &request.status {
+        let uri = quoted(&status_list_url(&request.issuer, list))?;
+        claims.json("status", &format!(r#"{{"status_list":{{"idx":{index},"uri":{uri}}}}}"#))?;
+    }
     for claim in &request.extra_claims {
         claims.json(&claim.name, claim.value.trim_ascii())?;
     }
@@ -57,6 +66,17 @@ fn act(actors: &[Actor]) -> Result<Option<String>, Error> {
         act = Some(members.finish());
     }
     Ok(act)
+}
+
+/// Signs a document of `claims` that is no token.
+pub(crate) fn sign(typ: &str, claims: &str, key: &EpochKey, entropy: &Entropy) -> Result<String, Error> {
+    let mut jwt = URL_SAFE_NO_PAD.encode(header(key.algorithm().name(), key.kid(), typ));
+    jwt.push('.');
+    URL_SAFE_NO_PAD.encode_string(claims, &mut jwt);
+    let signature = key.sign(jwt.as_bytes(), entropy)?;
+    jwt.push('.');
+    URL_SAFE_NO_PAD.encode_string(signature, &mut jwt);
+    Ok(jwt)
 }
 
 #[derive(Default)]

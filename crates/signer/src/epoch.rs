@@ -7,6 +7,7 @@ use zeroize::Zeroizing;
 
 use crate::algorithm::Algorithm;
 use crate::error::Error;
+use crate::nonce::NonceKey;
 use vouchsafe_types::UnixSeconds;
 
 /// Shortest epoch. A key is published two epochs before it signs, which must exceed the 300 s for which a verifier may
@@ -130,6 +131,14 @@ impl Seed {
         let mut mac = Hmac::<Sha256>::new_from_slice(root).map_err(|_| Error::Internal)?;
         mac.update(&label);
         Ok(Self(Zeroizing::new(mac.finalize().into_bytes().into())))
+    }
+
+    /// `HKDF-Expand(seed, "vouchsafe-epoch-v1 nonce")`.
+    pub(crate) fn nonce_key(&self) -> Result<NonceKey, Error> {
+        let hkdf = Hkdf::<Sha256>::from_prk(self.0.as_slice()).map_err(|_| Error::Internal)?;
+        let mut key = Zeroizing::new([0; 32]);
+        hkdf.expand_multi_info(&[SCHEME.as_bytes(), b" nonce"], key.as_mut_slice()).map_err(|_| Error::Internal)?;
+        Ok(NonceKey::new(key))
     }
 
     /// The first `HKDF-Expand(seed, info ‖ counter)`, for counter 0, 1, …, that `accept` takes.

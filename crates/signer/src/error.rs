@@ -204,6 +204,8 @@ pub enum Ceiling {
     Scope,
     #[error("too many scopes")]
     ScopesTooMany,
+    #[error("the status list has another name or index than ours, or the token is of a view")]
+    Status,
     #[error("subject is empty, too long or contains unprintable characters")]
     Subject,
     #[error("txn is empty, too long or contains unprintable characters")]

@@ -6,6 +6,8 @@ use crate::algorithm::Algorithm;
 use crate::epoch::{Epoch, Seed};
 use crate::error::Error;
 use crate::jwk::PublicJwk;
+use crate::nonce::NonceKey;
+use vouchsafe_types::UnixSeconds;
 
 const P256_COORDINATE_BYTES: usize = 32;
 
@@ -15,6 +17,7 @@ pub struct EpochKey {
     jwk: PublicJwk,
     algorithm: Algorithm,
     epoch: Epoch,
+    nonces: NonceKey,
 }
 
 impl std::fmt::Debug for EpochKey {
@@ -43,7 +46,16 @@ impl EpochKey {
             }
             (Algorithm::Es256, _) => return Err(Error::Internal),
         };
-        Ok(Self { private, jwk, algorithm, epoch })
+        Ok(Self { private, jwk, algorithm, epoch, nonces: seed.nonce_key()? })
+    }
+
+    /// The nonces of which a proof of possession may have one at `now`, a moment of the key's epoch; first the one to give
+    /// out.
+    ///
+    /// # Errors
+    /// [`Error::Internal`].
+    pub fn proof_nonces(&self, now: UnixSeconds) -> Result<Vec<String>, Error> {
+        self.nonces.at(now.0.saturating_sub(self.epoch.start()))
     }
 
     #[must_use]

@@ -46,6 +46,7 @@
 //!     key_thumbprint: None,
 //!     actors: Vec::new(),
 //!     txn: None,
+//!     status: None,
 //!     presented: None,
 //! };
 //! // Fresh randomness from the host in production.
@@ -66,10 +67,12 @@ mod issuer;
 mod jwk;
 mod key;
 mod log;
+mod nonce;
 mod request;
 mod revocations;
 mod root;
 mod signer;
+mod status;
 
 pub use algorithm::Algorithm;
 pub use ceilings::{
@@ -84,11 +87,12 @@ pub use jwk::{CurvePoint, PublicJwk};
 pub use key::EpochKey;
 pub use revocations::{AllowedRevocations, REVOCATIONS_BYTES_MAX, REVOCATIONS_LIFETIME_SECONDS, REVOCATIONS_TYP};
 pub use root::Root;
+pub use status::{AllowedStatusList, STATUS_LIST_LIFETIME_SECONDS, STATUS_LIST_TYP};
 pub use signer::{MAX_AGE_SECONDS, Signer, public_key_set};
 pub use vouchsafe_crypto::{ENTROPY_BYTES, Entropy};
 pub use vouchsafe_types::{
     Audience, ExtraClaim, PresentedIdentity, PublicKeySet, RevocationList, RevocationRule, SignedToken, SignerSettings,
-    SigningRequest, Superseded, Tier, TokenType, UnixSeconds,
+    SigningRequest, StatusList, StatusReference, Superseded, Tier, TokenType, UnixSeconds,
 };
 
 #[cfg(test)]

@@ -16,7 +16,8 @@ use crate::request::typ;
 use crate::root::Root;
 use vouchsafe_crypto::{Crypto, Entropy};
 use vouchsafe_types::{
-    Audience, PublicKeySet, RevocationList, SignedToken, SignerSettings, SigningRequest, Superseded, Tier, UnixSeconds,
+    Audience, PublicKeySet, RevocationList, SignedToken, SignerSettings, SigningRequest, StatusList, Superseded, Tier,
+    UnixSeconds,
 };
 
 /// How long a verifier may keep the JWK Set.
@@ -118,6 +119,34 @@ impl Signer {
         let algorithm = self.config.revocations_algorithm()?;
         self.enter_epoch(now)?;
         allowed.sign(self.key(allowed.epoch(), algorithm)?, entropy)
+    }
+
+    /// Builds the status list token of `list` and signs it.
+    ///
+    /// # Errors
+    /// As [`Self::sign_revocations`].
+    pub fn sign_status_list(
+        &mut self,
+        list: &StatusList,
+        issued_at: u64,
+        generation_min: u64,
+        now: UnixSeconds,
+        entropy: &Entropy,
+    ) -> Result<String, Error> {
+        self.require_generation(generation_min)?;
+        let allowed = self.config.allow_status_list(list, issued_at, now)?;
+        let algorithm = self.config.revocations_algorithm()?;
+        self.enter_epoch(now)?;
+        allowed.sign(self.key(allowed.epoch(), algorithm)?, entropy)
+    }
+
+    /// The nonces of which a proof of possession may have one at `now`.
+    ///
+    /// # Errors
+    /// [`Error::Internal`].
+    pub fn proof_nonces(&mut self, now: UnixSeconds) -> Result<Vec<String>, Error> {
+        let (epoch, algorithm) = (self.enter_epoch(now)?, self.config.revocations_algorithm()?);
+        self.key(epoch, algorithm)?.proof_nonces(now)
     }
 
     /// INVARIANT: a superseded generation signs nothing, and is not published.

@@ -50,6 +50,8 @@ pub(crate) struct AuditRow {
     pub(crate) counted: Option<Counted>,
     /// Salt, digest of the issued token, and leaf hash.
     pub(crate) evidence: [Value; 3],
+    /// The key that the issued token is bound to, and list and index of its status.
+    pub(crate) bindings: [Value; 3],
 }
 
 /// The properties by which a refusal is counted.
@@ -123,12 +125,16 @@ impl AuditRow {
             generation,
             actors(&record.actors),
         ];
+        let (list, index) = record.status.map_or((Value::Null, Value::Null), |status| {
+            (Value::Text(status.list), Value::Integer(i64::from(status.index)))
+        });
+        let bindings = [record.key_thumbprint.map_or(Value::Null, Value::Text), list, index];
         let salt = salt(record.salt);
         let token_digest = Value::Text(record.token_digest);
         let refused = counted.as_ref().map_or(Value::Null, |counted| name(counted.refused.kind).into());
-        let leaf = Leaf::of(&salt, columns.iter().chain([&refused, &token_digest]))?;
+        let leaf = Leaf::of(&salt, columns.iter().chain([&refused, &token_digest]).chain(&bindings))?;
         let evidence = [Value::Text(encode(&salt)), token_digest, Value::Text(leaf.text())];
-        let row = Self { columns, decision_id, at: now, counted, evidence };
+        let row = Self { columns, decision_id, at: now, counted, evidence, bindings };
         if row.bytes() > AUDIT_ENTRY_BYTES_MAX {
             return Err(Error::Invalid(Limit::AuditEntry));
         }

@@ -10,7 +10,7 @@ use crate::database::Value;
 use crate::error::{Cause, Error};
 
 /// The columns that a leaf commits to, in this order.
-pub const COMMITTED: [&str; 22] = [
+pub const COMMITTED: [&str; 25] = [
     "decision_id",
     "decided_at_ms",
     "outcome",
@@ -33,6 +33,9 @@ pub const COMMITTED: [&str; 22] = [
     "actors",
     "refused",
     "token_digest",
+    "jkt",
+    "status_list",
+    "status_index",
 ];
 const ROW_LABEL: &str = "vouchsafe-record-v1";
 const ENTRY_LABEL: &str = "vouchsafe-leaf-v1";

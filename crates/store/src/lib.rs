@@ -102,6 +102,7 @@ mod revocations;
 mod space;
 mod sqlite;
 mod statements;
+mod status_list;
 mod store;
 mod time;
 
@@ -122,6 +123,7 @@ pub use revocation_rows::{
 };
 pub use space::{SPACE_LOW_BYTES, note_space};
 pub use statements::pointer_get;
+pub use status_list::{STATUS_BLOCK_INDEXES, STATUS_LISTS_MAX};
 pub use store::{
     BODY_BYTES_MAX, KEY_BYTES_MAX, LEASE_MS_MAX, NAME_BYTES_MAX, POINTER_BYTES_MAX, Store, USES_PER_CALL_MAX,
 };
@@ -129,7 +131,7 @@ pub use time::{GAP_SECONDS, UnixMilliseconds};
 pub use vouchsafe_types::{
     Added, Affected, AffectedWorkload, Attribution, AuditRecord, Consumption, Document, Generation, IssuedTokens,
     Lifted, Limited, LogProof, Pointer, Recorded, RecordedActor, Refused, RefusedKind, Revocation, RevocationList,
-    RevocationRule, RevocationTarget, Space, TokenFilter, TokenUse, TreeHead,
+    RevocationRule, RevocationTarget, Space, StatusBlock, StatusList, StatusReference, TokenFilter, TokenUse, TreeHead,
 };
 
 #[cfg(test)]

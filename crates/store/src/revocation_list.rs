@@ -20,7 +20,7 @@ pub const LISTED_TOKENS_MAX: usize = 8192;
 /// follow it accept nothing.
 pub const LISTED_TOKENS_PER_WORKLOAD_MAX: usize = 8;
 /// The columns of [`is_revoked`].
-const OF_TOKEN: [&str; 8] = [
+pub(crate) const OF_TOKEN: [&str; 8] = [
     "a.decision_id",
     "a.decided_at_ms",
     "a.bundle_digest",
@@ -59,16 +59,20 @@ impl<D: Database> Store<D> {
     }
 }
 
+/// The expression for since when the store knows what is revoked, with its parameters.
+pub(crate) fn began_at(dialect: Dialect, now_seconds: u64) -> Result<(&'static str, Vec<Value>), Error> {
+    Ok(match dialect {
+        Dialect::Sqlite => (HEAD_SQLITE, vec![now_seconds.saturating_sub(GAP_SECONDS).try_into()?]),
+        Dialect::Postgres => (HEAD_POSTGRES, vec![ISSUER_AHEAD_SECONDS_MAX.try_into()?, GAP_SECONDS.try_into()?]),
+    })
+}
+
 fn statement(dialect: Dialect, tokens_per_workload_max: usize, now_seconds: u64) -> Result<Statement, Error> {
     let now: Value = now_seconds.try_into()?;
-    let (began_at, joined, mut parameters) = match dialect {
-        Dialect::Sqlite => {
-            let in_use_since = now_seconds.saturating_sub(GAP_SECONDS);
-            (HEAD_SQLITE, "group_concat", vec![in_use_since.try_into()?])
-        }
-        Dialect::Postgres => {
-            (HEAD_POSTGRES, "string_agg", vec![ISSUER_AHEAD_SECONDS_MAX.try_into()?, GAP_SECONDS.try_into()?])
-        }
+    let (began_at, mut parameters) = began_at(dialect, now_seconds)?;
+    let joined = match dialect {
+        Dialect::Sqlite => "group_concat",
+        Dialect::Postgres => "string_agg",
     };
     parameters.push(now);
     let now = parameters.len();

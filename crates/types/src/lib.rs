@@ -17,6 +17,7 @@ mod policy;
 mod proof;
 mod revocation;
 mod signer;
+mod status;
 mod store;
 mod time;
 mod token;
@@ -38,6 +39,10 @@ pub use revocation::{
 pub use signer::{
     BackendStatus, ExtraClaim, IssuedToken, PresentedIdentity, PublicKeySet, SignedToken, SignerError, SignerSettings,
     SigningRequest, Superseded, TokenType,
+};
+pub use status::{
+    STATUS_LIST_INDEXES, STATUS_LIST_NAME_BYTES_MAX, StatusBlock, StatusList, StatusReference, is_status_list_name,
+    status_list_url,
 };
 pub use store::{
     AuditRecord, Consumption, Document, Generation, Limited, LogProof, Pointer, Recorded, RecordedActor, Refused,

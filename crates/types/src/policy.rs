@@ -24,6 +24,8 @@ pub struct BundleInfo {
     pub digest: String,
     /// Proof for the next load that this content was checked; absent if nothing changed.
     pub seals: Option<String>,
+    /// Whether a proof of possession counts only with a nonce of the broker.
+    pub proof_nonce_required: bool,
 }
 
 wit_enum! {
@@ -63,6 +65,8 @@ pub struct Audience {
     pub allow_act: bool,
     /// Whether the audience is another authorization server: tokens for it are short-lived grants.
     pub authorization_server: bool,
+    /// Whether each token has an index in a status list.
+    pub status_list: bool,
 }
 
 /// What a principal asks for.

@@ -14,6 +14,8 @@ pub struct VerifiedProof {
     pub key_thumbprint: String,
     pub jti: String,
     pub issued_at: u64,
+    /// As it is in the proof; at most 256 bytes.
+    pub nonce: Option<String>,
 }
 
 wit_enum! {
@@ -22,7 +24,7 @@ wit_enum! {
     pub enum ProofError {
         #[error("the algorithm of the DPoP proof is not supported")]
         AlgorithmNotAllowed,
-        #[error("the DPoP proof lacks jti, htm, htu or iat, or has an invalid one")]
+        #[error("the DPoP proof lacks jti, htm, htu, iat or ath, or has an invalid claim")]
         ClaimInvalid,
         #[error("the DPoP proof is too old: make one for each request, and compare clocks")]
         Expired,
@@ -36,6 +38,8 @@ wit_enum! {
         NotYetValid,
         #[error("the signature of the DPoP proof is invalid")]
         SignatureInvalid,
+        #[error("the ath of the DPoP proof is not the hash of the access token")]
+        TokenMismatch,
         #[error("the DPoP proof is over 4 KiB")]
         TooLarge,
         #[error("the typ of the DPoP proof is not dpop+jwt")]
@@ -58,6 +62,7 @@ impl ProofError {
             Self::MethodMismatch => "proof.method_mismatch",
             Self::NotYetValid => "proof.not_yet_valid",
             Self::SignatureInvalid => "proof.signature_invalid",
+            Self::TokenMismatch => "proof.token_mismatch",
             Self::TooLarge => "proof.too_large",
             Self::TypeNotAllowed => "proof.type_not_allowed",
             Self::UrlMismatch => "proof.url_mismatch",

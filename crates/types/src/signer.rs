@@ -1,6 +1,7 @@
 //! What the signer is asked for, and what it returns.
 
 use crate::policy::Tier;
+use crate::status::StatusReference;
 use crate::view::View;
 use crate::wit_enum::wit_enum;
 use crate::workload::Actor;
@@ -111,6 +112,8 @@ pub struct SigningRequest {
     pub actors: Vec<Actor>,
     /// `txn` (RFC 8417 §2.2).
     pub txn: Option<String>,
+    /// `status` (draft-ietf-oauth-status-list).
+    pub status: Option<StatusReference>,
     /// Selects the rollout share; without it, no share applies.
     pub presented: Option<PresentedIdentity>,
 }

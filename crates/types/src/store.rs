@@ -1,5 +1,6 @@
 //! What the store keeps, and how it answers.
 
+use crate::status::StatusReference;
 use crate::wit_enum::wit_enum;
 
 /// One use of a key.
@@ -86,6 +87,10 @@ pub struct AuditRecord {
     pub actors: Vec<RecordedActor>,
     /// Hex SHA-256 of the issued token's signing input; empty if none was issued.
     pub token_digest: String,
+    /// The key of the proof of possession, to which the issued token is bound (RFC 7638).
+    pub key_thumbprint: Option<String>,
+    /// Where the status of the issued token is.
+    pub status: Option<StatusReference>,
     /// 256 random bits that hide the record in the log.
     pub salt: (u64, u64, u64, u64),
 }

@@ -23,6 +23,8 @@
 //! An API that must learn of revocations within seconds follows the broker's list of them with [`Revocations`], in the same
 //! way: every 2 s, GET `https://broker.example/revocations`. Without a recent list, it accepts nothing.
 //!
+//! For audiences with status lists, [`StatusLists`] says which list to fetch for a token, and checks the token's bit in it.
+//!
 //! If the key is unknown ([`Check::Key`]) and the cache still [`may_attempt`](KeyCache::may_attempt), fetch once more
 //! and verify again.
 
@@ -41,12 +43,14 @@ mod cache;
 mod error;
 mod keys;
 mod revocations;
+mod status;
 mod verify;
 
 pub use cache::KeyCache;
 pub use error::{Check, VerificationError};
 pub use keys::Keys;
 pub use revocations::{REVOCATIONS_BYTES_MAX, REVOCATIONS_TYP, RevocationList, Revocations};
+pub use status::{STATUS_LIST_BYTES_MAX, STATUS_LIST_INFLATED_BYTES_MAX, STATUS_LIST_TYP, STATUS_LISTS_MAX, StatusList, StatusLists};
 pub use verify::{ACCESS_TOKEN_TYP, JWT_TYP, Rules, VerifiedToken, check_header, verify, verify_signature};
 pub use vouchsafe_jose::Algorithm;
 pub use vouchsafe_x509::{PinnedLeaf, PinnedRoot};

@@ -2,7 +2,6 @@
 
 use rusqlite::Connection;
 use serde_json::{Value, json};
-use vouchsafe_harness::administration::{ADMIN_SCOPES, obtain};
 use vouchsafe_harness::broker::{Broker, Setup};
 use vouchsafe_harness::bundle::{API, BOUND, BROKER, DEPLOY};
 use vouchsafe_harness::exchange::{Form, TYPE_JWT, Want, bad, check, refused};
@@ -394,29 +393,4 @@ fn keeps_no_proof() {
         .output()
         .expect("grep");
     assert!(found.stdout.is_empty(), "{}", String::from_utf8_lossy(&found.stdout));
-}
-
-/// `mcp-oauth#383`: a bound token was taken as a bearer token.
-#[test]
-fn own_endpoints_refuse_bound_tokens() {
-    use crate::revocation::scene::Scene as Administered;
-    let scene = Administered::new();
-    let audience = format!("{BROKER}/admin");
-    let list = |scheme: &str, token: &str| {
-        let request = Request::get("/admin/revocations").with("authorization", &format!("{scheme} {token}"));
-        scene.broker.send(&request)
-    };
-    let bearer =
-        obtain(&scene.broker, &scene.issuer, vouchsafe_harness::administration::ADMIN, &audience, ADMIN_SCOPES);
-    assert_eq!(list("Bearer", &bearer).status, 200);
-    let mut claims = scene.issuer.claims(now());
-    claims["repository_id"] = vouchsafe_harness::administration::ADMIN.into();
-    let form = Form::of(&jwt::mint("RS256", &claims)).set("audience", &audience).and("scope", ADMIN_SCOPES);
-    let proof = Proof::by(Key::stranger("ES256")).sign();
-    let response = scene.broker.send(&proven(&form, &[proof]));
-    let bound = response.json()["access_token"].as_str().expect("a token").to_owned();
-    for scheme in ["Bearer", "DPoP"] {
-        let response = list(scheme, &bound);
-        assert_eq!((response.status, &response.json()["error"]), (401, &json!("invalid_token")), "{scheme}");
-    }
 }

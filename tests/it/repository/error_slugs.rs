@@ -8,7 +8,7 @@ use crate::hsm::ops::emergency_rotation;
 use crate::hsm::tiers;
 use crate::issuers::unavailable;
 use crate::policy::providers;
-use crate::revocation::administrators;
+use crate::revocation::{administrators, bound_tokens};
 use crate::store::{records, single_use};
 use std::collections::BTreeSet;
 use vouchsafe_harness::broker::repository;
@@ -50,6 +50,7 @@ fn reaches_or_excuses_every_slug() {
         .chain(unavailable::wants())
         .chain(providers::wants())
         .chain(administrators::wants())
+        .chain(bound_tokens::wants())
         .chain(records::wants())
         .chain(single_use::wants());
     let reached: BTreeSet<_> = wants.filter_map(|want| want.slug()).map(str::to_owned).collect();

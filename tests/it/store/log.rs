@@ -161,14 +161,14 @@ fn names_each_changed_record() {
         (
             "INSERT INTO audit SELECT 100, 'new', decided_at_ms, outcome, slug, bundle_digest, determining_rules, erring_rules, \
              cedar_request, issuer_name, subject, subject_jti, subject_digest, audience, scopes, kid, expires_at, timings, \
-             NULL, NULL, NULL, NULL, 0, NULL, NULL, actors, salt, token_digest, leaf FROM audit LIMIT 1"
+             NULL, NULL, NULL, NULL, 0, NULL, NULL, actors, salt, token_digest, leaf, jkt, status_list, status_index FROM audit LIMIT 1"
                 .to_owned(),
             vec!["inserted: decision new, record 100".to_owned()],
         ),
         (
             "INSERT INTO audit SELECT 100, 'new', decided_at_ms, outcome, slug, bundle_digest, determining_rules, erring_rules, \
              cedar_request, issuer_name, subject, subject_jti, subject_digest, audience, scopes, kid, expires_at, timings, \
-             NULL, NULL, NULL, NULL, 0, NULL, NULL, NULL, NULL, NULL, NULL FROM audit LIMIT 1"
+             NULL, NULL, NULL, NULL, 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL FROM audit LIMIT 1"
                 .to_owned(),
             vec!["unlogged: decision new, record 100".to_owned()],
         ),

@@ -177,18 +177,18 @@ fn starts_only_with_a_suitable_schema() {
     assert!(missing.contains("cannot use the store: the database has no tables of the store"), "{missing}");
     assert_eq!(
         scene.migrate("--check"),
-        (Some(1), "the schema has version 0; version 2 is needed: run with --apply\n".into())
+        (Some(1), "the schema has version 0; version 3 is needed: run with --apply\n".into())
     );
     for _ in 0..2 {
-        assert_eq!(scene.migrate("--apply"), (Some(0), "the schema has version 2, as needed\n".into()));
+        assert_eq!(scene.migrate("--apply"), (Some(0), "the schema has version 3, as needed\n".into()));
     }
     assert_eq!(scene.migrate("--check").0, Some(0));
-    scene.server.sql(&scene.database, "UPDATE meta SET value = 3 WHERE name = 'schema'");
+    scene.server.sql(&scene.database, "UPDATE meta SET value = 4 WHERE name = 'schema'");
     let newer = reason(&scene);
-    assert!(newer.contains("the schema of the database has version 3, but this program needs version 2"), "{newer}");
+    assert!(newer.contains("the schema of the database has version 4, but this program needs version 3"), "{newer}");
     let (code, text) = scene.migrate("--apply");
     assert_eq!(code, Some(1));
-    assert!(text.contains("error: the schema has version 3, but this program knows only version 2"), "{text}");
+    assert!(text.contains("error: the schema has version 4, but this program knows only version 3"), "{text}");
 }
 
 #[test]

@@ -7,6 +7,7 @@ from vouchsafe.keys import Keys
 from vouchsafe.revocations import Revocations
 from vouchsafe.root import Root
 from vouchsafe.signatures import Signatures
+from vouchsafe.status import StatusLists
 
 ALGORITHMS = frozenset(("ES256", "EdDSA", "RS256"))
 TOKEN_BYTES_MAX = 16 * 1024
@@ -31,13 +32,13 @@ class Verifier:
 
     `issuer` and `audience` are compared exactly. `algorithms` are those that your audience's file may name. `root` is
     the PEM of a root certificate that must have certified the keys. With `revocations`, tokens that the broker has revoked
-    are refused, and all tokens without a recent list; it may be the URL of the list. Raises `ValueError` if an argument is
-    wrong.
+    are refused, and all tokens without a recent list; it may be the URL of the list. With `status_lists`, which the
+    audience must have, likewise, and tokens without a status too. Raises `ValueError` if an argument is wrong.
     """
 
     def __init__(
         self, issuer, audience, algorithms=("ES256",), root=None, jwks_uri=None, leeway_seconds=LEEWAY_SECONDS,
-        revocations=False,
+        revocations=False, status_lists=False,
     ):  # fmt: skip
         if isinstance(algorithms, str) or not algorithms or not ALGORITHMS.issuperset(algorithms):
             raise ValueError(f"algorithms must be some of {', '.join(sorted(ALGORITHMS))}")
@@ -51,6 +52,7 @@ class Verifier:
         if revocations:
             url = revocations if isinstance(revocations, str) else f"{base}/revocations"
             self._revocations = Revocations(url, self._signatures, leeway_seconds)
+        self._status_lists = StatusLists(base, self._signatures, leeway_seconds) if status_lists else None
 
     def verify(self, token, scopes=()):
         """Returns the `Token`. Raises `InvalidToken`, `MissingScope`, `KeysUnavailable` or `RevocationsUnavailable`."""
@@ -61,6 +63,8 @@ class Verifier:
         )
         if self._revocations:
             self._revocations.check(claims, kid)
+        if self._status_lists:
+            self._status_lists.check(claims)
         granted = claims.get("scope", "")
         granted = frozenset(granted.split(" ")) if isinstance(granted, str) else frozenset()
         for scope in scopes:

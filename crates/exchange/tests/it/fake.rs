@@ -14,8 +14,8 @@ use vouchsafe_exchange::refusal::{Part, Refusal, ReplayFault};
 use vouchsafe_exchange::settings::Settings;
 use vouchsafe_types::{
     Attribute, AttributeValue, Audience, AuditRecord, BundleInfo, Consumption, Decision, Effect, IssuerRecord, KeySet,
-    KeySource, Principal, ProofError, Recorded, ReplayMode, SignedToken, SigningRequest, Subject, Tier, TokenError,
-    TokenRequest, TokenUse, VerifiedProof,
+    KeySource, Principal, ProofError, Recorded, ReplayMode, SignedToken, SigningRequest, StatusReference, Subject,
+    Tier, TokenError, TokenRequest, TokenUse, VerifiedProof,
 };
 
 pub const NOW: u64 = 1_800_000_000;
@@ -66,6 +66,7 @@ pub struct Fake {
     pub generation_seen: Cell<u64>,
     /// Whether a revocation matches every token.
     pub revoked: Cell<bool>,
+    pub proof_nonce_required: Cell<bool>,
     /// The clock's time at the end of the request, if it moves.
     pub moves_to: Cell<Option<u64>>,
     pub bundle_digest: RefCell<String>,
@@ -91,6 +92,7 @@ impl Fake {
             may_act: Cell::new(true),
             acts: RefCell::default(),
             permitted: Cell::new(true),
+            proof_nonce_required: Cell::new(false),
             scopes_allowed: RefCell::new(None),
             token_kid: RefCell::new("k1".into()),
             published: RefCell::new(Some("k1".into())),
@@ -172,6 +174,7 @@ pub fn audience() -> Audience {
         proof_required: false,
         allow_act: false,
         authorization_server: false,
+        status_list: false,
     }
 }
 
@@ -294,6 +297,11 @@ impl Signer for Fake {
         })
     }
 
+    async fn proof_nonces(&self) -> Result<Vec<String>, Failure> {
+        self.call("proof_nonces", Part::Signer)?;
+        Ok(vec!["n2".into(), "n1".into()])
+    }
+
     async fn sign(&self, request: SigningRequest) -> Result<SignedToken, Failure> {
         self.call("sign", Part::Signer)?;
         let expires_at = request.issued_at + request.lifetime_seconds;
@@ -341,6 +349,11 @@ impl Store for Fake {
         self.records.borrow_mut().push(record);
         let scripted = refused.then(|| self.recorded.borrow_mut().pop_front());
         Ok(scripted.flatten().unwrap_or(Recorded::Written))
+    }
+
+    async fn status_index(&self) -> Result<StatusReference, Failure> {
+        self.call("status_index", Part::Store)?;
+        Ok(StatusReference { list: "1-2".into(), index: 3 })
     }
 
     async fn lease(&self, name: &str, ttl_ms: u64) -> Result<bool, Failure> {
@@ -395,6 +408,7 @@ impl Policy for Fake {
             version: "1".into(),
             digest: self.bundle_digest.borrow().clone(),
             seals: None,
+            proof_nonce_required: self.proof_nonce_required.get(),
         })
     }
 
@@ -480,7 +494,8 @@ impl Identity for Fake {
         self.call("verify_proof", Part::Issuer)?;
         assert_eq!((method, url, now), ("POST", "https://broker.example/token", self.now.get()));
         let (key_thumbprint, jti) = proof.split_once(' ').ok_or(ProofError::SignatureInvalid)?;
-        Ok(VerifiedProof { key_thumbprint: key_thumbprint.into(), jti: jti.into(), issued_at: now - 1 })
+        let (jti, nonce) = jti.split_once(' ').map_or((jti, None), |(jti, nonce)| (jti, Some(nonce.to_owned())));
+        Ok(VerifiedProof { key_thumbprint: key_thumbprint.into(), jti: jti.into(), issued_at: now - 1, nonce })
     }
 
     async fn fetch_keys(&self, _: &IssuerRecord, _: Option<&KeySet>, now: u64) -> Result<KeySet, Failure> {

@@ -184,7 +184,13 @@ fn fetches_once_for_first_token_with_unknown_kid() {
 const STALE: u64 = 120;
 
 fn bundle() -> BundleInfo {
-    BundleInfo { name: "test".into(), version: "1".into(), digest: "b1".into(), seals: None }
+    BundleInfo {
+        name: "test".into(),
+        version: "1".into(),
+        digest: "b1".into(),
+        seals: None,
+        proof_nonce_required: false,
+    }
 }
 
 /// The host's background refresh, after the request is answered.

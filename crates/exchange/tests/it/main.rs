@@ -18,6 +18,7 @@ mod key_sets;
 mod log;
 mod proofs;
 mod root;
+mod status;
 mod waiting;
 mod wire;
 

@@ -103,6 +103,28 @@ fn verifies_the_proof_after_the_subject_token() {
     assert_eq!((fake.count("decide"), fake.records.borrow().len()), (0, 0), "neither decided nor recorded");
 }
 
+/// RFC 9449 §8. Neither decided, recorded nor consumed: a flood of them costs no state.
+#[test]
+fn bundle_may_require_a_nonce() {
+    let fake = Fake::new();
+    check(&fake, &["K 1 x"], Ok(()));
+    assert_eq!(fake.count("proof_nonces"), 0, "nonces cost nothing unless they are required");
+    fake.proof_nonce_required.set(true);
+    fake.records.take();
+    for proof in ["K 2", "K 2 ", "K 2 x", "K 2 N1"] {
+        check(&fake, &[proof], Err(ProofFault::NonceRequired));
+    }
+    assert_eq!((fake.count("consume"), fake.records.borrow().len()), (1, 0));
+    check(&fake, &["K 2 n1"], Ok(()));
+    check(&fake, &["K 3 n2"], Ok(()));
+    // A nonce is not used up, but the proof is.
+    check(&fake, &["K 3 n2"], Err(ProofFault::Spent));
+    check(&fake, &[], Ok(()));
+    fake.unavailable.borrow_mut().push("proof_nonces");
+    let refusal = attempt(&fake, &["K 4 n2"], "").outcome.err().map(|failure| failure.refusal);
+    assert_eq!(refusal, Some(Refusal::Unavailable(Part::Signer)));
+}
+
 /// `wso2#23358`: without this check, whoever saw a request could send it again.
 #[test]
 fn accepts_each_proof_once() {

@@ -83,6 +83,7 @@ fn request(tier: Tier, now: u64) -> SigningRequest {
         key_thumbprint: None,
         actors: Vec::new(),
         txn: None,
+        status: None,
         presented: None,
     }
 }
@@ -363,6 +364,7 @@ fn names_audience_without_hsm_key() {
         proof_required: false,
         allow_act: false,
         authorization_server: false,
+        status_list: false,
     };
     let audiences = [audience(AUDIENCE), audience("https://other.example")];
     assert_eq!(signer.conflicts(&audiences), [""; 0], "no keys are known yet");

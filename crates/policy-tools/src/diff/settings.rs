@@ -245,6 +245,7 @@ fn audience(compared: &mut Compared<'_>, was: &Audience, is: &Audience) {
         proof_required: _,
         allow_act: _,
         authorization_server: _,
+        status_list: _,
     } = was;
     let view = |audience: &Audience| audience.view.map(|view| view.preset().name);
     compared.other("view", &view(was), &view(is));
@@ -262,6 +263,8 @@ fn audience(compared: &mut Compared<'_>, was: &Audience, is: &Audience) {
     compared.number("bearer tokens", !was.proof_required, !is.proof_required);
     compared.number("allow_act", was.allow_act, is.allow_act);
     compared.other("kind", &was.authorization_server, &is.authorization_server);
+    // Without it, verifiers learn less of revocations.
+    compared.number("tokens without status", !was.status_list, !is.status_list);
 }
 
 fn uses(replay: ReplayMode) -> Uses {

@@ -2,7 +2,7 @@
 
 /// A workload of somebody else.
 pub(super) struct Stranger {
-    provider: &'static str,
+    pub provider: &'static str,
     /// How a warning describes it, with claims in braces.
     pub described: &'static str,
     /// Claims that a stranger cannot choose, each with a value that belongs to a stranger.

@@ -1,9 +1,4 @@
-//! The warnings of `policy check`: code, message, fix and position.
-
-use cedar_policy::EntityUid;
-use std::ops::Range;
-use vouchsafe_policy::NamedPolicy;
-use vouchsafe_policy::authoring::{WORKLOAD_GROUP, is_issuer, span};
+//! The warnings of `policy check`: code, message and fix.
 
 /// A likely mistake in a bundle that loads. `Display` says what is wrong, [`Warning::fix`] what to do.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -12,6 +7,8 @@ pub enum Warning {
     AddressUnbounded { policy: String, from: String },
     #[error("policy `{0}` permits administration of the broker beyond the members of one workload group")]
     AdministrationWide(String),
+    #[error("policy `{policy}` lets any workload of issuer `{issuer}` act: {stranger} is permitted to")]
+    AnyActor { policy: String, issuer: String, stranger: String },
     #[error(
         "policy `{0}` requires an `environment`, but any will do: whoever can change a workflow can name one without \
          protection"
@@ -164,6 +161,7 @@ impl Warning {
         match self {
             Self::AddressUnbounded { .. } => "address-unbounded",
             Self::AdministrationWide(_) => "administration-wide",
+            Self::AnyActor { .. } => "any-actor",
             Self::AnyEnvironment(_) => "any-environment",
             Self::AnyNamespace { .. } => "any-namespace",
             Self::AnyTenant { .. } => "any-tenant",
@@ -259,6 +257,7 @@ impl Warning {
             Self::AdministrationWide(_) => {
                 "require `principal in WorkloadGroup::\"…\"`, with the same group in every policy for this audience"
             }
+            Self::AnyActor { .. } => "compare a claim of `principal` that identifies your actor with `==`",
             Self::AnyEnvironment(_) => "compare `environment` with `==`",
             Self::AnyNamespace { .. } => "also compare `namespace` with `==`",
             Self::AttemptUnchecked { .. } => "also compare `run_attempt == \"1\"`",
@@ -343,47 +342,6 @@ impl Warning {
                 | Self::TemplateUnused(_)
         )
     }
-
-    /// The part of the policy that the warning is about; none for the whole policy.
-    pub(super) fn place(&self, policy: &NamedPolicy) -> Option<Range<usize>> {
-        let expression = |wanted: String| span::expression(policy, |text| text == wanted);
-        let begins = |wanted: String| span::expression(policy, |text| text.starts_with(&wanted));
-        match self {
-            Self::AnyNamespace { .. }
-            | Self::AnyTenant { .. }
-            | Self::BuildOfFork { .. }
-            | Self::EventsUnbounded { .. }
-            | Self::NoWorkload { .. } => span::entity(policy, names_principals),
-            Self::AddressUnbounded { .. } => {
-                begins("context has client_ip".to_owned()).or_else(|| begins("context.client_ip".to_owned()))
-            }
-            Self::AnyEnvironment(_) => expression("principal has environment".to_owned()),
-            Self::TimeUnbounded(_) => {
-                begins("context.local".to_owned()).or_else(|| expression("context.now".to_owned()))
-            }
-            Self::ValueUnknown { claim, value, .. } => {
-                expression(format!("{value:?}")).or_else(|| expression(format!("principal.{claim} like {value:?}")))
-            }
-            Self::AttemptUnchecked { claim, .. } | Self::ChosenByCaller { claim, .. } => {
-                expression(format!("principal.{claim}"))
-            }
-            Self::EventOfStrangers { claim, event, .. } => {
-                let first = event.split('`').next().unwrap_or_default();
-                expression(format!("{first:?}"))
-                    .or_else(|| expression(format!("principal.{claim}")))
-                    .or_else(|| expression("principal.ref".to_owned()))
-            }
-            Self::BranchOfStrangers(_) | Self::EventUnchecked { .. } => expression("principal.ref".to_owned()),
-            Self::LikeCrossesSeparator { claim, pattern, .. } | Self::WorkflowAtAnyRef { claim, pattern, .. } => {
-                let written = format!("principal.{claim} like {pattern:?}");
-                expression(written).or_else(|| begins(format!("principal.{claim} like ")))
-            }
-            Self::NameWithoutId { name, .. } => expression(format!("principal.{name}")),
-            Self::ScopeUnknown { scope, .. } => expression(format!("{scope:?}")),
-            Self::ScopesUnbounded(_) => begins("context.scopes.".to_owned()),
-            _ => None,
-        }
-    }
 }
 
 /// A condition that keeps out runs of proposed code, for the claim that identifies what triggered a run.
@@ -392,9 +350,4 @@ fn reviewed(claim: &str) -> String {
         "terraform_run_phase" => format!("{claim} == \"apply\""),
         _ => format!("{claim} == \"push\""),
     }
-}
-
-/// Whether an entity in a scope says whose workloads it is for.
-fn names_principals(uid: &EntityUid) -> bool {
-    is_issuer(uid) || uid.type_name().to_string() == WORKLOAD_GROUP
 }

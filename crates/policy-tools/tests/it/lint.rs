@@ -1,6 +1,7 @@
 //! Checks of small bundles: errors, warnings and explanations.
 
 mod absent;
+mod actors;
 mod addresses;
 mod administration;
 mod complex;

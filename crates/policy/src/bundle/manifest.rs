@@ -21,6 +21,9 @@ pub struct BundleFile {
     /// The issuer URL of each profile's broker, by the name of the profile.
     #[serde(default)]
     profiles: BTreeMap<String, Spanned<String>>,
+    /// Whether a proof of possession counts only with a nonce of the broker (RFC 9449 §8).
+    #[serde(default)]
+    proof_nonce_required: bool,
 }
 
 /// The content of `bundle.toml`.
@@ -30,6 +33,8 @@ pub(crate) struct Manifest {
     pub zones: Zones,
     /// The issuer URL of a broker by the name of its profile.
     pub profiles: BTreeMap<String, String>,
+    /// Whether a proof of possession counts only with a nonce of the broker.
+    pub proof_nonce_required: bool,
 }
 
 impl Manifest {
@@ -55,7 +60,13 @@ impl Manifest {
         }
         let profiles = entries.profiles.into_iter();
         let profiles = profiles.map(|(name, url)| (name, url.into_inner()));
-        file.finish(Self { name: entries.name, version: entries.version, zones, profiles: profiles.collect() })
+        file.finish(Self {
+            name: entries.name,
+            version: entries.version,
+            zones,
+            profiles: profiles.collect(),
+            proof_nonce_required: entries.proof_nonce_required,
+        })
     }
 
     /// The profile of the broker whose issuer URL is `issuer`.

@@ -51,6 +51,7 @@ impl Decider {
             version: self.bundle.version.clone(),
             digest: self.bundle.digest().to_owned(),
             seals: self.seals.clone(),
+            proof_nonce_required: self.bundle.proof_nonce_required,
         }
     }
 

@@ -66,6 +66,7 @@ impl BundleError {
             Self::PolicyWithoutId => "rule-without-id",
             Self::ScopeInvalid(_) => "scope-invalid",
             Self::ScopesRequiredButNone => "scopes-required-but-none",
+            Self::StatusListOfView(_) => "status-list-of-view",
             Self::SubjectClaimUnknown { .. } => "subject-claim-unknown",
             Self::SubjectTemplateInvalid => "subject-template-invalid",
             Self::SymbolicLink => "symbolic-link",

@@ -134,6 +134,8 @@ pub enum BundleError {
     ScopeInvalid(String),
     #[error("`scopes_required` requires at least one entry in `scopes`")]
     ScopesRequiredButNone,
+    #[error("the relying parties of view `{0}` check no status list")]
+    StatusListOfView(&'static str),
     #[error("`{{{claim}}}` in `subject` is not a text claim; {entity_type} has {known}")]
     SubjectClaimUnknown { claim: String, entity_type: String, known: String },
     #[error("`subject` must be a template of text and `{{claim}}` placeholders")]

@@ -33,6 +33,9 @@ pub struct AudienceFile {
     /// Whether actors get tokens (RFC 8693 §4.1), if a policy with `Action::"act_for"` permits them to act.
     #[serde(default)]
     allow_act: bool,
+    /// Whether each token names its place in a status list (draft-ietf-oauth-status-list), which says whether it is
+    /// revoked.
+    status_list: Option<Spanned<bool>>,
 }
 
 /// What takes the tokens: an API, or another authorization server, which issues its own token for it. The `id` is then its
@@ -78,6 +81,7 @@ pub(crate) fn read(path: &str, files: &BundleFiles, environment: &Environment) -
         proof_required: entries.proof_of_possession == Some(ProofOfPossession::Required),
         allow_act: entries.allow_act,
         authorization_server: entries.kind == Some(Kind::AuthorizationServer),
+        status_list: status_list(&mut file, &entries),
     };
     file.finish(audience)
 }
@@ -156,6 +160,17 @@ fn scopes_required(file: &mut TomlFile<'_>, entries: &AudienceFile) -> bool {
         file.refuse(entry.span(), BundleError::ScopesRequiredButNone);
     }
     required
+}
+
+/// Whether tokens name their place in a status list. Clouds know no such claim.
+fn status_list(file: &mut TomlFile<'_>, entries: &AudienceFile) -> bool {
+    let Some(entry) = entries.status_list.as_ref().filter(|entry| *entry.get_ref()) else {
+        return false;
+    };
+    if let Some(view) = entries.view {
+        file.refuse(entry.span(), BundleError::StatusListOfView(view.preset().name));
+    }
+    true
 }
 
 /// RFC 6749 §3.3: printable ASCII except space, `"` and `\`.

@@ -230,6 +230,7 @@ fn fills_in_defaults_of_audience() {
         proof_required: false,
         allow_act: false,
         authorization_server: false,
+        status_list: false,
     };
     assert_eq!(audience(""), Ok(expected));
 }
@@ -279,6 +280,28 @@ fn requires_proof_of_possession_if_told() {
     assert_eq!(required("proof_of_possession = \"optional\""), Ok(false));
     let unknown = "audiences/api.toml:2:23: unknown variant `Required`, expected `optional` or `required`".to_owned();
     assert_eq!(required("proof_of_possession = \"Required\""), Err(vec![unknown]));
+}
+
+#[test]
+fn lists_statuses_if_told() {
+    let listed = |lines: &str| audience(lines).map(|audience| audience.status_list);
+    assert_eq!(listed("status_list = true"), Ok(true));
+    assert_eq!(listed("status_list = false"), Ok(false));
+    let of_view = "audiences/api.toml:3:15: the relying parties of view `aws` check no status list".to_owned();
+    assert_eq!(listed("view = \"aws\"\nstatus_list = true"), Err(vec![of_view]));
+    assert_eq!(listed("view = \"aws\"\nstatus_list = false"), Ok(false));
+}
+
+#[test]
+fn requires_nonces_if_told() {
+    let required = |line: &str| {
+        let manifest = format!("name = \"test\"\nversion = \"1\"\n{line}");
+        load(&[("bundle.toml", Some(&manifest))]).map(|bundle| bundle.proof_nonce_required)
+    };
+    assert_eq!(required("").ok(), Some(false));
+    assert_eq!(required("proof_nonce_required = false").ok(), Some(false));
+    assert_eq!(required("proof_nonce_required = true").ok(), Some(true));
+    assert!(required("proof_nonce_required = 1").is_err());
 }
 
 #[test]

@@ -8,10 +8,11 @@ use std::task::{Context, Poll, Waker};
 use vouchsafe_exchange::failure::Failure;
 use vouchsafe_exchange::refusal::{Part, Refusal};
 use vouchsafe_exchange::settings::Settings;
+use vouchsafe_revocation::Credentials;
 use vouchsafe_revocation::ports::Ports;
 use vouchsafe_types::{
-    Actor, Added, Affected, Attribution, IssuedToken, Lifted, Revocation, RevocationList, RevocationTarget,
-    SignerSettings, TokenError, TokenType,
+    Actor, Added, Affected, Attribution, Consumption, IssuedToken, Lifted, ProofError, Revocation, RevocationList,
+    RevocationTarget, SignerSettings, StatusList, TokenError, TokenType, TokenUse, VerifiedProof,
 };
 
 pub const NOW: u64 = 1_800_000_000;
@@ -33,6 +34,15 @@ pub struct Fake {
     pub calls: RefCell<Vec<String>>,
     pub revocations: RefCell<Vec<Revocation>>,
     pub list: RefCell<RevocationList>,
+    /// Keys of the uses that were consumed.
+    pub used: RefCell<Vec<String>>,
+    pub predates_store: Cell<bool>,
+    /// Revoked indexes of every status list, if there are lists.
+    pub statuses: RefCell<Option<Vec<u32>>>,
+    /// Those that proofs need.
+    pub nonces: RefCell<Option<Vec<String>>>,
+    /// That of every proof.
+    pub nonce: RefCell<Option<String>>,
     /// Seconds after [`NOW`].
     pub elapsed: Cell<u64>,
 }
@@ -78,7 +88,7 @@ impl Ports for Fake {
             algorithms: vec!["ES256".into()],
             backend_urls: vec![],
             warnings: vec![],
-            trusted_proxies: String::new(),
+            trusted_proxies: "10.0.0.0/8".into(),
             forwarded_header: String::new(),
             group: "default".into(),
             root_fingerprint: None,
@@ -112,6 +122,44 @@ impl Ports for Fake {
             key_thumbprint: token[0].starts_with("bound").then(|| THUMBPRINT.to_owned()),
             actors: if token[0].starts_with("acting") { actors() } else { Vec::new() },
         }))
+    }
+
+    /// A proof is `thumbprint jti method url token`.
+    fn verify_proof(&self, proof: &str, method: &str, url: &str, token: &str) -> Result<VerifiedProof, ProofError> {
+        self.calls.borrow_mut().push(format!("prove {method} {url}"));
+        let parts: Vec<_> = proof.splitn(5, ' ').collect();
+        let [key_thumbprint, jti, of_method, of_url, of_token] = parts[..] else {
+            return Err(ProofError::SignatureInvalid);
+        };
+        let faults = [
+            (of_method == method, ProofError::MethodMismatch),
+            (of_url == url, ProofError::UrlMismatch),
+            (of_token == token, ProofError::TokenMismatch),
+        ];
+        if let Some((_, fault)) = faults.into_iter().find(|(holds, _)| !holds) {
+            return Err(fault);
+        }
+        Ok(VerifiedProof {
+            key_thumbprint: key_thumbprint.into(),
+            jti: jti.into(),
+            issued_at: NOW,
+            nonce: self.nonce.borrow().clone(),
+        })
+    }
+
+    async fn proof_nonces(&self) -> Result<Option<Vec<String>>, Failure> {
+        Ok(self.nonces.borrow().clone())
+    }
+
+    async fn consume(&self, token_use: TokenUse) -> Result<Consumption, Failure> {
+        self.call("consume", "", Part::Store)?;
+        assert_eq!((token_use.uses_max, token_use.issued_at), (1, NOW));
+        if self.predates_store.get() {
+            return Ok(Consumption::PredatesStore);
+        }
+        let is_spent = self.used.borrow().contains(&token_use.key);
+        self.used.borrow_mut().push(token_use.key);
+        Ok(if is_spent { Consumption::Spent } else { Consumption::Fresh })
     }
 
     async fn active(&self, jtis: Vec<String>) -> Result<Vec<bool>, Failure> {
@@ -158,6 +206,28 @@ impl Ports for Fake {
         self.call("sign", "", Part::Signer)?;
         Ok(format!("{} at {}", list.sequence, self.now()))
     }
+
+    async fn status_list(&self, name: &str) -> Result<Option<StatusList>, Failure> {
+        self.call("status_list", name, Part::Store)?;
+        let revoked = self.statuses.borrow().clone();
+        Ok(revoked.map(|revoked| StatusList { name: name.to_owned(), revoked }))
+    }
+
+    async fn sign_status_list(&self, list: StatusList) -> Result<String, Failure> {
+        self.call("sign", "", Part::Signer)?;
+        Ok(format!("{} {:?} at {}", list.name, list.revoked, self.now()))
+    }
+}
+
+/// What a request with a bearer token presents.
+pub fn bearer(token: &str) -> Credentials {
+    Credentials { authorization: vec![format!("Bearer {token}")], proofs: Vec::new() }
+}
+
+/// What a request to `target`, a method and a URL, with a bound token presents.
+pub fn bound(token: &str, jti: &str, target: &str) -> Credentials {
+    let proof = format!("{THUMBPRINT} {jti} {target} {token}");
+    Credentials { authorization: vec![format!("DPoP {token}")], proofs: vec![proof] }
 }
 
 /// Runs a future that never waits.

@@ -2,7 +2,7 @@
 
 use crate::fake::*;
 use vouchsafe_revocation::limits::FIELD_BYTES_MAX;
-use vouchsafe_revocation::{Attempt, Credentials, forward_auth};
+use vouchsafe_revocation::{Attempt, Credentials, ForwardedRequest, forward_auth};
 use vouchsafe_types::TokenError;
 
 const API: &str = "https://api.example";
@@ -11,7 +11,7 @@ const INVALID: &str = "Bearer error=\"invalid_token\", \
     error_description=\"the access token is invalid, expired, revoked, or for another audience\"";
 
 fn ask(fake: &Fake, path: &str, token: &str) -> Attempt {
-    done(forward_auth(fake, &Credentials(vec![format!("Bearer {token}")]), path))
+    done(forward_auth(fake, &bearer(token), &ForwardedRequest::default(), path))
 }
 
 /// Status and slug.
@@ -85,12 +85,59 @@ fn requires_one_bearer_token() {
         (vec![], "caller.unauthenticated"),
         (vec![valid.clone(), valid.clone()], "caller.unsupported"),
         (vec!["Basic YTpi".to_owned()], "caller.unsupported"),
-        (vec![valid.replace("Bearer", "DPoP")], "caller.unsupported"),
     ] {
-        let refused = done(forward_auth(&fake, &Credentials(headers), PATH)).outcome.unwrap_err();
-        assert_eq!((refused.error.status, refused.slug, refused.challenge.as_deref()), (401, slug, Some("Bearer")));
+        let credentials = Credentials { authorization: headers, proofs: Vec::new() };
+        let refused = done(forward_auth(&fake, &credentials, &ForwardedRequest::default(), PATH)).outcome.unwrap_err();
+        let challenge = "Bearer, DPoP algs=\"ES256 EdDSA ES384 RS256\"";
+        assert_eq!((refused.error.status, refused.slug, refused.challenge.as_deref()), (401, slug, Some(challenge)));
         assert_eq!(fake.calls(), Vec::<String>::new());
     }
+}
+
+/// The client's request as a trusted proxy states it.
+fn forwarded() -> ForwardedRequest {
+    let one = |text: &str| vec![text.to_owned()];
+    ForwardedRequest {
+        peer: "10.0.0.1:5000".to_owned(),
+        method: one("PUT"),
+        scheme: one("https"),
+        host: one("api.example"),
+        uri: one("/things?a=b"),
+    }
+}
+
+/// kc#38333, zeroid#193: the proof is for the client's request, and not for that of the proxy.
+#[test]
+fn proof_is_for_the_clients_request() {
+    let fake = Fake::default();
+    let text = token("bound", API, "read");
+    let target = "PUT https://api.example/things";
+    let attempt = |jti: &str, target: &str, forwarded: &ForwardedRequest| {
+        done(forward_auth(&fake, &bound(&text, jti, target), forwarded, PATH)).outcome.map_err(|refused| refused.slug)
+    };
+    assert_eq!(attempt("1", target, &forwarded()), Ok("{}".to_owned()));
+    assert_eq!(fake.calls(), ["verify bound", &format!("prove {target}"), "active bound", "consume"]);
+    assert_eq!(attempt("1", target, &forwarded()), Err("proof.spent"));
+    assert_eq!(attempt("2", "GET https://api.example/things", &forwarded()), Err("proof.method_mismatch"));
+    assert_eq!(attempt("2", "PUT https://broker.example/forward-auth", &forwarded()), Err("proof.url_mismatch"));
+    assert_eq!(attempt("2", target, &forwarded()), Ok("{}".to_owned()));
+}
+
+/// Without a proxy that the operator trusts, the headers are the client's own.
+#[test]
+fn bound_token_needs_a_trusted_proxys_word() {
+    let fake = Fake::default();
+    let credentials = bound(&token("bound", API, "read"), "1", "PUT https://api.example/things");
+    for forwarded in [
+        ForwardedRequest::default(),
+        ForwardedRequest { peer: "192.0.2.1:5000".to_owned(), ..forwarded() },
+        ForwardedRequest { uri: Vec::new(), ..forwarded() },
+        ForwardedRequest { method: vec!["PUT".to_owned(), "PUT".to_owned()], ..forwarded() },
+    ] {
+        let refused = done(forward_auth(&fake, &credentials, &forwarded, PATH)).outcome.unwrap_err();
+        assert_eq!((refused.error.status, refused.slug), (401, "proof.request_unknown"), "{forwarded:?}");
+    }
+    assert!(fake.used.borrow().is_empty());
 }
 
 /// A mistake of the operator: no token is accepted.

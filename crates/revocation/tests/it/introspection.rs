@@ -3,14 +3,14 @@
 use crate::fake::*;
 use serde_json::{Value, json};
 use vouchsafe_exchange::limits::SUBJECT_TOKEN_BYTES_MAX;
-use vouchsafe_revocation::{Attempt, Credentials, introspect};
+use vouchsafe_revocation::{Attempt, introspect};
 use vouchsafe_types::TokenError;
 
 const API: &str = "https://api.example";
 const INACTIVE: &str = r#"{"active":false}"#;
 
 fn ask(fake: &Fake, scopes: &str, body: &str) -> Attempt {
-    let credentials = Credentials(vec![format!("Bearer {}", token("caller", INTROSPECT, scopes))]);
+    let credentials = bearer(&token("caller", INTROSPECT, scopes));
     done(introspect(fake, &credentials, body.as_bytes()))
 }
 
@@ -106,7 +106,7 @@ fn refuses_revoked_callers_whatever_the_token() {
 #[test]
 fn admin_tokens_cannot_introspect() {
     let fake = Fake::default();
-    let credentials = Credentials(vec![format!("Bearer {}", token("caller", ADMIN, API))]);
+    let credentials = bearer(&token("caller", ADMIN, API));
     let refused = done(introspect(&fake, &credentials, b"token=t")).outcome.unwrap_err();
     assert_eq!((refused.slug, &*refused.detail), ("caller.invalid", "token.audience_mismatch"));
 }
@@ -125,7 +125,7 @@ fn requires_the_token_once() {
         assert_eq!((refused.error.status, refused.error.error, refused.slug), (400, "invalid_request", slug), "{body}");
     }
     let large = vec![b'a'; vouchsafe_exchange::limits::BODY_BYTES_MAX + 1];
-    let credentials = Credentials(vec![format!("Bearer {}", token("caller", INTROSPECT, API))]);
+    let credentials = bearer(&token("caller", INTROSPECT, API));
     let refused = done(introspect(&fake, &credentials, &large)).outcome.unwrap_err();
     assert_eq!((refused.error.status, refused.slug), (413, "request.too_large"));
 }

@@ -8,7 +8,7 @@ use vouchsafe_revocation::{Attempt, Credentials, Refused};
 use vouchsafe_types::{Added, IssuedTokens, RevocationTarget, TokenFilter};
 
 fn admin() -> Credentials {
-    Credentials(vec![format!("Bearer {}", token("caller", ADMIN, "revoke revoke:lift revoke:read"))])
+    bearer(&token("caller", ADMIN, "revoke revoke:lift revoke:read"))
 }
 
 fn send(fake: &Fake, body: &Value) -> Attempt {

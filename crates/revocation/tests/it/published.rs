@@ -3,8 +3,8 @@
 use std::rc::Rc;
 
 use crate::fake::*;
-use vouchsafe_revocation::{PUBLISHED_SECONDS_MAX, Published, publish};
-use vouchsafe_types::RevocationList;
+use vouchsafe_revocation::{PUBLISHED_SECONDS_MAX, Published, publish, publish_status};
+use vouchsafe_types::{RevocationList, StatusList};
 
 /// Asks `elapsed` seconds later, and returns the document and the calls.
 fn ask(fake: &Fake, last: &mut Option<Rc<Published>>, elapsed: u64) -> (String, Vec<String>) {
@@ -57,6 +57,44 @@ fn publishes_nothing_without_store_or_signer() {
         fake.unavailable.borrow_mut().push(call);
         fake.elapsed.set(PUBLISHED_SECONDS_MAX);
         let failure = done(publish(&fake, last)).unwrap_err();
+        assert_eq!(failure.refusal.slug(), slug);
+    }
+}
+
+/// The document and the calls.
+fn ask_status(fake: &Fake, last: &mut Option<Rc<Published<StatusList>>>, elapsed: u64) -> (Option<String>, Vec<String>) {
+    fake.elapsed.set(elapsed);
+    *last = done(publish_status(fake, "1-0", last.clone())).unwrap();
+    (last.as_ref().map(|published| published.jwt().to_owned()), fake.calls())
+}
+
+#[test]
+fn status_list_is_read_once_a_second_and_signed_on_change() {
+    let (fake, mut last) = (Fake::default(), None);
+    fake.statuses.replace(Some(vec![]));
+    let at = |revoked: &str, seconds: u64| Some(format!("1-0 [{revoked}] at {}", NOW + seconds));
+    let both = vec!["status_list 1-0".to_owned(), "sign".to_owned()];
+    assert_eq!(ask_status(&fake, &mut last, 0), (at("", 0), both.clone()));
+    assert_eq!(ask_status(&fake, &mut last, 0), (at("", 0), vec![]));
+    assert_eq!(ask_status(&fake, &mut last, 1), (at("", 0), vec!["status_list 1-0".to_owned()]));
+    fake.statuses.replace(Some(vec![3]));
+    assert_eq!(ask_status(&fake, &mut last, 2), (at("3", 2), both.clone()));
+    assert_eq!(ask_status(&fake, &mut last, 2 + PUBLISHED_SECONDS_MAX), (at("3", 7), both));
+}
+
+#[test]
+fn retired_status_list_is_none() {
+    let (fake, mut last) = (Fake::default(), None);
+    fake.statuses.replace(Some(vec![]));
+    ask_status(&fake, &mut last, 0);
+    fake.statuses.replace(None);
+    assert_eq!(ask_status(&fake, &mut last, 1), (None, vec!["status_list 1-0".to_owned()]));
+    assert!(last.is_none());
+    for (call, slug) in [("status_list", "store.unavailable"), ("sign", "signer.unavailable")] {
+        let fake = Fake::default();
+        fake.statuses.replace(Some(vec![]));
+        fake.unavailable.borrow_mut().push(call);
+        let failure = done(publish_status(&fake, "1-0", None)).unwrap_err();
         assert_eq!(failure.refusal.slug(), slug);
     }
 }

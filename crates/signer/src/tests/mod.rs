@@ -10,6 +10,7 @@ use crate::*;
 mod ceilings;
 mod log;
 mod revocations;
+mod status;
 mod tokens;
 mod vectors;
 mod walk;
@@ -71,6 +72,7 @@ fn request(algorithm: &str, now: UnixSeconds) -> SigningRequest {
         key_thumbprint: None,
         actors: Vec::new(),
         txn: None,
+        status: None,
         presented: None,
     }
 }

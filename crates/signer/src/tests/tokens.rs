@@ -240,6 +240,7 @@ fn check_conflict(change: impl FnOnce(&mut Audience), expected: Option<&str>) {
         proof_required: false,
         allow_act: false,
         authorization_server: false,
+        status_list: false,
     };
     change(&mut audience);
     assert_eq!(signer.conflicts(&[audience]), Vec::from_iter(expected));

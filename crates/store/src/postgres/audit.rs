@@ -33,8 +33,15 @@ pub(crate) const COLUMNS: [(&str, &str); crate::audit_row::COLUMNS] = [
     ("generation", "bigint"),
     ("actors", "text"),
 ];
-/// The columns of [`AuditRow::evidence`], of type `text`.
-const EVIDENCE: [&str; 3] = ["salt", "token_digest", "leaf"];
+/// The columns of [`AuditRow::evidence`] and [`AuditRow::bindings`], and their types.
+const EVIDENCE: [(&str, &str); 6] = [
+    ("salt", "text"),
+    ("token_digest", "text"),
+    ("leaf", "text"),
+    ("jkt", "text"),
+    ("status_list", "text"),
+    ("status_index", "bigint"),
+];
 /// The columns of [`is_revoked`].
 const OF_TOKEN: [&str; 8] = [
     "i.decision_id",
@@ -90,7 +97,8 @@ const TALLY: &str = "INSERT INTO refusals (minute, issuer_name, subject, refused
 pub(crate) fn insert(rows: &[AuditRow]) -> Statement {
     let columns = COLUMNS.map(|(name, _)| name).join(", ");
     let typed = COLUMNS.map(|(name, kind)| format!("{name} {kind}")).join(", ");
-    let (evidence, evidence_typed) = (EVIDENCE.join(", "), EVIDENCE.map(|name| format!("{name} text")).join(", "));
+    let evidence = EVIDENCE.map(|(name, _)| name).join(", ");
+    let evidence_typed = EVIDENCE.map(|(name, kind)| format!("{name} {kind}")).join(", ");
     let of_subject = format!("{OF_SUBJECT} >= {REFUSALS_PER_MINUTE_MAX}");
     let of_issuer = format!(
         "coalesce((SELECT sum(least(r.count, {REFUSALS_PER_MINUTE_MAX}{OF_ISSUER} >= {REFUSALS_PER_ISSUER_MAX}"
@@ -125,7 +133,7 @@ fn object(row: &AuditRow) -> serde_json::Value {
     for ((name, _), value) in COLUMNS.iter().zip(&row.columns) {
         object.insert((*name).to_owned(), json::value(value.clone()));
     }
-    for (name, value) in EVIDENCE.iter().zip(&row.evidence) {
+    for ((name, _), value) in EVIDENCE.iter().zip(row.evidence.iter().chain(&row.bindings)) {
         object.insert((*name).to_owned(), json::value(value.clone()));
     }
     if let Some(Counted { refused, .. }) = &row.counted {

@@ -1,9 +1,10 @@
 //! The versions of the schema. Migrations only go forward, and run outside the component.
 
 /// The version that this crate's statements need.
-pub const SCHEMA_VERSION: u64 = 2;
+pub const SCHEMA_VERSION: u64 = 3;
 /// `MIGRATIONS[n]` leads from version n to n + 1.
-pub const MIGRATIONS: [&str; 2] = [include_str!("migration-1.sql"), include_str!("migration-2.sql")];
+pub const MIGRATIONS: [&str; 3] =
+    [include_str!("migration-1.sql"), include_str!("migration-2.sql"), include_str!("migration-3.sql")];
 /// Reads the version of the schema, and the oldest version whose running programs may go on using it.
 pub const VERSIONS_READ: &str = "SELECT (SELECT value FROM meta WHERE name = 'schema'), \
     (SELECT value FROM meta WHERE name = 'schema_oldest')";

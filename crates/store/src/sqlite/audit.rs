@@ -13,10 +13,10 @@ use vouchsafe_types::Recorded;
 const INSERT: &str = "INSERT INTO audit (decision_id, decided_at_ms, outcome, slug, bundle_digest, \
     determining_rules, erring_rules, cedar_request, issuer_name, subject, subject_jti, subject_digest, \
     audience, scopes, kid, expires_at, timings, generation_of, generation, actors, refused, salt, token_digest, leaf, \
-    last_at_ms, counted_as) \
+    jkt, status_list, status_index, last_at_ms, counted_as) \
     SELECT column1, column2, column3, column4, column5, column6, column7, column8, column9, column10, \
     column11, column12, column13, column14, column15, column16, column17, column18, column19, column20, \
-    column21, column27, column28, column29, column22, CASE WHEN column21 IS NULL THEN NULL ";
+    column21, column27, column28, column29, column30, column31, column32, column22, CASE WHEN column21 IS NULL THEN NULL ";
 /// `column24`, `column25` and `column26` are the numbers of earlier records in the same statement with the same subject, key
 /// and issuer. They are needed because SQLite evaluates the SELECT for all records before it writes the first.
 const OF_SUBJECT: &str = "coalesce((SELECT count FROM refusals WHERE minute = column22 / 60000 \
@@ -30,7 +30,8 @@ const COUNTED_BY_SUBJECT: &str =
 const COUNTED_BY_KEY: &str = "ELSE min(3, 1 + column25 + (SELECT count(*) FROM audit WHERE counted_as IN \
     ('1 ' || column21 || ' ' || column23, '2 ' || column21 || ' ' || column23, '3 ' || column21 || ' ' || column23))) \
     || ' ' || column21 || ' ' || column23 END FROM (VALUES ";
-const PLACEHOLDERS: &str = "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+const PLACEHOLDERS: &str =
+    "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
 /// The columns of [`is_revoked`].
 const OF_TOKEN: [&str; 8] =
     ["column1", "column2", "column5", "column9", "column10", "column13", "column15", "column20"];
@@ -70,7 +71,7 @@ pub(crate) fn insert(rows: Vec<AuditRow>) -> Statement {
                 Value::Integer(of_issuer),
             ],
         };
-        row.columns.into_iter().chain(counting).chain(row.evidence)
+        row.columns.into_iter().chain(counting).chain(row.evidence).chain(row.bindings)
     });
     Statement { sql: Cow::Owned(sql), parameters: parameters.collect() }
 }

@@ -17,10 +17,10 @@ pub(crate) const IS_SET_UP: &str = "SELECT 1 WHERE \
     (SELECT journal_mode FROM pragma_journal_mode) = 'wal' \
     AND (SELECT synchronous FROM pragma_synchronous) >= 2 \
     AND (SELECT timeout FROM pragma_busy_timeout) = 750 \
-    AND (SELECT value FROM meta WHERE name = 'tables') = 6 \
+    AND (SELECT value FROM meta WHERE name = 'tables') = 7 \
     AND EXISTS (SELECT 1 FROM meta WHERE name = 'created_at')";
 /// Records that all [`TABLES`] exist. The number increases with each change of the tables.
-pub(crate) const TABLES_WRITE: &str = "INSERT OR REPLACE INTO meta (name, value) VALUES ('tables', 6)";
+pub(crate) const TABLES_WRITE: &str = "INSERT OR REPLACE INTO meta (name, value) VALUES ('tables', 7)";
 
 /// The tables and indexes, in the order of creation.
 pub(crate) const TABLES: [&str; 16] = [
@@ -63,7 +63,10 @@ pub(crate) const TABLES: [&str; 16] = [
         actors TEXT,
         salt TEXT,
         token_digest TEXT,
-        leaf TEXT
+        leaf TEXT,
+        jkt TEXT,
+        status_list TEXT,
+        status_index INTEGER
     ) STRICT",
     // The leaves of the transparency log. A log is named by the creation mark that was in force.
     "CREATE TABLE IF NOT EXISTS log_leaves (
@@ -160,7 +163,7 @@ pub(crate) struct Column {
     pub(crate) add: &'static str,
 }
 
-pub(crate) const COLUMNS: [Column; 12] = [
+pub(crate) const COLUMNS: [Column; 15] = [
     // Version 1 had no bounds; its keys are all used up.
     Column {
         exists: "SELECT 1 FROM pragma_table_info('consumed') WHERE name = 'uses_left'",
@@ -211,12 +214,24 @@ pub(crate) const COLUMNS: [Column; 12] = [
         exists: "SELECT 1 FROM pragma_table_info('audit') WHERE name = 'leaf'",
         add: "ALTER TABLE audit ADD COLUMN leaf TEXT",
     },
+    Column {
+        exists: "SELECT 1 FROM pragma_table_info('audit') WHERE name = 'jkt'",
+        add: "ALTER TABLE audit ADD COLUMN jkt TEXT",
+    },
+    Column {
+        exists: "SELECT 1 FROM pragma_table_info('audit') WHERE name = 'status_list'",
+        add: "ALTER TABLE audit ADD COLUMN status_list TEXT",
+    },
+    Column {
+        exists: "SELECT 1 FROM pragma_table_info('audit') WHERE name = 'status_index'",
+        add: "ALTER TABLE audit ADD COLUMN status_index INTEGER",
+    },
 ];
 
 /// Statements that need [`COLUMNS`], in order. Only with triggers can one SQLite statement write two tables: they store the
 /// highest generation in the statement that records its token, count a refusal in the statement that records it, and note
 /// an operation in the statement that does it.
-pub(crate) const AFTER_COLUMNS: [&str; 8] = [
+pub(crate) const AFTER_COLUMNS: [&str; 9] = [
     // Records up to here are from before there was a log.
     "INSERT OR IGNORE INTO meta (name, value) SELECT 'log_from', coalesce(max(seq), 0) FROM audit",
     "CREATE TRIGGER IF NOT EXISTS remember_generation \
@@ -227,6 +242,9 @@ pub(crate) const AFTER_COLUMNS: [&str; 8] = [
     "CREATE UNIQUE INDEX IF NOT EXISTS audit_counted_as ON audit (counted_as) WHERE counted_as IS NOT NULL",
     // For the list of revocations: live tokens with an actor.
     "CREATE INDEX IF NOT EXISTS audit_acting ON audit (expires_at) WHERE actors IS NOT NULL",
+    // For status lists: live tokens with an index.
+    "CREATE INDEX IF NOT EXISTS audit_status ON audit (status_list, expires_at) \
+        WHERE status_list IS NOT NULL",
     "CREATE TRIGGER IF NOT EXISTS count_refusal \
         AFTER INSERT ON audit WHEN NEW.refused IS NOT NULL BEGIN \
         INSERT INTO refusals (minute, issuer_name, subject, refused, count) \

@@ -32,6 +32,8 @@ fn record(decision_id: &str) -> AuditRecord {
         generation: None,
         actors: vec![],
         token_digest: "aa".into(),
+        key_thumbprint: None,
+        status: None,
         salt: (1, 2, 3, 4),
     }
 }

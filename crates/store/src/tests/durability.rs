@@ -25,6 +25,7 @@ fn makes_exactly_this_schema() {
             "table audit",
             "index audit_acting",
             "index audit_counted_as",
+            "index audit_status",
             "table consumed",
             "index consumed_keep_until",
             "trigger count_refusal",

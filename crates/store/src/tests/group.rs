@@ -508,7 +508,7 @@ fn records_share_a_statement_too() {
     assert_eq!([poll(0), poll(1), poll(2)], [Poll::Ready(Ok(Recorded::Written)), Poll::Pending, Poll::Pending]);
     calls.store.database().release(Ok(()));
     assert_eq!([poll(1), poll(2)], [Poll::Ready(Ok(Recorded::Written)), Poll::Ready(Ok(Recorded::Written))]);
-    assert_eq!(*calls.store.database().inserts.borrow(), [29, 58]);
+    assert_eq!(*calls.store.database().inserts.borrow(), [32, 64]);
     assert_eq!(file.connect().column("SELECT decision_id FROM audit ORDER BY seq"), ["a", "b", "c"]);
 }
 

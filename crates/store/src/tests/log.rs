@@ -286,7 +286,7 @@ fn log_begins_after_the_records_of_older_versions() {
     append(&store, numbered(2..3));
     database.query("INSERT INTO audit SELECT seq + 1, 'old', decided_at_ms, outcome, slug, bundle_digest, determining_rules, \
         erring_rules, cedar_request, issuer_name, subject, subject_jti, subject_digest, audience, scopes, kid, expires_at, \
-        timings, NULL, NULL, NULL, NULL, 0, NULL, NULL, NULL, NULL, NULL, NULL FROM audit ORDER BY seq DESC LIMIT 1", vec![]).unwrap();
+        timings, NULL, NULL, NULL, NULL, 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL FROM audit ORDER BY seq DESC LIMIT 1", vec![]).unwrap();
     append(&store, numbered(4..5));
     assert_eq!(grow_and_publish(&store).size, 2);
     assert_eq!(database.column("SELECT decision_id FROM log_leaves ORDER BY log_index"), ["decision-2", "decision-4"]);

@@ -46,6 +46,7 @@ mod revocation_list;
 mod revocation_races;
 mod revocations;
 mod space;
+mod status_list;
 mod sweep;
 
 /// 2027-01-15T08:00:00.250Z.

@@ -248,12 +248,12 @@ fn refuses_unsuitable_schemas_and_settings() {
         )
     };
     let unavailable = |cause| Some(Error::Unavailable(cause));
-    let version = |found| unavailable(Cause::SchemaVersion { found, expected: 2 });
-    assert_eq!(opened(&scene, &set(1, 2)), None);
-    assert_eq!(opened(&scene, &set(2, 3)), None, "a migration under running programs");
-    assert_eq!(opened(&scene, &set(3, 4)), version(4));
-    assert_eq!(opened(&scene, &set(1, 1)), version(1));
-    assert_eq!(opened(&scene, &set(1, 2)), None);
+    let version = |found| unavailable(Cause::SchemaVersion { found, expected: 3 });
+    assert_eq!(opened(&scene, &set(2, 3)), None);
+    assert_eq!(opened(&scene, &set(3, 4)), None, "a migration under running programs");
+    assert_eq!(opened(&scene, &set(4, 5)), version(5));
+    assert_eq!(opened(&scene, &set(1, 2)), version(2));
+    assert_eq!(opened(&scene, &set(2, 3)), None);
     assert_eq!(opened(&scene, "SET synchronous_commit = off"), unavailable(Cause::NotDurable));
     assert_eq!(opened(&scene, "SET synchronous_commit = local"), unavailable(Cause::NotDurable));
     let serializable = "SET default_transaction_isolation = 'serializable'";

@@ -2,12 +2,14 @@
 
 use super::broker::Broker;
 use super::exchange::{ExchangeRequest, OAuthError, Refused, exchange};
-use super::http::Http;
+use super::http::{Http, Unanswered};
 use super::network::NetworkArgs;
+use super::proof::Prover;
 use super::reply::Reply;
 use super::subject::{Source, SubjectArgs, mask};
 use serde::de::DeserializeOwned;
 use vouchsafe_cli::Failure;
+use vouchsafe_dpop::Request;
 
 /// Options of commands for administrators.
 #[derive(clap::Args)]
@@ -16,6 +18,10 @@ pub struct AdminArgs {
     // Required except with a subcommand, which clap decides; so the type is optional.
     #[arg(long, env = "VOUCHSAFE_BROKER", value_name = "URL", required = true)]
     broker: Option<String>,
+    /// Bind the token for the operation to a new key (DPoP), which ends with this command. Needed if the broker's
+    /// audience for administrators requires it.
+    #[arg(long)]
+    dpop: bool,
     #[command(flatten)]
     subject: SubjectArgs,
     #[command(flatten)]
@@ -27,6 +33,8 @@ pub struct Admin {
     http: Http,
     issuer: String,
     token: String,
+    /// Makes the proofs if the token is bound to a key.
+    prover: Option<Prover>,
 }
 
 impl AdminArgs {
@@ -37,6 +45,7 @@ impl AdminArgs {
         let http = self.network.http()?;
         let broker = Broker::discover(&http, broker)?;
         let subject_token = source.token(&http, &broker.issuer)?;
+        let prover = self.dpop.then(Prover::generate).transpose()?;
         let request = ExchangeRequest {
             subject_token: &subject_token,
             subject_token_type: self.subject.token_type(),
@@ -45,7 +54,7 @@ impl AdminArgs {
             scopes: &[scope.to_owned()],
             requested_token_type: None,
             requested_expires_in: None,
-            prover: None,
+            prover: prover.as_ref(),
         };
         let renew = || match &source {
             Source::Given(_) => Ok(None),
@@ -58,20 +67,37 @@ impl AdminArgs {
         })?;
         // ORDER: masked before anything is printed.
         mask(&issued.access_token);
-        Ok(Admin { http, issuer: broker.issuer, token: issued.access_token })
+        Ok(Admin { http, issuer: broker.issuer, token: issued.access_token, prover })
     }
 }
 
 impl Admin {
     pub fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Failure> {
         let url = self.url(path);
-        self.read(&url, &self.http.get(&url, Some(&self.token))?)
+        self.read(&url, &self.send("GET", &url, |headers| self.http.get_once(&url, headers))?)
     }
 
     /// Sends an operation. It is idempotent, so it may be sent again.
     pub fn post<T: DeserializeOwned>(&self, path: &str, body: &serde_json::Value) -> Result<T, Failure> {
         let url = self.url(path);
-        self.read(&url, &self.http.post_json(&url, Some(&self.token), body)?)
+        self.read(&url, &self.send("POST", &url, |headers| self.http.post_json_once(&url, headers, body))?)
+    }
+
+    /// Sends a request with the token, until its outcome is final. Each attempt has a proof of its own.
+    fn send(
+        &self,
+        method: &str,
+        url: &str,
+        send: impl Fn(&[(&str, &str)]) -> Result<Reply, Unanswered>,
+    ) -> Result<Reply, Failure> {
+        self.http.repeat(url, |_| match &self.prover {
+            Some(prover) => {
+                let request = Request { method, url, access_token: Some(&self.token) };
+                let authorization = format!("DPoP {}", self.token);
+                prover.send(request, |proof| send(&[("authorization", &authorization), ("dpop", proof)]))
+            }
+            None => send(&[("authorization", &format!("Bearer {}", self.token))]),
+        })
     }
 
     fn url(&self, path: &str) -> String {

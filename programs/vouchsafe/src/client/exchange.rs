@@ -111,9 +111,12 @@ pub fn exchange(
         form.extend(request.requested_token_type.map(|name| ("requested_token_type", name)));
         form.extend(lifetime.as_deref().map(|seconds| ("requested_expires_in", seconds)));
         // Each attempt has a proof of its own, because the broker accepts none twice.
-        let to_broker = Request { method: "POST", url: &broker.token_endpoint };
-        let proof = request.prover.map(|prover| prover.prove(to_broker, None)).transpose()?;
-        http.post_form(&broker.token_endpoint, &form, proof.as_deref())
+        let to_broker = Request { method: "POST", url: &broker.token_endpoint, access_token: None };
+        let send = |proof: Option<&str>| http.post_form(&broker.token_endpoint, &form, proof);
+        match request.prover {
+            Some(prover) => prover.send(to_broker, |proof| send(Some(proof))),
+            None => send(None),
+        }
     })?;
     let mut outcome = read(reply, &broker.token_endpoint)?;
     if let (Outcome::Issued(issued), Some(_)) = (&outcome, request.prover) {

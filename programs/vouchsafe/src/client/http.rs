@@ -111,13 +111,13 @@ impl Http {
     }
 
     pub fn get_with(&self, url: &str, headers: &[(&str, &str)]) -> Result<Reply, Failure> {
-        self.repeat(url, |_| {
-            let mut request = self.agent(url).0.get(url).header("accept", "application/json");
-            for (name, value) in headers {
-                request = request.header(*name, *value);
-            }
-            self.read(url, self.limited(request).call())
-        })
+        self.repeat(url, |_| self.get_once(url, headers))
+    }
+
+    /// Gets once; for [`Self::repeat`].
+    pub fn get_once(&self, url: &str, headers: &[(&str, &str)]) -> Result<Reply, Unanswered> {
+        let request = self.agent(url).0.get(url).header("accept", "application/json");
+        self.read(url, self.limited(with_headers(request, headers)).call())
     }
 
     /// Posts a form once, with a proof of possession if there is one; for [`Self::repeat`].
@@ -136,13 +136,20 @@ impl Http {
     }
 
     pub fn post_json(&self, url: &str, bearer: Option<&str>, body: &serde_json::Value) -> Result<Reply, Failure> {
-        self.repeat(url, |_| {
-            let mut request = self.agent(url).0.post(url).header("content-type", "application/json");
-            if let Some(token) = bearer {
-                request = request.header("authorization", format!("Bearer {token}"));
-            }
-            self.read(url, self.limited(request).send(body.to_string()))
-        })
+        let bearer = bearer.map(|token| format!("Bearer {token}"));
+        let authorization = bearer.as_deref().map(|value| ("authorization", value));
+        self.repeat(url, |_| self.post_json_once(url, authorization.as_slice(), body))
+    }
+
+    /// Posts JSON once; for [`Self::repeat`].
+    pub fn post_json_once(
+        &self,
+        url: &str,
+        headers: &[(&str, &str)],
+        body: &serde_json::Value,
+    ) -> Result<Reply, Unanswered> {
+        let request = self.agent(url).0.post(url).header("content-type", "application/json");
+        self.read(url, self.limited(with_headers(request, headers)).send(body.to_string()))
     }
 
     /// Posts a text once.
@@ -216,9 +223,10 @@ impl Http {
         let request_id = header("x-request-id").map(sanitize);
         let content_type = header("content-type").map(sanitize);
         let location = header("location").map(|url| sanitize(without_query(url)));
+        let nonce = header("dpop-nonce").map(str::to_owned);
         let body = response.body_mut().with_config().limit(self.reply_bytes_max).read_to_vec().map_err(failed)?;
         let status = response.status().as_u16();
-        Ok(Reply { status, retry_after, request_id, content_type, location, body, tries: 1 })
+        Ok(Reply { status, retry_after, request_id, content_type, location, nonce, body, tries: 1 })
     }
 
     /// Omits the query, which may contain secrets.
@@ -275,6 +283,13 @@ impl Http {
             _ => None,
         }
     }
+}
+
+fn with_headers<Any>(mut request: RequestBuilder<Any>, headers: &[(&str, &str)]) -> RequestBuilder<Any> {
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    request
 }
 
 /// Whether the same request may succeed later, and whether the server may have received it.

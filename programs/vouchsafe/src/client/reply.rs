@@ -15,6 +15,8 @@ pub struct Reply {
     pub content_type: Option<String>,
     /// Where a redirect leads, without the query.
     pub location: Option<String>,
+    /// What the next proof of possession must contain (`dpop-nonce`).
+    pub nonce: Option<String>,
     pub body: Vec<u8>,
     /// How often the request was sent.
     pub tries: u32,

@@ -120,6 +120,7 @@ mod tests {
             proof_required,
             allow_act: false,
             authorization_server: false,
+            status_list: false,
         }
     }
 

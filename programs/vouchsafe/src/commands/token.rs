@@ -95,7 +95,7 @@ fn issue(args: &Args) -> Result<(), Failure> {
     };
     let prover = Prover::generate()?;
     let issued = args.issue.issue_bound(&prover)?.response;
-    let proof = prover.prove(request.as_request(), Some(&issued.access_token))?;
+    let proof = prover.prove(request.with(&issued.access_token))?;
     deliver(&issued, Some(&proof), args)
 }
 

@@ -85,6 +85,7 @@ mod guest {
             view: None,
             actors: Vec::new(),
             txn: None,
+            status: None,
             subject: text("subject"),
             audience: text("audience"),
             tier: if asked["tier"] == "hsm" { Tier::Hsm } else { Tier::Delegated },

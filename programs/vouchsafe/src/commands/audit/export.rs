@@ -17,6 +17,7 @@ Exit codes: 0 printed, 2 the database cannot be read or the command line is wron
 
 Examples:
   vouchsafe audit export /var/lib/vouchsafe --format ocsf --since 24h >events.jsonl
+  vouchsafe audit export /var/lib/vouchsafe --format jsonl --jkt kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k
   vouchsafe audit export /var/lib/vouchsafe --format csv --subject repo:acme/app --audience https://deploy.example")]
 pub struct Args {
     /// A state directory or a database.
@@ -37,6 +38,9 @@ pub struct Args {
     /// Only decisions for this audience.
     #[arg(long, value_name = "A")]
     audience: Option<String>,
+    /// Only decisions with a proof of possession by this key: `cnf.jkt` of the tokens that are bound to it.
+    #[arg(long, value_name = "THUMBPRINT", allow_hyphen_values = true)]
+    jkt: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -50,7 +54,7 @@ enum Format {
 }
 
 const SELECT: &str = "SELECT * FROM audit WHERE decided_at_ms >= ?1 AND decided_at_ms < ?2 \
-    AND (?3 IS NULL OR subject = ?3) AND (?4 IS NULL OR audience = ?4) ORDER BY seq";
+    AND (?3 IS NULL OR subject = ?3) AND (?4 IS NULL OR audience = ?4) AND ";
 
 pub fn run(args: &Args) -> Result<ExitCode, Failure> {
     let database = Database::read(&args.database)?;
@@ -58,12 +62,14 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
     let ms = |moment: Moment| i64::try_from(moment.seconds(now).saturating_mul(1000)).unwrap_or(i64::MAX);
     let (since, until) = (args.since.map_or(0, ms), args.until.map_or(i64::MAX, ms));
     let print = || -> rusqlite::Result<()> {
-        let mut statement = database.connection.prepare(SELECT)?;
+        // Databases of older brokers have no such column.
+        let by_key = if args.jkt.is_some() { "jkt = ?5" } else { "?5 IS NULL" };
+        let mut statement = database.connection.prepare(&format!("{SELECT}{by_key} ORDER BY seq"))?;
         let names: Vec<String> = statement.column_names().into_iter().map(str::to_owned).collect();
         if args.format == Format::Csv {
             println!("{}", names.join(","));
         }
-        let mut rows = statement.query((since, until, &args.subject, &args.audience))?;
+        let mut rows = statement.query((since, until, &args.subject, &args.audience, &args.jkt))?;
         while let Some(row) = rows.next()? {
             let values = (0..names.len()).map(|place| row.get_ref(place)).collect::<rusqlite::Result<Vec<_>>>()?;
             match args.format {

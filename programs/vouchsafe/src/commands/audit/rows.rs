@@ -53,7 +53,13 @@ pub fn check(database: &Database) -> Result<(Counts, Vec<Finding>), Failure> {
     let first = database.column::<Option<i64>>("SELECT min(seq) FROM log_leaves")?.first().copied().flatten();
     let log_from = first.map_or(log_from, |first| log_from.min(whole(first - 1)));
     let last = whole(number("SELECT max(seq) FROM log_leaves")?);
-    let columns: Vec<_> = COMMITTED.iter().map(|name| format!("audit.{name}")).collect();
+    // A database that no broker of this version opened yet lacks the latest columns, and so do its records.
+    let known = database.column::<String>("SELECT name FROM pragma_table_info('audit')")?;
+    let column = |name: &&str| match known.iter().any(|it| it == name) {
+        true => format!("audit.{name}"),
+        false => "NULL".to_owned(),
+    };
+    let columns: Vec<_> = COMMITTED.iter().map(column).collect();
     let sql = format!(
         "SELECT {}, audit.seq, audit.salt, audit.leaf, log_leaves.log, log_leaves.log_index, log_leaves.seq, \
          log_leaves.hash FROM audit LEFT JOIN log_leaves ON log_leaves.decision_id = audit.decision_id ORDER BY audit.seq",
