@@ -127,6 +127,7 @@ mod repository {
 /// Revocation and introspection with the broker's own tokens.
 mod revocation {
     pub mod administrators;
+    mod clients;
     mod forward_auth;
     mod introspection;
     mod published;

@@ -8,14 +8,16 @@ use crate::bindings::{revocations, signing, verification};
 use crate::ports::Wasm;
 use std::cell::RefCell;
 use std::rc::Rc;
+use vouchsafe_exchange::client::{self, ClientDecision, Presented};
+use vouchsafe_exchange::client_address::ForwardedFor;
 use vouchsafe_exchange::failure::Failure;
-use vouchsafe_exchange::ports::{Instance, Signer};
-use vouchsafe_exchange::refusal::{Part, Refusal};
+use vouchsafe_exchange::ports::{Instance, Policy, Signer};
+use vouchsafe_exchange::refusal::{ClientFault, Part, Refusal};
 use vouchsafe_exchange::settings::Settings;
 use vouchsafe_revocation::ports::Ports;
 use vouchsafe_revocation::{Published, publish};
 use vouchsafe_types::{
-    Added, Affected, Attribution, IssuedToken, Revocation, RevocationList, RevocationTarget, SignerError, TokenError,
+    Added, Affected, Attribution, IssuedToken, Principal, Revocation, RevocationList, RevocationTarget, SignerError, TokenError,
 };
 
 thread_local! {
@@ -71,6 +73,31 @@ impl Ports for Wasm {
         Ok(token.verify_issued(&settings.issuer, &keys, Instance::now(self)))
     }
 
+    async fn check_client(&self, presented: Result<Option<Presented>, ClientFault>) -> Result<(), Failure> {
+        let settings = Signer::settings(self).await?;
+        let bundle = self.bundle(&settings).await?;
+        client::check(self, &settings, &bundle, presented).await
+    }
+
+    async fn authenticate(&self, presented: Presented) -> Result<Principal, Failure> {
+        let settings = Signer::settings(self).await?;
+        let bundle = self.bundle(&settings).await?;
+        client::authenticate(self, &settings, &bundle, presented).await
+    }
+
+    async fn decide_client(
+        &self,
+        client: &Principal,
+        audience: &str,
+        scope: &str,
+        forwarded_for: &ForwardedFor,
+    ) -> Result<Option<ClientDecision>, Failure> {
+        let settings = Signer::settings(self).await?;
+        let bundle = self.bundle(&settings).await?;
+        let now = Instance::now(self);
+        client::decide(self, &settings, &bundle, client, (audience, scope), forwarded_for, now)
+    }
+
     async fn active(&self, jtis: Vec<String>) -> Result<Vec<bool>, Failure> {
         Ok(revocations::active(jtis).await?)
     }
@@ -99,10 +126,21 @@ impl Ports for Wasm {
         let settings = Signer::settings(self).await?;
         let generation_min = self.latest_generation(&settings).await;
         let signed = signing::sign_revocations(list, Instance::now(self), generation_min).await;
-        signed.map_err(|error| match error {
-            // The caller asked for nothing that could be refused.
-            SignerError::Refused(ceiling) => Failure::new(Refusal::Unavailable(Part::Signer), ceiling),
-            error => error.into(),
-        })
+        signed.map_err(unsigned)
+    }
+
+    async fn sign_introspection(&self, audience: String, response: String) -> Result<String, Failure> {
+        let settings = Signer::settings(self).await?;
+        let generation_min = self.latest_generation(&settings).await;
+        let signed = signing::sign_introspection(audience, response, Instance::now(self), generation_min).await;
+        signed.map_err(unsigned)
+    }
+}
+
+/// The caller asked for nothing that the signer could refuse.
+fn unsigned(error: SignerError) -> Failure {
+    match error {
+        SignerError::Refused(ceiling) => Failure::new(Refusal::Unavailable(Part::Signer), ceiling),
+        error => error.into(),
     }
 }

@@ -168,6 +168,29 @@ impl GatewaySigner {
         allowed.sign(&key, &network.entropy()?)
     }
 
+    /// Builds the signed `response` to an introspection for the resource server `audience`, with an epoch key.
+    ///
+    /// # Errors
+    /// As [`Self::sign_revocations`].
+    pub async fn sign_introspection(
+        &self,
+        audience: &str,
+        response: &str,
+        issued_at: u64,
+        generation_min: u64,
+        network: &impl Network,
+    ) -> Result<String, Error> {
+        let config = &self.config.signer;
+        // ORDER: every ceiling before the network.
+        let allowed = config.allow_introspection(audience, response, issued_at, network.now())?;
+        self.follow_generation(network).await?;
+        let (key, generation) = self.epoch_key(allowed.epoch(), config.revocations_algorithm()?, network).await?;
+        if generation < generation_min {
+            return Err(Error::Superseded(Superseded { generation, latest: generation_min }));
+        }
+        allowed.sign(&key, &network.entropy()?)
+    }
+
     /// Fetches the current generation unless it is fresh. An outage changes nothing.
     async fn follow_generation(&self, network: &impl Network) -> Result<(), Error> {
         let now = network.now();

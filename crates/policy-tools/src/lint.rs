@@ -2,6 +2,7 @@
 
 mod addresses;
 mod administration;
+mod clients;
 mod clock;
 mod domain;
 mod events;
@@ -11,6 +12,7 @@ mod invisible;
 mod judge;
 mod patterns;
 mod permits;
+mod place;
 mod presence;
 mod reach;
 mod requests;
@@ -104,6 +106,7 @@ pub fn check(files: &BundleFiles, environment: &Environment) -> Report {
     warnings.extend(unused);
     let wide = administration::beyond_one_group(&bundle).into_iter();
     warnings.extend(wide.map(|(policy, warning)| of_policy(files, policy, warning)));
+    warnings.extend(clients::warnings(files, &bundle));
     warnings.extend(invisible::warnings(files));
     warnings.extend(settings::warnings(files, &bundle, environment, &dead));
     if errors.is_empty() {

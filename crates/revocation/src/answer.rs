@@ -9,10 +9,32 @@ use vouchsafe_exchange::wire::WireError;
 /// The outcome of a request.
 #[derive(Debug)]
 pub struct Attempt {
-    /// The JSON body of a 200.
+    /// The body of a 200.
     pub outcome: Result<String, Refused>,
+    /// The type of that body.
+    pub media_type: &'static str,
     /// `jti` of the caller's token: the decision that permitted the request.
     pub decision_id: Option<String>,
+    /// The client that authenticated, which has no token.
+    pub client: Option<AuthenticatedClient>,
+}
+
+/// A client, for the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AuthenticatedClient {
+    /// The name of its issuer.
+    pub issuer: String,
+    /// The policies that decided about its request.
+    pub determining_rules: Vec<String>,
+    pub erring_rules: Vec<String>,
+}
+
+impl Attempt {
+    /// Of a caller with a token, if `decision_id` is its `jti`.
+    #[must_use]
+    pub fn new(outcome: Result<String, Refused>, decision_id: Option<String>) -> Self {
+        Self { outcome, media_type: "application/json", decision_id, client: None }
+    }
 }
 
 /// A refusal, for the caller and for the log.
@@ -29,8 +51,16 @@ pub struct Refused {
 impl Refused {
     /// The request has no credentials, so it gets no error code either (RFC 6750 §3.1).
     pub(crate) fn unauthenticated() -> Self {
-        let text = "send a token of this broker in the header `Authorization: Bearer`";
+        let text = "send a token of this broker in the header `Authorization: Bearer`, or the credential of a client";
         Self { challenge: Some("Bearer".into()), ..Self::new(401, "invalid_token", "caller.unauthenticated", text) }
+    }
+
+    /// For a request without credentials that asks for a signed response: RFC 9701 §5 demands status 400.
+    pub(crate) fn without_authentication(mut self) -> Self {
+        if self.slug == "caller.unauthenticated" {
+            self.error.status = 400;
+        }
+        self
     }
 
     /// The request has several credentials, or some of another kind than a bearer token.
@@ -99,7 +129,8 @@ impl Refused {
         description: impl Into<Cow<'static, str>>,
     ) -> Self {
         let description = description.into();
-        let error = WireError { status, error, description, retry_after_seconds: None, allow: None };
+        let error =
+            WireError { status, error, description, retry_after_seconds: None, allow: None, challenge: None };
         Self { error, challenge: None, slug, detail: Box::default() }
     }
 }
@@ -107,7 +138,9 @@ impl Refused {
 impl From<Failure> for Refused {
     fn from(failure: Failure) -> Self {
         let Failure { refusal, detail } = failure;
-        Self { error: WireError::from(&refusal), challenge: None, slug: refusal.slug(), detail: detail.into() }
+        let error = WireError::from(&refusal);
+        let challenge = error.challenge.map(Box::from);
+        Self { error, challenge, slug: refusal.slug(), detail: detail.into() }
     }
 }
 

@@ -71,6 +71,10 @@ impl VerifiedCaller {
         &self.0.jti
     }
 
+    pub(crate) fn client_id(&self) -> &str {
+        &self.0.client_id
+    }
+
     /// The caller, given whether the store knows its token as active.
     pub(crate) fn active(self, active: bool) -> Result<Caller, Refused> {
         if active { Ok(Caller(self.0)) } else { Err(Refused::token_invalid("the token is revoked")) }

@@ -17,7 +17,7 @@ pub const FORWARD_AUTH_PATH: &str = "/forward-auth/";
 pub async fn forward_auth<P: Ports>(ports: &P, credentials: &Credentials, path: &str) -> Attempt {
     let outcome = run(ports, credentials, path).await;
     // Not a decision of its own: only decisions are logged one by one.
-    Attempt { outcome, decision_id: None }
+    Attempt::new(outcome, None)
 }
 
 async fn run<P: Ports>(ports: &P, credentials: &Credentials, path: &str) -> Result<String, Refused> {

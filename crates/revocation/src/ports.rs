@@ -1,9 +1,13 @@
 //! The capabilities that these endpoints need from outside.
 
+use vouchsafe_exchange::client::{ClientDecision, Presented};
+use vouchsafe_exchange::client_address::ForwardedFor;
 use vouchsafe_exchange::failure::Failure;
+use vouchsafe_exchange::refusal::ClientFault;
 use vouchsafe_exchange::settings::Settings;
 use vouchsafe_types::{
-    Added, Affected, Attribution, IssuedToken, Revocation, RevocationList, RevocationTarget, TokenError,
+    Added, Affected, Attribution, IssuedToken, Principal, Revocation, RevocationList, RevocationTarget,
+    TokenError,
 };
 
 /// The broker's own tokens, and the store's revocations.
@@ -24,6 +28,19 @@ pub trait Ports {
     /// [`Failure`] if the broker's keys are unavailable.
     async fn verify_issued(&self, token: &Self::Token) -> Result<Result<IssuedToken, TokenError>, Failure>;
 
+    /// Checks a client's credential where none is needed.
+    async fn check_client(&self, presented: Result<Option<Presented>, ClientFault>) -> Result<(), Failure>;
+    /// The client with this credential.
+    async fn authenticate(&self, presented: Presented) -> Result<Principal, Failure>;
+    /// Whether `client` may ask for `scope` of `audience`; none if there is no such audience.
+    async fn decide_client(
+        &self,
+        client: &Principal,
+        audience: &str,
+        scope: &str,
+        forwarded_for: &ForwardedFor,
+    ) -> Result<Option<ClientDecision>, Failure>;
+
     /// Which of the tokens with these `jti`s were issued and are not revoked.
     async fn active(&self, jtis: Vec<String>) -> Result<Vec<bool>, Failure>;
     async fn add(&self, id: String, target: RevocationTarget, by: Attribution) -> Result<Added, Failure>;
@@ -35,4 +52,6 @@ pub trait Ports {
     async fn in_force(&self) -> Result<RevocationList, Failure>;
     /// The signed document of `list`, as of the time of the request.
     async fn sign_revocations(&self, list: RevocationList) -> Result<String, Failure>;
+    /// The signed response of an introspection (RFC 9701 §5) for the resource server `audience`.
+    async fn sign_introspection(&self, audience: String, response: String) -> Result<String, Failure>;
 }

@@ -8,8 +8,8 @@ use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 
 use crate::ceilings::{ISSUED_AT_SKEW_SECONDS_MAX, JTI_BYTES_MAX};
-use crate::claims;
 use crate::config::Config;
+use crate::document;
 use crate::epoch::Epoch;
 use crate::error::{Ceiling, Error};
 use crate::key::EpochKey;
@@ -88,14 +88,7 @@ impl AllowedRevocations {
     /// # Errors
     /// [`Error::Internal`].
     pub fn sign(&self, key: &EpochKey, entropy: &Entropy) -> Result<String, Error> {
-        let header = claims::header(key.algorithm().name(), key.kid(), REVOCATIONS_TYP);
-        let mut jwt = URL_SAFE_NO_PAD.encode(header);
-        jwt.push('.');
-        URL_SAFE_NO_PAD.encode_string(&self.payload, &mut jwt);
-        let signature = key.sign(jwt.as_bytes(), entropy)?;
-        jwt.push('.');
-        URL_SAFE_NO_PAD.encode_string(signature, &mut jwt);
-        Ok(jwt)
+        document::sign(REVOCATIONS_TYP, &self.payload, key, entropy)
     }
 }
 

@@ -1,9 +1,4 @@
-//! The warnings of `policy check`: code, message, fix and position.
-
-use cedar_policy::EntityUid;
-use std::ops::Range;
-use vouchsafe_policy::NamedPolicy;
-use vouchsafe_policy::authoring::{WORKLOAD_GROUP, is_issuer, span};
+//! The warnings of `policy check`: code, message and fix.
 
 /// A likely mistake in a bundle that loads. `Display` says what is wrong, [`Warning::fix`] what to do.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -41,6 +36,10 @@ pub enum Warning {
     CharacterInvisible(String),
     #[error("{message}")]
     Cedar { message: String, help: Option<String> },
+    #[error("the secret of client `{0}` is one that anyone tries first")]
+    ClientSecretGuessable(String),
+    #[error("client `{0}` may introspect nothing: no policy permits it")]
+    ClientUnused(String),
     #[error("policy `{policy}` trusts `{claim}`, which the requester of the token chose")]
     ChosenByCaller { policy: String, claim: &'static str },
     #[error(
@@ -176,7 +175,10 @@ impl Warning {
             Self::BuildOfFork { .. } => "build-of-fork",
             Self::CharacterInvisible(_) => "character-invisible",
             Self::Cedar { .. } => "cedar-warning",
+            Self::ClientSecretGuessable(_) => "run `vouchsafe client secret`, which prints a random one",
             Self::ChosenByCaller { .. } => "chosen-by-caller",
+            Self::ClientSecretGuessable(_) => "client-secret-guessable",
+            Self::ClientUnused(_) => "client-unused",
             Self::EventOfStrangers { .. } => "event-of-strangers",
             Self::EventUnchecked { .. } => "event-unchecked",
             Self::EventsUnbounded { .. } => "events-unbounded",
@@ -227,6 +229,9 @@ impl Warning {
             }
             Self::BuildOfFork { fix, .. } => Some((*fix).to_owned()),
             Self::Cedar { help, .. } => help.clone(),
+            Self::ClientUnused(id) => Some(format!(
+                "add a `permit` for `principal == Vouchsafe::Client::\"{id}\"`, or remove the file"
+            )),
             Self::EventOfStrangers { claim, .. } => {
                 let push = reviewed(claim);
                 Some(format!("accept only runs of reviewed code, such as `{push}`, or forbid the others"))
@@ -334,6 +339,7 @@ impl Warning {
                 | Self::AnyTenant { .. }
                 | Self::AudienceUnreachable(_)
                 | Self::BuildOfFork { .. }
+                | Self::ClientUnused(_)
                 | Self::EventOfStrangers { .. }
                 | Self::EventUnchecked { .. }
                 | Self::EventsUnbounded { .. }
@@ -343,47 +349,6 @@ impl Warning {
                 | Self::TemplateUnused(_)
         )
     }
-
-    /// The part of the policy that the warning is about; none for the whole policy.
-    pub(super) fn place(&self, policy: &NamedPolicy) -> Option<Range<usize>> {
-        let expression = |wanted: String| span::expression(policy, |text| text == wanted);
-        let begins = |wanted: String| span::expression(policy, |text| text.starts_with(&wanted));
-        match self {
-            Self::AnyNamespace { .. }
-            | Self::AnyTenant { .. }
-            | Self::BuildOfFork { .. }
-            | Self::EventsUnbounded { .. }
-            | Self::NoWorkload { .. } => span::entity(policy, names_principals),
-            Self::AddressUnbounded { .. } => {
-                begins("context has client_ip".to_owned()).or_else(|| begins("context.client_ip".to_owned()))
-            }
-            Self::AnyEnvironment(_) => expression("principal has environment".to_owned()),
-            Self::TimeUnbounded(_) => {
-                begins("context.local".to_owned()).or_else(|| expression("context.now".to_owned()))
-            }
-            Self::ValueUnknown { claim, value, .. } => {
-                expression(format!("{value:?}")).or_else(|| expression(format!("principal.{claim} like {value:?}")))
-            }
-            Self::AttemptUnchecked { claim, .. } | Self::ChosenByCaller { claim, .. } => {
-                expression(format!("principal.{claim}"))
-            }
-            Self::EventOfStrangers { claim, event, .. } => {
-                let first = event.split('`').next().unwrap_or_default();
-                expression(format!("{first:?}"))
-                    .or_else(|| expression(format!("principal.{claim}")))
-                    .or_else(|| expression("principal.ref".to_owned()))
-            }
-            Self::BranchOfStrangers(_) | Self::EventUnchecked { .. } => expression("principal.ref".to_owned()),
-            Self::LikeCrossesSeparator { claim, pattern, .. } | Self::WorkflowAtAnyRef { claim, pattern, .. } => {
-                let written = format!("principal.{claim} like {pattern:?}");
-                expression(written).or_else(|| begins(format!("principal.{claim} like ")))
-            }
-            Self::NameWithoutId { name, .. } => expression(format!("principal.{name}")),
-            Self::ScopeUnknown { scope, .. } => expression(format!("{scope:?}")),
-            Self::ScopesUnbounded(_) => begins("context.scopes.".to_owned()),
-            _ => None,
-        }
-    }
 }
 
 /// A condition that keeps out runs of proposed code, for the claim that identifies what triggered a run.
@@ -392,9 +357,4 @@ fn reviewed(claim: &str) -> String {
         "terraform_run_phase" => format!("{claim} == \"apply\""),
         _ => format!("{claim} == \"push\""),
     }
-}
-
-/// Whether an entity in a scope says whose workloads it is for.
-fn names_principals(uid: &EntityUid) -> bool {
-    is_issuer(uid) || uid.type_name().to_string() == WORKLOAD_GROUP
 }

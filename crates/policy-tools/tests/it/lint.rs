@@ -3,6 +3,7 @@
 mod absent;
 mod addresses;
 mod administration;
+mod clients;
 mod complex;
 mod dangerous;
 mod explanations;
