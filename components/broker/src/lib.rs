@@ -6,7 +6,7 @@
 //! | `/revoke` | POST | ends a token for its holder (RFC 7009) |
 //! | `/introspect` | POST | the state of a token (RFC 7662), for callers with a token of this broker |
 //! | `/revocations` | GET | the signed list of what is revoked, with ETag |
-//! | `/forward-auth/…` | any | whether the bearer token is valid for an audience, for reverse proxies |
+//! | `/forward-auth/…`, `/forward-auth?…` | any | whether the bearer token is valid for an audience, for reverse proxies |
 //! | `/admin/revocations` | GET, POST | lists revocations, revokes tokens |
 //! | `/admin/revocations/lift` | POST | lifts a block |
 //! | `/.well-known/oauth-authorization-server` | GET | RFC 8414 metadata |

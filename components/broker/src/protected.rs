@@ -9,7 +9,7 @@ use spin_sdk::http::Request;
 use vouchsafe_exchange::log::Line;
 use vouchsafe_revocation::operations::{self, Operation};
 use vouchsafe_revocation::{
-    Attempt, Credentials, FORWARD_AUTH_PATH, Introspection, Refused, forward_auth, introspect, revoke_token,
+    Attempt, Credentials, FORWARD_AUTH_PATH, FORWARD_AUTH_QUERY_PATH, Introspection, Refused, forward_auth, introspect, revoke_token,
 };
 
 #[derive(Clone, Copy)]
@@ -28,6 +28,7 @@ impl Route {
             "/admin/revocations/lift" => Some(Self::Lift),
             "/introspect" => Some(Self::Introspect),
             "/revoke" => Some(Self::Revoke),
+            FORWARD_AUTH_QUERY_PATH => Some(Self::ForwardAuth),
             path if path.starts_with(FORWARD_AUTH_PATH) => Some(Self::ForwardAuth),
             _ => None,
         }
@@ -67,7 +68,10 @@ impl Route {
         // ORDER: read the clock once the whole request has arrived.
         let ports = Wasm::new();
         let attempt = match self {
-            Self::ForwardAuth => forward_auth(&ports, &credentials, request.uri().path()).await,
+            Self::ForwardAuth => {
+                let target = request.uri().path_and_query().map_or("", |target| target.as_str());
+                forward_auth(&ports, &credentials, target).await
+            }
             Self::Introspect => {
                 let (accept, forwarded_for) = (header(request, "accept"), &forwarded_for(request));
                 introspect(&ports, &credentials, Introspection { body: &body, accept, forwarded_for }).await

@@ -29,7 +29,7 @@ mod token_revocation;
 
 pub use answer::{Attempt, AuthenticatedClient, Refused};
 pub use caller::{Credentials, admin_audience, introspection_audience};
-pub use forward_auth::{FORWARD_AUTH_PATH, forward_auth};
+pub use forward_auth::{FORWARD_AUTH_PATH, FORWARD_AUTH_QUERY_PATH, forward_auth};
 pub use introspection::{Introspection, JWT_MEDIA_TYPE, introspect};
 pub use published::{PUBLISHED_SECONDS_MAX, Published, publish};
 pub use token_revocation::revoke_token;
