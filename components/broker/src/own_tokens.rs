@@ -17,7 +17,8 @@ use vouchsafe_exchange::settings::Settings;
 use vouchsafe_revocation::ports::Ports;
 use vouchsafe_revocation::{Published, publish};
 use vouchsafe_types::{
-    Added, Affected, Attribution, IssuedToken, Principal, Revocation, RevocationList, RevocationTarget, SignerError, TokenError,
+    Added, Affected, Attribution, IssuedToken, Principal, Revocation, RevocationList, RevocationTarget, SignerError,
+    TokenError,
 };
 
 thread_local! {

@@ -18,8 +18,9 @@ use vouchsafe_exchange::limits::KEY_SETS_IN_MEMORY_MAX;
 use vouchsafe_exchange::ports::{Identity, Instance, KnownKeys, Policy, Signer, Store};
 use vouchsafe_exchange::settings::Settings;
 use vouchsafe_types::{
-    Audience, AuditRecord, BackendStatus, BundleInfo, Client, Consumption, Decision, Document, IssuerRecord, KeySet, Principal,
-    PublicKeySet, Recorded, SignedToken, SigningRequest, Space, Subject, TokenRequest, TokenUse, VerifiedProof,
+    Audience, AuditRecord, BackendStatus, BundleInfo, Client, Consumption, Decision, Document, IssuerRecord, KeySet,
+    Principal, PublicKeySet, Recorded, SignedToken, SigningRequest, Space, Subject, TokenRequest, TokenUse,
+    VerifiedProof,
 };
 
 /// The document with the seals of validated bundles, and its retention.

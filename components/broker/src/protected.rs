@@ -9,7 +9,8 @@ use spin_sdk::http::Request;
 use vouchsafe_exchange::log::Line;
 use vouchsafe_revocation::operations::{self, Operation};
 use vouchsafe_revocation::{
-    Attempt, Credentials, FORWARD_AUTH_PATH, FORWARD_AUTH_QUERY_PATH, Introspection, Refused, forward_auth, introspect, revoke_token,
+    Attempt, Credentials, FORWARD_AUTH_PATH, FORWARD_AUTH_QUERY_PATH, Introspection, Refused, forward_auth, introspect,
+    revoke_token,
 };
 
 #[derive(Clone, Copy)]

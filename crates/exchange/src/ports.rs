@@ -6,8 +6,8 @@ use crate::failure::Failure;
 use crate::settings::Settings;
 use std::rc::Rc;
 use vouchsafe_types::{
-    Audience, AuditRecord, BundleInfo, Client, Consumption, Decision, IssuerRecord, KeySet, Principal, Recorded, SignedToken,
-    SigningRequest, Subject, TokenRequest, TokenUse, VerifiedProof,
+    Audience, AuditRecord, BundleInfo, Client, Consumption, Decision, IssuerRecord, KeySet, Principal, Recorded,
+    SignedToken, SigningRequest, Subject, TokenRequest, TokenUse, VerifiedProof,
 };
 
 /// A key set that an instance holds in memory.

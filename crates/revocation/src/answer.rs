@@ -129,8 +129,7 @@ impl Refused {
         description: impl Into<Cow<'static, str>>,
     ) -> Self {
         let description = description.into();
-        let error =
-            WireError { status, error, description, retry_after_seconds: None, allow: None, challenge: None };
+        let error = WireError { status, error, description, retry_after_seconds: None, allow: None, challenge: None };
         Self { error, challenge: None, slug, detail: Box::default() }
     }
 }

@@ -6,8 +6,7 @@ use vouchsafe_exchange::failure::Failure;
 use vouchsafe_exchange::refusal::ClientFault;
 use vouchsafe_exchange::settings::Settings;
 use vouchsafe_types::{
-    Added, Affected, Attribution, IssuedToken, Principal, Revocation, RevocationList, RevocationTarget,
-    TokenError,
+    Added, Affected, Attribution, IssuedToken, Principal, Revocation, RevocationList, RevocationTarget, TokenError,
 };
 
 /// The broker's own tokens, and the store's revocations.

@@ -218,9 +218,19 @@ fn refuses_assertions_that_prove_nothing() {
     refused(&scene.ask("t", &with("jwt-bearer", &forged), None));
     refused(&scene.ask("t", &with("saml2-bearer", &assertion(|_, _| {})), None));
     let response = scene.broker.send(
-        &Request::post("/introspect", FORM, format!("token=t{}", with("jwt-bearer", &assertion(|_, claims| {
-            claims["aud"] = json!("https://evil.example");
-        }))))
+        &Request::post(
+            "/introspect",
+            FORM,
+            format!(
+                "token=t{}",
+                with(
+                    "jwt-bearer",
+                    &assertion(|_, claims| {
+                        claims["aud"] = json!("https://evil.example");
+                    })
+                )
+            ),
+        )
         .with("x-forwarded-host", "evil.example"),
     );
     refused(&response);
@@ -307,7 +317,9 @@ fn other_endpoints_check_presented_credentials() {
 #[test]
 fn assertion_is_no_subject_token() {
     let scene = Scene::new();
-    for change in [|_: &mut Value, _: &mut Value| {}, |_: &mut Value, claims: &mut Value| claims["iss"] = json!("clients")] {
+    for change in
+        [|_: &mut Value, _: &mut Value| {}, |_: &mut Value, claims: &mut Value| claims["iss"] = json!("clients")]
+    {
         let assertion = assertion(|header, claims| {
             header["typ"] = json!("JWT");
             change(header, claims);
@@ -344,7 +356,8 @@ fn signed_responses_are_no_access_tokens() {
         let claims = Issued::parse(&ask(text, &apache).text()).claims;
         assert_eq!(claims["token_introspection"], json!({ "active": false }));
     }
-    let of_nobody = scene.broker.send(&form("/introspect", &token).with("accept", "application/token-introspection+jwt"));
+    let of_nobody =
+        scene.broker.send(&form("/introspect", &token).with("accept", "application/token-introspection+jwt"));
     assert_eq!(of_nobody.status, 400, "RFC 9701 §5");
     // Neither as a token, nor as a subject token, nor as a caller's.
     let jwt = response.text();

@@ -106,7 +106,8 @@ fn refuses_wrong_secrets() {
 fn bounds_secrets_and_assertions() {
     let fake = configured();
     let long = "x".repeat(CLIENT_SECRET_BYTES_MAX);
-    fake.clients.borrow_mut()[0].credential = ClientCredential::Secret(vec![hashed(&long), hashed(&format!("{long}x"))]);
+    fake.clients.borrow_mut()[0].credential =
+        ClientCredential::Secret(vec![hashed(&long), hashed(&format!("{long}x"))]);
     check(&fake, &[], &format!("client_id=apache&client_secret={long}"), Ok(Some("apache")));
     check(&fake, &[], &format!("client_id=apache&client_secret={long}x"), Err(ClientFault::SecretWrong));
     let assertion = |bytes: usize| PRIVATE_KEY_JWT.replace("a.b.c", &"x".repeat(bytes));
@@ -118,9 +119,12 @@ fn bounds_secrets_and_assertions() {
 #[test]
 fn client_id_alone_is_no_credential() {
     let fake = configured();
-    for (authorization, form) in
-        [(vec![], ""), (vec![], "client_id=apache"), (vec![], "client_id=apache&client_secret="), (vec!["Bearer x"], "")]
-    {
+    for (authorization, form) in [
+        (vec![], ""),
+        (vec![], "client_id=apache"),
+        (vec![], "client_id=apache&client_secret="),
+        (vec!["Bearer x"], ""),
+    ] {
         check(&fake, &authorization, form, Ok(None));
     }
 }

@@ -13,9 +13,9 @@ use vouchsafe_exchange::ports::{Identity, Instance, KnownKeys, Policy, Signer, S
 use vouchsafe_exchange::refusal::{Part, Refusal, ReplayFault};
 use vouchsafe_exchange::settings::Settings;
 use vouchsafe_types::{
-    Attribute, AttributeValue, Audience, AuditRecord, BundleInfo, Client, Consumption, Decision, Effect, IssuerRecord, KeySet,
-    KeySource, Principal, ProofError, Recorded, ReplayMode, SignedToken, SigningRequest, Subject, Tier, TokenError,
-    TokenRequest, TokenUse, VerifiedProof,
+    Attribute, AttributeValue, Audience, AuditRecord, BundleInfo, Client, Consumption, Decision, Effect, IssuerRecord,
+    KeySet, KeySource, Principal, ProofError, Recorded, ReplayMode, SignedToken, SigningRequest, Subject, Tier,
+    TokenError, TokenRequest, TokenUse, VerifiedProof,
 };
 
 pub const NOW: u64 = 1_800_000_000;

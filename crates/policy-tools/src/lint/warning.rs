@@ -229,9 +229,9 @@ impl Warning {
             }
             Self::BuildOfFork { fix, .. } => Some((*fix).to_owned()),
             Self::Cedar { help, .. } => help.clone(),
-            Self::ClientUnused(id) => Some(format!(
-                "add a `permit` for `principal == Vouchsafe::Client::\"{id}\"`, or remove the file"
-            )),
+            Self::ClientUnused(id) => {
+                Some(format!("add a `permit` for `principal == Vouchsafe::Client::\"{id}\"`, or remove the file"))
+            }
             Self::EventOfStrangers { claim, .. } => {
                 let push = reviewed(claim);
                 Some(format!("accept only runs of reviewed code, such as `{push}`, or forbid the others"))

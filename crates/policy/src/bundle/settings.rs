@@ -45,9 +45,8 @@ impl<'f> Settings<'f> {
         });
         let audiences: Vec<Audience> =
             collect(&mut diagnostics, layout.audiences.iter(), |path| audience::read(path, files, environment));
-        let clients: Vec<Client> = collect(&mut diagnostics, layout.clients.iter(), |(path, id)| {
-            client::read(path, id, files, environment)
-        });
+        let clients: Vec<Client> =
+            collect(&mut diagnostics, layout.clients.iter(), |(path, id)| client::read(path, id, files, environment));
         diagnostics.extend(client::check_name(&layout));
         // The file of an issuer or audience is known by its index, so only if all were read.
         if diagnostics.is_empty() {

@@ -32,7 +32,9 @@ pub enum BundleError {
     ClaimsNotAllowed(String),
     #[error("a client has either `secrets` or `jwks`; `algorithms` requires `jwks`")]
     ClientCredentialAmbiguous,
-    #[error("`jwks` has a private or a symmetric key: remove it from the bundle and from its history, and make another")]
+    #[error(
+        "`jwks` has a private or a symmetric key: remove it from the bundle and from its history, and make another"
+    )]
     ClientKeySecret,
     #[error("an entry of `secrets` is not the lowercase hexadecimal SHA-256 of a secret")]
     ClientSecretInvalid,

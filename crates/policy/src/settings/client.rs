@@ -5,10 +5,10 @@ use crate::bundle::layout::Layout;
 use crate::diagnostics::spanned::Spanned;
 use crate::diagnostics::{BundleError, Diagnostic};
 use crate::limits::{CLIENT_SECRETS_MAX, LEEWAY_SECONDS_DEFAULT};
+use crate::settings::issuer::algorithms as algorithms_of;
 use crate::settings::records::{
     Client, ClientCredential, Environment, Issuer, KeySource, PinnedKeys, ReplayMode, RequiredClaim,
 };
-use crate::settings::issuer::algorithms as algorithms_of;
 use crate::settings::toml_file::TomlFile;
 use sha2::{Digest, Sha256};
 use vouchsafe_providers::client::{ENTITY_TYPE, ISSUER_NAME, PROVIDER};

@@ -166,7 +166,11 @@ fn audiences(file: &mut TomlFile<'_>, entry: Option<&Spanned<Vec<String>>>, envi
     entry.get_ref().clone()
 }
 
-pub(crate) fn algorithms(file: &mut TomlFile<'_>, entry: Option<&Spanned<Vec<String>>>, provider: &Provider) -> Vec<String> {
+pub(crate) fn algorithms(
+    file: &mut TomlFile<'_>,
+    entry: Option<&Spanned<Vec<String>>>,
+    provider: &Provider,
+) -> Vec<String> {
     let Some(entry) = entry else {
         let names = provider.default_algorithms.iter();
         return names.map(|name| (*name).to_owned()).collect();

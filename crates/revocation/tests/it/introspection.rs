@@ -221,7 +221,11 @@ fn signs_the_response_for_its_caller() {
     let fake = Fake::default();
     let good = body(&token("t", API, "read"));
     let plain = ask(&fake, API, &good).outcome.unwrap();
-    for accept in [JWT_MEDIA_TYPE, "Application/Token-Introspection+JWT; q=0.9", "application/json, application/token-introspection+jwt"] {
+    for accept in [
+        JWT_MEDIA_TYPE,
+        "Application/Token-Introspection+JWT; q=0.9",
+        "application/json, application/token-introspection+jwt",
+    ] {
         let bearer = format!("Bearer {}", token("caller", INTROSPECT, API));
         let attempt = send(&fake, &[bearer], &good, Some(accept));
         assert_eq!(attempt.media_type, JWT_MEDIA_TYPE);

@@ -27,15 +27,15 @@ const RANDOM_BYTES: usize = 32;
 pub struct LoginArgs {
     /// Sign in at this OIDC issuer with a browser; the bundle has an issuer file for it.
     #[arg(
-        long = "login",
+        long,
         env = "VOUCHSAFE_LOGIN",
         value_name = "ISSUER",
         conflicts_with_all = ["subject_token_file", "subject_token_env", "from"]
     )]
-    issuer: Option<String>,
+    login: Option<String>,
     /// The id of the public client that is registered there for this program.
-    #[arg(long = "login-client-id", env = "VOUCHSAFE_LOGIN_CLIENT_ID", value_name = "ID", default_value = "vouchsafe")]
-    client_id: String,
+    #[arg(long, env = "VOUCHSAFE_LOGIN_CLIENT_ID", value_name = "ID", default_value = "vouchsafe")]
+    login_client_id: String,
     /// Only print the URL, and don't open a browser.
     #[arg(long)]
     no_browser: bool,
@@ -44,14 +44,14 @@ pub struct LoginArgs {
 impl LoginArgs {
     /// Whether a person signs in.
     pub fn is_asked(&self) -> bool {
-        self.issuer.is_some()
+        self.login.is_some()
     }
 
     /// The person's ID token; none without `--login`.
     pub fn token(&self, network: &NetworkArgs) -> Result<Option<String>, Failure> {
-        let Some(url) = &self.issuer else { return Ok(None) };
+        let Some(url) = &self.login else { return Ok(None) };
         let issuer = OidcIssuer::discover(&network.http()?, url)?;
-        let login = Login::new(&self.client_id)?;
+        let login = Login::new(&self.login_client_id)?;
         let callback = Callback::listen()?;
         let redirect_uri = callback.redirect_uri();
         let url = issuer.authorization_url(&login, &redirect_uri);

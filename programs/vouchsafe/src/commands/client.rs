@@ -14,10 +14,7 @@ const PREFIX: &str = "vouchsafe-client-";
 
 /// Make credentials of clients: software that asks the broker about tokens and has no token of a platform.
 #[derive(clap::Args)]
-#[command(
-    subcommand_required = true,
-    after_help = "Examples:\n  vouchsafe client secret"
-)]
+#[command(subcommand_required = true, after_help = "Examples:\n  vouchsafe client secret")]
 pub struct Args {
     #[command(subcommand)]
     command: Command,

@@ -38,7 +38,8 @@ fn warned(client: &str, rule: &str) -> Vec<String> {
 #[test]
 fn accepts_a_client_that_may_introspect() {
     let random = secrets("vouchsafe-client-AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8");
-    for principal in ["principal == Vouchsafe::Client::\"apache\"", "principal is Vouchsafe::Client in Issuer::\"clients\""]
+    for principal in
+        ["principal == Vouchsafe::Client::\"apache\"", "principal is Vouchsafe::Client in Issuer::\"clients\""]
     {
         assert_eq!(warned(&random, &policy(principal)), [""; 0], "{principal}");
     }
@@ -48,10 +49,9 @@ fn accepts_a_client_that_may_introspect() {
 fn warns_of_clients_without_a_policy() {
     let expected = "clients/apache.toml: client `apache` may introspect nothing: no policy permits it: add a `permit` \
         for `principal == Vouchsafe::Client::\"apache\"`, or remove the file";
-    for principal in [
-        "principal == Vouchsafe::Client::\"nginx\"",
-        "principal is GitHub::Workflow in Issuer::\"github\"",
-    ] {
+    for principal in
+        ["principal == Vouchsafe::Client::\"nginx\"", "principal is GitHub::Workflow in Issuer::\"github\""]
+    {
         let found = warned(&secrets("x"), &policy(principal));
         assert!(found.contains(&expected.to_owned()), "{principal}: {found:?}");
     }

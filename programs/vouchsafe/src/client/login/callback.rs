@@ -171,7 +171,9 @@ impl Response {
         if let Some(error) = &self.error {
             return Err(refused(error, self.error_description.as_deref()));
         }
-        self.code.filter(|code| !code.is_empty()).ok_or_else(|| Failure::refused("the login was answered without a code"))
+        self.code
+            .filter(|code| !code.is_empty())
+            .ok_or_else(|| Failure::refused("the login was answered without a code"))
     }
 }
 
@@ -214,7 +216,9 @@ mod tests {
 
     #[test]
     fn refuses_requests_for_other_hosts() {
-        for hosts in ["", "Host: evil.example:7\r\n", "Host: localhost:7\r\n", "Host: 127.0.0.1:7\r\nHost: 127.0.0.1:7\r\n"] {
+        for hosts in
+            ["", "Host: evil.example:7\r\n", "Host: localhost:7\r\n", "Host: 127.0.0.1:7\r\nHost: 127.0.0.1:7\r\n"]
+        {
             let head = format!("GET /callback?code=c&state=s1 HTTP/1.1\r\n{hosts}\r\n");
             assert_eq!(status(&head), "421 Misdirected Request", "{hosts}");
         }
