@@ -180,7 +180,7 @@ ErrorLog {folder}/log
 Listen 127.0.0.1:{port}
 {modules}
 DocumentRoot {folder}/htdocs
-OAuth2TokenVerify introspect {endpoint} introspect.auth=client_secret_basic&client_id=basic&client_secret={secret}&introspect.ssl_verify=false&verify.iat=optional
+OAuth2TokenVerify introspect {endpoint} introspect.auth=client_secret_basic&client_id=basic&client_secret={secret}
 <Location />
   AuthType oauth2
   Require oauth2_claim aud:{audience}
@@ -209,6 +209,8 @@ class Apache(Case):
             folder=cls.folder, port=port, modules="\n".join(lines), endpoint=cls.setup.endpoint,
             secret=cls.setup.secret, audience=API,
         )  # fmt: skip
+        # As root, Apache changes to another user.
+        config += "User www-data\nGroup www-data\n" if os.geteuid() == 0 else ""
         (cls.folder / "httpd.conf").write_text(config)
         program = shutil.which("apache2") or "/usr/sbin/apache2"
         cls.child = subprocess.Popen([program, "-f", cls.folder / "httpd.conf", "-D", "FOREGROUND"])

@@ -1,6 +1,6 @@
 //! Client assertions: JWTs that authenticate a client.
 
-use crate::client::AssertionKind;
+use crate::client::presented::AssertionKind;
 use crate::failure::Failure;
 use crate::keys::Keys;
 use crate::limits::SUBJECT_TOKEN_BYTES_MAX;

@@ -6,20 +6,19 @@
 mod browser;
 mod callback;
 mod issuer;
+mod secrets;
 
 use super::http::Http;
 use super::network::NetworkArgs;
-use super::{base64url, raw_token};
+use super::raw_token;
 use callback::Callback;
 use issuer::{Code, OidcIssuer};
-use ring::digest::{SHA256, digest};
+use secrets::Login;
 use std::time::Duration;
 use vouchsafe_cli::{Failure, clock};
 
 /// How long the person has.
 const LOGIN_TIMEOUT: Duration = Duration::from_secs(300);
-/// Random bytes of the code verifier (RFC 7636 §7.1), and of `state` and `nonce`.
-const RANDOM_BYTES: usize = 32;
 
 /// Options for the login of a person.
 #[derive(clap::Args)]
@@ -37,7 +36,7 @@ pub struct LoginArgs {
     #[arg(long, env = "VOUCHSAFE_LOGIN_CLIENT_ID", value_name = "ID", default_value = "vouchsafe")]
     login_client_id: String,
     /// Only print the URL, and don't open a browser.
-    #[arg(long)]
+    #[arg(long, requires = "login")]
     no_browser: bool,
 }
 
@@ -63,42 +62,17 @@ impl LoginArgs {
         let code = response.code(&issuer)?;
         // ORDER: a new client, whose time begins after the person's.
         let code = Code { code: &code, redirect_uri: &redirect_uri };
-        login.redeem(&network.http()?, &issuer, code).map(Some)
+        redeem(&network.http()?, &issuer, &login, code).map(Some)
     }
 }
 
-/// One login: what ties the answers of browser and issuer to it.
-struct Login {
-    client_id: String,
-    state: String,
-    nonce: String,
-    verifier: String,
-}
-
-impl Login {
-    fn new(client_id: &str) -> Result<Self, Failure> {
-        let random = || {
-            let mut bytes = [0; RANDOM_BYTES];
-            let filled = getrandom::fill(&mut bytes);
-            filled.map_err(|error| Failure::refused(format!("no random numbers: {error}")))?;
-            Ok::<_, Failure>(base64url::encode(&bytes))
-        };
-        Ok(Self { client_id: client_id.to_owned(), state: random()?, nonce: random()?, verifier: random()? })
-    }
-
-    /// RFC 7636 §4.2, method `S256`.
-    fn challenge(&self) -> String {
-        base64url::encode(digest(&SHA256, self.verifier.as_bytes()).as_ref())
-    }
-
-    /// Exchanges the code for an ID token of this login.
-    fn redeem(&self, http: &Http, issuer: &OidcIssuer, code: Code<'_>) -> Result<String, Failure> {
-        let token = raw_token::validate(&issuer.redeem(http, self, code)?)?;
-        let now = clock::unix_seconds()?;
-        issuer.check(&token, self, now).map_err(|why| {
-            Failure::refused(format!("the ID token is not of this login: {why}"))
-                .hint("nothing was sent to the broker; sign in again")
-        })?;
-        Ok(token)
-    }
+/// Exchanges the code for an ID token of this login.
+fn redeem(http: &Http, issuer: &OidcIssuer, login: &Login, code: Code<'_>) -> Result<String, Failure> {
+    let token = raw_token::validate(&issuer.redeem(http, login, code)?)?;
+    let now = clock::unix_seconds()?;
+    issuer.check(&token, login, now).map_err(|why| {
+        Failure::refused(format!("the ID token is not of this login: {why}"))
+            .hint("nothing was sent to the broker; sign in again")
+    })?;
+    Ok(token)
 }

@@ -1,6 +1,6 @@
 //! The OIDC issuer where a person signs in.
 
-use super::Login;
+use super::secrets::Login;
 use crate::client::base64url;
 use crate::client::http::{Http, is_loopback, origin};
 use crate::client::text::sanitize;
