@@ -1,4 +1,4 @@
-"""nginx and Envoy with the examples of deploy/forward-auth/, in front of an API, ask a broker about each token."""
+"""nginx, Envoy, Traefik and Caddy, with the examples of deploy/forward-auth/, ask a broker about each token."""
 
 import contextlib
 import http.server
@@ -73,11 +73,27 @@ def nginx(folder, ports):
 def envoy(folder, ports):
     config = folder / "envoy.yaml"
     config.write_text(example("envoy.yaml", ports))
-    program = shutil.which("envoy", path=f"{pathlib.Path(sys.executable).parent}:{os.environ['PATH']}")
-    return [program, "-c", config, "--use-dynamic-base-id", "--concurrency", "1", "--log-level", "error"]
+    return [from_pypi("envoy"), "-c", config, "--use-dynamic-base-id", "--concurrency", "1", "--log-level", "error"]
 
 
-PROXIES = {"nginx": nginx, "envoy": envoy}
+def from_pypi(name):
+    return shutil.which(name, path=f"{pathlib.Path(sys.executable).parent}:{os.environ['PATH']}")
+
+
+def traefik(folder, ports):
+    config = folder / "traefik.yaml"
+    config.write_text(example("traefik.yaml", ports))
+    static = (f"--entryPoints.api.address=127.0.0.1:{ports[8080]}", f"--providers.file.filename={config}")
+    return [from_pypi("traefik"), *static, "--log.level=ERROR", "--global.checkNewVersion=false"]
+
+
+def caddy(folder, ports):
+    config = folder / "Caddyfile"
+    config.write_text("{\n\tadmin off\n\tpersist_config off\n}\n" + example("Caddyfile", ports))
+    return ["env", f"HOME={folder}", from_pypi("caddy"), "run", "--config", config, "--adapter", "caddyfile"]
+
+
+PROXIES = {"nginx": nginx, "envoy": envoy, "traefik": traefik, "caddy": caddy}
 
 
 class Proxy:
@@ -156,7 +172,7 @@ class ForwardAuth(unittest.TestCase):
 
     def test_nothing_passes_without_the_broker(self):
         token = obtain(subject=SUBJECT)
-        for name, status in {"nginx": 500, "envoy": 403}.items():
+        for name, status in {"nginx": 500, "envoy": 403, "traefik": 500, "caddy": 502}.items():
             proxy = self.proxy(name, free_port())
             with self.subTest(name):
                 before = self.api.requests

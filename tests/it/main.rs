@@ -128,6 +128,7 @@ mod repository {
 mod revocation {
     pub mod administrators;
     pub mod bound_tokens;
+    mod clients;
     mod forward_auth;
     mod introspection;
     mod published;

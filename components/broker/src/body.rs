@@ -1,7 +1,8 @@
-//! Reading the body of a request, within its limit.
+//! Reading the headers and the body of a request, within their limits.
 
 use http_body_util::BodyExt;
 use spin_sdk::http::Request;
+use vouchsafe_exchange::client_address::ForwardedFor;
 use vouchsafe_exchange::limits::BODY_BYTES_MAX;
 use vouchsafe_exchange::refusal::{Refusal, RequestFault};
 use vouchsafe_exchange::request::Head;
@@ -21,6 +22,16 @@ pub fn header<'a>(request: &'a Request, name: &str) -> Option<&'a str> {
 pub fn headers(request: &Request, name: &str) -> Vec<String> {
     let values = request.headers().get_all(name).iter();
     values.map(|value| value.to_str().unwrap_or("?").to_owned()).collect()
+}
+
+/// The peer and the forwarding headers.
+pub fn forwarded_for(request: &Request) -> ForwardedFor {
+    ForwardedFor {
+        // Spin appends its own value after any that the client sent.
+        peer: headers(request, "spin-client-addr").pop().unwrap_or_default(),
+        forwarded: headers(request, "forwarded"),
+        x_forwarded_for: headers(request, "x-forwarded-for"),
+    }
 }
 
 /// Reads the body up to the limit.

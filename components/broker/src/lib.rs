@@ -8,7 +8,7 @@
 //! | `/revocations` | GET | the signed list of what is revoked, with ETag |
 //! | `/status` | GET | the URLs of the status lists with live tokens |
 //! | `/status/<list>` | GET | a status list (draft-ietf-oauth-status-list), with ETag |
-//! | `/forward-auth/…` | any | whether the bearer token is valid for an audience, for reverse proxies |
+//! | `/forward-auth/…`, `/forward-auth?…` | any | whether the bearer token is valid for an audience, for reverse proxies |
 //! | `/admin/revocations` | GET, POST | lists revocations, revokes tokens |
 //! | `/admin/revocations/lift` | POST | lifts a block |
 //! | `/.well-known/oauth-authorization-server` | GET | RFC 8414 metadata |

@@ -8,15 +8,17 @@ use crate::bindings::{revocations, signing, verification};
 use crate::ports::Wasm;
 use std::cell::RefCell;
 use std::rc::Rc;
+use vouchsafe_exchange::client::{self, ClientDecision, Presented};
+use vouchsafe_exchange::client_address::ForwardedFor;
 use vouchsafe_exchange::failure::Failure;
 use vouchsafe_exchange::ports::{Instance, Policy, Signer, Store};
-use vouchsafe_exchange::refusal::{Part, Refusal};
+use vouchsafe_exchange::refusal::{ClientFault, Part, Refusal};
 use vouchsafe_exchange::settings::Settings;
 use vouchsafe_revocation::ports::Ports;
 use vouchsafe_revocation::{Published, publish};
 use vouchsafe_types::{
-    Added, Affected, Attribution, Consumption, IssuedToken, ProofError, Revocation, RevocationList, RevocationTarget,
-    SignerError, StatusList, TokenError, TokenUse, VerifiedProof,
+    Added, Affected, Attribution, Consumption, IssuedToken, Principal, ProofError, Revocation, RevocationList,
+    RevocationTarget, SignerError, StatusList, TokenError, TokenUse, VerifiedProof,
 };
 
 thread_local! {
@@ -98,6 +100,31 @@ impl Ports for Wasm {
         consumed.first().copied().ok_or_else(|| Refusal::Internal.into())
     }
 
+    async fn check_client(&self, presented: Result<Option<Presented>, ClientFault>) -> Result<(), Failure> {
+        let settings = Signer::settings(self).await?;
+        let bundle = self.bundle(&settings).await?;
+        client::check(self, &settings, &bundle, presented).await
+    }
+
+    async fn authenticate(&self, presented: Presented) -> Result<Principal, Failure> {
+        let settings = Signer::settings(self).await?;
+        let bundle = self.bundle(&settings).await?;
+        client::authenticate(self, &settings, &bundle, presented).await
+    }
+
+    async fn decide_client(
+        &self,
+        client: &Principal,
+        audience: &str,
+        scope: &str,
+        forwarded_for: &ForwardedFor,
+    ) -> Result<Option<ClientDecision>, Failure> {
+        let settings = Signer::settings(self).await?;
+        let bundle = self.bundle(&settings).await?;
+        let now = Instance::now(self);
+        client::decide(self, &settings, &bundle, client, (audience, scope), forwarded_for, now)
+    }
+
     async fn active(&self, jtis: Vec<String>) -> Result<Vec<bool>, Failure> {
         Ok(revocations::active(jtis).await?)
     }
@@ -136,5 +163,12 @@ impl Ports for Wasm {
         let settings = Signer::settings(self).await?;
         let generation_min = self.latest_generation(&settings).await;
         signing::sign_status_list(list, Instance::now(self), generation_min).await.map_err(unsigned)
+    }
+
+    async fn sign_introspection(&self, audience: String, response: String) -> Result<String, Failure> {
+        let settings = Signer::settings(self).await?;
+        let generation_min = self.latest_generation(&settings).await;
+        let now = Instance::now(self);
+        signing::sign_introspection(audience, response, now, generation_min).await.map_err(unsigned)
     }
 }

@@ -4,7 +4,7 @@
 //! named, which cannot change while an instance lives and number at most as many as the bundle has; fetched key sets,
 //! at most `KEY_SETS_IN_MEMORY_MAX`, each until its own `trusted_until`; their parsed forms and the checked issuers, as
 //! handles of the identity component; and tokens of subjects that were denied too often, at most `LIMITED_TOKENS_MAX`,
-//! each for a minute. The log counts requests by route and slug. No other per-request data outlives its request.
+//! each for a minute. No other per-request data outlives its request.
 
 use crate::bindings::{decisions, signing, state, verification};
 use crate::trusted::{checked_issuer, parsed_keys};
@@ -16,13 +16,12 @@ use std::time::{Duration, Instant, SystemTime};
 use vouchsafe_exchange::failure::Failure;
 use vouchsafe_exchange::limited::LimitedTokens;
 use vouchsafe_exchange::limits::KEY_SETS_IN_MEMORY_MAX;
-use vouchsafe_exchange::log::{Line, Sampler};
 use vouchsafe_exchange::ports::{Identity, Instance, KnownKeys, Policy, Signer, Store};
 use vouchsafe_exchange::settings::Settings;
 use vouchsafe_types::{
-    Audience, AuditRecord, BackendStatus, BundleInfo, Consumption, Decision, Document, IssuerRecord, KeySet, Principal,
-    PublicKeySet, Recorded, SignedToken, SigningRequest, Space, StatusReference, Subject, TokenRequest, TokenUse,
-    VerifiedProof,
+    Audience, AuditRecord, BackendStatus, BundleInfo, Client, Consumption, Decision, Document, IssuerRecord, KeySet,
+    Principal, PublicKeySet, Recorded, SignedToken, SigningRequest, Space, StatusReference, Subject, TokenRequest,
+    TokenUse, VerifiedProof,
 };
 
 /// The document with the seals of validated bundles, and its retention.
@@ -37,7 +36,6 @@ thread_local! {
     static LATEST_GENERATION: Cell<Option<LatestGeneration>> = const { Cell::new(None) };
     static WARM: Cell<bool> = const { Cell::new(false) };
     static KEY_SETS: RefCell<Vec<(String, KnownKeys)>> = const { RefCell::new(Vec::new()) };
-    static LOG: RefCell<Sampler> = const { RefCell::new(Sampler::new()) };
     static LIMITED: RefCell<LimitedTokens> = const { RefCell::new(LimitedTokens::new()) };
 }
 
@@ -135,11 +133,6 @@ impl Wasm {
     }
 }
 
-/// The lines to log for `line`.
-pub fn log_lines(line: &Line<'_>) -> Vec<String> {
-    LOG.with_borrow_mut(|log| log.lines(line))
-}
-
 /// The clock, in Unix seconds.
 pub fn clock() -> u64 {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
@@ -225,6 +218,14 @@ impl Policy for Wasm {
             AUDIENCES.with_borrow_mut(|known| known.insert(id.to_owned(), Rc::clone(audience)));
         }
         Ok(audience)
+    }
+
+    fn client(&self, bundle: &BundleInfo, id: &str) -> Result<Option<Client>, Failure> {
+        Ok(decisions::find_client(&bundle.digest, id)?)
+    }
+
+    fn has_clients(&self, bundle: &BundleInfo) -> Result<bool, Failure> {
+        Ok(decisions::has_clients(&bundle.digest)?)
     }
 
     fn decide(

@@ -1,6 +1,6 @@
 //! The routes that take the broker's own tokens.
 
-use crate::body::{header, headers, read, read_form};
+use crate::body::{forwarded_for, header, headers, read, read_form};
 use crate::discard;
 use crate::log::log;
 use crate::ports::{self, Wasm};
@@ -9,7 +9,8 @@ use spin_sdk::http::Request;
 use vouchsafe_exchange::log::Line;
 use vouchsafe_revocation::operations::{self, Operation};
 use vouchsafe_revocation::{
-    Attempt, Credentials, FORWARD_AUTH_PATH, ForwardedRequest, Refused, forward_auth, introspect, revoke_token,
+    Attempt, Credentials, FORWARD_AUTH_PATH, FORWARD_AUTH_QUERY_PATH, ForwardedRequest, Introspection, Refused,
+    forward_auth, introspect, revoke_token,
 };
 
 #[derive(Clone, Copy)]
@@ -28,6 +29,7 @@ impl Route {
             "/admin/revocations/lift" => Some(Self::Lift),
             "/introspect" => Some(Self::Introspect),
             "/revoke" => Some(Self::Revoke),
+            FORWARD_AUTH_QUERY_PATH => Some(Self::ForwardAuth),
             path if path.starts_with(FORWARD_AUTH_PATH) => Some(Self::ForwardAuth),
             _ => None,
         }
@@ -62,21 +64,27 @@ impl Route {
     async fn attempt(self, request: &mut Request) -> (usize, Attempt, Option<String>) {
         let body = match self.read(request).await {
             Ok(body) => body,
-            Err(refused) => return (0, Attempt { outcome: Err(refused), decision_id: None }, None),
+            Err(refused) => return (0, Attempt::new(Err(refused), None), None),
         };
         let credentials =
             Credentials { authorization: headers(request, "authorization"), proofs: headers(request, "dpop") };
         // ORDER: read the clock once the whole request has arrived.
         let ports = Wasm::new();
         let attempt = match self {
-            Self::ForwardAuth => forward_auth(&ports, &credentials, &forwarded(request), request.uri().path()).await,
-            Self::Introspect => introspect(&ports, &credentials, &body).await,
+            Self::ForwardAuth => {
+                let target = request.uri().path_and_query().map_or("", |target| target.as_str());
+                forward_auth(&ports, &credentials, &forwarded(request), target).await
+            }
+            Self::Introspect => {
+                let (accept, forwarded_for) = (header(request, "accept"), &forwarded_for(request));
+                introspect(&ports, &credentials, Introspection { body: &body, accept, forwarded_for }).await
+            }
             Self::Lift => operations::perform(&ports, &credentials, Operation::Lift(&body)).await,
             Self::Revocations if request.method().as_str() == "GET" => {
                 operations::perform(&ports, &credentials, Operation::List).await
             }
             Self::Revocations => operations::perform(&ports, &credentials, Operation::Revoke(&body)).await,
-            Self::Revoke => revoke_token(&ports, &body).await,
+            Self::Revoke => revoke_token(&ports, &credentials, &body).await,
         };
         (body.len(), attempt, ports.next_nonce(&credentials.proofs).await)
     }
@@ -100,7 +108,7 @@ pub async fn answer(route: Route, mut request: Request, id: &str) -> Reply {
     discard::rest(request);
     let decision_id = attempt.decision_id.as_deref();
     let (reply, slug, detail) = match &attempt.outcome {
-        Ok(body) => (respond::json(200, "no-store", body.clone()), "ok", ""),
+        Ok(body) => (respond::answered(attempt.media_type, body.clone()), "ok", ""),
         Err(refused) => {
             let reply = respond::refused(&refused.error, id, decision_id);
             let reply = match &refused.challenge {
@@ -111,6 +119,7 @@ pub async fn answer(route: Route, mut request: Request, id: &str) -> Reply {
         }
     };
     let reply = respond::with_nonce(reply, nonce);
+    let client = attempt.client.as_ref();
     log(Line {
         time: ports::clock(),
         request_id: id,
@@ -118,6 +127,10 @@ pub async fn answer(route: Route, mut request: Request, id: &str) -> Reply {
         status: reply.status().as_u16(),
         slug,
         decision_id,
+        issuer: client.map(|client| client.issuer.as_str()),
+        bundle: client.and(ports::loaded_digest()).as_deref(),
+        determining_rules: client.map(|client| client.determining_rules.as_slice()).unwrap_or_default(),
+        erring_rules: client.map(|client| client.erring_rules.as_slice()).unwrap_or_default(),
         detail,
         request_bytes,
         response_bytes: respond::length(&reply),

@@ -19,6 +19,14 @@ pub fn json(status: u16, cache_control: &'static str, mut body: String) -> Reply
     of_type("application/json", status, cache_control, body)
 }
 
+/// A response that no cache keeps. Only JSON ends with a line feed.
+pub fn answered(media_type: &'static str, body: String) -> Reply {
+    match media_type {
+        "application/json" => json(200, "no-store", body),
+        media_type => of_type(media_type, 200, "no-store", body),
+    }
+}
+
 fn of_type(content_type: &'static str, status: u16, cache_control: &'static str, body: String) -> Reply {
     let length = HeaderValue::from(body.len());
     let mut reply = Reply::new(Full::new(Bytes::from(body)));
@@ -50,7 +58,10 @@ pub fn refused(error: &WireError, request_id: &str, decision_id: Option<&str>) -
     if let Some(methods) = error.allow {
         reply.headers_mut().insert("allow", HeaderValue::from_static(methods));
     }
-    reply
+    match error.challenge {
+        Some(challenge) => challenged(reply, challenge),
+        None => reply,
+    }
 }
 
 /// A refusal that says how to authenticate (RFC 6750 §3).

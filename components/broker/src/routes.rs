@@ -1,13 +1,12 @@
 //! The routes, and the log line of each request.
 
-use crate::body::{headers, read_form};
+use crate::body::{forwarded_for, headers, read_form};
 use crate::log::log;
 use crate::ports::{self, Wasm};
 use crate::respond::{self, Reply};
 use crate::transparency::{self, Part};
 use crate::{discard, own_tokens, protected, random, ready, status, views};
 use spin_sdk::http::Request;
-use vouchsafe_exchange::client_address::ForwardedFor;
 use vouchsafe_exchange::failure::Failure;
 use vouchsafe_exchange::log::Line;
 use vouchsafe_exchange::ports::{Instance, Signer};
@@ -160,6 +159,7 @@ impl<'a> Route<'a> {
 async fn token(mut request: Request, id: &str) -> Reply {
     let forwarded_for = forwarded_for(&request);
     let proofs = headers(&request, "dpop");
+    let authorization = headers(&request, "authorization");
     let traceparent = headers(&request, "traceparent");
     let body = match read_form(&mut request).await {
         Ok(body) => body,
@@ -171,7 +171,7 @@ async fn token(mut request: Request, id: &str) -> Reply {
     // ORDER: read the clock once the whole request has arrived. A body that trickles in for minutes must not be
     // checked against the time of its first byte.
     let ports = Wasm::new();
-    let attempt = exchange(&ports, &body, &proofs, &forwarded_for).await;
+    let attempt = exchange(&ports, &body, &proofs, &authorization, &forwarded_for).await;
     let is_trusted = !traceparent.is_empty()
         && ports.settings().await.is_ok_and(|it| it.trusted_proxies.has_sent(&forwarded_for.peer));
     let trace = TraceContext::of(id, if is_trusted { &traceparent } else { &[] });
@@ -207,16 +207,6 @@ async fn token(mut request: Request, id: &str) -> Reply {
         ..Line::default()
     });
     reply
-}
-
-/// The peer and the forwarding headers.
-fn forwarded_for(request: &Request) -> ForwardedFor {
-    ForwardedFor {
-        // Spin appends its own value after any that the client sent.
-        peer: headers(request, "spin-client-addr").pop().unwrap_or_default(),
-        forwarded: headers(request, "forwarded"),
-        x_forwarded_for: headers(request, "x-forwarded-for"),
-    }
 }
 
 fn log_and_refuse(route: &'static str, slug: &'static str, error: &WireError, id: &str) -> Reply {

@@ -17,7 +17,7 @@ mod bindings {
 
 use bindings::exports::vouchsafe::policy::decisions as wit;
 use vouchsafe_types::{
-    Audience, BundleInfo, Decision, Environment, IssuerRecord, PolicyError, Principal, TokenRequest,
+    Audience, BundleInfo, Client, Decision, Environment, IssuerRecord, PolicyError, Principal, TokenRequest,
 };
 
 struct Component;
@@ -44,6 +44,14 @@ impl wit::Guest for Component {
 
     fn list_audiences(digest: String) -> Result<Vec<Audience>, PolicyError> {
         Ok(ports::loaded(&digest)?.audiences().cloned().collect())
+    }
+
+    fn find_client(digest: String, id: String) -> Result<Option<Client>, PolicyError> {
+        Ok(ports::loaded(&digest)?.client(&id).cloned())
+    }
+
+    fn has_clients(digest: String) -> Result<bool, PolicyError> {
+        Ok(!ports::loaded(&digest)?.clients().is_empty())
     }
 
     fn decide(digest: String, principal: Principal, request: TokenRequest, now: u64) -> Result<Decision, PolicyError> {

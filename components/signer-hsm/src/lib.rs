@@ -89,6 +89,17 @@ impl Guest for Component {
         let document = signer.sign_status_list(&list, issued_at, generation_min, &gateways).await;
         document.map_err(|error| with_outage(&signer, error))
     }
+
+    async fn sign_introspection(
+        audience: String,
+        response: String,
+        issued_at: u64,
+        generation_min: u64,
+    ) -> Result<String, SignerError> {
+        let (signer, gateways) = (ports::signer().await?, Gateways::within_deadline());
+        let document = signer.sign_introspection(&audience, &response, issued_at, generation_min, &gateways).await;
+        document.map_err(|error| with_outage(&signer, error))
+    }
 }
 
 /// Adds to an outage which gateways failed, and why.

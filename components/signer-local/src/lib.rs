@@ -80,6 +80,19 @@ impl Guest for Component {
         let sign = |signer: &mut Signer| signer.sign_status_list(&list, issued_at, generation_min, now, &entropy);
         Ok(ports::with_signer(sign).await?)
     }
+
+    async fn sign_introspection(
+        audience: String,
+        response: String,
+        issued_at: u64,
+        generation_min: u64,
+    ) -> Result<String, SignerError> {
+        let (now, entropy) = (ports::now()?, vouchsafe_guest::signer::draw_entropy()?);
+        let sign = |signer: &mut Signer| {
+            signer.sign_introspection(&audience, &response, issued_at, generation_min, now, &entropy)
+        };
+        Ok(ports::with_signer(sign).await?)
+    }
 }
 
 fn sign(signer: &mut Signer, request: &SigningRequest) -> Result<SignedToken, Error> {

@@ -164,6 +164,7 @@ fn refused_kind(refusal: &Refusal) -> RefusedKind {
         | Refusal::ActorToken(_)
         | Refusal::Actor(_)
         | Refusal::AudienceMismatch { .. }
+        | Refusal::Client(_)
         | Refusal::Proof(_)
         | Refusal::Denied(_)
         | Refusal::Replay(_) => RefusedKind::Denial,

@@ -26,7 +26,13 @@ impl Failure {
 
 impl<R: Into<Refusal>> From<R> for Failure {
     fn from(refusal: R) -> Self {
-        Self::new(refusal, "")
+        let refusal = refusal.into();
+        let detail = match &refusal {
+            // Callers don't learn it.
+            Refusal::Client(fault) => fault.to_string(),
+            _ => String::new(),
+        };
+        Self { refusal, detail }
     }
 }
 

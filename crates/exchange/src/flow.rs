@@ -1,6 +1,7 @@
 //! The exchange on one screen: parse, verify, permit, issue, record, release.
 
 use crate::audit::Audit;
+use crate::client::{self, Presented};
 use crate::client_address::ForwardedFor;
 use crate::failure::Failure;
 use crate::form::Form;
@@ -22,11 +23,17 @@ pub struct Attempt {
     pub trace: Trace,
 }
 
-/// Exchanges the form in `body` for a token. `proofs` are the values of the `dpop` headers; `forwarded_for` identifies the
-/// client.
-pub async fn exchange<P: Ports>(ports: &P, body: &[u8], proofs: &[String], forwarded_for: &ForwardedFor) -> Attempt {
+/// Exchanges the form in `body` for a token. `proofs` and `authorization` are the values of the headers `dpop` and
+/// `authorization`; `forwarded_for` identifies the client's address.
+pub async fn exchange<P: Ports>(
+    ports: &P,
+    body: &[u8],
+    proofs: &[String],
+    authorization: &[String],
+    forwarded_for: &ForwardedFor,
+) -> Attempt {
     let mut trace = Trace::start(ports);
-    let outcome = run(ports, body, proofs, forwarded_for, &mut trace).await;
+    let outcome = run(ports, body, proofs, authorization, forwarded_for, &mut trace).await;
     Attempt { outcome, trace }
 }
 
@@ -34,16 +41,19 @@ async fn run<P: Ports>(
     ports: &P,
     body: &[u8],
     proofs: &[String],
+    authorization: &[String],
     forwarded_for: &ForwardedFor,
     trace: &mut Trace,
 ) -> Result<IssuedExchange, Failure> {
     let proof = proof::only(proofs)?;
     let mut form = Form::parse(body)?;
     trace.grant = Grant::of(&mut form)?;
+    let presented = Presented::take(authorization, &mut form);
     let request = UnverifiedExchange::parse(trace.grant, form)?;
     let settings = ports.settings().await?;
     let client_ip = client_ip(forwarded_for, &settings)?;
     let bundle = ports.bundle(&settings).await?;
+    client::check(ports, &settings, &bundle, presented).await?;
     trace.step(ports, "prepare");
     // ORDER: nothing is recorded before the token is verified, so anonymous traffic causes no disk writes.
     let verified = verified::verify(ports, &settings, &bundle, request, proof, trace).await;

@@ -9,7 +9,7 @@ use percent_encoding::percent_decode_str;
 
 /// The parameters of a form, each at most once. Parameters without a value are omitted
 /// (RFC 6749 §3.2: they MUST be treated as if they were omitted).
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Form(Vec<(String, String)>);
 
 impl Form {
@@ -48,7 +48,8 @@ impl Form {
     }
 }
 
-fn decode(text: &str) -> Result<String, Refusal> {
+/// The text that `text` encodes.
+pub(crate) fn decode(text: &str) -> Result<String, Refusal> {
     let mut rest = text.bytes();
     while let Some(byte) = rest.next() {
         let escaped = byte != b'%'

@@ -45,6 +45,7 @@
 
 mod actor;
 pub mod audit;
+pub mod client;
 pub mod client_address;
 pub mod failure;
 pub mod form;

@@ -6,6 +6,9 @@ pub const BODY_BYTES_MAX: usize = 64 * 1024;
 /// Largest accepted subject token, in bytes, inclusive. `vouchsafe-identity` has the same limit.
 pub const SUBJECT_TOKEN_BYTES_MAX: usize = 16 * 1024;
 
+/// Largest secret of a client, in bytes, inclusive.
+pub const CLIENT_SECRET_BYTES_MAX: usize = 1024;
+
 /// Most parameters in one form; RFC 8693 and common clients need about a dozen.
 pub const PARAMETERS_MAX: usize = 64;
 

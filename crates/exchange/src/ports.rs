@@ -6,8 +6,8 @@ use crate::failure::Failure;
 use crate::settings::Settings;
 use std::rc::Rc;
 use vouchsafe_types::{
-    Audience, AuditRecord, BundleInfo, Consumption, Decision, IssuerRecord, KeySet, Principal, Recorded, SignedToken,
-    SigningRequest, StatusReference, Subject, TokenRequest, TokenUse, VerifiedProof,
+    Audience, AuditRecord, BundleInfo, Client, Consumption, Decision, IssuerRecord, KeySet, Principal, Recorded,
+    SignedToken, SigningRequest, StatusReference, Subject, TokenRequest, TokenUse, VerifiedProof,
 };
 
 /// A key set that an instance holds in memory.
@@ -41,6 +41,9 @@ pub trait Policy {
     async fn bundle(&self, settings: &Settings) -> Result<BundleInfo, Failure>;
     fn issuer(&self, bundle: &BundleInfo, iss: &str) -> Result<Option<Rc<IssuerRecord>>, Failure>;
     fn audience(&self, bundle: &BundleInfo, id: &str) -> Result<Option<Rc<Audience>>, Failure>;
+    fn client(&self, bundle: &BundleInfo, id: &str) -> Result<Option<Client>, Failure>;
+    /// Whether the bundle has any client.
+    fn has_clients(&self, bundle: &BundleInfo) -> Result<bool, Failure>;
     fn decide(
         &self,
         bundle: &BundleInfo,

@@ -25,6 +25,9 @@ pub enum Refusal {
         /// The audiences that the issuer's file accepts.
         accepted: Vec<String>,
     },
+    /// The client's credential is rejected.
+    #[error("{0}")]
+    Client(ClientFault),
     /// The proof of possession is missing or rejected.
     #[error("{0}")]
     Proof(ProofFault),
@@ -153,6 +156,33 @@ pub enum ReplayFault {
     Spent,
 }
 
+/// Why a client is not authenticated. Callers learn only whether they sent too many credentials.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ClientFault {
+    #[error("the assertion: {0}")]
+    Assertion(TokenError),
+    #[error("`client_assertion` and `client_assertion_type` require each other")]
+    AssertionIncomplete,
+    #[error("the assertion was already used, or is older than this broker's replay store")]
+    AssertionSpent,
+    #[error("`client_assertion_type` is not supported")]
+    AssertionTypeUnsupported,
+    #[error("`client_id` names another client than the credential")]
+    IdMismatch,
+    #[error("the secret has no id, or is not encoded as RFC 6749 §2.3.1 says")]
+    Malformed,
+    #[error("the client has another kind of credential")]
+    MethodMismatch,
+    #[error("the assertion is not from a SPIFFE issuer")]
+    NotSpiffe,
+    #[error("the secret is wrong")]
+    SecretWrong,
+    #[error("there are several credentials")]
+    Several,
+    #[error("no client file has this id")]
+    Unknown,
+}
+
 /// What is wrong with the proof of possession.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ProofFault {
@@ -196,6 +226,8 @@ impl Refusal {
             Self::ActorToken(_) => "actor.token_rejected",
             Self::Actor(fault) => fault.slug(),
             Self::AudienceMismatch { .. } => TokenError::AudienceMismatch.slug(),
+            Self::Client(ClientFault::Several) => "client.several_credentials",
+            Self::Client(_) => "client.invalid",
             Self::Proof(fault) => fault.slug(),
             Self::Denied(denial) => denial.slug(),
             Self::Replay(ReplayFault::PredatesStore) => "replay.predates_store",
@@ -296,6 +328,12 @@ impl From<RequestFault> for Refusal {
 impl From<ActorFault> for Refusal {
     fn from(fault: ActorFault) -> Self {
         Self::Actor(fault)
+    }
+}
+
+impl From<ClientFault> for Refusal {
+    fn from(fault: ClientFault) -> Self {
+        Self::Client(fault)
     }
 }
 

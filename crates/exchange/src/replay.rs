@@ -31,6 +31,18 @@ pub(crate) async fn consume(ports: &impl Store, permitted: &PermittedExchange) -
     Ok(())
 }
 
+/// Consumes a use of a client's assertion, if its issuer limits them.
+pub(crate) async fn consume_assertion(
+    ports: &impl Store,
+    assertion: &Subject,
+    issuer: &IssuerRecord,
+) -> Result<(), Failure> {
+    match uses_max(issuer.replay) {
+        Some(uses_max) => consume_uses(ports, vec![token_use(assertion, "", uses_max)]).await,
+        None => Ok(()),
+    }
+}
+
 /// The uses of a token that are limited.
 fn token_uses(
     token: &Subject,

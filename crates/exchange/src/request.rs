@@ -80,8 +80,7 @@ pub struct UnverifiedExchange {
 }
 
 impl UnverifiedExchange {
-    /// Takes the parameters of `grant` from `form`. Client credentials in it are ignored, like every unknown parameter
-    /// (RFC 6749 §3.2).
+    /// Takes the parameters of `grant` from `form`. Unknown parameters are ignored (RFC 6749 §3.2).
     ///
     /// ```
     /// use vouchsafe_exchange::form::Form;

@@ -56,16 +56,20 @@ pub async fn verify<P: Ports>(
 }
 
 /// What it takes to verify a token.
-struct Verifier<'a, P> {
-    ports: &'a P,
-    settings: &'a Settings,
-    bundle: &'a BundleInfo,
-    now: u64,
+pub(crate) struct Verifier<'a, P> {
+    pub(crate) ports: &'a P,
+    pub(crate) settings: &'a Settings,
+    pub(crate) bundle: &'a BundleInfo,
+    pub(crate) now: u64,
 }
 
 impl<P: Ports> Verifier<'_, P> {
     /// Verifies `token` by the keys of the issuer that it names; `note` gets the name of that issuer's file first.
-    async fn verify(&self, token: &str, note: impl FnOnce(String)) -> Result<(Subject, Rc<IssuerRecord>), Failure> {
+    pub(crate) async fn verify(
+        &self,
+        token: &str,
+        note: impl FnOnce(String),
+    ) -> Result<(Subject, Rc<IssuerRecord>), Failure> {
         let Self { ports, settings, bundle, now } = *self;
         let token = ports.parse(token)?;
         // ORDER: only configured issuers are fetched from, so look up the issuer first.

@@ -3,7 +3,7 @@
 //! Descriptions are fixed texts that never contain a token, a key or a claim's value.
 
 use crate::issued::IssuedExchange;
-use crate::refusal::{Denial, Part, ProofFault, Refusal, RequestFault};
+use crate::refusal::{ClientFault, Denial, Part, ProofFault, Refusal, RequestFault};
 use crate::request::{Grant, TOKEN_TYPE_ACCESS, TOKEN_TYPE_JWT};
 use serde_json::{Value, json};
 use std::borrow::Cow;
@@ -15,6 +15,8 @@ const RETRY_AFTER_SECONDS: u32 = 2;
 /// Most accepted audiences that an audience mismatch names, and the longest one, in bytes.
 const ACCEPTED_MAX: usize = 3;
 const ACCEPTED_BYTES_MAX: usize = 256;
+/// The challenge to a client that is not authenticated (RFC 7617 §2).
+const CLIENT_CHALLENGE: &str = "Basic realm=\"vouchsafe\"";
 /// Longest claim name in a description, in bytes.
 const CLAIM_NAME_BYTES_MAX: usize = 64;
 
@@ -30,6 +32,8 @@ pub struct WireError {
     pub retry_after_seconds: Option<u32>,
     /// The methods of a resource that was asked with another one (RFC 9110 §10.2.1).
     pub allow: Option<&'static str>,
+    /// How a client authenticates, if it did not (RFC 6749 §5.2).
+    pub challenge: Option<&'static str>,
 }
 
 impl WireError {
@@ -101,7 +105,7 @@ impl WireError {
     }
 
     fn new(status: u16, error: &'static str, description: impl Into<Cow<'static, str>>) -> Self {
-        Self { status, error, description: description.into(), retry_after_seconds: None, allow: None }
+        Self { status, error, description: description.into(), retry_after_seconds: None, allow: None, challenge: None }
     }
 }
 
@@ -116,6 +120,14 @@ impl From<&Refusal> for WireError {
             }
             Refusal::Actor(fault) => Self::invalid_request(400, fault.to_string()),
             Refusal::AudienceMismatch { accepted } => Self::invalid_request(400, audience_text(accepted)),
+            Refusal::Client(ClientFault::Several) => {
+                Self::invalid_request(400, "the request has several credentials: send one")
+            }
+            // One text, whatever the reason; the log has the reason.
+            Refusal::Client(_) => Self {
+                challenge: Some(CLIENT_CHALLENGE),
+                ..Self::new(401, "invalid_client", "client authentication failed")
+            },
             // RFC 9449 §5 and §8.
             Refusal::Proof(fault) => Self::new(400, proof_error(*fault), fault.to_string()),
             Refusal::Denied(denial) => denial_error(*denial),

@@ -21,8 +21,8 @@ mod status;
 use std::rc::Rc;
 
 use vouchsafe_signer::{
-    AllowedToken, Audience, Ceiling, Epoch, Error, PublicKeySet, RevocationList, SignedToken, SignerSettings, SigningRequest,
-    StatusList, Superseded, Tier,
+    AllowedToken, Audience, Ceiling, Epoch, Error, PublicKeySet, RevocationList, SignedToken, SignerSettings,
+    SigningRequest, StatusList, Superseded, Tier,
 };
 
 use crate::canary::Workload;
@@ -182,6 +182,29 @@ impl GatewaySigner {
         let config = &self.config.signer;
         // ORDER: every ceiling before the network.
         let allowed = config.allow_status_list(list, issued_at, network.now())?;
+        self.follow_generation(network).await?;
+        let (key, generation) = self.epoch_key(allowed.epoch(), config.revocations_algorithm()?, network).await?;
+        if generation < generation_min {
+            return Err(Error::Superseded(Superseded { generation, latest: generation_min }));
+        }
+        allowed.sign(&key, &network.entropy()?)
+    }
+
+    /// Builds the signed `response` to an introspection for the resource server `audience`, with an epoch key.
+    ///
+    /// # Errors
+    /// As [`Self::sign_revocations`].
+    pub async fn sign_introspection(
+        &self,
+        audience: &str,
+        response: &str,
+        issued_at: u64,
+        generation_min: u64,
+        network: &impl Network,
+    ) -> Result<String, Error> {
+        let config = &self.config.signer;
+        // ORDER: every ceiling before the network.
+        let allowed = config.allow_introspection(audience, response, issued_at, network.now())?;
         self.follow_generation(network).await?;
         let (key, generation) = self.epoch_key(allowed.epoch(), config.revocations_algorithm()?, network).await?;
         if generation < generation_min {

@@ -49,7 +49,7 @@ pub(crate) fn trust_domain_of(claims: &JsonObject) -> Option<String> {
 pub(crate) fn require_issuer(claims: &JsonObject, issuer: &TrustedIssuer) -> Result<(), TokenError> {
     let iss = stated_issuer_of(claims)?;
     match issuer.profile() {
-        Profile::Jwt => match iss {
+        Profile::ClientAssertion | Profile::Jwt => match iss {
             None => Err(TokenError::ClaimMissing(ISS)),
             Some(iss) if iss == issuer.issuer() => Ok(()),
             Some(_) => Err(TokenError::IssuerUntrusted),
@@ -140,7 +140,7 @@ pub(crate) fn require_lifetime(
     let exp = numeric_date(claims, &EXP)?.ok_or(TokenError::ClaimMissing(EXP))?;
     let nbf = numeric_date(claims, &NBF)?;
     let iat = numeric_date(claims, &IAT)?;
-    if iat.is_none() && issuer.profile() == Profile::Jwt {
+    if iat.is_none() && issuer.profile() != Profile::JwtSvid {
         return Err(TokenError::ClaimMissing(IAT));
     }
     if now >= exp.plus(leeway) {

@@ -61,7 +61,7 @@ impl TrustedIssuer {
     #[must_use]
     pub fn key_use(&self) -> KeyUse {
         match self.profile() {
-            Profile::Jwt => KeyUse::Signature,
+            Profile::ClientAssertion | Profile::Jwt => KeyUse::Signature,
             Profile::JwtSvid => KeyUse::JwtSvid,
         }
     }
@@ -122,7 +122,7 @@ impl TryFrom<IssuerRecord> for TrustedIssuer {
         }
         let algorithms = record.algorithms.iter().map(|name| Algorithm::from_name(name)).collect::<Option<Vec<_>>>();
         let algorithms = algorithms.filter(|list| !list.is_empty()).ok_or(IssuerError::Algorithms)?;
-        let provider = Provider::named(&record.provider).ok_or(IssuerError::Provider)?;
+        let provider = Provider::of_record(&record.provider).ok_or(IssuerError::Provider)?;
         let claims = claims(provider, &record)?;
         if provider.profile == Profile::JwtSvid && trust_domain_of(&record.issuer).is_none() {
             return Err(IssuerError::TrustDomain);

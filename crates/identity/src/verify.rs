@@ -15,6 +15,8 @@ use crate::trusted_keys::{TrustedKeys, sha256_hex};
 /// other protocols (`at+jwt`, `dpop+jwt`, `logout+jwt`, `secevent+jwt`, `wit+jwt`…) are therefore refused (RFC 8725
 /// §3.11).
 const PLAIN_TYPES: [&str; 2] = ["JOSE", "JWT"];
+/// The `typ` of a client assertion (draft-ietf-oauth-rfc7523bis). Clients of RFC 7523 send `JWT` or none.
+const CLIENT_ASSERTION_TYPE: &str = "client-authentication+jwt";
 
 /// A parsed but unverified token.
 ///
@@ -151,12 +153,15 @@ pub fn verify(
 
 /// SPIFFE compares `typ` case-sensitively (JWT-SVID §2.3).
 fn accepts_type(profile: Profile, typ: Option<&str>) -> bool {
-    typ.is_none_or(|typ| {
-        PLAIN_TYPES.iter().any(|plain| match profile {
-            Profile::Jwt => plain.eq_ignore_ascii_case(typ),
-            Profile::JwtSvid => *plain == typ,
-        })
+    typ.is_none_or(|typ| match profile {
+        Profile::Jwt => is_plain(typ),
+        Profile::ClientAssertion => is_plain(typ) || typ.eq_ignore_ascii_case(CLIENT_ASSERTION_TYPE),
+        Profile::JwtSvid => PLAIN_TYPES.contains(&typ),
     })
+}
+
+fn is_plain(typ: &str) -> bool {
+    PLAIN_TYPES.iter().any(|plain| plain.eq_ignore_ascii_case(typ))
 }
 
 /// Verifies the signature; returns the proof to remember, unless it is cached already.

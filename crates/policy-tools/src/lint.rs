@@ -3,6 +3,7 @@
 mod actors;
 mod addresses;
 mod administration;
+mod clients;
 mod clock;
 mod domain;
 mod events;
@@ -107,6 +108,7 @@ pub fn check(files: &BundleFiles, environment: &Environment) -> Report {
     let wide = administration::beyond_one_group(&bundle).into_iter();
     let acting = actors::strangers(&bundle, &cases).into_iter();
     warnings.extend(wide.chain(acting).map(|(policy, warning)| of_policy(files, policy, warning)));
+    warnings.extend(clients::warnings(files, &bundle));
     warnings.extend(invisible::warnings(files));
     warnings.extend(settings::warnings(files, &bundle, environment, &dead));
     if errors.is_empty() {

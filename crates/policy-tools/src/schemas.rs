@@ -9,6 +9,7 @@ pub fn schemas() -> Vec<(&'static str, Value)> {
         ("bundle", schemars::schema_for!(files::BundleFile)),
         ("issuer", schemars::schema_for!(files::IssuerFile)),
         ("audience", schemars::schema_for!(files::AudienceFile)),
+        ("client", schemars::schema_for!(files::ClientFile)),
         ("group", schemars::schema_for!(files::GroupFile)),
         ("links", schemars::schema_for!(files::LinkFile)),
         ("case", schemars::schema_for!(crate::cases::CaseFile)),

@@ -24,12 +24,13 @@ use crate::policies::profiles::check_profiles;
 use crate::policies::schema::{self, Additions};
 use crate::policies::templates::NamedTemplate;
 use crate::settings::groups::{Group, Groups};
-use crate::settings::records::{Audience, Environment, Issuer};
+use crate::settings::records::{Audience, Client, Environment, Issuer};
 use crate::settings::zones::Zones;
 use cedar_policy::{Entity, EntityTypeName, EntityUid, Schema};
 use files::{BundleFiles, SCHEMA_FILE, utf8};
 use settings::{Settings, unnameable};
 use std::collections::BTreeMap;
+use vouchsafe_providers::client;
 
 /// A bundle whose every file was understood and whose every policy validates.
 pub struct Bundle {
@@ -44,6 +45,8 @@ pub struct Bundle {
     audiences: Vec<(Audience, EntityUid)>,
     /// Indices into `audiences` by id.
     audience_indices: BTreeMap<String, usize>,
+    /// In the order of their ids.
+    clients: Vec<Client>,
     /// Empty if the policies are in `lazy`.
     policies: Vec<NamedPolicy>,
     /// Policies that are only about actors.
@@ -136,7 +139,7 @@ impl Bundle {
         policies: Policies,
     ) -> Result<Self, Vec<Diagnostic>> {
         let Policies { mut policies, unused_templates } = policies;
-        let Settings { environment, manifest, issuers, audiences, groups, .. } = settings;
+        let Settings { environment, manifest, issuers, audiences, clients, groups, .. } = settings;
         check_profiles(files, &policies, &manifest.profiles)?;
         let profile = manifest.profile_of(&environment.issuer).map(str::to_owned);
         let is_active = |policy: &NamedPolicy| policy.is_for(profile.as_deref());
@@ -161,6 +164,7 @@ impl Bundle {
             development: environment.development,
             audiences: audiences.ok_or_else(unnameable)?,
             audience_indices,
+            clients,
             policies,
             actor_policies,
             lazy: None,
@@ -195,8 +199,19 @@ impl Bundle {
     }
 
     /// The trusted issuer whose URL equals `iss` byte for byte.
+    ///
+    /// INVARIANT: never that of clients, whose assertions are no subject tokens.
     pub fn issuer(&self, iss: &str) -> Option<&Issuer> {
-        self.issuers().find(|issuer| issuer.issuer == iss)
+        self.issuers().find(|issuer| issuer.issuer == iss && *issuer.provider != client::PROVIDER)
+    }
+
+    /// The client with this `client_id`.
+    pub fn client(&self, id: &str) -> Option<&Client> {
+        self.clients.iter().find(|client| client.principal.id == id)
+    }
+
+    pub fn clients(&self) -> &[Client] {
+        &self.clients
     }
 
     pub fn audiences(&self) -> impl Iterator<Item = &Audience> {
@@ -312,6 +327,7 @@ impl Bundle {
         let issuers: Vec<Issuer> = self.issuers_of_all_environments().cloned().collect();
         let additions = Additions {
             zones: &self.zones,
+            clients: !self.clients.is_empty(),
             groups: self.groups.iter().next().is_some(),
             actors: self.audiences().any(|audience| audience.allow_act),
         };

@@ -95,7 +95,8 @@ pub use settings::duration::parse_seconds as parse_duration_seconds;
 pub use settings::groups::{Group, Workload};
 pub use settings::key_source::with_credentials;
 pub use settings::records::{
-    Audience, Environment, Issuer, KeySource, PinnedKeys, ReplayMode, RequiredClaim, Tier, View,
+    Audience, Client, ClientCredential, Environment, Issuer, KeySource, PinnedKeys, ReplayMode, RequiredClaim, Tier,
+    View,
 };
 pub use vouchsafe_providers::{Attribute, AttributeValue, Claim, ClaimType, Provider};
 
@@ -126,6 +127,7 @@ pub mod authoring {
         pub use crate::bundle::manifest::BundleFile;
         pub use crate::policies::templates::LinkFile;
         pub use crate::settings::audience::AudienceFile;
+        pub use crate::settings::client::ClientFile;
         pub use crate::settings::groups::GroupFile;
         pub use crate::settings::issuer::IssuerFile;
     }

@@ -13,6 +13,10 @@ pub const FOLDER_DEPTH_MAX: usize = 3;
 
 pub const ISSUERS_MAX: usize = 256;
 pub const AUDIENCES_MAX: usize = 1024;
+/// Client files.
+pub const CLIENTS_MAX: usize = 256;
+/// Secrets of one client: the current one, and the next or the previous one.
+pub const CLIENT_SECRETS_MAX: usize = 2;
 pub const RULES_MAX: usize = 10_000;
 /// Guardrails, and bytes of the description of each.
 pub const GUARDRAILS_MAX: usize = 1024;

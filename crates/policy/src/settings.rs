@@ -2,6 +2,7 @@
 
 pub(crate) mod audience;
 pub(crate) mod checks;
+pub(crate) mod client;
 mod declared_claims;
 pub(crate) mod duration;
 pub(crate) mod groups;

@@ -19,6 +19,7 @@ pub mod azure;
 pub mod buildkite;
 pub mod circleci;
 mod claim;
+pub mod client;
 pub mod github;
 pub mod gitlab;
 pub mod google;
@@ -62,6 +63,12 @@ impl Provider {
     #[must_use]
     pub fn named(name: &str) -> Option<&'static Self> {
         PROVIDERS.iter().find(|provider| provider.name == name).copied()
+    }
+
+    /// The provider that an issuer record names: one of [`PROVIDERS`], or that of clients, which no file can name.
+    #[must_use]
+    pub fn of_record(name: &str) -> Option<&'static Self> {
+        Self::named(name).or_else(|| (name == client::PROVIDER.name).then_some(&client::PROVIDER))
     }
 
     /// The provider whose platform issues tokens to many tenants at `issuer`.

@@ -62,6 +62,8 @@ pub enum Replay {
 /// The token format that a provider follows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Profile {
+    /// RFC 7523 §2.2: as for [`Profile::Jwt`], and `typ` may be `client-authentication+jwt`.
+    ClientAssertion,
     /// RFC 7519 with `iss` and `iat`.
     Jwt,
     /// The SPIFFE JWT-SVID specification: the trust domain in `sub` is the issuer, `iss` and `iat` are optional, and the

@@ -3,17 +3,39 @@
 use std::borrow::Cow;
 
 use vouchsafe_exchange::failure::Failure;
-use vouchsafe_exchange::metadata::PROOF_ALGORITHMS;
+use vouchsafe_exchange::metadata::VERIFIED_ALGORITHMS;
 use vouchsafe_exchange::refusal::{ProofFault, Refusal};
 use vouchsafe_exchange::wire::{WireError, proof_error};
 
 /// The outcome of a request.
 #[derive(Debug)]
 pub struct Attempt {
-    /// The JSON body of a 200.
+    /// The body of a 200.
     pub outcome: Result<String, Refused>,
+    /// The type of that body.
+    pub media_type: &'static str,
     /// `jti` of the caller's token: the decision that permitted the request.
     pub decision_id: Option<String>,
+    /// The client that authenticated, which has no token.
+    pub client: Option<AuthenticatedClient>,
+}
+
+/// A client, for the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AuthenticatedClient {
+    /// The name of its issuer.
+    pub issuer: String,
+    /// The policies that decided about its request.
+    pub determining_rules: Vec<String>,
+    pub erring_rules: Vec<String>,
+}
+
+impl Attempt {
+    /// Of a caller with a token, if `decision_id` is its `jti`.
+    #[must_use]
+    pub fn new(outcome: Result<String, Refused>, decision_id: Option<String>) -> Self {
+        Self { outcome, media_type: "application/json", decision_id, client: None }
+    }
 }
 
 /// A refusal, for the caller and for the log.
@@ -51,14 +73,22 @@ impl Scheme {
 
 /// `algs` (RFC 9449 §7.1).
 fn algorithms() -> String {
-    format!("algs=\"{}\"", PROOF_ALGORITHMS.join(" "))
+    format!("algs=\"{}\"", VERIFIED_ALGORITHMS.join(" "))
 }
 
 impl Refused {
     /// The request has no credentials, so it gets no error code either (RFC 6750 §3.1).
     pub(crate) fn unauthenticated() -> Self {
-        let text = "send a token of this broker in the header `Authorization`";
+        let text = "send a token of this broker in the header `Authorization`, or the credential of a client";
         Self { challenge: Some(Scheme::all()), ..Self::new(401, "invalid_token", "caller.unauthenticated", text) }
+    }
+
+    /// For a request without credentials that asks for a signed response: RFC 9701 §5 demands status 400.
+    pub(crate) fn without_authentication(mut self) -> Self {
+        if self.slug == "caller.unauthenticated" {
+            self.error.status = 400;
+        }
+        self
     }
 
     /// The request has several credentials, some of another kind, or a proof with a bearer token.
@@ -153,7 +183,7 @@ impl Refused {
         description: impl Into<Cow<'static, str>>,
     ) -> Self {
         let description = description.into();
-        let error = WireError { status, error, description, retry_after_seconds: None, allow: None };
+        let error = WireError { status, error, description, retry_after_seconds: None, allow: None, challenge: None };
         Self { error, challenge: None, slug, detail: Box::default() }
     }
 }
@@ -161,7 +191,9 @@ impl Refused {
 impl From<Failure> for Refused {
     fn from(failure: Failure) -> Self {
         let Failure { refusal, detail } = failure;
-        Self { error: WireError::from(&refusal), challenge: None, slug: refusal.slug(), detail: detail.into() }
+        let error = WireError::from(&refusal);
+        let challenge = error.challenge.map(Box::from);
+        Self { error, challenge, slug: refusal.slug(), detail: detail.into() }
     }
 }
 

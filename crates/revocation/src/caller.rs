@@ -94,6 +94,10 @@ impl VerifiedCaller {
         &self.token.jti
     }
 
+    pub(crate) fn client_id(&self) -> &str {
+        &self.token.client_id
+    }
+
     /// The caller, given whether the store knows its token as active. Uses the proof.
     ///
     /// ORDER: the token first, so that nobody without a live one causes a write.

@@ -1,6 +1,7 @@
 //! The endpoints that take the broker's own tokens: revocation (RFC 7009), introspection (RFC 7662), and the operations of
 //! administrators. Callers authenticate with a token that this broker issued for one of its own audiences, so a Cedar
-//! policy decides who may call, and that decision is on record.
+//! policy decides who may call, and that decision is on record. Where clients may introspect, policy decides about them
+//! in the same way, for each request.
 //!
 //! Has no clock, network, database or Wasm bindings: everything external comes through [`ports::Ports`]. Entry points:
 //! [`revoke_token`], [`introspect`], [`forward_auth`], [`publish`], [`publish_status`] and the functions of [`operations`].
@@ -27,10 +28,10 @@ mod published;
 mod render;
 mod token_revocation;
 
-pub use answer::{Attempt, Refused};
+pub use answer::{Attempt, AuthenticatedClient, Refused};
 pub use caller::{Credentials, admin_audience, introspection_audience};
-pub use forward_auth::{FORWARD_AUTH_PATH, forward_auth};
-pub use introspection::introspect;
+pub use forward_auth::{FORWARD_AUTH_PATH, FORWARD_AUTH_QUERY_PATH, forward_auth};
+pub use introspection::{Introspection, JWT_MEDIA_TYPE, introspect};
 pub use proof::ForwardedRequest;
 pub use published::{PUBLISHED_SECONDS_MAX, Published, publish, publish_status};
 pub use token_revocation::revoke_token;

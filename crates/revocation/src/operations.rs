@@ -63,14 +63,14 @@ pub fn check_head(method: &str, allow: &'static str, content_type: Option<&str>)
 pub async fn perform<P: Ports>(ports: &P, credentials: &Credentials, operation: Operation<'_>) -> Attempt {
     let caller = match authorize(ports, credentials, operation).await {
         Ok(caller) => caller,
-        Err(refused) => return Attempt { outcome: Err(refused), decision_id: None },
+        Err(refused) => return Attempt::new(Err(refused), None),
     };
     let outcome = match operation {
         Operation::Lift(body) => lift(ports, &caller, body).await,
         Operation::List => list(ports).await,
         Operation::Revoke(body) => revoke(ports, &caller, body).await,
     };
-    Attempt { outcome, decision_id: Some(caller.jti().to_owned()) }
+    Attempt::new(outcome, Some(caller.jti().to_owned()))
 }
 
 async fn authorize<P: Ports>(

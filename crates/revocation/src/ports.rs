@@ -1,10 +1,13 @@
 //! The capabilities that these endpoints need from outside.
 
+use vouchsafe_exchange::client::{ClientDecision, Presented};
+use vouchsafe_exchange::client_address::ForwardedFor;
 use vouchsafe_exchange::failure::Failure;
+use vouchsafe_exchange::refusal::ClientFault;
 use vouchsafe_exchange::settings::Settings;
 use vouchsafe_types::{
-    Added, Affected, Attribution, Consumption, IssuedToken, ProofError, Revocation, RevocationList, RevocationTarget,
-    StatusList, TokenError, TokenUse, VerifiedProof,
+    Added, Affected, Attribution, Consumption, IssuedToken, Principal, ProofError, Revocation, RevocationList,
+    RevocationTarget, StatusList, TokenError, TokenUse, VerifiedProof,
 };
 
 /// The broker's own tokens, and the store's revocations.
@@ -30,6 +33,18 @@ pub trait Ports {
     /// The nonces of which a proof must have one; none if proofs need none.
     async fn proof_nonces(&self) -> Result<Option<Vec<String>>, Failure>;
     async fn consume(&self, token_use: TokenUse) -> Result<Consumption, Failure>;
+    /// Checks a client's credential where none is needed.
+    async fn check_client(&self, presented: Result<Option<Presented>, ClientFault>) -> Result<(), Failure>;
+    /// The client with this credential.
+    async fn authenticate(&self, presented: Presented) -> Result<Principal, Failure>;
+    /// Whether `client` may ask for `scope` of `audience`; none if there is no such audience.
+    async fn decide_client(
+        &self,
+        client: &Principal,
+        audience: &str,
+        scope: &str,
+        forwarded_for: &ForwardedFor,
+    ) -> Result<Option<ClientDecision>, Failure>;
 
     /// Which of the tokens with these `jti`s were issued and are not revoked.
     async fn active(&self, jtis: Vec<String>) -> Result<Vec<bool>, Failure>;
@@ -47,4 +62,6 @@ pub trait Ports {
     async fn status_list(&self, name: &str) -> Result<Option<StatusList>, Failure>;
     /// The signed document of `list`, as of the time of the request.
     async fn sign_status_list(&self, list: StatusList) -> Result<String, Failure>;
+    /// The signed response of an introspection (RFC 9701 §5) for the resource server `audience`.
+    async fn sign_introspection(&self, audience: String, response: String) -> Result<String, Failure>;
 }

@@ -1,14 +1,16 @@
 //! Revocation by a token's holder (RFC 7009).
 //!
 //! Possession of the token is the authentication: all that its holder can do here is to end it. Client credentials are
-//! ignored, as at the token endpoint.
+//! checked as at the token endpoint, and permit nothing more.
 
+use vouchsafe_exchange::client::Presented;
+use vouchsafe_exchange::form::Form;
 use vouchsafe_exchange::limits::SUBJECT_TOKEN_BYTES_MAX;
 use vouchsafe_exchange::refusal::Refusal;
 use vouchsafe_types::{Added, Attribution, IssuedToken, RevocationTarget};
 
 use crate::answer::{Attempt, Refused};
-use crate::introspection::presented_token;
+use crate::caller::Credentials;
 use crate::ports::Ports;
 
 /// Before the `jti` in the id of such a revocation. No operation can choose an id with a slash.
@@ -17,14 +19,24 @@ const DONE: &str = "{}";
 
 /// Revokes the token in the form `body`. A token that is unknown, expired or not from this broker needs no revocation, so
 /// the response is the same (RFC 7009 §2.2).
-pub async fn revoke_token<P: Ports>(ports: &P, body: &[u8]) -> Attempt {
+pub async fn revoke_token<P: Ports>(ports: &P, credentials: &Credentials, body: &[u8]) -> Attempt {
     let mut decision_id = None;
-    let outcome = run(ports, body, &mut decision_id).await;
-    Attempt { outcome, decision_id }
+    let outcome = run(ports, credentials, body, &mut decision_id).await;
+    Attempt::new(outcome, decision_id)
 }
 
-async fn run<P: Ports>(ports: &P, body: &[u8], decision_id: &mut Option<String>) -> Result<String, Refused> {
-    let text = presented_token(body)?;
+async fn run<P: Ports>(
+    ports: &P,
+    credentials: &Credentials,
+    body: &[u8],
+    decision_id: &mut Option<String>,
+) -> Result<String, Refused> {
+    let mut form = Form::parse(body)?;
+    let presented = Presented::take(&credentials.authorization, &mut form);
+    if !matches!(presented, Ok(None)) {
+        ports.check_client(presented).await?;
+    }
+    let text = form.require("token")?;
     // INVARIANT: only a token of this broker that has not expired leads to a write.
     let Some(token) = issued_token(ports, &text).await? else { return Ok(DONE.to_owned()) };
     let by = Attribution { actor: token.subject, decision_id: token.jti.clone(), reason: String::new() };

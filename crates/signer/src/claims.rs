@@ -1,11 +1,6 @@
 //! The header and payload of an issued token.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-
-use crate::Entropy;
 use crate::error::Error;
-use crate::key::EpochKey;
 use vouchsafe_types::{Actor, SigningRequest, StatusReference, UnixSeconds, issuer_of, status_list_url};
 
 /// How long before `iat` a token becomes valid, for strict verifiers with slow clocks.
@@ -66,17 +61,6 @@ fn act(actors: &[Actor]) -> Result<Option<String>, Error> {
         act = Some(members.finish());
     }
     Ok(act)
-}
-
-/// Signs a document of `claims` that is no token.
-pub(crate) fn sign(typ: &str, claims: &str, key: &EpochKey, entropy: &Entropy) -> Result<String, Error> {
-    let mut jwt = URL_SAFE_NO_PAD.encode(header(key.algorithm().name(), key.kid(), typ));
-    jwt.push('.');
-    URL_SAFE_NO_PAD.encode_string(claims, &mut jwt);
-    let signature = key.sign(jwt.as_bytes(), entropy)?;
-    jwt.push('.');
-    URL_SAFE_NO_PAD.encode_string(signature, &mut jwt);
-    Ok(jwt)
 }
 
 #[derive(Default)]

@@ -186,6 +186,8 @@ pub enum Ceiling {
     ExtraClaimTooLong,
     #[error("too many extra claims")]
     ExtraClaimsTooMany,
+    #[error("the response is no introspection response, or is too long")]
+    Introspection,
     #[error("iat is too far from the signer's clock")]
     IssuedAt,
     #[error("issuer is not the signer's own")]

@@ -8,8 +8,8 @@ use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 
 use crate::ceilings::{ISSUED_AT_SKEW_SECONDS_MAX, JTI_BYTES_MAX};
-use crate::claims;
 use crate::config::Config;
+use crate::document;
 use crate::epoch::Epoch;
 use crate::error::{Ceiling, Error};
 use crate::key::EpochKey;
@@ -88,7 +88,7 @@ impl AllowedRevocations {
     /// # Errors
     /// [`Error::Internal`].
     pub fn sign(&self, key: &EpochKey, entropy: &Entropy) -> Result<String, Error> {
-        claims::sign(REVOCATIONS_TYP, &self.payload, key, entropy)
+        document::sign(REVOCATIONS_TYP, &self.payload, key, entropy)
     }
 }
 

@@ -140,6 +140,26 @@ impl Signer {
         allowed.sign(self.key(allowed.epoch(), algorithm)?, entropy)
     }
 
+    /// Builds the signed `response` to an introspection for the resource server `audience`.
+    ///
+    /// # Errors
+    /// As [`Self::sign_revocations`].
+    pub fn sign_introspection(
+        &mut self,
+        audience: &str,
+        response: &str,
+        issued_at: u64,
+        generation_min: u64,
+        now: UnixSeconds,
+        entropy: &Entropy,
+    ) -> Result<String, Error> {
+        self.require_generation(generation_min)?;
+        let allowed = self.config.allow_introspection(audience, response, issued_at, now)?;
+        let algorithm = self.config.revocations_algorithm()?;
+        self.enter_epoch(now)?;
+        allowed.sign(self.key(allowed.epoch(), algorithm)?, entropy)
+    }
+
     /// The nonces of which a proof of possession may have one at `now`.
     ///
     /// # Errors

@@ -7,8 +7,8 @@ use serde_json::json;
 
 use crate::Entropy;
 use crate::ceilings::ISSUED_AT_SKEW_SECONDS_MAX;
-use crate::claims;
 use crate::config::Config;
+use crate::document;
 use crate::epoch::Epoch;
 use crate::error::{Ceiling, Error};
 use crate::key::EpochKey;
@@ -86,7 +86,7 @@ impl AllowedStatusList {
     /// # Errors
     /// [`Error::Internal`].
     pub fn sign(&self, key: &EpochKey, entropy: &Entropy) -> Result<String, Error> {
-        claims::sign(STATUS_LIST_TYP, &self.payload, key, entropy)
+        document::sign(STATUS_LIST_TYP, &self.payload, key, entropy)
     }
 }
 

@@ -30,7 +30,9 @@ pub use issuer::{
     DeclaredClaim, FetchError, IssuerRecord, KeySet, KeySource, PinnedKeys, ReplayMode, RequiredClaim, Unreachable,
     UnreachableCause,
 };
-pub use policy::{Audience, BundleInfo, Decision, Effect, Environment, PolicyError, Tier, TokenRequest};
+pub use policy::{
+    Audience, BundleInfo, Client, ClientCredential, Decision, Effect, Environment, PolicyError, Tier, TokenRequest,
+};
 pub use proof::{PROOF_AGE_SECONDS_MAX, PROOF_BYTES_MAX, ProofError, VerifiedProof};
 pub use revocation::{
     Added, Affected, AffectedWorkload, Attribution, IssuedTokens, Lifted, Revocation, RevocationList, RevocationRule,

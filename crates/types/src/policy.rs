@@ -1,8 +1,9 @@
 //! The trust bundle and its decisions.
 
-use crate::issuer::ReplayMode;
+use crate::issuer::{IssuerRecord, ReplayMode};
 use crate::view::View;
 use crate::wit_enum::wit_enum;
+use crate::workload::Principal;
 
 /// What a bundle is validated against; none of it comes from the bundle.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,6 +68,23 @@ pub struct Audience {
     pub authorization_server: bool,
     /// Whether each token has an index in a status list.
     pub status_list: bool,
+}
+
+/// A client file: software without a token of a platform that asks about tokens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Client {
+    /// Its `id` is the `client_id`.
+    pub principal: Principal,
+    pub credential: ClientCredential,
+}
+
+/// What a client authenticates with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ClientCredential {
+    /// `private_key_jwt` (OpenID Connect Core 1.0 §9): how its assertions are verified.
+    Key(IssuerRecord),
+    /// `client_secret_basic` (RFC 6749 §2.3.1): the lowercase hex SHA-256 of each secret.
+    Secret(Vec<String>),
 }
 
 /// What a principal asks for.

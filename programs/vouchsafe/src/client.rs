@@ -14,6 +14,7 @@ pub mod gateway;
 mod hints;
 pub mod http;
 pub mod issue;
+mod login;
 pub mod moment;
 mod network;
 mod platform;

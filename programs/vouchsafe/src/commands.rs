@@ -2,6 +2,7 @@
 
 #[cfg(feature = "host")]
 pub mod audit;
+pub mod client;
 pub mod completions;
 pub mod credential;
 pub mod dev_issuer;

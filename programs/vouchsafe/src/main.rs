@@ -52,6 +52,7 @@ struct Cli {
 enum Command {
     #[cfg(feature = "host")]
     Audit(commands::audit::Args),
+    Client(commands::client::Args),
     Completions(commands::completions::Args),
     Credential(commands::credential::Args),
     DevIssuer(commands::dev_issuer::Args),
@@ -99,6 +100,7 @@ fn main() -> ExitCode {
     let outcome = match parse().command {
         #[cfg(feature = "host")]
         Command::Audit(args) => commands::audit::run(args),
+        Command::Client(args) => commands::client::run(&args),
         Command::Completions(args) => commands::completions::run(&args, Cli::command()),
         Command::Credential(args) => commands::credential::run(args),
         Command::DevIssuer(args) => commands::dev_issuer::run(args),

@@ -15,6 +15,7 @@ const MALFORMED: Want = bad("request.malformed");
 const MISSING: Want = bad("request.parameter_missing");
 const REPEATED: Want = bad("request.parameter_repeated");
 const METHOD: Want = refused(405, "invalid_request", "request.method_not_allowed");
+const CLIENT: Want = refused(401, "invalid_client", "client.invalid");
 const CONTENT_TYPE: Want = refused(415, "invalid_request", "request.content_type_unsupported");
 const TOO_LARGE: Want = refused(413, "invalid_request", "request.too_large");
 const UNKNOWN: Want = refused(400, "invalid_target", "audience.unknown");
@@ -89,6 +90,13 @@ fn targets_and_headers() -> Vec<RequestCase> {
         }),
         form("client credentials in the body", Want::Issued, |form| {
             form.and("client_id", "a").and("client_secret", "b")
+        }),
+        form("two client credentials", bad("client.several_credentials"), |form| {
+            form.and("client_id", "a").and("client_secret", "b").and("client_assertion", "c")
+        }),
+        form("a client assertion that nobody trusts", CLIENT, |form| {
+            let kind = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
+            form.and("client_assertion", "a.b.c").and("client_assertion_type", kind)
         }),
         request("a forged path", Want::Issued, |form| form.request().with("spin-path-info", "/healthz")),
     ]

@@ -108,11 +108,13 @@ fn requires_a_form_with_one_token() {
 #[test]
 fn ignores_hints_and_client_credentials() {
     let scene = Scene::new();
-    let token = scene.token();
-    let body = format!("token={token}&token_type_hint=refresh_token&client_id=ci&client_secret=x");
-    let request = Request::post("/revoke", FORM, body).with("authorization", "Basic Y2k6eA==");
-    assert_eq!(scene.broker.send(&request).status, 200);
-    assert!(!scene.is_active(&token));
+    for (more, authorization) in [("&client_id=ci&client_secret=x", None), ("", Some("Basic Y2k6eA=="))] {
+        let token = scene.token();
+        let request = Request::post("/revoke", FORM, format!("token={token}&token_type_hint=refresh_token{more}"));
+        let request = authorization.iter().fold(request, |request, value| request.with("authorization", value));
+        assert_eq!(scene.broker.send(&request).status, 200);
+        assert!(!scene.is_active(&token));
+    }
 }
 
 /// The token of one audience says nothing at another: the metadata name the endpoints, and nothing else is accepted.
@@ -123,9 +125,6 @@ fn metadata_name_the_endpoints() {
         let metadata = scene.broker.get(path).json();
         assert_eq!(metadata["revocation_endpoint"], format!("{BROKER}/revoke"));
         assert_eq!(metadata["introspection_endpoint"], format!("{BROKER}/introspect"));
-        assert_eq!(metadata["introspection_endpoint_auth_methods_supported"], serde_json::json!(["Bearer"]));
-        let methods = serde_json::json!(["none", "client_secret_basic", "client_secret_post"]);
-        assert_eq!(metadata["revocation_endpoint_auth_methods_supported"], methods);
     }
     let deploy = obtain(&scene.broker, &scene.issuer, WORKLOAD, DEPLOY, "");
     assert_eq!(scene.introspect_as(&deploy, &deploy).status, 401);

@@ -20,7 +20,7 @@ fn fake() -> Fake {
 
 fn attempt(fake: &Fake, proofs: &[&str], more: &str) -> Attempt {
     let proofs: Vec<_> = proofs.iter().map(|proof| (*proof).to_owned()).collect();
-    run(exchange(fake, format!("{FORM}{more}").as_bytes(), &proofs, &ForwardedFor::default()))
+    run(exchange(fake, format!("{FORM}{more}").as_bytes(), &proofs, &[], &ForwardedFor::default()))
 }
 
 fn check(fake: &Fake, more: &str, expected: Result<(), Refusal>) {

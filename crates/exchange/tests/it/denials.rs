@@ -153,7 +153,7 @@ fn groups_repeats_by_token_audience_bundle() {
     let other_token = key(&fake);
     fake.subject.borrow_mut().signing_input_digest = "d1".into();
     let elsewhere = FORM.replace("https://api.example", "https://other.example");
-    let _refused = run(exchange(&fake, elsewhere.as_bytes(), &[], &ForwardedFor::default()));
+    let _refused = run(exchange(&fake, elsewhere.as_bytes(), &[], &[], &ForwardedFor::default()));
     let other_audience = key(&fake);
     fake.bundle_digest.replace("b2".into());
     check(&fake, "", denied(Denial::PolicyDenied));

@@ -13,9 +13,9 @@ use vouchsafe_exchange::ports::{Identity, Instance, KnownKeys, Policy, Signer, S
 use vouchsafe_exchange::refusal::{Part, Refusal, ReplayFault};
 use vouchsafe_exchange::settings::Settings;
 use vouchsafe_types::{
-    Attribute, AttributeValue, Audience, AuditRecord, BundleInfo, Consumption, Decision, Effect, IssuerRecord, KeySet,
-    KeySource, Principal, ProofError, Recorded, ReplayMode, SignedToken, SigningRequest, StatusReference, Subject,
-    Tier, TokenError, TokenRequest, TokenUse, VerifiedProof,
+    Attribute, AttributeValue, Audience, AuditRecord, BundleInfo, Client, Consumption, Decision, Effect, IssuerRecord,
+    KeySet, KeySource, Principal, ProofError, Recorded, ReplayMode, SignedToken, SigningRequest, StatusReference,
+    Subject, Tier, TokenError, TokenRequest, TokenUse, VerifiedProof,
 };
 
 pub const NOW: u64 = 1_800_000_000;
@@ -27,6 +27,7 @@ pub type Act = Box<dyn Fn(&Fake)>;
 pub struct Fake {
     /// The clock; a request reads it once, except for `limit`.
     pub now: Cell<u64>,
+    pub clients: RefCell<Vec<Client>>,
     pub issuer: RefCell<Option<IssuerRecord>>,
     pub audience: RefCell<Option<Audience>>,
     pub subject: RefCell<Subject>,
@@ -83,6 +84,7 @@ impl Fake {
     pub fn new() -> Self {
         Self {
             now: Cell::new(NOW),
+            clients: RefCell::default(),
             issuer: RefCell::new(Some(issuer(ReplayMode::Allow))),
             audience: RefCell::new(Some(audience())),
             subject: RefCell::new(subject()),
@@ -421,6 +423,17 @@ impl Policy for Fake {
     fn audience(&self, _bundle: &BundleInfo, id: &str) -> Result<Option<Rc<Audience>>, Failure> {
         self.call("audience", Part::Policy)?;
         Ok(self.audience.borrow().clone().filter(|audience| audience.id == id).map(Rc::new))
+    }
+
+    fn client(&self, _: &BundleInfo, id: &str) -> Result<Option<Client>, Failure> {
+        self.call("client", Part::Policy)?;
+        let clients = self.clients.borrow();
+        Ok(clients.iter().find(|client| client.principal.id == id).cloned())
+    }
+
+    fn has_clients(&self, _: &BundleInfo) -> Result<bool, Failure> {
+        self.call("has_clients", Part::Policy)?;
+        Ok(!self.clients.borrow().is_empty())
     }
 
     fn decide(&self, _: &BundleInfo, _: &Principal, request: &TokenRequest, _: u64) -> Result<Decision, Failure> {

@@ -11,6 +11,7 @@
 
 mod actors;
 mod chaining;
+mod clients;
 mod clocks;
 mod denials;
 mod fake;
@@ -36,7 +37,7 @@ const FORM: &str = "grant_type=urn:ietf:params:oauth:grant-type:token-exchange&s
     &subject_token_type=urn:ietf:params:oauth:token-type:jwt&audience=https://api.example";
 
 fn attempt(fake: &Fake, more: &str) -> Attempt {
-    run(exchange(fake, format!("{FORM}{more}").as_bytes(), &[], &ForwardedFor::default()))
+    run(exchange(fake, format!("{FORM}{more}").as_bytes(), &[], &[], &ForwardedFor::default()))
 }
 
 /// Runs one exchange with `more` parameters and compares how it ended.
@@ -70,14 +71,14 @@ fn refuses_undetermined_client_addresses_unrecorded() {
     ] {
         let fake = Fake::new();
         *fake.trusted_proxies.borrow_mut() = TrustedProxies::parse("10.0.0.0/8").unwrap();
-        let attempt = run(exchange(&fake, FORM.as_bytes(), &[], &forwarded_for));
+        let attempt = run(exchange(&fake, FORM.as_bytes(), &[], &[], &forwarded_for));
         let failure = attempt.outcome.map(drop).unwrap_err();
         let refusal = RequestFault::ClientAddressUndetermined.into();
         assert_eq!((failure.refusal, failure.detail.as_str()), (refusal, detail));
         assert_eq!(*fake.calls.borrow(), ["settings"]);
         // Without trusted proxies, no header counts.
         *fake.trusted_proxies.borrow_mut() = TrustedProxies::default();
-        assert!(run(exchange(&fake, FORM.as_bytes(), &[], &forwarded_for)).outcome.is_ok());
+        assert!(run(exchange(&fake, FORM.as_bytes(), &[], &[], &forwarded_for)).outcome.is_ok());
         assert_eq!(fake.questions.borrow()[0].client_ip, None);
     }
 }
@@ -368,7 +369,7 @@ fn consumes_once_per_issuer_or_audience() {
     fake.audience.replace(Some(other.clone()));
     let elsewhere = FORM.replace("https://api.example", &other.id);
     assert_eq!(
-        run(exchange(&fake, elsewhere.as_bytes(), &[], &ForwardedFor::default())).outcome.err().map(|f| f.refusal),
+        run(exchange(&fake, elsewhere.as_bytes(), &[], &[], &ForwardedFor::default())).outcome.err().map(|f| f.refusal),
         Some(SPENT)
     );
 
@@ -378,7 +379,7 @@ fn consumes_once_per_issuer_or_audience() {
     check(&fake, "", Ok(()));
     check(&fake, "", Err(SPENT));
     fake.audience.replace(Some(single(other)));
-    assert!(run(exchange(&fake, elsewhere.as_bytes(), &[], &ForwardedFor::default())).outcome.is_ok());
+    assert!(run(exchange(&fake, elsewhere.as_bytes(), &[], &[], &ForwardedFor::default())).outcome.is_ok());
 }
 
 /// The replay key is that of the token, whatever the grant.
@@ -391,7 +392,7 @@ fn consumes_once_for_both_grants() {
         let fake = Fake::new();
         fake.issuer.replace(Some(issuer(ReplayMode::SingleUse)));
         let mut outcomes = forms.iter().map(|form| {
-            let attempt = run(exchange(&fake, form.as_bytes(), &[], &ForwardedFor::default()));
+            let attempt = run(exchange(&fake, form.as_bytes(), &[], &[], &ForwardedFor::default()));
             attempt.outcome.map(drop).map_err(|failure| failure.refusal)
         });
         assert_eq!([outcomes.next(), outcomes.next()], [Some(Ok(())), Some(Err(SPENT))], "{forms:?}");
@@ -432,8 +433,8 @@ fn consumes_audience_use_before_issuer_use() {
     let other = Audience { id: "https://other.example".into(), ..audience() };
     fake.audience.replace(Some(other.clone()));
     let elsewhere = FORM.replace("https://api.example", &other.id);
-    assert!(run(exchange(&fake, elsewhere.as_bytes(), &[], &ForwardedFor::default())).outcome.is_ok());
-    let spent = run(exchange(&fake, elsewhere.as_bytes(), &[], &ForwardedFor::default())).outcome.err();
+    assert!(run(exchange(&fake, elsewhere.as_bytes(), &[], &[], &ForwardedFor::default())).outcome.is_ok());
+    let spent = run(exchange(&fake, elsewhere.as_bytes(), &[], &[], &ForwardedFor::default())).outcome.err();
     assert_eq!(spent.map(|failure| failure.refusal), Some(SPENT));
 }
 

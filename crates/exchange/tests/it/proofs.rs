@@ -14,7 +14,7 @@ const PROOF: &str = "K 1";
 
 fn attempt(fake: &Fake, proofs: &[&str], more: &str) -> Attempt {
     let proofs: Vec<_> = proofs.iter().map(|proof| (*proof).to_owned()).collect();
-    run(exchange(fake, format!("{FORM}{more}").as_bytes(), &proofs, &ForwardedFor::default()))
+    run(exchange(fake, format!("{FORM}{more}").as_bytes(), &proofs, &[], &ForwardedFor::default()))
 }
 
 fn check(fake: &Fake, proofs: &[&str], expected: Result<(), ProofFault>) {

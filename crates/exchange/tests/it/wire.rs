@@ -201,7 +201,10 @@ fn renders_success_as_rfc_8693_requires() {
     );
     let form = format!("{FORM}&requested_token_type=urn:ietf:params:oauth:token-type:jwt");
     let body = success(
-        &run(exchange(&fake, form.as_bytes(), &[], &ForwardedFor::default())).outcome.map_err(|f| f.refusal).unwrap(),
+        &run(exchange(&fake, form.as_bytes(), &[], &[], &ForwardedFor::default()))
+            .outcome
+            .map_err(|f| f.refusal)
+            .unwrap(),
     );
     assert_eq!(
         members(&body),

@@ -111,6 +111,21 @@ fn signs_revocations_with_an_epoch_key() {
 }
 
 #[test]
+fn signs_introspections_with_an_epoch_key() {
+    let (signer, gateways) = (signer(), Gateways::new());
+    let respond = |generation_min| {
+        let now = gateways.now.get();
+        run(signer.sign_introspection("apache", r#"{"active":false}"#, now, generation_min, &gateways))
+    };
+    let jwt = respond(1).unwrap();
+    let key = sign(&signer, &gateways, Tier::Delegated).unwrap().kid;
+    let header = jwt.split('.').next().and_then(|part| URL_SAFE_NO_PAD.decode(part).ok()).unwrap();
+    let header = String::from_utf8(header).unwrap();
+    assert_eq!(header, format!(r#"{{"alg":"ES256","kid":"{key}","typ":"token-introspection+jwt"}}"#));
+    assert_eq!(respond(2), Err(Error::Superseded(Superseded { generation: 1, latest: 2 })));
+}
+
+#[test]
 fn signs_nothing_delegated_without_entropy() {
     let (signer, gateways) = (signer(), Gateways::new());
     gateways.without_entropy.set(true);

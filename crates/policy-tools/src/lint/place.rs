@@ -1,4 +1,4 @@
-//! The part of a policy that a warning is about.
+//! Where in a policy a warning points.
 
 use super::warning::Warning;
 use cedar_policy::EntityUid;

@@ -38,6 +38,10 @@ pub enum Warning {
     CharacterInvisible(String),
     #[error("{message}")]
     Cedar { message: String, help: Option<String> },
+    #[error("the secret of client `{0}` is one that anyone tries first")]
+    ClientSecretGuessable(String),
+    #[error("client `{0}` may introspect nothing: no policy permits it")]
+    ClientUnused(String),
     #[error("policy `{policy}` trusts `{claim}`, which the requester of the token chose")]
     ChosenByCaller { policy: String, claim: &'static str },
     #[error(
@@ -174,7 +178,10 @@ impl Warning {
             Self::BuildOfFork { .. } => "build-of-fork",
             Self::CharacterInvisible(_) => "character-invisible",
             Self::Cedar { .. } => "cedar-warning",
+            Self::ClientSecretGuessable(_) => "run `vouchsafe client secret`, which prints a random one",
             Self::ChosenByCaller { .. } => "chosen-by-caller",
+            Self::ClientSecretGuessable(_) => "client-secret-guessable",
+            Self::ClientUnused(_) => "client-unused",
             Self::EventOfStrangers { .. } => "event-of-strangers",
             Self::EventUnchecked { .. } => "event-unchecked",
             Self::EventsUnbounded { .. } => "events-unbounded",
@@ -225,6 +232,9 @@ impl Warning {
             }
             Self::BuildOfFork { fix, .. } => Some((*fix).to_owned()),
             Self::Cedar { help, .. } => help.clone(),
+            Self::ClientUnused(id) => {
+                Some(format!("add a `permit` for `principal == Vouchsafe::Client::\"{id}\"`, or remove the file"))
+            }
             Self::EventOfStrangers { claim, .. } => {
                 let push = reviewed(claim);
                 Some(format!("accept only runs of reviewed code, such as `{push}`, or forbid the others"))
@@ -333,6 +343,7 @@ impl Warning {
                 | Self::AnyTenant { .. }
                 | Self::AudienceUnreachable(_)
                 | Self::BuildOfFork { .. }
+                | Self::ClientUnused(_)
                 | Self::EventOfStrangers { .. }
                 | Self::EventUnchecked { .. }
                 | Self::EventsUnbounded { .. }

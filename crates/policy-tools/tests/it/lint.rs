@@ -4,6 +4,7 @@ mod absent;
 mod actors;
 mod addresses;
 mod administration;
+mod clients;
 mod complex;
 mod dangerous;
 mod explanations;

@@ -2,7 +2,7 @@
 
 use crate::bundle::files::{BundleFiles, MANIFEST_FILE, PROOF_FILE, SCHEMA_FILE, is_plain_name};
 use crate::diagnostics::{BundleError, Diagnostic};
-use crate::limits::{AUDIENCES_MAX, GROUPS_MAX, ISSUERS_MAX};
+use crate::limits::{AUDIENCES_MAX, CLIENTS_MAX, GROUPS_MAX, ISSUERS_MAX};
 use crate::settings::key_source;
 use std::collections::BTreeSet;
 
@@ -15,6 +15,8 @@ pub(crate) struct Layout<'a> {
     /// Issuer files with the names of their issuers.
     pub issuers: Vec<(&'a str, &'a str)>,
     pub audiences: Vec<&'a str>,
+    /// Client files with the ids of their clients.
+    pub clients: Vec<(&'a str, &'a str)>,
     /// Group files with the names of their groups.
     pub groups: Vec<(&'a str, &'a str)>,
     pub policies: Vec<&'a str>,
@@ -44,6 +46,10 @@ impl<'a> Layout<'a> {
                     let name = plain_stem(path, file, ".toml", diagnostics);
                     layout.audiences.extend(name.map(|_| path));
                 }
+                Some(("clients", file)) => {
+                    let name = plain_stem(path, file, ".toml", diagnostics);
+                    layout.clients.extend(name.map(|name| (path, name)));
+                }
                 Some(("entities", file)) => {
                     let name = plain_stem(path, file, ".toml", diagnostics);
                     layout.groups.extend(name.map(|name| (path, name)));
@@ -68,6 +74,7 @@ impl<'a> Layout<'a> {
         for (folder, count, max) in [
             ("issuers", layout.issuers.len(), ISSUERS_MAX),
             ("audiences", layout.audiences.len(), AUDIENCES_MAX),
+            ("clients", layout.clients.len(), CLIENTS_MAX),
             ("entities", layout.groups.len(), GROUPS_MAX),
         ] {
             if count > max {

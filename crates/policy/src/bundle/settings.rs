@@ -11,8 +11,8 @@ use crate::policies::entities::Actions;
 use crate::policies::schema::{self, Additions, BundleSchema};
 use crate::settings::checks::{check_copied_claims, check_issuer_claims, check_unique};
 use crate::settings::groups::{self, Group};
-use crate::settings::records::{Audience, Environment, Issuer};
-use crate::settings::{audience, issuer};
+use crate::settings::records::{Audience, Client, Environment, Issuer};
+use crate::settings::{audience, client, issuer};
 
 /// A bundle without its policies.
 pub(crate) struct Settings<'f> {
@@ -21,6 +21,7 @@ pub(crate) struct Settings<'f> {
     pub manifest: Manifest,
     pub issuers: Vec<Issuer>,
     pub audiences: Vec<Audience>,
+    pub clients: Vec<Client>,
     pub groups: Vec<Group>,
     pub attributes: Attributes,
     pub action: Actions,
@@ -39,11 +40,14 @@ impl<'f> Settings<'f> {
             return Err(LoadError { diagnostics });
         }
         let manifest = Manifest::read(files).map_err(|more| diagnostics.extend(more));
-        let issuers: Vec<Issuer> = collect(&mut diagnostics, layout.issuers.iter(), |(path, name)| {
+        let mut issuers: Vec<Issuer> = collect(&mut diagnostics, layout.issuers.iter(), |(path, name)| {
             issuer::read(path, name, files, environment)
         });
         let audiences: Vec<Audience> =
             collect(&mut diagnostics, layout.audiences.iter(), |path| audience::read(path, files, environment));
+        let clients: Vec<Client> =
+            collect(&mut diagnostics, layout.clients.iter(), |(path, id)| client::read(path, id, files, environment));
+        diagnostics.extend(client::check_name(&layout));
         // The file of an issuer or audience is known by its index, so only if all were read.
         if diagnostics.is_empty() {
             check_unique(files, &layout, &issuers, &audiences, &mut diagnostics);
@@ -51,7 +55,11 @@ impl<'f> Settings<'f> {
         let (Ok(manifest), true) = (manifest, diagnostics.is_empty()) else {
             return Err(LoadError { diagnostics });
         };
-        Self::assemble(files, environment, layout, manifest, issuers, audiences)
+        // ORDER: after the issuers of files, which are known by their index.
+        if !clients.is_empty() {
+            issuers.push(client::issuer_of(&clients, environment));
+        }
+        Self::assemble(files, environment, layout, manifest, (issuers, audiences, clients))
             .map_err(|diagnostics| LoadError { diagnostics })
     }
 
@@ -60,8 +68,7 @@ impl<'f> Settings<'f> {
         environment: &'f Environment,
         layout: Layout<'f>,
         manifest: Manifest,
-        issuers: Vec<Issuer>,
-        audiences: Vec<Audience>,
+        (issuers, audiences, clients): (Vec<Issuer>, Vec<Audience>, Vec<Client>),
     ) -> Result<Self, Vec<Diagnostic>> {
         let action = Actions::new().ok_or_else(unnameable)?;
         let BundleSchema { schema, attributes } =
@@ -70,7 +77,7 @@ impl<'f> Settings<'f> {
         check_issuer_claims(files, &layout, &issuers, &attributes)?;
         let groups = read_groups(files, &layout, &issuers, &audiences, &attributes)?;
         let checker = PolicyChecker::new(&issuers, &audiences, &groups, schema, action.clone());
-        Ok(Self { environment, layout, manifest, issuers, audiences, groups, attributes, action, checker })
+        Ok(Self { environment, layout, manifest, issuers, audiences, clients, groups, attributes, action, checker })
     }
 }
 
@@ -90,7 +97,8 @@ fn read_schema(
     let content = files.content(SCHEMA_FILE).ok_or_else(missing)?;
     let text = utf8(SCHEMA_FILE, content).map_err(|diagnostic| vec![diagnostic])?;
     let actors = audiences.iter().any(|audience| audience.allow_act);
-    let additions = Additions { zones: &manifest.zones, groups: !layout.groups.is_empty(), actors };
+    let (groups, clients) = (!layout.groups.is_empty(), !layout.clients.is_empty());
+    let additions = Additions { zones: &manifest.zones, clients, groups, actors };
     schema::read(text, issuers, action, &additions)
 }
 

@@ -5,7 +5,7 @@ use crate::bundle::{Bundle, PolicyCount, proof, seal};
 use crate::decide::decision::{DecideError, Decision};
 use crate::decide::request::{Principal, TokenRequest};
 use crate::diagnostics::LoadError;
-use crate::settings::records::{Audience, Environment, Issuer};
+use crate::settings::records::{Audience, Client, Environment, Issuer};
 use vouchsafe_types::BundleInfo;
 
 /// A bundle that is loaded as cheaply as possible, for deciding.
@@ -86,6 +86,16 @@ impl Decider {
     /// See [`Bundle::audiences`].
     pub fn audiences(&self) -> impl Iterator<Item = &Audience> {
         self.bundle.audiences()
+    }
+
+    /// See [`Bundle::client`].
+    pub fn client(&self, id: &str) -> Option<&Client> {
+        self.bundle.client(id)
+    }
+
+    /// See [`Bundle::clients`].
+    pub fn clients(&self) -> &[Client] {
+        self.bundle.clients()
     }
 
     /// See [`Bundle::decide`].

@@ -19,6 +19,9 @@ impl BundleError {
             Self::ClaimReserved(_) => "claim-reserved",
             Self::ClaimUndeclared { .. } => "claim-undeclared",
             Self::ClaimsNotAllowed(_) => "claims-not-allowed",
+            Self::ClientCredentialAmbiguous => "client-credential-ambiguous",
+            Self::ClientKeySecret => "client-key-secret",
+            Self::ClientSecretInvalid => "client-secret-invalid",
             Self::CredentialNameInvalid => "credential-name-invalid",
             Self::DuplicateAudience { .. } => "duplicate-audience",
             Self::DuplicateEntry(_) => "duplicate-entry",
@@ -43,6 +46,7 @@ impl BundleError {
             Self::HiddenFile => "hidden-file",
             Self::IssuerHasProvider { .. } => "issuer-has-a-provider",
             Self::IssuerIsBroker(_) => "issuer-is-ours",
+            Self::IssuerIsClients => "issuer-is-clients",
             Self::IssuerOfNoTenant(_) => "issuer-of-no-tenant",
             Self::KeysAmbiguous => "keys-ambiguous",
             Self::KeysNotJwks => "keys-not-jwks",
@@ -103,6 +107,7 @@ impl BundleError {
                 "remove it, or write it as an escape: `\\u{202e}` in Cedar, `\\u202e` in TOML and JSON"
             }
             Self::ClaimUndeclared { .. } => "use a claim name from the provider's page",
+            Self::ClientSecretInvalid => "run `vouchsafe client secret`, which prints a secret and its hash",
             Self::DuplicateAudience { .. } | Self::DuplicateIssuer { .. } => "remove one of the files",
             Self::DuplicatePolicy { .. } => "change the `@id` of one of them",
             Self::GuardrailPermits(_) => "write `forbid (…) unless { … }`, with what may be permitted after `unless`",

@@ -30,6 +30,14 @@ pub enum BundleError {
     ClaimReserved(String),
     #[error("`claims` requires provider `oidc`, not `{0}`")]
     ClaimsNotAllowed(String),
+    #[error("a client has either `secrets` or `jwks`; `algorithms` requires `jwks`")]
+    ClientCredentialAmbiguous,
+    #[error(
+        "`jwks` has a private or a symmetric key: remove it from the bundle and from its history, and make another"
+    )]
+    ClientKeySecret,
+    #[error("an entry of `secrets` is not the lowercase hexadecimal SHA-256 of a secret")]
+    ClientSecretInvalid,
     #[error("audience `{id}` is already defined in `{other}`")]
     DuplicateAudience { id: String, other: String },
     #[error("`{0}` is listed twice")]
@@ -72,6 +80,8 @@ pub enum BundleError {
     GuardrailWithoutDescription(String),
     #[error("hidden files are not allowed in a bundle")]
     HiddenFile,
+    #[error("`clients` is the issuer of the clients in `clients/`: rename the file")]
+    IssuerIsClients,
     #[error("issuer `{issuer}` is shared by many tenants and requires provider `{provider}`")]
     IssuerHasProvider { issuer: String, provider: &'static str },
     #[error("`{0}` is the broker's own issuer URL and cannot be a trusted issuer")]

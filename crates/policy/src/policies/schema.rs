@@ -13,6 +13,7 @@ use crate::settings::zones::Zones;
 use cedar_policy::{EntityTypeName, Schema, SchemaFragment};
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
+use vouchsafe_providers::client::ENTITY_TYPE;
 use vouchsafe_providers::{Claim, ClaimType};
 
 /// The schema of the default bundle.
@@ -45,6 +46,8 @@ pub(crate) struct BundleSchema {
 /// What a bundle's other files add to its schema.
 pub(crate) struct Additions<'a> {
     pub zones: &'a Zones,
+    /// Whether the bundle has clients.
+    pub clients: bool,
     /// Whether the bundle has groups.
     pub groups: bool,
     /// Whether an audience issues tokens to actors.
@@ -78,6 +81,9 @@ pub(crate) fn read(
 pub(crate) fn document(text: &str, issuers: &[Issuer], additions: &Additions<'_>) -> Result<Value, Vec<Diagnostic>> {
     let mut document = as_json(text)?;
     add_oidc_types(&mut document, issuers)?;
+    if additions.clients {
+        add_client_type(&mut document)?;
+    }
     if !additions.zones.is_empty() {
         add_local(&mut document, additions.zones)?;
     }
@@ -209,6 +215,19 @@ fn add_oidc_types(document: &mut Value, issuers: &[Issuer]) -> Result<(), Vec<Di
     match namespaces.insert("Oidc".to_owned(), namespace) {
         None => Ok(()),
         Some(_) => Err(vec![in_schema("namespace `Oidc` is made from the issuer files".to_owned())]),
+    }
+}
+
+/// Declares the type of clients and lets the action apply to it.
+fn add_client_type(document: &mut Value) -> Result<(), Vec<Diagnostic>> {
+    let (namespace, name) = ENTITY_TYPE.split_once("::").unwrap_or_default();
+    if let Some(Value::Array(listed)) = document.pointer_mut("//actions/issue/appliesTo/principalTypes") {
+        listed.push(json!(ENTITY_TYPE));
+    }
+    let types = json!({ "entityTypes": { name: entity_type_of(&[]) }, "actions": {} });
+    match document.as_object_mut().map(|namespaces| namespaces.insert(namespace.to_owned(), types)) {
+        Some(None) => Ok(()),
+        _ => Err(vec![in_schema(format!("namespace `{namespace}` is made from the client files"))]),
     }
 }
 

@@ -129,7 +129,7 @@ fn check_issuer_url(file: &mut TomlFile<'_>, entries: &IssuerFile, provider: &Pr
         return;
     }
     let refusal = match provider.profile {
-        Profile::Jwt => url::refusal(url, entries.development),
+        Profile::ClientAssertion | Profile::Jwt => url::refusal(url, entries.development),
         Profile::JwtSvid => {
             trust_domain_of(url).is_none().then_some("must be a trust domain such as `spiffe://example.org`")
         }
@@ -166,7 +166,11 @@ fn audiences(file: &mut TomlFile<'_>, entry: Option<&Spanned<Vec<String>>>, envi
     entry.get_ref().clone()
 }
 
-fn algorithms(file: &mut TomlFile<'_>, entry: Option<&Spanned<Vec<String>>>, provider: &Provider) -> Vec<String> {
+pub(crate) fn algorithms(
+    file: &mut TomlFile<'_>,
+    entry: Option<&Spanned<Vec<String>>>,
+    provider: &Provider,
+) -> Vec<String> {
     let Some(entry) = entry else {
         let names = provider.default_algorithms.iter();
         return names.map(|name| (*name).to_owned()).collect();

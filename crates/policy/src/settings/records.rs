@@ -3,7 +3,9 @@
 use vouchsafe_providers::{Claim, Provider, Replay};
 use vouchsafe_types::{DeclaredClaim, IssuerRecord};
 
-pub use vouchsafe_types::{Audience, Environment, KeySource, PinnedKeys, ReplayMode, RequiredClaim, Tier, View};
+pub use vouchsafe_types::{
+    Audience, Client, ClientCredential, Environment, KeySource, PinnedKeys, ReplayMode, RequiredClaim, Tier, View,
+};
 
 /// The replay mode of a provider's tokens where an issuer file sets none.
 pub(crate) fn default_replay(replay: Replay) -> ReplayMode {

@@ -5,14 +5,16 @@ use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
+use vouchsafe_exchange::client::{ClientDecision, Credential, Presented};
+use vouchsafe_exchange::client_address::ForwardedFor;
 use vouchsafe_exchange::failure::Failure;
-use vouchsafe_exchange::refusal::{Part, Refusal};
+use vouchsafe_exchange::refusal::{ClientFault, Part, Refusal};
 use vouchsafe_exchange::settings::Settings;
 use vouchsafe_revocation::Credentials;
 use vouchsafe_revocation::ports::Ports;
 use vouchsafe_types::{
-    Actor, Added, Affected, Attribution, Consumption, IssuedToken, Lifted, ProofError, Revocation, RevocationList,
-    RevocationTarget, SignerSettings, StatusList, TokenError, TokenType, TokenUse, VerifiedProof,
+    Actor, Added, Affected, Attribution, Consumption, IssuedToken, Lifted, Principal, ProofError, Revocation,
+    RevocationList, RevocationTarget, SignerSettings, StatusList, TokenError, TokenType, TokenUse, VerifiedProof,
 };
 
 pub const NOW: u64 = 1_800_000_000;
@@ -162,6 +164,43 @@ impl Ports for Fake {
         Ok(if is_spent { Consumption::Spent } else { Consumption::Fresh })
     }
 
+    async fn check_client(&self, presented: Result<Option<Presented>, ClientFault>) -> Result<(), Failure> {
+        self.call("check_client", "", Part::Policy)?;
+        match presented? {
+            Some(presented) => self.authenticate(presented).await.map(drop),
+            None => Ok(()),
+        }
+    }
+
+    /// The secret of every client is its id.
+    async fn authenticate(&self, presented: Presented) -> Result<Principal, Failure> {
+        self.call("authenticate", "", Part::Policy)?;
+        match presented.credential {
+            Credential::Secret { id, secret } if id == secret => Ok(Principal {
+                entity_type: "Vouchsafe::Client".into(),
+                id,
+                issuer_name: "clients".into(),
+                attributes: vec![],
+            }),
+            Credential::Secret { .. } | Credential::Assertion { .. } => Err(ClientFault::SecretWrong.into()),
+        }
+    }
+
+    /// A client may ask about the audience that its id names.
+    async fn decide_client(
+        &self,
+        client: &Principal,
+        audience: &str,
+        scope: &str,
+        _: &ForwardedFor,
+    ) -> Result<Option<ClientDecision>, Failure> {
+        self.call("decide", scope, Part::Policy)?;
+        assert_eq!(audience, INTROSPECT);
+        let is_permitted = scope == format!("https://{}.example", client.id);
+        let determining_rules = if is_permitted { vec!["clients".to_owned()] } else { vec![] };
+        Ok(Some(ClientDecision { is_permitted, determining_rules, erring_rules: vec![] }))
+    }
+
     async fn active(&self, jtis: Vec<String>) -> Result<Vec<bool>, Failure> {
         self.call("active", &jtis.join(","), Part::Store)?;
         Ok(jtis.iter().map(|jti| !self.revoked.borrow().contains(&jti.as_str())).collect())
@@ -216,6 +255,11 @@ impl Ports for Fake {
     async fn sign_status_list(&self, list: StatusList) -> Result<String, Failure> {
         self.call("sign", "", Part::Signer)?;
         Ok(format!("{} {:?} at {}", list.name, list.revoked, self.now()))
+    }
+
+    async fn sign_introspection(&self, audience: String, response: String) -> Result<String, Failure> {
+        self.call("sign", "", Part::Signer)?;
+        Ok(format!("{response} for {audience}"))
     }
 }
 

@@ -182,3 +182,46 @@ fn fails_closed_without_keys_or_store() {
         assert_eq!(refused(&fake, PATH, &token("t", API, "read")), (503, slug));
     }
 }
+
+/// Caddy decodes slashes in a path.
+#[test]
+fn takes_audience_and_scope_from_a_query() {
+    let fake = Fake::default();
+    let live = token("t", API, "read write");
+    let api = "/forward-auth?audience=https%3A%2F%2Fapi.example";
+    for target in [api, &format!("{api}&scope=read"), &format!("{api}&scope=read+write"), &format!("{api}&a=1")] {
+        assert_eq!(ask(&fake, target, &live).outcome, Ok("{}".to_owned()), "{target}");
+    }
+    let missing = format!("{api}&scope=admin");
+    assert_eq!(refused(&fake, &missing, &live), (403, "caller.scope_missing"));
+    let other = token("t", "https://other.example", "read");
+    assert_eq!(refused(&fake, api, &other), (401, "caller.invalid"));
+    fake.calls();
+    for target in [
+        "/forward-auth",
+        "/forward-auth?",
+        "/forward-auth?scope=read",
+        "/forward-auth?audience=",
+        "/forward-auth?audience=a+read",
+        "/forward-auth?audience=a&scope=read++write",
+        "/forward-auth?audience=a&scope=%22",
+        "/forward-auth?audience=%C3%A4",
+        "/forward-auth?audience=%zz",
+        &format!("{api}&audience=https%3A%2F%2Fother.example"),
+        &format!("{api}&scope=read&scope=write"),
+    ] {
+        assert_eq!(refused(&fake, target, &live), (400, "operation.invalid"), "{target}");
+        assert_eq!(fake.calls(), Vec::<String>::new(), "{target}");
+    }
+}
+
+/// Some proxies pass the client's query on.
+#[test]
+fn query_of_the_client_changes_no_path() {
+    let fake = Fake::default();
+    let live = token("t", API, "read");
+    let target = format!("{PATH}?audience=https%3A%2F%2Fother.example&scope=admin");
+    assert_eq!(ask(&fake, &target, &live).outcome, Ok("{}".to_owned()));
+    let other = token("t", "https://other.example", "admin");
+    assert_eq!(refused(&fake, &target, &other), (401, "caller.invalid"));
+}

@@ -1,17 +1,25 @@
 //! Introspection.
 
 use crate::fake::*;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
+use vouchsafe_exchange::client_address::ForwardedFor;
 use vouchsafe_exchange::limits::SUBJECT_TOKEN_BYTES_MAX;
-use vouchsafe_revocation::{Attempt, introspect};
+use vouchsafe_revocation::{Attempt, AuthenticatedClient, Credentials, Introspection, JWT_MEDIA_TYPE, introspect};
 use vouchsafe_types::TokenError;
 
 const API: &str = "https://api.example";
 const INACTIVE: &str = r#"{"active":false}"#;
 
 fn ask(fake: &Fake, scopes: &str, body: &str) -> Attempt {
-    let credentials = bearer(&token("caller", INTROSPECT, scopes));
-    done(introspect(fake, &credentials, body.as_bytes()))
+    send(fake, &[format!("Bearer {}", token("caller", INTROSPECT, scopes))], body, None)
+}
+
+fn send(fake: &Fake, authorization: &[String], body: &str, accept: Option<&str>) -> Attempt {
+    let request = Introspection { body: body.as_bytes(), accept, forwarded_for: &ForwardedFor::default() };
+    let credentials = Credentials { authorization: authorization.to_vec(), proofs: Vec::new() };
+    done(introspect(fake, &credentials, request))
 }
 
 fn body(token: &str) -> String {
@@ -106,8 +114,8 @@ fn refuses_revoked_callers_whatever_the_token() {
 #[test]
 fn admin_tokens_cannot_introspect() {
     let fake = Fake::default();
-    let credentials = bearer(&token("caller", ADMIN, API));
-    let refused = done(introspect(&fake, &credentials, b"token=t")).outcome.unwrap_err();
+    let admin = format!("Bearer {}", token("caller", ADMIN, API));
+    let refused = send(&fake, &[admin], "token=t", None).outcome.unwrap_err();
     assert_eq!((refused.slug, &*refused.detail), ("caller.invalid", "token.audience_mismatch"));
 }
 
@@ -124,9 +132,8 @@ fn requires_the_token_once() {
         let refused = ask(&fake, API, body).outcome.unwrap_err();
         assert_eq!((refused.error.status, refused.error.error, refused.slug), (400, "invalid_request", slug), "{body}");
     }
-    let large = vec![b'a'; vouchsafe_exchange::limits::BODY_BYTES_MAX + 1];
-    let credentials = bearer(&token("caller", INTROSPECT, API));
-    let refused = done(introspect(&fake, &credentials, &large)).outcome.unwrap_err();
+    let large = "a".repeat(vouchsafe_exchange::limits::BODY_BYTES_MAX + 1);
+    let refused = ask(&fake, API, &large).outcome.unwrap_err();
     assert_eq!((refused.error.status, refused.slug), (413, "request.too_large"));
 }
 
@@ -136,5 +143,109 @@ fn ignores_the_hint() {
     for hint in ["access_token", "refresh_token", "nonsense"] {
         let body = format!("{}&token_type_hint={hint}", body(&token("t", API, "read")));
         assert!(ask(&fake, API, &body).outcome.unwrap().contains("\"active\":true"), "{hint}");
+    }
+}
+
+fn basic(id: &str, secret: &str) -> Vec<String> {
+    vec![format!("Basic {}", STANDARD.encode(format!("{id}:{secret}")))]
+}
+
+#[test]
+fn policy_decides_about_clients_by_audience() {
+    let fake = Fake::default();
+    let attempt = send(&fake, &basic("api", "api"), &body(&token("t", API, "read")), None);
+    assert!(attempt.outcome.unwrap().contains("\"active\":true"));
+    let client = AuthenticatedClient {
+        issuer: "clients".into(),
+        determining_rules: vec!["clients".into()],
+        erring_rules: vec![],
+    };
+    assert_eq!((attempt.client, attempt.decision_id), (Some(client), None));
+    assert_eq!(fake.calls(), ["authenticate", "decide https://api.example", "verify t", "active t"]);
+    // zitadel#9200: an `aud` that was widened until introspection passed.
+    for (text, calls) in [
+        (token("t", "https://other.example", "read"), vec!["authenticate", "decide https://other.example"]),
+        (token("t", INTROSPECT, API), vec!["authenticate", "decide https://broker.example/introspect"]),
+        ("garbage".to_owned(), vec!["authenticate"]),
+    ] {
+        let attempt = send(&fake, &basic("api", "api"), &body(&text), None);
+        assert_eq!(attempt.outcome.unwrap(), INACTIVE, "{text}");
+        assert_eq!(fake.calls(), calls, "{text}");
+    }
+}
+
+#[test]
+fn failed_clients_get_401_with_a_challenge() {
+    let fake = Fake::default();
+    let about = body(&token("t", API, "read"));
+    for (authorization, body) in [
+        (basic("api", "wrong"), about.clone()),
+        (vec!["Basic".to_owned()], about.clone()),
+        (vec!["basic !".to_owned()], about.clone()),
+        (vec![], format!("{about}&client_id=api&client_secret=wrong")),
+        (vec![], format!("{about}&client_secret=api")),
+        (vec![], format!("{about}&client_assertion=x")),
+        (vec![], format!("{about}&client_assertion=x&client_assertion_type=unknown")),
+    ] {
+        let refused = send(&fake, &authorization, &body, None).outcome.unwrap_err();
+        let answer = (refused.error.status, refused.error.error, refused.slug, refused.challenge.as_deref());
+        let expected = (401, "invalid_client", "client.invalid", Some("Basic realm=\"vouchsafe\""));
+        assert_eq!(answer, expected, "{authorization:?} {body}");
+    }
+}
+
+/// RFC 6749 §2.3.
+#[test]
+fn refuses_several_credentials() {
+    let fake = Fake::default();
+    let bearer = || format!("Bearer {}", token("caller", INTROSPECT, API));
+    let basic = || basic("api", "api").remove(0);
+    for (authorization, more) in [
+        (vec![basic(), basic()], ""),
+        (vec![basic(), bearer()], ""),
+        (vec![basic()], "&client_id=api&client_secret=api"),
+        (vec![basic()], "&client_assertion=x"),
+        (vec![bearer()], "&client_id=api&client_secret=api"),
+        (vec![], "&client_secret=api&client_assertion_type=x"),
+    ] {
+        let body = format!("{}{more}", body(&token("t", API, "read")));
+        let refused = send(&fake, &authorization, &body, None).outcome.unwrap_err();
+        let answer = (refused.error.status, refused.error.error, refused.slug);
+        assert_eq!(answer, (400, "invalid_request", "client.several_credentials"), "{authorization:?} {more}");
+        assert_eq!(fake.calls(), [""; 0]);
+    }
+}
+
+/// RFC 9701 §4.
+#[test]
+fn signs_the_response_for_its_caller() {
+    let fake = Fake::default();
+    let good = body(&token("t", API, "read"));
+    let plain = ask(&fake, API, &good).outcome.unwrap();
+    for accept in [
+        JWT_MEDIA_TYPE,
+        "Application/Token-Introspection+JWT; q=0.9",
+        "application/json, application/token-introspection+jwt",
+    ] {
+        let bearer = format!("Bearer {}", token("caller", INTROSPECT, API));
+        let attempt = send(&fake, &[bearer], &good, Some(accept));
+        assert_eq!(attempt.media_type, JWT_MEDIA_TYPE);
+        assert_eq!(attempt.outcome.unwrap(), format!("{plain} for github:caller"));
+    }
+    let of_client = send(&fake, &basic("api", "api"), &body("garbage"), Some(JWT_MEDIA_TYPE));
+    assert_eq!(of_client.outcome.unwrap(), format!("{INACTIVE} for api"));
+    for accept in [None, Some("application/json"), Some("*/*"), Some("application/jwt")] {
+        let attempt = send(&fake, &basic("api", "api"), &good, accept);
+        assert_eq!((attempt.media_type, attempt.outcome.unwrap()), ("application/json", plain.clone()));
+    }
+}
+
+/// RFC 9701 §5.
+#[test]
+fn requests_without_credentials_have_status_400_for_a_signed_response() {
+    let fake = Fake::default();
+    for (accept, status) in [(None, 401), (Some(JWT_MEDIA_TYPE), 400)] {
+        let refused = send(&fake, &[], "token=t", accept).outcome.unwrap_err();
+        assert_eq!((refused.error.status, refused.slug), (status, "caller.unauthenticated"));
     }
 }

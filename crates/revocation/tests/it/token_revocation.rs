@@ -2,12 +2,12 @@
 
 use crate::fake::*;
 use vouchsafe_exchange::limits::SUBJECT_TOKEN_BYTES_MAX;
-use vouchsafe_revocation::{Attempt, revoke_token};
+use vouchsafe_revocation::{Attempt, Credentials, revoke_token};
 use vouchsafe_types::{Added, Attribution, Revocation, RevocationTarget, TokenError};
 
 fn revoke(fake: &Fake, token: &str) -> Attempt {
     let body = format!("token={}", token.replace('|', "%7C"));
-    done(revoke_token(fake, body.as_bytes()))
+    done(revoke_token(fake, &Credentials(vec![]), body.as_bytes()))
 }
 
 #[test]
@@ -55,4 +55,19 @@ fn never_reports_a_revocation_that_failed() {
         let refused = revoke(&fake, &token("t", "https://api.example", "")).outcome.unwrap_err();
         assert_eq!((refused.error.status, refused.slug), (503, slug));
     }
+}
+
+/// A credential is never ignored, although possession of the token is enough.
+#[test]
+fn checks_credentials_of_clients() {
+    let fake = Fake::default();
+    let form = |secret: &str| {
+        let token = token("t", "https://api.example", "").replace('|', "%7C");
+        format!("token={token}&client_id=api&client_secret={secret}")
+    };
+    assert!(done(revoke_token(&fake, &Credentials(vec![]), form("api").as_bytes())).outcome.is_ok());
+    assert_eq!(fake.calls(), ["check_client", "authenticate", "verify t", "add token/t"]);
+    let refused = done(revoke_token(&fake, &Credentials(vec![]), form("x").as_bytes())).outcome.unwrap_err();
+    assert_eq!((refused.error.status, refused.error.error, refused.slug), (401, "invalid_client", "client.invalid"));
+    assert_eq!(fake.calls(), ["check_client", "authenticate"]);
 }

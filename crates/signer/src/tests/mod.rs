@@ -8,6 +8,7 @@ use zeroize::Zeroizing;
 use crate::*;
 
 mod ceilings;
+mod introspection;
 mod log;
 mod revocations;
 mod status;

@@ -3,10 +3,11 @@
 use super::broker::Broker;
 use super::exchange::{ExchangeRequest, OAuthError, Refused, exchange};
 use super::http::{Http, Unanswered};
+use super::login::LoginArgs;
 use super::network::NetworkArgs;
 use super::proof::Prover;
 use super::reply::Reply;
-use super::subject::{Source, SubjectArgs, mask};
+use super::subject::{Source, SubjectArgs, TokenType, mask};
 use serde::de::DeserializeOwned;
 use vouchsafe_cli::Failure;
 use vouchsafe_dpop::Request;
@@ -25,6 +26,8 @@ pub struct AdminArgs {
     #[command(flatten)]
     subject: SubjectArgs,
     #[command(flatten)]
+    login: LoginArgs,
+    #[command(flatten)]
     network: NetworkArgs,
 }
 
@@ -38,17 +41,22 @@ pub struct Admin {
 }
 
 impl AdminArgs {
-    /// Exchanges the platform's token for one of the audience `<issuer>/admin` with this scope.
+    /// Exchanges the platform's token, or that of a person's login, for one of the audience `<issuer>/admin` with this scope.
     pub fn authorize(&self, scope: &str) -> Result<Admin, Failure> {
         let broker = self.broker.as_ref().ok_or_else(|| Failure::usage("--broker is missing"))?;
-        let source = self.subject.source()?;
+        // ORDER: a person's login comes before the client is made, whose time begins then.
+        let source = match self.login.token(&self.network)? {
+            Some(token) => Source::Given(token),
+            None => self.subject.source()?,
+        };
+        let token_type = if self.login.is_asked() { TokenType::IdToken.urn() } else { self.subject.token_type() };
         let http = self.network.http()?;
         let broker = Broker::discover(&http, broker)?;
         let subject_token = source.token(&http, &broker.issuer)?;
         let prover = self.dpop.then(Prover::generate).transpose()?;
         let request = ExchangeRequest {
             subject_token: &subject_token,
-            subject_token_type: self.subject.token_type(),
+            subject_token_type: token_type,
             actor_token: None,
             audience: &format!("{}/admin", broker.issuer.trim_end_matches('/')),
             scopes: &[scope.to_owned()],

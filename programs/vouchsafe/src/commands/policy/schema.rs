@@ -15,7 +15,7 @@ Examples:
   vouchsafe policy schema --output docs/schemas
   vouchsafe policy schema --kind issuer")]
 pub struct Args {
-    /// Print the schema of one kind of file: bundle, issuer, audience, group, links, case or case-base.
+    /// Print the schema of one kind of file: bundle, issuer, audience, client, group, links, case or case-base.
     #[arg(long, value_name = "KIND", required_unless_present = "output")]
     kind: Option<String>,
     /// Write all schemas as KIND.schema.json into this folder.
