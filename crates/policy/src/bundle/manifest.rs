@@ -1,9 +1,10 @@
-//! `bundle.toml`: name, version, time zones, and the brokers that use the bundle.
+//! `bundle.toml`: name, version, time zones, the brokers that use the bundle, and owners of keys.
 
 use crate::bundle::files::{BundleFiles, MANIFEST_FILE};
 use crate::diagnostics::spanned::Spanned;
 use crate::diagnostics::{BundleError, Diagnostic};
 use crate::limits::{ID_BYTES_MAX, NAME_BYTES_MAX};
+use crate::settings::key_owners::{KeyEntry, KeyOwners};
 use crate::settings::toml_file::TomlFile;
 use crate::settings::zones::Zones;
 use std::collections::BTreeMap;
@@ -21,6 +22,9 @@ pub struct BundleFile {
     /// The issuer URL of each profile's broker, by the name of the profile.
     #[serde(default)]
     profiles: BTreeMap<String, Spanned<String>>,
+    /// Who answers for keys, by kind, or by kind and name as in `hsm-key/deploy`.
+    #[serde(default)]
+    keys: BTreeMap<String, Spanned<KeyEntry>>,
 }
 
 /// The content of `bundle.toml`.
@@ -30,6 +34,7 @@ pub(crate) struct Manifest {
     pub zones: Zones,
     /// The issuer URL of a broker by the name of its profile.
     pub profiles: BTreeMap<String, String>,
+    pub key_owners: KeyOwners,
 }
 
 impl Manifest {
@@ -53,9 +58,10 @@ impl Manifest {
         for url in entries.profiles.values() {
             file.check_value("profiles", url.get_ref(), url.span(), ID_BYTES_MAX);
         }
+        let key_owners = KeyOwners::read(&mut file, entries.keys);
         let profiles = entries.profiles.into_iter();
-        let profiles = profiles.map(|(name, url)| (name, url.into_inner()));
-        file.finish(Self { name: entries.name, version: entries.version, zones, profiles: profiles.collect() })
+        let profiles = profiles.map(|(name, url)| (name, url.into_inner())).collect();
+        file.finish(Self { name: entries.name, version: entries.version, zones, profiles, key_owners })
     }
 
     /// The profile of the broker whose issuer URL is `issuer`.

@@ -44,6 +44,7 @@ impl BundleError {
             Self::IssuerHasProvider { .. } => "issuer-has-a-provider",
             Self::IssuerIsBroker(_) => "issuer-is-ours",
             Self::IssuerOfNoTenant(_) => "issuer-of-no-tenant",
+            Self::KeyKindUnknown { .. } => "key-kind-unknown",
             Self::KeysAmbiguous => "keys-ambiguous",
             Self::KeysNotJwks => "keys-not-jwks",
             Self::LifetimeDefaultOverMax { .. } => "lifetime-default-over-max",
