@@ -7,6 +7,7 @@ use crate::config::RuntimeConfig;
 use crate::directories;
 use crate::error::HostError;
 use crate::instances::Lifetime;
+use crate::key_times::KeyTimes;
 use crate::networks;
 use crate::spans::Spans;
 use crate::variables;
@@ -47,6 +48,8 @@ pub struct Options {
     pub check_variables: fn(&Manifest, &BTreeMap<String, String>) -> Vec<String>,
     /// Called whenever a bundle was read.
     pub warn: fn(&Application),
+    /// Keys of the application, for metrics; called whenever a bundle was read.
+    pub keys: fn(&Application) -> Vec<KeyTimes>,
     pub crypto: CryptoPlace,
     /// Whether to write a map of the compiled code for `perf`.
     pub perf_map: bool,
@@ -92,6 +95,13 @@ impl Application {
         };
         warnings.extend(addresses.filter_map(warning));
         warnings
+    }
+
+    /// The files of certificates in the runtime config: of clients, and of authorities.
+    #[must_use]
+    pub fn certificate_files(&self) -> Vec<PathBuf> {
+        let files = self.runtime.client_tls.iter().flat_map(|tls| [&tls.client_cert_file, &tls.ca_roots_file]);
+        files.flatten().cloned().collect()
     }
 
     /// Whether the variable `development` is `true`.

@@ -1,6 +1,8 @@
 //! Subcommands, one module each, with `Args` and `run(Args) -> Result<ExitCode, Failure>`.
 
 #[cfg(feature = "host")]
+mod application;
+#[cfg(feature = "host")]
 pub mod audit;
 pub mod completions;
 pub mod credential;
@@ -17,6 +19,8 @@ pub mod metadata;
 pub mod policy;
 pub mod preset;
 pub mod probe;
+#[cfg(feature = "host")]
+pub mod report;
 pub mod revoke;
 #[cfg(feature = "host")]
 pub mod serve;
