@@ -27,11 +27,11 @@ fuzz_target!(|data: &[u8]| {
         Ok(None) => assert!(secret.is_none() && assertion.is_none(), "a credential is not ignored"),
         Ok(Some(presented)) => {
             // Exactly one, and never shown.
-            let shown = format!("{presented:?}");
+            let shown = format!("{:?}", presented.credential);
             match presented.credential {
-                Credential::Secret { id, secret: used } => {
+                Credential::Secret { .. } => {
                     assert!(assertion.is_none() && (secret.is_none() || authorization.is_empty()));
-                    assert!(used.len() < 8 || id == used || !shown.contains(&used), "{shown}");
+                    assert_eq!(shown, "Secret");
                 }
                 Credential::Assertion { assertion: used, .. } => {
                     assert!(secret.is_none() && authorization.is_empty());

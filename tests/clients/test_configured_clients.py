@@ -25,6 +25,7 @@ from authlib.oauth2.rfc7523 import PrivateKeyJWT
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from fastmcp.server.auth.providers.introspection import IntrospectionTokenVerifier
+from joserfc.jwk import ECKey
 from requests_oauth2client import ClientSecretBasic, OAuth2Client, PrivateKeyJwt
 
 import broker
@@ -115,6 +116,7 @@ class WithSecret(Case):
             token_endpoint=f"{self.setup.broker}/token",
             introspection_endpoint=self.setup.endpoint,
             auth=ClientSecretBasic("basic", self.setup.secret),
+            testing=True,  # plain http
         )
         self.assertIs(client.introspect_token(self.active)["active"], True)
         self.assertEqual(client.introspect_token(self.foreign), {"active": False})
@@ -138,7 +140,7 @@ class WithSecret(Case):
 
 class WithKey(Case):
     def test_authlib_introspects(self):
-        session = OAuth2Session("keyed", self.setup.jwk, token_endpoint_auth_method="private_key_jwt")
+        session = OAuth2Session("keyed", ECKey.import_key(self.setup.jwk), token_endpoint_auth_method="private_key_jwt")
         method = PrivateKeyJWT(self.setup.broker, alg="ES256", headers={"kid": "k1"})
         session.register_client_auth_method(method)
         for token, active in ((self.active, True), (self.foreign, False)):
@@ -150,6 +152,7 @@ class WithKey(Case):
             token_endpoint=f"{self.setup.broker}/token",
             introspection_endpoint=self.setup.endpoint,
             auth=PrivateKeyJwt("keyed", self.setup.jwk, alg="ES256", aud=self.setup.broker),
+            testing=True,  # plain http
         )
         self.assertIs(client.introspect_token(self.active)["active"], True)
         self.assertEqual(client.introspect_token(self.revoked), {"active": False})

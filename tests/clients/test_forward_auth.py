@@ -5,7 +5,6 @@ import http.server
 import os
 import pathlib
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -107,8 +106,10 @@ class Proxy:
         self.child = subprocess.Popen(command)
         deadline = time.monotonic() + 60
         while True:
-            with contextlib.suppress(ConnectionRefusedError), socket.create_connection(("127.0.0.1", port)):
-                return
+            # Traefik listens before it knows any route.
+            with contextlib.suppress(requests.ConnectionError):
+                if requests.get(self.url, timeout=10).status_code != 404:
+                    return
             assert self.child.poll() is None and time.monotonic() < deadline, name
             time.sleep(0.01)
 

@@ -1,4 +1,5 @@
-"""deploy/prometheus and deploy/grafana: promtool's checks, and a real Prometheus that scrapes a broker and a gateway."""
+"""deploy/prometheus and deploy/grafana: promtool's checks, and a real Prometheus that scrapes a broker, a gateway and an
+exporter."""
 
 import json
 import os
@@ -15,6 +16,7 @@ import broker
 import pages
 from test_hsm import Hsm, HsmSetup, url
 from test_operations import exchange
+from test_sinks import Exporter
 
 ALERTS = broker.REPO / "deploy/prometheus/alerts.yml"
 WAIT_SECONDS = 60
@@ -44,6 +46,20 @@ class Alerts(unittest.TestCase):
         self.assertEqual(promtool("check", "config", "prometheus.yml")[0], 0)
         code, output = promtool("check", "rules", "alerts.yml")
         self.assertEqual(code, 0, output)
+
+    def test_routes_lead_pages_to_whoever_is_on_call(self):
+        def amtool(*arguments):
+            command = [programs() / "amtool", *arguments]
+            done = subprocess.run(command, cwd=ALERTS.parent, capture_output=True, text=True, check=False, timeout=60)
+            return done.returncode, done.stdout.strip()
+
+        self.assertEqual(amtool("check-config", "alertmanager.yml")[0], 0)
+        config = "--config.file=alertmanager.yml"
+        severities = dict(re.findall(r"- alert: (\w+)\n(?:.*\n)*?\s+severity: (\w+)", self.text))
+        self.assertEqual(set(severities), set(self.names))
+        for name, severity in severities.items():
+            expected = {"page": "on-call", "ticket": "tickets"}[severity]
+            self.assertEqual(amtool("config", "routes", "test", config, f"alertname={name}", f"severity={severity}"), (0, expected))
 
     def test_each_alert_fires_and_is_silent(self):
         code, output = promtool("test", "rules", "alerts_test.yml")
@@ -97,8 +113,12 @@ class Scraped(unittest.TestCase):
         cls.addClassCleanup(cls.setup.__exit__)
         cls.setup.__enter__()
         cls.folder = pathlib.Path(tempfile.mkdtemp(prefix="vouchsafe-prometheus-"))
+        cls.exporter_metrics = f"127.0.0.1:{broker.free_port()}"
+        sinks = ("--to", f"file:{cls.setup.folder}/audit.jsonl", "--metrics-listen", cls.exporter_metrics)
+        cls.exporter = cls.enterClassContext(Exporter(cls.setup, cls.setup.folder / "cursor", *sinks))
         text = (ALERTS.parent / "prometheus.yml").read_text().replace("interval: 15s", "interval: 1s")
-        for old, new in (("127.0.0.1:9464", cls.setup.metrics), ("127.0.0.1:9480", cls.setup.hsm.metrics)):
+        addresses = [("127.0.0.1:9464", cls.setup.metrics), ("127.0.0.1:9480", cls.setup.hsm.metrics)]
+        for old, new in (*addresses, ("127.0.0.1:9470", cls.exporter_metrics)):
             assert text.count(old) == 1, old
             text = text.replace(old, new)
         (cls.folder / "prometheus.yml").write_text(text)
@@ -160,11 +180,17 @@ class Scraped(unittest.TestCase):
         self.assertEqual({rule["name"] for rule in rules if rule["type"] == "alerting"}, set(Alerts.names))
         self.assertEqual([rule["name"] for rule in rules if rule.get("state") == "firing"], [])
 
-    def test_panels_of_the_dashboard_have_values(self):
-        dashboard = json.loads((broker.REPO / "deploy/grafana/vouchsafe.json").read_text())
-        panels = [panel for panel in dashboard["panels"] if panel["type"] != "row"]
-        self.assertEqual(len({panel["id"] for panel in panels}), len(panels))
+    def test_panels_of_dashboards_have_values(self):
+        dashboards = {path.stem: json.loads(path.read_text()) for path in (broker.REPO / "deploy/grafana").glob("*.json")}
+        self.assertEqual(set(dashboards), {"vouchsafe", "executive", "oncall", "debug"})
+        self.assertEqual(len({dashboard["uid"] for dashboard in dashboards.values()}), len(dashboards))
+        for name, dashboard in dashboards.items():
+            with self.subTest(name):
+                panels = [panel for panel in dashboard["panels"] if panel["type"] != "row"]
+                self.assertEqual(len({panel["id"] for panel in dashboard["panels"]}), len(dashboard["panels"]))
+                self.check_panels(panels)
 
+    def check_panels(self, panels):
         def empty():
             self.load()
             exchange(self.setup, audience=url("hsm-es256"), scope="")
@@ -173,8 +199,8 @@ class Scraped(unittest.TestCase):
                 if self.value(re.sub(r"\$(job|instance)\b", ".*", target["expr"]).replace("$__rate_interval", "1m")) is None
             ]  # fmt: skip
 
-        # Nothing has failed, and no signature was refused.
-        unused = {"Answers with 5xx", "Seeds and signatures"}
+        # Nothing has failed, no signature was refused, and nothing expires.
+        unused = {"Answers with 5xx", "Seeds and signatures", "Expires next"}
         self.eventually("values of all panels", lambda: {title for title, _ in empty()} <= unused)
         for panel in panels:
             self.assertTrue(panel["title"] and panel["description"].endswith("."), panel)
@@ -192,6 +218,7 @@ class Scraped(unittest.TestCase):
         settings, *blocks = (block.text for block in blocks)
         settings = settings.replace("https://broker.example", self.setup.broker)
         settings = settings.replace("127.0.0.1:9464", self.setup.metrics)
+        environment["export_metrics"] = f"http://{self.exporter_metrics}"
         outputs = []
         for text in blocks:
             text = settings + text.replace("/var/lib/vouchsafe", "state")
@@ -217,14 +244,31 @@ class Scraped(unittest.TestCase):
     def test_every_metric_of_the_rules_exists(self):
         self.load()
         exposed = {}
-        for job, address in (("vouchsafe", self.setup.metrics), ("hsm", self.setup.hsm.metrics)):
+        jobs = (("vouchsafe", self.setup.metrics), ("hsm", self.setup.hsm.metrics), ("export", self.exporter_metrics))
+        for job, address in jobs:
             text = requests.get(f"http://{address}/metrics", timeout=10).text
             code, output = promtool("check", "metrics", input=text)
             self.assertEqual((code, output), (0, ""), job)
             exposed.update(re.findall(r"^# TYPE (\S+) (\S+)$", text, re.MULTILINE))
         used = set(re.findall(r"\b((?:vouchsafe|hsm_gateway)_\w+)\b", re.sub(r"job:\w+:\w+|name: .*", "", Alerts.text)))
         used = {re.sub(r"_(bucket|count|sum)$", "", name) for name in used}
-        self.assertLessEqual(used, set(exposed))
+        # Of things that expire, which this broker has none of.
+        self.assertLessEqual(used - {"vouchsafe_key_expiry_timestamp_seconds"}, set(exposed))
+
+    def test_exemplars_lead_to_traces(self):
+        self.load()
+        accept = {"accept": "application/openmetrics-text;version=1.0.0,text/plain;q=0.1"}
+        for address in (self.setup.metrics, self.setup.hsm.metrics, self.exporter_metrics):
+            answer = requests.get(f"http://{address}/metrics", headers=accept, timeout=10)
+            self.assertEqual(answer.headers["content-type"], "application/openmetrics-text; version=1.0.0; charset=utf-8")
+            self.assertTrue(answer.text.endswith("# EOF\n"))
+        text = requests.get(f"http://{self.setup.metrics}/metrics", headers=accept, timeout=10).text
+        traces = set(re.findall(r'# \{trace_id="([0-9a-f]{32})"\} [0-9.]+ [0-9.]+$', text, re.MULTILINE))
+        log = self.setup.logs()
+        self.assertTrue(traces)
+        self.assertTrue(all(f'"trace_id":"{trace}"' in log for trace in traces))
+        # Prometheus asks for this format, and understands it.
+        self.eventually("a scrape", lambda: self.value('up{job="vouchsafe-export"}') == 1)
 
 
 if __name__ == "__main__":

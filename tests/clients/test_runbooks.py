@@ -5,6 +5,8 @@ import os
 import pathlib
 import re
 import shutil
+import signal
+import sqlite3
 import subprocess
 import tempfile
 import time
@@ -271,6 +273,27 @@ class WithTwoGateways(unittest.TestCase):
             self.assertEqual(generations, [2, 2])
 
 
+class FailedRotation(unittest.TestCase):
+    def test_rotation_is_finished_from_the_generation_to_leave(self):
+        from test_inventory import AdministeredHsm
+
+        with AdministeredHsm() as setup:
+            changes = {
+                "https://broker.example": setup.broker, "https://gateway.internal:8481": setup.admin_url, "https://api.example": DELEGATED,
+            }  # fmt: skip
+            operator = Operator("runbooks/failed-rotation.md", "Steps", setup.hsm.folder, setup.hsm.environment, changes)
+            self.assertIn("generation 1, standby 2", operator.next("vouchsafe keys list"))
+            rotate = operator.blocks[0]
+            self.assertIn("followed after", operator.next("vouchsafe keys rotate"))
+            # The same again, as after a lost answer.
+            operator.blocks.insert(0, rotate)
+            self.assertIn("follows, generation 2", operator.next("vouchsafe keys rotate"))
+            self.assertIn('"generation":2', operator.next("curl"))
+            (setup.hsm.folder / "new-token").write_text(issue(setup, DELEGATED))
+            operator.next("< new-token")
+            self.assertEqual(operator.blocks, [])
+
+
 class Ceremony(unittest.TestCase):
     def test_key_ceremony_makes_and_rehearses_a_backup(self):
         folder = pathlib.Path(tempfile.mkdtemp(prefix="vouchsafe-ceremony-"))
@@ -331,6 +354,62 @@ class WithoutHsm(unittest.TestCase):
             noted = operations.next("FROM operations")
             self.assertIn('"operation":"lift"', noted)
             self.assertEqual(noted.count('"operation":"block"'), 1)
+            reported = operations.next("vouchsafe incident report")
+            for words in ("operation block, revocation_id incident-", "operation lift, ", "slug issued, issuer_name dev"):
+                self.assertIn(words, reported)
+
+    def test_earlier_policy_is_restored(self):
+        with broker.Setup() as setup:
+            admin = {"repository_id": broker.ADMIN, "sub": "repo:octo-org/security"}
+            minted = requests.post(f"{setup.dev_issuer}/mint", json={"aud": setup.broker, "claims": admin}, timeout=10)
+            (setup.folder / "admin.jwt").write_text(minted.json()["token"])
+            issue(setup, self.audience)
+            shutil.copytree(setup.folder / "policies", setup.folder / "policies.before")
+            rule = setup.folder / "policies/rules/extra.cedar"
+            rule.write_text('@id("extra")\nforbid (principal, action, resource == Audience::"https://api.example");\n')
+            running = setup.processes[-1]
+            (setup.folder / "pid").write_text(str(running.child.pid))
+            running.child.send_signal(signal.SIGHUP)
+            eventually("the wrong bundle", lambda: exchange(setup, self.audience).status_code == 400)
+            database = setup.folder / "state/sqlite.db"
+            digest = requests.get(f"{setup.broker}/readyz", timeout=10).json()["bundle"]["digest"]
+            changes = {
+                "https://broker.example": setup.broker, "/var/lib/vouchsafe/sqlite.db": str(database), "--bundle 0000": f"--bundle {digest}",
+                "/etc/vouchsafe": str(setup.folder), "/run/vouchsafe.pid": str(setup.folder / "pid"),
+                "vouchsafe revoke": "vouchsafe revoke --subject-token-file admin.jwt",
+            }  # fmt: skip
+            operator = Operator("runbooks/policy-rollback.md", "Steps", setup.folder, os.environ, changes)
+            self.assertIn(digest, operator.next("SELECT bundle_digest"))
+            operator.next("vouchsafe policy diff")
+            eventually("the earlier bundle", lambda: exchange(setup, self.audience).status_code == 200)
+            self.assertIn("revoked", operator.next("vouchsafe revoke"))
+            self.assertEqual(operator.blocks, [])
+
+    def test_changed_records_are_found(self):
+        with broker.Setup() as setup:
+            for _ in range(3):
+                issue(setup, self.audience)
+            requests.get(f"{setup.broker}/log/checkpoint", timeout=10).raise_for_status()
+            program = {"cwd": setup.folder, "check": True, "capture_output": True, "text": True, "timeout": 60}
+            policy = subprocess.run([broker.VOUCHSAFE, "audit", "policy", "--broker", setup.broker], **program).stdout
+            (setup.folder / "log-policy").write_text(policy)
+            sink = ("--cursor", "cursor", "--to", f"file:{setup.folder}/audit.jsonl")
+            subprocess.run([broker.VOUCHSAFE, "audit", "export", "state", "--format", "ocsf", *sink], **program)
+            database = setup.folder / "state/sqlite.db"
+            with sqlite3.connect(database) as connection:
+                (gone,) = connection.execute("SELECT decision_id FROM audit ORDER BY seq LIMIT 1").fetchone()
+                connection.execute("DELETE FROM audit WHERE decision_id = ?", [gone])
+            connection.close()
+            changes = {
+                "/var/lib/vouchsafe/sqlite.db": str(database), "/tmp/evidence.db": str(setup.folder / "evidence.db"),
+                "/var/log/vouchsafe/audit.jsonl": str(setup.folder / "audit.jsonl"),
+            }  # fmt: skip
+            operator = Operator("runbooks/audit-records.md", "Steps", setup.folder, os.environ, changes)
+            operator.next("VACUUM INTO")
+            self.assertIn(f"deleted: decision {gone}", operator.next("vouchsafe audit verify"))
+            self.assertEqual(operator.next("comm -23").split(), [gone])
+            self.assertIn("2 tokens, 2 of them live", operator.next("vouchsafe incident report"))
+            self.assertEqual(operator.blocks, [])
 
     def test_leaked_root_is_replaced(self):
         with broker.Setup() as setup:

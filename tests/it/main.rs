@@ -145,6 +145,7 @@ mod store {
     mod log;
     mod log_crashes;
     mod postgres;
+    mod postgres_audit;
     pub mod records;
     mod restored_database;
     pub mod single_use;

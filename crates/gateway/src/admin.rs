@@ -108,6 +108,17 @@ pub struct Listing {
     pub seconds_left: u64,
     pub groups: Vec<GroupListing>,
     pub keys: Vec<KeyListing>,
+    /// Absent in older gateways.
+    #[serde(default)]
+    pub credentials: Vec<CredentialListing>,
+}
+
+/// A secret that this gateway accepts, by its name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CredentialListing {
+    pub name: String,
+    /// Whether it is that of an admin.
+    pub is_admin: bool,
 }
 
 /// Keys of tier `delegated`.
@@ -150,6 +161,9 @@ pub struct VersionListing {
     pub share: Option<u8>,
     pub kid: Option<String>,
     pub since: Option<u64>,
+    /// When it was first published; absent in older gateways.
+    #[serde(default)]
+    pub published: Option<u64>,
     /// When a pending version may sign.
     pub may_sign_at: Option<u64>,
     /// When a retiring version may leave the JWK Set.

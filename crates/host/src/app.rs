@@ -47,13 +47,13 @@ enum Refusal {
 
 impl App {
     pub fn new(loaded: Loaded, metrics: Arc<Metrics>) -> Self {
-        metrics.set_bundle(loaded.digest.clone());
+        metrics.set_bundle(loaded.digest.clone(), loaded.keys.clone());
         Self { metrics, loaded: RwLock::new(loaded), limit: ConcurrencyLimit::new() }
     }
 
     /// Sends all further requests to `loaded`.
     pub fn replace(&self, loaded: Loaded) {
-        self.metrics.set_bundle(loaded.digest.clone());
+        self.metrics.set_bundle(loaded.digest.clone(), loaded.keys.clone());
         *self.loaded.write().unwrap_or_else(PoisonError::into_inner) = loaded;
     }
 

@@ -7,6 +7,7 @@ use crate::config::RuntimeConfig;
 use crate::directories;
 use crate::error::HostError;
 use crate::instances::Lifetime;
+use crate::key_times::KeyTimes;
 use crate::networks;
 use crate::spans::Spans;
 use crate::variables;
@@ -49,6 +50,8 @@ pub struct Options {
     pub warn: fn(&Application),
     /// Called when the components were compiled, which takes far more memory than running them.
     pub compiled: fn(),
+    /// Keys of the application, for metrics; called whenever a bundle was read.
+    pub keys: fn(&Application) -> Vec<KeyTimes>,
     pub crypto: CryptoPlace,
     pub store: StorePlace,
     /// Whether to write a map of the compiled code for `perf`.
@@ -95,6 +98,13 @@ impl Application {
         };
         warnings.extend(addresses.filter_map(warning));
         warnings
+    }
+
+    /// The files of certificates in the runtime config: of clients, and of authorities.
+    #[must_use]
+    pub fn certificate_files(&self) -> Vec<PathBuf> {
+        let files = self.runtime.client_tls.iter().flat_map(|tls| [&tls.client_cert_file, &tls.ca_roots_file]);
+        files.flatten().cloned().collect()
     }
 
     /// Whether the variable `development` is `true`.

@@ -6,8 +6,9 @@ use crate::metrics::{Exchange, Metrics};
 use crate::spans::Spans;
 use serde::Deserialize;
 use std::borrow::Cow;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
 use vouchsafe_policy::BundleFiles;
 
 /// Longest slug that becomes a label.
@@ -68,6 +69,11 @@ struct Line<'a> {
     detail: Cow<'a, str>,
     #[serde(default)]
     status: u16,
+    #[serde(borrow, default)]
+    trace_id: Cow<'a, str>,
+    /// Microseconds of each step.
+    #[serde(default)]
+    us: BTreeMap<String, u64>,
     #[serde(borrow)]
     omitted: Option<Omitted<'a>>,
 }
@@ -102,10 +108,16 @@ impl ApplicationLog {
     fn note(&self, line: &Line<'_>) {
         if let Some(Omitted { route, slug, lines }) = &line.omitted {
             if route == "token" && is_slug(slug) {
-                self.count(slug, "", "", *lines);
+                self.metrics.record_exchanges(self.exchange(slug, "", ""), *lines);
             }
         } else if line.route == "token" && is_slug(&line.slug) {
-            self.count(&line.slug, &line.issuer, &line.audience, 1);
+            let exchange = self.exchange(&line.slug, &line.issuer, &line.audience);
+            self.metrics.record_exchanges(exchange.clone(), 1);
+            if is_trace_id(&line.trace_id) {
+                let took_us = line.us.values().copied().fold(0, u64::saturating_add);
+                let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
+                self.metrics.record_trace(&exchange, &line.trace_id, took_us, now);
+            }
         } else if line.route == "readyz" && line.status != 200 {
             let separator = if line.detail.is_empty() { "" } else { ": " };
             let why = format!("{}{separator}{}", line.slug, line.detail);
@@ -115,7 +127,8 @@ impl ApplicationLog {
         }
     }
 
-    fn count(&self, slug: &str, issuer: &str, audience: &str, count: u64) {
+    /// The series of an exchange.
+    fn exchange(&self, slug: &str, issuer: &str, audience: &str) -> Exchange {
         let label = |known: &BTreeSet<String>, name: &str| match name {
             "" => String::new(),
             name if known.contains(name) => name.to_owned(),
@@ -123,13 +136,18 @@ impl ApplicationLog {
         };
         let issuer = label(&self.names.issuers, issuer);
         let audience = label(&self.names.audiences, audience);
-        self.metrics.record_exchanges(Exchange { slug: slug.to_owned(), issuer, audience }, count);
+        Exchange { slug: slug.to_owned(), issuer, audience }
     }
 
     /// Why the application last was not ready, by its own account.
     pub fn take_unready(&self) -> Option<String> {
         self.unready.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
+}
+
+/// 16 bytes in lowercase hex.
+fn is_trace_id(text: &str) -> bool {
+    text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
 }
 
 fn is_slug(text: &str) -> bool {
@@ -178,6 +196,30 @@ mod tests {
                 r#"{slug="token.malformed",issuer="",audience=""} 422"#,
             ]
         );
+    }
+
+    #[test]
+    fn exemplars_have_the_trace_of_an_exchange() {
+        let (log, id) = (log(), "0af7651916cd43dd8448eb211c80319c");
+        let line = |id: &str| {
+            format!(
+                "{{\"route\":\"token\",\"slug\":\"issued\",\"trace_id\":\"{id}\",\"us\":{{\"verify\":900,\"sign\":200}}}}\n"
+            )
+        };
+        log.read(line("not a trace\\\" id").as_bytes());
+        assert!(!log.metrics.text().finish_open_metrics().contains("trace_id"));
+        log.read(line(id).as_bytes());
+        let text = log.metrics.text().finish_open_metrics();
+        let has = |start: &str| text.lines().any(|line| line.starts_with(start));
+        assert!(
+            has(&format!(
+                "vouchsafe_exchanges_total{{slug=\"issued\",issuer=\"\",audience=\"\"}} 2 # {{trace_id=\"{id}\"}} 1 "
+            )),
+            "{text}"
+        );
+        let bucket = "vouchsafe_request_duration_seconds_bucket{route=\"/token\",le=\"0.002\"} 0 # ";
+        assert!(has(&format!("{bucket}{{trace_id=\"{id}\"}} 0.0011 ")), "{text}");
+        assert!(!log.metrics.render().contains("trace_id"), "Prometheus' own format has no exemplars");
     }
 
     #[test]

@@ -7,6 +7,7 @@ use crate::clock::Clock;
 use crate::continuity;
 use crate::directories::private_directory;
 use crate::error::HostError;
+use crate::key_times::KeyTimes;
 use crate::metrics::Metrics;
 use crate::outbound::{LogLines, Network};
 use crate::postgres::{self, Pools};
@@ -26,6 +27,7 @@ pub struct Mounts {
     pub files: Vec<(PathBuf, String)>,
     /// Present if one of them is a bundle.
     pub bundle: Option<BundleCopy>,
+    pub keys: Vec<KeyTimes>,
 }
 
 /// Opens the databases and collects what guests may use, except for the files.
@@ -104,7 +106,7 @@ pub fn mounts(application: &Application) -> Result<Mounts, HostError> {
             "--policies replaces the files at {POLICIES}, but the manifest mounts none there"
         )));
     }
-    let mut mounts = Mounts { files: Vec::new(), bundle: None };
+    let mut mounts = Mounts { files: Vec::new(), bundle: None, keys: Vec::new() };
     for FileMount { source, destination } in manifest.files() {
         let mut source = match &options.policies {
             Some(directory) if destination == POLICIES => directory.clone(),
@@ -123,5 +125,6 @@ pub fn mounts(application: &Application) -> Result<Mounts, HostError> {
     }
     application.refuse_exposed()?;
     (options.warn)(application);
+    mounts.keys = (options.keys)(application);
     Ok(mounts)
 }

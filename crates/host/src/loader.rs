@@ -9,6 +9,7 @@ use crate::engine;
 use crate::error::HostError;
 use crate::grants::{self, Mounts};
 use crate::instances::Instances;
+use crate::key_times::KeyTimes;
 use crate::lanes::Lanes;
 use crate::link::link;
 use crate::metrics::Metrics;
@@ -47,6 +48,7 @@ pub struct Loaded {
     pub lanes: Arc<Lanes>,
     /// Digest of the bundle, if one is mounted.
     pub digest: Option<String>,
+    pub keys: Vec<KeyTimes>,
     log: Arc<ApplicationLog>,
     _in_use: watch::Sender<()>,
 }
@@ -98,7 +100,7 @@ impl Loader {
             metrics: Arc::clone(&self.metrics),
             in_use: until_dropped,
         });
-        Loaded { lanes: Arc::new(lanes), digest, log, _in_use: in_use }
+        Loaded { lanes: Arc::new(lanes), digest, keys: mounts.keys, log, _in_use: in_use }
     }
 }
 

@@ -1,6 +1,7 @@
 //! Metrics of the host.
 
 use crate::cause::Cause;
+use crate::key_times::{self, KeyTimes};
 use crate::merge_delay::MergeDelay;
 use crate::space::StoreFiles;
 use crate::spans::Counts;
@@ -8,7 +9,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
-use vouchsafe_serve::MetricsText;
+use vouchsafe_serve::{Exemplar, MetricsText};
 
 /// Routes with a series of their own; every other path counts as `other`, unless it has one of [`PREFIXES`].
 const ROUTES: &[&str] = &[
@@ -26,6 +27,8 @@ const ROUTES: &[&str] = &[
     "/status",
     "/token",
 ];
+/// The route of exchanges.
+const TOKEN: &str = "/token";
 /// Routes that have many paths.
 const PREFIXES: &[&str] = &["/forward-auth/", "/log/", "/status/", "/v/"];
 /// Upper bounds of the latency histogram, in microseconds.
@@ -76,6 +79,15 @@ struct Latency {
     buckets: [u64; BUCKETS_US.len()],
     count: u64,
     sum_us: u64,
+    /// The last exemplar of each bucket; the last place is that of all longer times.
+    exemplars: [Option<Exemplar>; BUCKETS_US.len() + 1],
+}
+
+/// Exchanges of one series.
+#[derive(Default)]
+struct Counted {
+    count: u64,
+    exemplar: Option<Exemplar>,
 }
 
 /// All metrics. Labels come from fixed sets, from the manifest, or from the bundle.
@@ -84,10 +96,11 @@ pub struct Metrics {
     requests: Mutex<BTreeMap<(&'static str, u16), u64>>,
     latency: Mutex<BTreeMap<&'static str, Latency>>,
     outbound: Mutex<BTreeMap<(String, Option<Cause>), u64>>,
-    exchanges: Mutex<BTreeMap<Exchange, u64>>,
+    exchanges: Mutex<BTreeMap<Exchange, Counted>>,
     reloads: Mutex<BTreeMap<Reload, u64>>,
     /// Digest of the bundle in use.
     bundle: Mutex<Option<String>>,
+    keys: Mutex<Vec<KeyTimes>>,
     pub instances_live: AtomicI64,
     pub instances_new: AtomicU64,
     pub traps: AtomicU64,
@@ -136,7 +149,22 @@ impl Metrics {
             known.len() >= EXCHANGE_SERIES_MAX && !known.contains_key(&exchange)
         };
         let other = || Exchange { slug: "other".to_owned(), issuer: String::new(), audience: String::new() };
-        increase(&self.exchanges, if is_new { other() } else { exchange }, count);
+        let mut exchanges = lock(&self.exchanges);
+        let counted = exchanges.entry(if is_new { other() } else { exchange }).or_default();
+        counted.count = counted.count.saturating_add(count);
+    }
+
+    /// Remembers the trace of an exchange that was just recorded, whose steps took `took_us`.
+    pub fn record_trace(&self, exchange: &Exchange, trace_id: &str, took_us: u64, at_seconds: f64) {
+        let exemplar = |value| Exemplar { trace_id: trace_id.to_owned(), value, at_seconds };
+        if let Some(counted) = lock(&self.exchanges).get_mut(exchange) {
+            counted.exemplar = Some(exemplar(1.0));
+        }
+        let mut latencies = lock(&self.latency);
+        let place = BUCKETS_US.iter().position(|bound| took_us <= *bound).unwrap_or(BUCKETS_US.len());
+        if let Some(last) = latencies.entry(TOKEN).or_default().exemplars.get_mut(place) {
+            *last = Some(exemplar(Duration::from_micros(took_us).as_secs_f64()));
+        }
     }
 
     /// How many requests for a token were answered.
@@ -163,13 +191,20 @@ impl Metrics {
         drop(self.pools.set(Box::new(status)));
     }
 
-    /// Sets the digest of the bundle in use.
-    pub fn set_bundle(&self, digest: Option<String>) {
+    /// Sets the digest of the bundle in use, and the keys that were found with it.
+    pub fn set_bundle(&self, digest: Option<String>, keys: Vec<KeyTimes>) {
         *lock(&self.bundle) = digest;
+        *lock(&self.keys) = keys;
     }
 
-    /// Writes all metrics in the Prometheus text format.
+    /// All metrics in the Prometheus text format.
+    #[cfg(test)]
     pub fn render(&self) -> String {
+        self.text().finish()
+    }
+
+    /// All metrics.
+    pub fn text(&self) -> MetricsText {
         let mut text = MetricsText::default();
         self.write_info(&mut text);
         text.family("vouchsafe_requests_total", "counter", "Answered requests.");
@@ -198,10 +233,11 @@ impl Metrics {
         }
         let help = "Longest time that an audit record has been waiting for the log.";
         text.gauge("vouchsafe_log_merge_delay_seconds", help, self.merge_delay().seconds());
+        key_times::write(&lock(&self.keys), &mut text);
         self.write_spans(&mut text);
         self.write_store(&mut text);
         self.write_pools(&mut text);
-        text.finish()
+        text
     }
 
     fn write_info(&self, text: &mut MetricsText) {
@@ -221,9 +257,10 @@ impl Metrics {
 
     fn write_exchanges(&self, text: &mut MetricsText) {
         text.family("vouchsafe_exchanges_total", "counter", "Token exchanges by outcome, issuer and audience.");
-        for (Exchange { slug, issuer, audience }, count) in &*lock(&self.exchanges) {
+        for (Exchange { slug, issuer, audience }, counted) in &*lock(&self.exchanges) {
             let labels = [("slug", slug.as_str()), ("issuer", issuer), ("audience", audience)];
-            text.sample("vouchsafe_exchanges_total", &labels, count);
+            text.sample("vouchsafe_exchanges_total", &labels, counted.count);
+            counted.exemplar.iter().for_each(|exemplar| text.exemplar(exemplar));
         }
     }
 
@@ -263,15 +300,13 @@ impl Metrics {
         text.family("vouchsafe_request_duration_seconds", "histogram", "Time to answer a request.");
         for (route, latency) in &*lock(&self.latency) {
             let route = ("route", *route);
-            let mut bucket = |bound: &str, count: u64| {
+            let bounds = BUCKETS_US.map(|bound| Duration::from_micros(bound).as_secs_f64().to_string());
+            let buckets = bounds.iter().map(String::as_str).zip(latency.buckets).chain([("+Inf", latency.count)]);
+            for ((bound, count), exemplar) in buckets.zip(&latency.exemplars) {
                 let labels = [route, ("le", bound)];
                 text.sample("vouchsafe_request_duration_seconds_bucket", &labels, count);
-            };
-            for (count, bound) in latency.buckets.iter().zip(BUCKETS_US) {
-                let bound = Duration::from_micros(bound).as_secs_f64();
-                bucket(&bound.to_string(), *count);
+                exemplar.iter().for_each(|exemplar| text.exemplar(exemplar));
             }
-            bucket("+Inf", latency.count);
             let sum = Duration::from_micros(latency.sum_us).as_secs_f64();
             text.sample("vouchsafe_request_duration_seconds_sum", &[route], sum);
             let count = latency.count;

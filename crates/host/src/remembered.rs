@@ -4,18 +4,23 @@ use crate::application::Application;
 use crate::continuity;
 use crate::error::HostError;
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use vouchsafe_store::pointer_get;
 
 impl Application {
+    /// The database of the store; `None` if there is no such file.
+    pub fn database(&self) -> Result<Option<PathBuf>, HostError> {
+        let root = self.manifest.root().map_err(|error| HostError::configuration(error.to_string()))?;
+        let mut paths = self.runtime.database_paths(&root.sqlite_databases, &self.state_dir())?;
+        Ok(paths.remove(continuity::LABEL).filter(|path| path.exists()))
+    }
+
     /// The value of the store's pointer `name`; `None` without a database or such a pointer.
     pub fn remembered(&self, name: &str) -> Result<Option<String>, HostError> {
-        let root = self.manifest.root().map_err(|error| HostError::configuration(error.to_string()))?;
-        let paths = self.runtime.database_paths(&root.sqlite_databases, &self.state_dir())?;
-        let Some(path) = paths.get(continuity::LABEL).filter(|path| path.exists()) else {
+        let Some(path) = self.database()? else {
             return Ok(None);
         };
-        pointer(path, name).map_err(|error| {
+        pointer(&path, name).map_err(|error| {
             HostError::startup(format!("cannot read the database `{}`: {error}", path.display()))
                 .hint("run this command as the user who runs `serve`")
         })

@@ -37,6 +37,6 @@ async fn connection(app: Arc<App>, stream: TcpStream, client: SocketAddr, drain:
 
 /// Serves `metrics` at `/metrics` for as long as the process lives.
 pub async fn serve_metrics(metrics: Arc<Metrics>, listener: TcpListener) {
-    let render = move || metrics.render();
+    let render = move || metrics.text();
     vouchsafe_serve::serve_metrics(listener, LIMITS.header_bytes_max, render).await;
 }

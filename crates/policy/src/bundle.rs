@@ -24,6 +24,7 @@ use crate::policies::profiles::check_profiles;
 use crate::policies::schema::{self, Additions};
 use crate::policies::templates::NamedTemplate;
 use crate::settings::groups::{Group, Groups};
+use crate::settings::key_owners::KeyOwners;
 use crate::settings::records::{Audience, Client, Environment, Issuer};
 use crate::settings::zones::Zones;
 use cedar_policy::{Entity, EntityTypeName, EntityUid, Schema};
@@ -70,6 +71,7 @@ pub struct Bundle {
     unused_templates: Vec<NamedTemplate>,
     /// Upper bounds of all profiles. They take no part in decisions.
     guardrails: Vec<Guardrail>,
+    key_owners: KeyOwners,
 }
 
 /// Cedar's names for an issuer and its principals, parsed once.
@@ -180,6 +182,7 @@ impl Bundle {
             groups: Groups::new(groups).ok_or_else(unnameable)?,
             unused_templates,
             guardrails: Vec::new(),
+            key_owners: manifest.key_owners,
         })
     }
 
@@ -267,6 +270,11 @@ impl Bundle {
             workload_groups: self.groups.of_issuer(&issuer.name),
             audience_groups: self.groups.of_audience(audience.id().unescaped()),
         }
+    }
+
+    /// Who answers for which key.
+    pub fn key_owners(&self) -> &KeyOwners {
+        &self.key_owners
     }
 
     /// The issuer URL of the broker with this profile.

@@ -93,6 +93,7 @@ pub use policies::guardrails::Guardrail;
 pub use policies::policy::{NamedPolicy, policy_set};
 pub use settings::duration::parse_seconds as parse_duration_seconds;
 pub use settings::groups::{Group, Workload};
+pub use settings::key_owners::{Criticality, KEY_KINDS, KeyOwner, KeyOwners};
 pub use settings::key_source::with_credentials;
 pub use settings::records::{
     Audience, Client, ClientCredential, Environment, Issuer, KeySource, PinnedKeys, ReplayMode, RequiredClaim, Tier,

@@ -23,6 +23,8 @@ pub const GUARDRAILS_MAX: usize = 1024;
 pub const DESCRIPTION_BYTES_MAX: usize = 512;
 /// Time zones that a bundle names.
 pub const ZONES_MAX: usize = 16;
+/// Entries of `[keys]`.
+pub const KEY_OWNERS_MAX: usize = 256;
 /// Group files.
 pub const GROUPS_MAX: usize = 256;
 /// Workloads of one group, and claims of each.

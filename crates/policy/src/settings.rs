@@ -1,4 +1,4 @@
-//! The settings of a bundle: issuers, audiences, groups and time zones, as their TOML files declare them.
+//! The settings of a bundle: issuers, audiences, groups, time zones and owners of keys, as their TOML files declare them.
 
 pub(crate) mod audience;
 pub(crate) mod checks;
@@ -7,6 +7,7 @@ mod declared_claims;
 pub(crate) mod duration;
 pub(crate) mod groups;
 pub(crate) mod issuer;
+pub(crate) mod key_owners;
 pub(crate) mod key_source;
 pub(crate) mod records;
 mod replay;

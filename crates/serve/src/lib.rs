@@ -25,6 +25,6 @@ pub mod tls;
 pub use accept::{bind, serve};
 pub use connection::{Drain, serve_connection};
 pub use limits::{CONNECTIONS_MAX, Limits};
-pub use metrics::{MetricsText, serve_metrics};
+pub use metrics::{Exemplar, MetricsText, serve_metrics};
 pub use reply::json_reply;
 pub use signals::stop_signal;

@@ -26,7 +26,7 @@ mod reply;
 mod retry;
 pub mod subject;
 pub mod text;
-mod tls;
+pub mod tls;
 pub mod token;
 
 pub use broker::Broker;

@@ -1,6 +1,8 @@
 //! Subcommands, one module each, with `Args` and `run(Args) -> Result<ExitCode, Failure>`.
 
 #[cfg(feature = "host")]
+mod application;
+#[cfg(feature = "host")]
 pub mod audit;
 pub mod client;
 pub mod completions;
@@ -18,6 +20,8 @@ pub mod metadata;
 pub mod policy;
 pub mod preset;
 pub mod probe;
+#[cfg(feature = "host")]
+pub mod report;
 pub mod revoke;
 #[cfg(feature = "host")]
 pub mod serve;

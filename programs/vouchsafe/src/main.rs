@@ -68,6 +68,8 @@ enum Command {
     Policy(commands::policy::Args),
     Preset(commands::preset::Args),
     Probe(commands::probe::Args),
+    #[cfg(feature = "host")]
+    Report(commands::report::Args),
     Revoke(Box<commands::revoke::Args>),
     #[cfg(feature = "host")]
     Serve(commands::serve::Args),
@@ -116,9 +118,11 @@ fn main() -> ExitCode {
         Command::Policy(args) => commands::policy::run(args),
         Command::Preset(args) => commands::preset::run(&args),
         Command::Probe(args) => commands::probe::run(args),
+        #[cfg(feature = "host")]
+        Command::Report(args) => commands::report::run(&args),
         Command::Revoke(args) => commands::revoke::run(*args),
         #[cfg(feature = "host")]
-        Command::Serve(args) => commands::serve::run(args),
+        Command::Serve(args) => commands::serve::run(args, commands::keys::inventory::times),
         #[cfg(feature = "host")]
         Command::Store(args) => commands::store::run(args),
         Command::Token(args) => commands::token::run(args),

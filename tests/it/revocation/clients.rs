@@ -110,6 +110,10 @@ fn assertion(change: impl FnOnce(&mut Value, &mut Value)) -> String {
     jwt::mint_raw(&Key::issuer(&alg), header.to_string(), claims.to_string())
 }
 
+fn remove(object: &mut Value, name: &str) {
+    object.as_object_mut().expect("an object").remove(name);
+}
+
 fn unique() -> usize {
     static NEXT: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);
     NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed)
@@ -137,12 +141,15 @@ fn clients_introspect_the_audiences_that_policy_permits() {
         assert!(scene.is_active(&token, "", Some(&authorization)));
         assert!(!scene.is_active(&deploy, "", Some(&authorization)), "another audience");
     }
-    let line = scene.broker.lines_until("introspect").pop().expect("a line");
+    let line = scene.broker.line("introspect");
     assert_eq!((&line["issuer"], &line["slug"]), (&json!("clients"), &json!("ok")), "{line}");
     let posted = format!("&client_id=apache&client_secret={}", SECRETS[0].replace(' ', "+"));
     assert!(scene.is_active(&token, &posted, None));
     for kind in [json!("client-authentication+jwt"), json!("JWT"), Value::Null] {
-        let assertion = assertion(|header, _| header["typ"] = kind.clone());
+        let assertion = assertion(|header, _| match kind.is_null() {
+            true => remove(header, "typ"),
+            false => header["typ"] = kind.clone(),
+        });
         assert!(scene.is_active(&token, &with("jwt-bearer", &assertion), None), "{kind}");
     }
     let eddsa = assertion(|header, claims| {
@@ -197,7 +204,7 @@ fn refuses_assertions_that_prove_nothing() {
         ("another subject", |_, claims| claims["sub"] = json!("apache")),
         ("another client", |_, claims| claims["iss"] = json!("apache")),
         ("an unknown client", |_, claims| claims["iss"] = json!("nginx")),
-        ("no jti", |_, claims| claims["jti"] = Value::Null),
+        ("no jti", |_, claims| remove(claims, "jti")),
         ("expired", |_, claims| claims["exp"] = json!(now() - 31)),
         ("signed long ago", |_, claims| claims["iat"] = json!(now() - 331)),
         ("an access token", |header, _| header["typ"] = json!("at+jwt")),

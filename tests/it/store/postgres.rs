@@ -15,20 +15,20 @@ const ANSWER_MAX: Duration = Duration::from_secs(6);
 /// Longest time after which a broker works again.
 const RECOVERY_MAX: Duration = Duration::from_secs(60);
 
-struct Scene {
-    server: Server,
-    database: String,
+pub(super) struct Scene {
+    pub(super) server: Server,
+    pub(super) database: String,
     issuer: Issuer,
 }
 
-fn vouchsafe(arguments: &[&str]) -> (Option<i32>, String) {
+pub(super) fn vouchsafe(arguments: &[&str]) -> (Option<i32>, String) {
     let output = Command::new(profile_folder().join("vouchsafe")).args(arguments).output().expect("vouchsafe runs");
     let text = [output.stdout, output.stderr].concat();
     (output.status.code(), String::from_utf8_lossy(&text).into_owned())
 }
 
 impl Scene {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let scene = Self::without_schema();
         let (code, text) = scene.migrate("--apply");
         assert_eq!(code, Some(0), "{text}");
@@ -45,11 +45,11 @@ impl Scene {
         vouchsafe(&["store", "migrate", what, "--address", &self.address()])
     }
 
-    fn address(&self) -> String {
+    pub(super) fn address(&self) -> String {
         self.server.address(&self.database)
     }
 
-    fn setup(&self) -> Setup {
+    pub(super) fn setup(&self) -> Setup {
         self.setup_with(&self.address())
     }
 
@@ -61,12 +61,12 @@ impl Scene {
             .argument(format!("POSTGRES_ADDRESS={address}"))
     }
 
-    fn token(&self) -> String {
+    pub(super) fn token(&self) -> String {
         jwt::mint("ES256", &self.issuer.claims(now()))
     }
 }
 
-fn present(broker: &Broker, token: &str) -> Response {
+pub(super) fn present(broker: &Broker, token: &str) -> Response {
     broker.send(&Form::of(token).set("audience", DEPLOY).request())
 }
 

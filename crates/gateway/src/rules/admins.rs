@@ -34,6 +34,10 @@ impl Admins {
         self.0.is_empty()
     }
 
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|it| it.name.as_str())
+    }
+
     /// Whether the credential of any admin is bound to client certificates.
     #[must_use]
     pub fn have_bindings(&self) -> bool {

@@ -101,6 +101,11 @@ impl Rules {
         Ok(Caller { rules: self, credential })
     }
 
+    /// The names of all credentials.
+    pub fn credential_names(&self) -> impl Iterator<Item = &str> {
+        self.credentials.iter().map(|it| it.name.as_str())
+    }
+
     /// Whether any credential is bound to client certificates.
     #[must_use]
     pub fn has_bindings(&self) -> bool {

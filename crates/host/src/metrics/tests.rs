@@ -50,7 +50,7 @@ fn shows_size_and_free_space_of_store() {
 #[test]
 fn every_metric_has_a_help_text() {
     let metrics = Metrics::default();
-    metrics.set_bundle(Some("digest".to_owned()));
+    metrics.set_bundle(Some("digest".to_owned()), Vec::new());
     let text = metrics.render();
     let lines: Vec<_> = text.lines().collect();
     let mut families = 0;
@@ -68,7 +68,7 @@ fn shows_current_bundle_and_counts_reloads() {
     let metrics = Metrics::default();
     assert!(!metrics.render().contains("vouchsafe_bundle_info"), "no bundle is mounted");
     for (digest, reload) in [("one", Reload::Rejected), ("two", Reload::Loaded), ("three", Reload::Loaded)] {
-        metrics.set_bundle(Some(digest.to_owned()));
+        metrics.set_bundle(Some(digest.to_owned()), Vec::new());
         metrics.record_reload(reload);
     }
     let text = metrics.render();

@@ -67,7 +67,11 @@ impl Admin {
         Ok(rows.first().and_then(|text| text.parse().ok()).unwrap_or(0))
     }
 
-    /// The first column of every row that `sql` returns.
+    /// The first column of every row that `sql` returns. INVARIANT: no text from elsewhere is part of `sql`.
+    pub async fn query(&self, sql: &str) -> Result<Vec<String>, HostError> {
+        self.run(sql).await
+    }
+
     async fn run(&self, sql: &str) -> Result<Vec<String>, HostError> {
         let answer = self.0.client.simple_query(sql).await.map_err(|error| {
             let detail = error.as_db_error().map(|error| format!(" ({})", error.message())).unwrap_or_default();

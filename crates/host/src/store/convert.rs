@@ -47,8 +47,9 @@ pub fn answer<T, U: From<T>>(result: Result<T, Error>) -> wasmtime::Result<Resul
 record!(wit => types: Attribution { actor, decision_id, reason });
 record!(wit => types: AuditRecord {
     decision_id, decided_at_ms, slug, bundle_digest, determining_rules, erring_rules, cedar_request, issuer_name,
-    subject, subject_jti, subject_digest, audience, scopes, kid, expires_at, timings, token_digest, salt
-} options { refused, generation } lists { actors });
+    subject, subject_jti, subject_digest, audience, scopes, kid, expires_at, timings, token_digest, salt,
+    key_thumbprint
+} options { refused, generation, status } lists { actors });
 record!(wit => types: Document { body, keep_until });
 record!(wit => types: Generation { of, number });
 record!(wit => types: IssuedTokens { since, until } records { filter });
@@ -56,6 +57,7 @@ record!(wit => types: RecordedActor { issuer_name, subject });
 record!(wit => types: Refused { key } records { kind });
 cases!(wit => types: RefusedKind { Denial, Outage });
 cases!(wit => types: RevocationTarget { Blocked(filter), Issued(tokens), Token(jti) });
+record!(wit => types: StatusReference { list, index });
 record!(wit => types: TokenFilter { issuer_name, subject, audience, bundle_digest, kid });
 record!(wit => types: TokenUse { key, uses_max, issued_at, keep_until });
 
@@ -76,6 +78,8 @@ record!(types => wit: RevocationList { began_at, sequence, tokens } lists { rule
 record!(types => wit: RevocationRule { issuer_name, subject, audience, kid, since, until });
 cases!(types => wit: RevocationTarget { Blocked(filter), Issued(tokens), Token(jti) });
 cases!(types => wit: Space { Unknown, Ok, Low });
+record!(types => wit: StatusBlock { list, first, count });
+record!(types => wit: StatusList { name, revoked });
 cases!(types => wit: StoreError { Invalid(text), Unavailable(text) });
 record!(types => wit: TokenFilter { issuer_name, subject, audience, bundle_digest, kid });
 record!(types => wit: TreeHead { log, size, root, revision });

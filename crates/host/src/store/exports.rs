@@ -126,6 +126,19 @@ impl<T: 'static> revocations::HostWithStore<T> for Spin {
         answer(call(accessor, Kind::Read, |store, now| at_once(store.revocation_list(now))).await?)
     }
 
+    async fn lease_status(accessor: &Accessor<T, Self>) -> Answer<wit::StatusBlock> {
+        answer(call(accessor, Kind::Alone, |store, _| at_once(store.lease_status())).await?)
+    }
+
+    async fn status_lists(accessor: &Accessor<T, Self>) -> Answer<Vec<String>> {
+        answer(call(accessor, Kind::Read, |store, now| at_once(store.status_lists(now))).await?)
+    }
+
+    async fn status_list_get(accessor: &Accessor<T, Self>, name: String) -> Answer<Option<wit::StatusList>> {
+        let found = call(accessor, Kind::Read, move |store, now| at_once(store.status_list(&name, now)));
+        answer(found.await?.map(|list| list.map(wit::StatusList::from)))
+    }
+
     async fn count(accessor: &Accessor<T, Self>, target: wit::RevocationTarget) -> Answer<wit::Affected> {
         let target = types::RevocationTarget::from(target);
         let counted = call(accessor, Kind::Read, move |store, now| at_once(store.count_revoked(target.clone(), now)));

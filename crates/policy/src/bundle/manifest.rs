@@ -1,9 +1,10 @@
-//! `bundle.toml`: name, version, time zones, and the brokers that use the bundle.
+//! `bundle.toml`: name, version, time zones, the brokers that use the bundle, and owners of keys.
 
 use crate::bundle::files::{BundleFiles, MANIFEST_FILE};
 use crate::diagnostics::spanned::Spanned;
 use crate::diagnostics::{BundleError, Diagnostic};
 use crate::limits::{ID_BYTES_MAX, NAME_BYTES_MAX};
+use crate::settings::key_owners::{KeyEntry, KeyOwners};
 use crate::settings::toml_file::TomlFile;
 use crate::settings::zones::Zones;
 use std::collections::BTreeMap;
@@ -24,6 +25,9 @@ pub struct BundleFile {
     /// Whether a proof of possession counts only with a nonce of the broker (RFC 9449 §8).
     #[serde(default)]
     proof_nonce_required: bool,
+    /// Who answers for keys, by kind, or by kind and name as in `hsm-key/deploy`.
+    #[serde(default)]
+    keys: BTreeMap<String, Spanned<KeyEntry>>,
 }
 
 /// The content of `bundle.toml`.
@@ -35,6 +39,7 @@ pub(crate) struct Manifest {
     pub profiles: BTreeMap<String, String>,
     /// Whether a proof of possession counts only with a nonce of the broker.
     pub proof_nonce_required: bool,
+    pub key_owners: KeyOwners,
 }
 
 impl Manifest {
@@ -58,14 +63,16 @@ impl Manifest {
         for url in entries.profiles.values() {
             file.check_value("profiles", url.get_ref(), url.span(), ID_BYTES_MAX);
         }
+        let key_owners = KeyOwners::read(&mut file, entries.keys);
         let profiles = entries.profiles.into_iter();
-        let profiles = profiles.map(|(name, url)| (name, url.into_inner()));
+        let profiles = profiles.map(|(name, url)| (name, url.into_inner())).collect();
         file.finish(Self {
             name: entries.name,
             version: entries.version,
             zones,
-            profiles: profiles.collect(),
+            profiles,
             proof_nonce_required: entries.proof_nonce_required,
+            key_owners,
         })
     }
 

@@ -48,6 +48,7 @@ impl BundleError {
             Self::IssuerIsBroker(_) => "issuer-is-ours",
             Self::IssuerIsClients => "issuer-is-clients",
             Self::IssuerOfNoTenant(_) => "issuer-of-no-tenant",
+            Self::KeyKindUnknown { .. } => "key-kind-unknown",
             Self::KeysAmbiguous => "keys-ambiguous",
             Self::KeysNotJwks => "keys-not-jwks",
             Self::LifetimeDefaultOverMax { .. } => "lifetime-default-over-max",

@@ -46,6 +46,8 @@ pub enum BundleError {
     DuplicateIssuer { issuer: String, other: String },
     #[error("policy `{id}` is already defined in `{other}`")]
     DuplicatePolicy { id: String, other: String },
+    #[error("`{key}` is not a kind of key, alone or with a name as in `hsm-key/deploy`; known kinds: `{known}`")]
+    KeyKindUnknown { key: String, known: String },
     #[error("`{key}` must be a duration such as `30s`, `10m` or `1h`, not `{value}`")]
     DurationInvalid { key: &'static str, value: String },
     #[error("`{0}` is empty")]

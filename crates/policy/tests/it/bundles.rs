@@ -4,8 +4,8 @@ use crate::support::*;
 use vouchsafe_policy::View;
 use vouchsafe_policy::limits::*;
 use vouchsafe_policy::{
-    Audience, Bundle, BundleError, BundleFiles, Claim, ClaimType, Diagnostic, Environment, Issuer, KeySource,
-    PinnedKeys, ReplayMode, Tier,
+    Audience, Bundle, BundleError, BundleFiles, Claim, ClaimType, Criticality, Diagnostic, Environment, Issuer,
+    KEY_KINDS, KeySource, PinnedKeys, ReplayMode, Tier,
 };
 
 /// The errors if `path` has `content`; empty if the bundle loads.
@@ -389,7 +389,7 @@ fn refuses_unknown_files_keys_and_values() {
     check(
         "bundle.toml",
         "name = \"a\"\nversion = \"1\"\nowner = \"b\"\n",
-        &["bundle.toml:3:1: unknown field `owner`, expected one of `name`, `version`, `zones`, `profiles`"],
+        &["bundle.toml:3:1: unknown field `owner`, expected one of `name`, `version`, `zones`, `profiles`, `keys`"],
     );
     check("bundle.toml", "name = \"\"\nversion = \"1\"\n", &["bundle.toml:1:8: `name` is empty"]);
     check("bundle.toml", "name = \"a\"\n", &["bundle.toml:1:1: missing field `version`"]);
@@ -402,6 +402,38 @@ fn refuses_unknown_files_keys_and_values() {
     );
     assert_eq!(found_all(&[("bundle.toml", None)]), ["bundle.toml: the file is missing"]);
     assert_eq!(found_all(&[("schema.cedarschema", None)]), ["schema.cedarschema: the file is missing"]);
+}
+
+#[test]
+fn owners_are_of_kinds_or_of_names() {
+    let text = "name = \"a\"\nversion = \"1\"\n\
+        [keys.hsm-key]\nowner = \"platform\"\n\
+        [keys.\"hsm-key/deploy\"]\nowner = \"release\"\ncriticality = \"critical\"\n";
+    let bundle = load(&[("bundle.toml", Some(text))]).expect("loads");
+    let owner = |kind, name| bundle.key_owners().of(kind, name).map(|it| (it.owner.as_str(), it.criticality));
+    assert_eq!(owner("hsm-key", "deploy"), Some(("release", Some(Criticality::Critical))));
+    assert_eq!(owner("hsm-key", "other"), Some(("platform", None)));
+    assert_eq!(owner("root", "signer_root"), None);
+}
+
+#[test]
+fn refuses_unknown_kinds_and_nameless_owners() {
+    let known = KEY_KINDS.join("`, `");
+    let of = |lines: &str| format!("name = \"a\"\nversion = \"1\"\n[keys]\n{lines}\n");
+    for key in ["hsm", "hsm-key/", "/deploy", ""] {
+        let lines = format!("\"{key}\" = {{ owner = \"b\" }}");
+        let expected = format!(
+            "bundle.toml:4:{}: `{key}` is not a kind of key, alone or with a name as in `hsm-key/deploy`; \
+             known kinds: `{known}`",
+            key.len() + 6
+        );
+        check("bundle.toml", &of(&lines), &[&expected]);
+    }
+    check("bundle.toml", &of("root = { owner = \"\" }"), &["bundle.toml:4:18: `owner` is empty"]);
+    let most: String = (0..256).map(|at| format!("\"root/{at}\" = {{ owner = \"b\" }}\n")).collect();
+    check("bundle.toml", &of(&most), &[]);
+    let more = format!("{most}root = {{ owner = \"b\" }}");
+    check("bundle.toml", &of(&more), &["bundle.toml:103:13: `keys` has more than 256 entries"]);
 }
 
 #[test]

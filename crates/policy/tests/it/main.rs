@@ -11,6 +11,7 @@
 
 mod actors;
 mod bundles;
+mod clients;
 mod corpora;
 mod credentials;
 mod deciders;

@@ -7,7 +7,7 @@ use vouchsafe_types::{Added, Attribution, Revocation, RevocationTarget, TokenErr
 
 fn revoke(fake: &Fake, token: &str) -> Attempt {
     let body = format!("token={}", token.replace('|', "%7C"));
-    done(revoke_token(fake, &Credentials(vec![]), body.as_bytes()))
+    done(revoke_token(fake, &Credentials::default(), body.as_bytes()))
 }
 
 #[test]
@@ -65,9 +65,9 @@ fn checks_credentials_of_clients() {
         let token = token("t", "https://api.example", "").replace('|', "%7C");
         format!("token={token}&client_id=api&client_secret={secret}")
     };
-    assert!(done(revoke_token(&fake, &Credentials(vec![]), form("api").as_bytes())).outcome.is_ok());
+    assert!(done(revoke_token(&fake, &Credentials::default(), form("api").as_bytes())).outcome.is_ok());
     assert_eq!(fake.calls(), ["check_client", "authenticate", "verify t", "add token/t"]);
-    let refused = done(revoke_token(&fake, &Credentials(vec![]), form("x").as_bytes())).outcome.unwrap_err();
+    let refused = done(revoke_token(&fake, &Credentials::default(), form("x").as_bytes())).outcome.unwrap_err();
     assert_eq!((refused.error.status, refused.error.error, refused.slug), (401, "invalid_client", "client.invalid"));
     assert_eq!(fake.calls(), ["check_client", "authenticate"]);
 }

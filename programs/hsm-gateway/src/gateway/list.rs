@@ -4,7 +4,7 @@ use super::Gateway;
 use super::published_key::PublishedKey;
 use super::states::States;
 use std::collections::BTreeMap;
-use vouchsafe_gateway::admin::{EpochListing, GroupListing, KeyListing, Listing, VersionListing};
+use vouchsafe_gateway::admin::{CredentialListing, EpochListing, GroupListing, KeyListing, Listing, VersionListing};
 use vouchsafe_gateway::versions::{KeyVersions, VersionRecord, VersionState};
 use vouchsafe_gateway::wire::{GroupKeys, Keys, PublicTokenKey};
 use vouchsafe_gateway::{Caller, Group, KeyRule, Refusal, warnings};
@@ -56,7 +56,14 @@ impl Gateway {
             seconds_left: readiness.seconds_left,
             groups: self.rules.groups().map(|it| self.group_listing(it)).collect(),
             keys: keys.collect(),
+            credentials: self.credential_listings(),
         }
+    }
+
+    fn credential_listings(&self) -> Vec<CredentialListing> {
+        let listing = |is_admin| move |name: &str| CredentialListing { name: name.to_owned(), is_admin };
+        let brokers = self.rules.credential_names().map(listing(false));
+        brokers.chain(self.admins.names().map(listing(true))).collect()
     }
 
     fn group_listing(&self, group: &Group) -> GroupListing {
@@ -116,6 +123,7 @@ impl Gateway {
             share: when(VersionState::Canary, |it| it.share.into()).and_then(|share| u8::try_from(share).ok()),
             kid: None,
             since: record.map(|it| it.since),
+            published: record.map(|it| it.published),
             may_sign_at: when(VersionState::Pending, VersionRecord::may_sign_at),
             leaves_at: when(VersionState::Retiring, VersionRecord::may_leave_at),
             first_use: uses.map(|(first, _)| first),

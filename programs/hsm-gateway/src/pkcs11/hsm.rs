@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::UnixStream;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
@@ -165,6 +165,7 @@ impl Hsm {
         call: Call,
         place: Option<OwnedSemaphorePermit>,
     ) -> Result<Reply, HsmError> {
+        let (operation, start) = (operation_of(&call), Instant::now());
         let session = timeout(wait_max, Arc::clone(&self.sessions).acquire_owned())
             .await
             .map_err(|_| HsmError::Overloaded)?
@@ -174,6 +175,7 @@ impl Hsm {
         let hsm = Arc::clone(self);
         let asked = tokio::spawn(async move {
             let answer = hsm.ask(call, deadline).await;
+            hsm.metrics.hsm_durations.add(operation, start.elapsed());
             drop((session, place));
             answer
         });
@@ -351,4 +353,14 @@ fn own_executable() -> std::io::Result<PathBuf> {
         return Ok(running.to_path_buf());
     }
     std::env::current_exe()
+}
+
+/// What is measured together.
+fn operation_of(call: &Call) -> &'static str {
+    match call {
+        Call::Derive { .. } => "derive",
+        Call::Generation | Call::Inspect | Call::States => "read",
+        Call::Sign { .. } => "sign",
+        _ => "manage",
+    }
 }

@@ -51,6 +51,12 @@ pub struct GatewayArgs {
 }
 
 impl GatewayArgs {
+    /// For a command to which gateways are optional.
+    #[cfg(feature = "host")]
+    pub fn of(urls: Vec<String>, admin_token_file: PathBuf, ca: Option<PathBuf>) -> Self {
+        Self { urls, admin_token_file, ca, client_certificate: None, client_key: None }
+    }
+
     pub fn open(&self) -> Result<Vec<Gateway>, Failure> {
         let credential = read_text(&self.admin_token_file, CREDENTIAL_BYTES_MAX)?;
         let credential = credential.trim_end_matches(['\r', '\n']).to_owned();

@@ -152,6 +152,16 @@ impl Http {
         self.read(url, self.limited(with_headers(request, headers)).send(body.to_string()))
     }
 
+    /// Posts a body once, with these headers.
+    #[cfg(feature = "host")]
+    pub fn post_once(&self, url: &str, headers: &[(&str, &str)], body: String) -> Result<Reply, Failure> {
+        let mut request = self.agent(url).0.post(url);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        self.read(url, self.limited(request).send(body)).map_err(|unanswered| unanswered.failure)
+    }
+
     /// Posts a text once.
     pub fn post_text(&self, url: &str, body: String) -> Result<Reply, Failure> {
         let request = self.agent(url).0.post(url).header("content-type", "text/plain; charset=utf-8");

@@ -73,6 +73,24 @@ pub fn certificates(path: &Path) -> Result<Vec<Certificate<'static>>, Failure> {
     Ok(found)
 }
 
+/// The configuration of a client that is no HTTP client.
+#[cfg(feature = "host")]
+pub fn client_config(ca: Option<&Path>) -> Result<Arc<ClientConfig>, Failure> {
+    let mut trusted = rustls::RootCertStore::empty();
+    let found = match ca {
+        Some(path) => certificates(path)?.iter().map(|it| CertificateDer::from(it.der().to_vec())).collect(),
+        None => rustls_native_certs::load_native_certs().certs,
+    };
+    let (added, _) = trusted.add_parsable_certificates(found);
+    if added == 0 {
+        return Err(Failure::usage("no certificate authority is known").hint(TRUST_HINT));
+    }
+    let config =
+        ClientConfig::builder_with_provider(Arc::new(default_provider())).with_safe_default_protocol_versions();
+    let config = config.map_err(|error| Failure::refused(error.to_string()))?;
+    Ok(Arc::new(config.with_root_certificates(trusted).with_no_client_auth()))
+}
+
 /// The TLS error behind an HTTP error, if it is one.
 pub fn error_of(error: &ureq::Error) -> Option<&rustls::Error> {
     match error {

@@ -1,12 +1,15 @@
 //! `vouchsafe audit`: proves, verifies, exports and prunes the audit records.
 
-mod database;
-mod export;
+mod copy;
+pub mod database;
+pub mod export;
 mod finding;
 mod note;
 mod policy;
+mod postgres;
 mod proof;
 mod prune;
+pub mod record;
 mod report;
 mod rows;
 mod site;

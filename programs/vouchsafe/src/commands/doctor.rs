@@ -6,13 +6,11 @@ mod local;
 mod network;
 mod settings;
 
+use super::application::ApplicationArgs;
 use finding::{Finding, Level};
-use std::net::{Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Duration;
 use vouchsafe_cli::{Failure, Format, print};
-use vouchsafe_host::{Application, CryptoPlace, Lifetime, Options, StorePlace};
+use vouchsafe_host::Application;
 
 /// Check what a broker needs, and say what to do
 ///
@@ -25,21 +23,8 @@ use vouchsafe_host::{Application, CryptoPlace, Lifetime, Options, StorePlace};
     after_help = "Examples:\n  vouchsafe doctor\n  vouchsafe doctor --runtime-config-file spin-runtime.toml \\\n    --state-dir /var/lib/vouchsafe --variable issuer=https://broker.example \\\n    --variable signer_root=@/etc/vouchsafe/signer-root\n  vouchsafe doctor --format json\n\nPass the options of `serve`, and run it as the same user: files and networks may differ for others.\nExit codes: 0 no errors (warnings are possible), 1 errors, 2 the command line is wrong."
 )]
 pub struct Args {
-    /// The application manifest
-    #[arg(long, value_name = "FILE", default_value = "spin.toml")]
-    manifest: PathBuf,
-    /// Bundle to check instead of the manifest's
-    #[arg(long, value_name = "DIR")]
-    policies: Option<PathBuf>,
-    /// Directory of the database [default: the runtime config's state_dir, else .state]
-    #[arg(long, value_name = "DIR")]
-    state_dir: Option<PathBuf>,
-    /// Value of a variable, or a file that contains it
-    #[arg(long = "variable", value_name = "NAME=VALUE|NAME=@FILE")]
-    variables: Vec<String>,
-    /// Spin's runtime config: client_tls, block_networks, SQLite paths
-    #[arg(long, value_name = "FILE")]
-    runtime_config_file: Option<PathBuf>,
+    #[command(flatten)]
+    application: ApplicationArgs,
     /// Output format
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
@@ -47,7 +32,7 @@ pub struct Args {
 
 pub fn run(args: Args) -> Result<ExitCode, Failure> {
     let format = args.format;
-    let findings = match Application::read(args.options()) {
+    let findings = match Application::read(args.application.options()) {
         Ok(application) => vouchsafe_cli::run(async { Ok(examine(&application).await) })?,
         Err(error) => finding::of_lines("configuration", &error.message, error.hint),
     };
@@ -73,38 +58,4 @@ async fn examine(application: &Application) -> Vec<Finding> {
     findings.extend(local::secrets(application));
     findings.extend(local::exposed(application));
     findings
-}
-
-impl Args {
-    fn options(self) -> Options {
-        Options {
-            manifest: self.manifest,
-            policies: self.policies,
-            state_dir: self.state_dir,
-            runtime_config: self.runtime_config_file,
-            variables: self.variables,
-            environment: Vec::new(),
-            // Nothing listens, and no component runs.
-            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
-            metrics_listen: None,
-            spans: None,
-            components: None,
-            cache_dir: None,
-            danger_now: None,
-            perf_map: false,
-            lifetime: Lifetime {
-                requests_max: 1,
-                concurrent_max: 1,
-                idle_max: Duration::ZERO,
-                request_timeout: Duration::ZERO,
-                cpu_deadline: Duration::ZERO,
-            },
-            wait_ready: Duration::ZERO,
-            check_variables: super::serve::variable_faults,
-            warn: |_| {},
-            compiled: || {},
-            crypto: CryptoPlace::Host,
-            store: StorePlace::Host,
-        }
-    }
 }

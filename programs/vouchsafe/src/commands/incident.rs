@@ -1,4 +1,7 @@
-//! `vouchsafe incident`: what to do first when a workload is compromised.
+//! `vouchsafe incident`: what to do first when a workload is compromised, and what to report afterwards.
+
+#[cfg(feature = "host")]
+mod report;
 
 use super::revoke::answer::{Affected, Answer, Revocation, random_id};
 use crate::client::admin::AdminArgs;
@@ -14,7 +17,8 @@ use vouchsafe_cli::{Failure, Format, clock};
     subcommand_required = true,
     after_help = "\
 Examples:
-  vouchsafe incident contain --broker https://broker.example --issuer github --subject repo:acme/app --reason INC-7"
+  vouchsafe incident contain --broker https://broker.example --issuer github --subject repo:acme/app --reason INC-7
+  vouchsafe incident report /var/lib/vouchsafe --issuer github --subject repo:acme/app --since 24h"
 )]
 pub struct Args {
     #[command(subcommand)]
@@ -23,7 +27,9 @@ pub struct Args {
 
 #[derive(Subcommand)]
 enum Command {
-    Contain(ContainArgs),
+    Contain(Box<ContainArgs>),
+    #[cfg(feature = "host")]
+    Report(report::Args),
 }
 
 /// Block a workload or an issuer, revoke its tokens, and report who may still use them and for how long.
@@ -59,8 +65,11 @@ struct ContainArgs {
 }
 
 pub fn run(args: Args) -> Result<ExitCode, Failure> {
-    let Command::Contain(args) = args.command;
-    contain(&args)
+    match args.command {
+        Command::Contain(args) => contain(&args),
+        #[cfg(feature = "host")]
+        Command::Report(args) => report::run(&args),
+    }
 }
 
 fn contain(args: &ContainArgs) -> Result<ExitCode, Failure> {
@@ -76,7 +85,7 @@ fn contain(args: &ContainArgs) -> Result<ExitCode, Failure> {
     }
     let revocation = answer.revocation.as_ref();
     let revocation = revocation.ok_or_else(|| Failure::unreachable("the broker's answer has no revocation"))?;
-    report(revocation, answer.affected.as_ref()).iter().for_each(|line| println!("{line}"));
+    timeline(revocation, answer.affected.as_ref()).iter().for_each(|line| println!("{line}"));
     Ok(ExitCode::SUCCESS)
 }
 
@@ -89,7 +98,7 @@ fn body(args: &ContainArgs, id: &str) -> Value {
 }
 
 /// What happened and what happens next, with times.
-fn report(revocation: &Revocation, affected: Option<&Affected>) -> Vec<String> {
+fn timeline(revocation: &Revocation, affected: Option<&Affected>) -> Vec<String> {
     let mut lines = vec![
         format!("contained {}: {}", revocation.id, revocation.conditions()),
         format!(
@@ -143,7 +152,7 @@ mod tests {
             Revocation { id: "i".into(), issuer: Some("github".into()), at: 1_800_000_000, ..Revocation::default() };
         let affected =
             |tokens, last_expires_at| Affected { tokens, last_expires_at, complete: true, workloads: vec![] };
-        let of = |affected: Option<&Affected>| report(&revocation, affected);
+        let of = |affected: Option<&Affected>| timeline(&revocation, affected);
         let live = affected(2, Some(1_800_000_300));
         assert_eq!(
             of(Some(&live)),

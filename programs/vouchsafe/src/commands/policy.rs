@@ -22,6 +22,7 @@ mod solver;
 mod test;
 #[cfg(test)]
 mod tests;
+mod usage;
 mod watch;
 
 use std::process::ExitCode;
@@ -51,6 +52,7 @@ enum Command {
     Prove(prove::Args),
     Schema(schema::Args),
     Test(test::Args),
+    Usage(usage::Args),
     #[cfg(feature = "proofs")]
     WhoCan(access::WhoCanArgs),
 }
@@ -69,6 +71,7 @@ pub fn run(args: Args) -> Result<ExitCode, Failure> {
         Command::Prove(args) => prove::run(&args),
         Command::Schema(args) => schema::run(&args),
         Command::Test(args) => test::run(&args),
+        Command::Usage(args) => usage::run(&args),
         #[cfg(feature = "proofs")]
         Command::WhoCan(args) => access::who_can(&args),
     }

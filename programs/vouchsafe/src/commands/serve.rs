@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 use vouchsafe_cli::Failure;
-use vouchsafe_host::{Application, CryptoPlace, ErrorKind, HostError, Lifetime, Options, StorePlace};
+use vouchsafe_host::{Application, CryptoPlace, ErrorKind, HostError, KeyTimes, Lifetime, Options, StorePlace};
 
 /// Run the broker without Spin
 ///
@@ -89,8 +89,9 @@ pub struct Args {
     perf_map: bool,
 }
 
-pub fn run(args: Args) -> Result<ExitCode, Failure> {
-    vouchsafe_cli::run(serve(args.options()?)).map(|()| ExitCode::SUCCESS)
+/// `keys` finds the keys of the application, for metrics.
+pub fn run(args: Args, keys: fn(&Application) -> Vec<KeyTimes>) -> Result<ExitCode, Failure> {
+    vouchsafe_cli::run(serve(args.options(keys)?)).map(|()| ExitCode::SUCCESS)
 }
 
 async fn serve(options: Options) -> Result<(), Failure> {
@@ -137,7 +138,7 @@ pub(super) fn failure(error: HostError) -> Failure {
 }
 
 impl Args {
-    fn options(self) -> Result<Options, Failure> {
+    fn options(self, keys: fn(&Application) -> Vec<KeyTimes>) -> Result<Options, Failure> {
         if self.max_instance_reuse_count == 0 || self.max_instance_concurrent_reuse_count == 0 {
             return Err(Failure::usage(
                 "--max-instance-reuse-count and --max-instance-concurrent-reuse-count must be at least 1",
@@ -167,6 +168,7 @@ impl Args {
             wait_ready: self.wait_ready,
             check_variables: variable_faults,
             warn,
+            keys,
             perf_map: self.perf_map,
             compiled: crate::give_memory_back,
             crypto: if self.wasm_crypto { CryptoPlace::Wasm } else { CryptoPlace::Host },

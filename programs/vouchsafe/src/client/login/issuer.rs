@@ -63,12 +63,12 @@ impl OidcIssuer {
         let query = form_urlencoded::Serializer::new(String::new())
             .extend_pairs([
                 ("response_type", "code"),
-                ("client_id", &login.client_id),
+                ("client_id", login.client_id.as_str()),
                 ("redirect_uri", redirect_uri),
                 ("scope", "openid"),
-                ("state", &login.state),
-                ("nonce", &login.nonce),
-                ("code_challenge", &challenge),
+                ("state", login.state.as_str()),
+                ("nonce", login.nonce.as_str()),
+                ("code_challenge", challenge.as_str()),
                 ("code_challenge_method", "S256"),
             ])
             .finish();
@@ -82,8 +82,8 @@ impl OidcIssuer {
             ("grant_type", "authorization_code"),
             ("code", code.code),
             ("redirect_uri", code.redirect_uri),
-            ("client_id", &login.client_id),
-            ("code_verifier", &login.verifier),
+            ("client_id", login.client_id.as_str()),
+            ("code_verifier", login.verifier.as_str()),
         ];
         let reply = http.post_form(&self.token_endpoint, &form, None).map_err(|unanswered| unanswered.failure)?;
         let Some(response) = reply.json::<TokenResponse>() else {

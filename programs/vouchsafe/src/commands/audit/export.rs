@@ -1,28 +1,46 @@
 //! `vouchsafe audit export`.
 
+mod cursor;
+mod format;
+mod meter;
 mod ocsf;
+mod records;
+mod signals;
+mod sink;
+mod watch;
 
-use super::database::Database;
 use crate::client::moment::{self, Moment};
-use rusqlite::types::ValueRef;
-use serde_json::{Map, Value};
-use std::path::PathBuf;
+use format::Format;
+use records::{BATCH_MAX, Filter};
+
+pub use records::Records;
 use std::process::ExitCode;
 use vouchsafe_cli::{Failure, clock};
 
-/// Print audit records: one JSON object or OCSF event a line, or CSV.
+/// Print audit records, or send them to sinks: one JSON object or OCSF event a line, or CSV.
+///
+/// With --to, what was not sent before is sent to every sink, and --cursor remembers how far each is. With --watch, this
+/// goes on until a signal. Each record arrives at least once. A sink that is down or hangs delays only itself.
 #[derive(clap::Args)]
 #[command(after_help = "\
-Exit codes: 0 printed, 2 the database cannot be read or the command line is wrong.
+Sinks:
+  file:PATH              append lines to a file, which may be rotated by renaming it
+  syslog+tls://HOST:PORT RFC 5424 over TLS (RFC 5425)
+  https://…              signed webhooks (Standard Webhooks) about compromise, failed rotation, replay, rollback and fork
+
+Exit codes: 0 printed or sent, 1 something could not be sent, 2 the database cannot be read or the command line is wrong.
 
 Examples:
   vouchsafe audit export /var/lib/vouchsafe --format ocsf --since 24h >events.jsonl
   vouchsafe audit export /var/lib/vouchsafe --format jsonl --jkt kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k
-  vouchsafe audit export /var/lib/vouchsafe --format csv --subject repo:acme/app --audience https://deploy.example")]
+  vouchsafe audit export /var/lib/vouchsafe --format csv --subject repo:acme/app --audience https://deploy.example
+  vouchsafe audit export /var/lib/vouchsafe --format ocsf --watch --cursor /var/lib/vouchsafe-export \\
+    --to file:/var/log/vouchsafe/audit.jsonl --to syslog+tls://siem.internal:6514 \\
+    --to https://soar.internal/hooks --secret-file webhook-secret --metrics-listen 127.0.0.1:9470")]
 pub struct Args {
-    /// A state directory or a database.
+    /// A state directory, a database, or the address of a PostgreSQL database, or @FILE with it.
     #[arg(value_name = "DB")]
-    database: PathBuf,
+    database: String,
     /// Output format.
     #[arg(long, value_enum)]
     format: Format,
@@ -41,93 +59,49 @@ pub struct Args {
     /// Only decisions with a proof of possession by this key: `cnf.jkt` of the tokens that are bound to it.
     #[arg(long, value_name = "THUMBPRINT", allow_hyphen_values = true)]
     jkt: Option<String>,
+    #[command(flatten)]
+    sinks: watch::SinkArgs,
 }
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-enum Format {
-    /// Comma-separated values (RFC 4180) with a header.
-    Csv,
-    /// The columns of the table, as JSON.
-    Jsonl,
-    /// Events of class Authentication (OCSF 1.8).
-    Ocsf,
-}
-
-const SELECT: &str = "SELECT * FROM audit WHERE decided_at_ms >= ?1 AND decided_at_ms < ?2 \
-    AND (?3 IS NULL OR subject = ?3) AND (?4 IS NULL OR audience = ?4) AND ";
 
 pub fn run(args: &Args) -> Result<ExitCode, Failure> {
-    let database = Database::read(&args.database)?;
-    let now = clock::unix_seconds()?;
-    let ms = |moment: Moment| i64::try_from(moment.seconds(now).saturating_mul(1000)).unwrap_or(i64::MAX);
-    let (since, until) = (args.since.map_or(0, ms), args.until.map_or(i64::MAX, ms));
-    let print = || -> rusqlite::Result<()> {
-        // Databases of older brokers have no such column.
-        let by_key = if args.jkt.is_some() { "jkt = ?5" } else { "?5 IS NULL" };
-        let mut statement = database.connection.prepare(&format!("{SELECT}{by_key} ORDER BY seq"))?;
-        let names: Vec<String> = statement.column_names().into_iter().map(str::to_owned).collect();
-        if args.format == Format::Csv {
-            println!("{}", names.join(","));
-        }
-        let mut rows = statement.query((since, until, &args.subject, &args.audience, &args.jkt))?;
-        while let Some(row) = rows.next()? {
-            let values = (0..names.len()).map(|place| row.get_ref(place)).collect::<rusqlite::Result<Vec<_>>>()?;
-            match args.format {
-                Format::Csv => println!("{}", values.into_iter().map(csv).collect::<Vec<_>>().join(",")),
-                Format::Jsonl => println!("{}", Value::Object(object(&names, &values))),
-                Format::Ocsf => println!("{}", ocsf::event(&object(&names, &values))),
-            }
-        }
-        Ok(())
-    };
-    print().map_err(|error| database.failed(&error))?;
-    Ok(ExitCode::SUCCESS)
+    if args.sinks.is_empty() {
+        print(args)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    watch::run(&args.database, args.format, &filter(args, clock::unix_seconds()?), &args.sinks)
 }
 
-fn object(names: &[String], values: &[ValueRef<'_>]) -> Map<String, Value> {
-    let member = |(name, value): (&String, &ValueRef<'_>)| {
-        let value = match *value {
-            ValueRef::Integer(number) => number.into(),
-            ValueRef::Text(text) => String::from_utf8_lossy(text).into(),
-            ValueRef::Blob(_) | ValueRef::Null | ValueRef::Real(_) => Value::Null,
-        };
-        (name.clone(), value)
-    };
-    names.iter().zip(values).map(member).collect()
-}
-
-/// A field of RFC 4180. Spreadsheets take a field that begins with one of these characters for a formula, and subjects
-/// are chosen by others, so such a field begins with an apostrophe.
-fn csv(value: ValueRef<'_>) -> String {
-    let text = match value {
-        ValueRef::Integer(number) => return number.to_string(),
-        ValueRef::Text(text) => String::from_utf8_lossy(text).into_owned(),
-        ValueRef::Blob(_) | ValueRef::Null | ValueRef::Real(_) => String::new(),
-    };
-    let text = if text.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{text}") } else { text };
-    match text.contains([',', '"', '\n', '\r']) {
-        true => format!("\"{}\"", text.replace('"', "\"\"")),
-        false => text,
+/// Which records are exported, as of `now`.
+fn filter(args: &Args, now: u64) -> Filter {
+    let ms = |moment: Moment| moment.seconds(now).saturating_mul(1000);
+    Filter {
+        since_ms: args.since.map_or(0, ms),
+        until_ms: args.until.map_or(i64::MAX.unsigned_abs(), ms),
+        subject: args.subject.clone(),
+        audience: args.audience.clone(),
+        jkt: args.jkt.clone(),
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn quotes_fields_and_disarms_formulas() {
-        for (text, expected) in [
-            ("plain", "plain"),
-            ("", ""),
-            ("a,b", "\"a,b\""),
-            ("a\"b", "\"a\"\"b\""),
-            ("a\r\nb", "\"a\r\nb\""),
-            ("=cmd()", "'=cmd()"),
-            ("@x,y", "\"'@x,y\""),
-        ] {
-            assert_eq!(csv(ValueRef::Text(text.as_bytes())), expected, "{text}");
+fn print(args: &Args) -> Result<(), Failure> {
+    let mut records = Records::open(&args.database)?;
+    let filter = filter(args, clock::unix_seconds()?);
+    let mut seq = 0;
+    let mut has_header = false;
+    loop {
+        let batch = records.after(seq, BATCH_MAX)?;
+        let Some(last) = batch.last() else { return Ok(()) };
+        seq = last.seq;
+        for record in &batch {
+            if args.format == Format::Csv && !std::mem::replace(&mut has_header, true) {
+                println!("{}", format::csv_header(&record.columns));
+            }
+            if filter.admits(record) {
+                println!("{}", args.format.line(&record.columns));
+            }
         }
-        assert_eq!((csv(ValueRef::Integer(-5)), csv(ValueRef::Null)), ("-5".to_owned(), String::new()));
+        if vouchsafe_cli::print::stdout_failed() {
+            return Ok(());
+        }
     }
 }

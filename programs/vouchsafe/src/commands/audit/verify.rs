@@ -2,10 +2,11 @@
 
 use super::database::Database;
 use super::finding::Finding;
+use super::postgres::Postgres;
 use super::report::{Kept, Report, compare, tree_for};
 use super::rows::{self, Counts, whole};
 use super::tree::Tree;
-use super::{note, site};
+use super::{copy, note, site};
 use crate::client::NetworkArgs;
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -16,7 +17,8 @@ use vouchsafe_tlog::{Policy, TileId, decode, encode};
 
 /// Check that no audit record was changed, deleted, inserted or moved since it was recorded.
 ///
-/// Needs no broker and changes nothing: pass the state directory of a broker or a copy of its database. With a broker's
+/// Needs no broker and changes nothing: pass the state directory of a broker, a copy of its database, or the address of its
+/// PostgreSQL database, of which this command makes a temporary copy. With a broker's
 /// URL, its public tiles are checked instead, without the records. Somebody with the signing key could cut off the end of
 /// the log and sign the rest again. Only a checkpoint that was kept elsewhere, or cosigned by a witness, shows that.
 #[derive(clap::Args)]
@@ -28,7 +30,7 @@ Examples:
   vouchsafe audit verify copy.db --policy log-policy --checkpoint kept/checkpoint
   vouchsafe audit verify https://broker.example --policy log-policy --format json")]
 pub struct Args {
-    /// A state directory, a database, or the URL of a broker.
+    /// A state directory, a database, the address of a PostgreSQL database, or @FILE with it, or the URL of a broker.
     #[arg(value_name = "DB|URL")]
     source: String,
     /// The keys of the log and its witnesses (C2SP tlog-policy): `vouchsafe audit policy` prints one.
@@ -48,9 +50,10 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
     let policy = note::read_policy(&args.policy)?;
     let kept = args.checkpoint.iter().map(|path| read(path, &policy)).collect::<Result<Vec<_>, _>>()?;
     let is_url = args.source.starts_with("https://") || args.source.starts_with("http://");
-    let report = match is_url {
-        true => site::check(&args.network.http()?, &args.source, &policy, &kept)?,
-        false => check(&Database::read(Path::new(&args.source))?, &policy, &kept)?,
+    let report = match Postgres::address(&args.source)? {
+        _ if is_url => site::check(&args.network.http()?, &args.source, &policy, &kept)?,
+        Some(address) => check(&copy::of_postgres(Postgres::connect(&address)?)?, &policy, &kept)?,
+        None => check(&Database::read(Path::new(&args.source))?, &policy, &kept)?,
     };
     match args.format {
         Format::Json => println!("{}", json(&report)),
@@ -63,6 +66,12 @@ fn read(path: &Path, policy: &Policy) -> Result<Kept, Failure> {
     let accepted = note::read_checkpoint(path, policy)?;
     let witnesses = accepted.witnesses.into_iter().map(|(name, _)| name).collect();
     Ok(Kept { checkpoint: accepted.checkpoint, from: path.display().to_string(), witnesses })
+}
+
+/// The checkpoint that was published last.
+pub fn published(database: &Database) -> Result<Option<String>, Failure> {
+    let sql = "SELECT value FROM pointers WHERE name LIKE 'log/%' AND value <> '' ORDER BY name DESC LIMIT 1";
+    Ok(database.column(sql)?.pop())
 }
 
 /// Checks a database: its records, leaves, tiles and checkpoints.
