@@ -8,7 +8,7 @@ use vouchsafe_exchange::{Attempt, exchange};
 use vouchsafe_types::{Audience, ReplayMode, StatusReference};
 
 fn attempt(fake: &Fake) -> Attempt {
-    run(exchange(fake, FORM.as_bytes(), &[], &ForwardedFor::default()))
+    run(exchange(fake, FORM.as_bytes(), &[], &[], &ForwardedFor::default()))
 }
 
 fn listed() -> Audience {
