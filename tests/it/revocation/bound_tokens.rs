@@ -86,7 +86,7 @@ fn own_endpoints_take_bound_tokens_with_their_proof_only() {
         let response = send(&scene.broker, list(), &admin, &proof.sign());
         match expected {
             None => assert_eq!(response.status, 200, "{}", response.text()),
-            Some(error) => assert_eq!(error(&response), (401, error.into()), "{}", proof.claims),
+            Some(code) => assert_eq!(error(&response), (401, code.into()), "{}", proof.claims),
         }
     }
     let body = json!({ "id": "r-1", "reason": "incident 7", "issuer": "main", "subject": WORKLOAD_SUBJECT });
