@@ -27,7 +27,21 @@ pub fn openid_configuration(settings: &Settings) -> String {
         members.insert("id_token_signing_alg_values_supported".to_owned(), json!(settings.algorithms));
         members.insert(
             "claims_supported".to_owned(),
-            json!(["iss", "sub", "aud", "exp", "iat", "nbf", "jti", "client_id", "scope", "cnf", "act", "txn", "status"]),
+            json!([
+                "iss",
+                "sub",
+                "aud",
+                "exp",
+                "iat",
+                "nbf",
+                "jti",
+                "client_id",
+                "scope",
+                "cnf",
+                "act",
+                "txn",
+                "status"
+            ]),
         );
     }
     document.to_string()

@@ -21,8 +21,8 @@ mod status;
 use std::rc::Rc;
 
 use vouchsafe_signer::{
-    AllowedToken, Audience, Ceiling, Epoch, Error, PublicKeySet, RevocationList, SignedToken, SignerSettings, SigningRequest,
-    StatusList, Superseded, Tier,
+    AllowedToken, Audience, Ceiling, Epoch, Error, PublicKeySet, RevocationList, SignedToken, SignerSettings,
+    SigningRequest, StatusList, Superseded, Tier,
 };
 
 use crate::canary::Workload;

@@ -250,9 +250,8 @@ fn check_status(status: &Json, issuer: &str) -> Result<(), TokenError> {
         return Err(TokenError::Claim);
     };
     let is_index = (0..i128::from(STATUS_LIST_INDEXES)).contains(index);
-    let is_list = uri.rsplit_once('/').is_some_and(|(_, name)| {
-        is_status_list_name(name) && uri == status_list_url(issuer, name)
-    });
+    let is_list =
+        uri.rsplit_once('/').is_some_and(|(_, name)| is_status_list_name(name) && uri == status_list_url(issuer, name));
     if is_index && is_list { Ok(()) } else { Err(TokenError::Claim) }
 }
 

@@ -87,8 +87,8 @@ pub use jwk::{CurvePoint, PublicJwk};
 pub use key::EpochKey;
 pub use revocations::{AllowedRevocations, REVOCATIONS_BYTES_MAX, REVOCATIONS_LIFETIME_SECONDS, REVOCATIONS_TYP};
 pub use root::Root;
-pub use status::{AllowedStatusList, STATUS_LIST_LIFETIME_SECONDS, STATUS_LIST_TYP};
 pub use signer::{MAX_AGE_SECONDS, Signer, public_key_set};
+pub use status::{AllowedStatusList, STATUS_LIST_LIFETIME_SECONDS, STATUS_LIST_TYP};
 pub use vouchsafe_crypto::{ENTROPY_BYTES, Entropy};
 pub use vouchsafe_types::{
     Audience, ExtraClaim, PresentedIdentity, PublicKeySet, RevocationList, RevocationRule, SignedToken, SignerSettings,

@@ -50,7 +50,9 @@ pub use cache::KeyCache;
 pub use error::{Check, VerificationError};
 pub use keys::Keys;
 pub use revocations::{REVOCATIONS_BYTES_MAX, REVOCATIONS_TYP, RevocationList, Revocations};
-pub use status::{STATUS_LIST_BYTES_MAX, STATUS_LIST_INFLATED_BYTES_MAX, STATUS_LIST_TYP, STATUS_LISTS_MAX, StatusList, StatusLists};
+pub use status::{
+    STATUS_LIST_BYTES_MAX, STATUS_LIST_INFLATED_BYTES_MAX, STATUS_LIST_TYP, STATUS_LISTS_MAX, StatusList, StatusLists,
+};
 pub use verify::{ACCESS_TOKEN_TYP, JWT_TYP, Rules, VerifiedToken, check_header, verify, verify_signature};
 pub use vouchsafe_jose::Algorithm;
 pub use vouchsafe_x509::{PinnedLeaf, PinnedRoot};

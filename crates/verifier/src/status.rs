@@ -156,12 +156,7 @@ impl StatusLists {
     ///
     /// # Errors
     /// [`Check::Claims`] if the token names no list.
-    pub fn due(
-        &self,
-        token: &VerifiedToken,
-        rules: &Rules<'_>,
-        now: u64,
-    ) -> Result<Option<String>, VerificationError> {
+    pub fn due(&self, token: &VerifiedToken, rules: &Rules<'_>, now: u64) -> Result<Option<String>, VerificationError> {
         let Reference { uri, .. } = Reference::of(token, rules)?;
         let is_recent = |known: &Known| now.saturating_sub(known.attempted) < POLL_SECONDS;
         Ok(Some(uri).filter(|uri| !self.known.get(uri).is_some_and(is_recent)))

@@ -175,9 +175,8 @@ fn bundle_may_require_nonces() {
     let manifest = "name = \"tests\"\nversion = \"1\"\nproof_nonce_required = true\n";
     std::fs::write(setup.folder.join("policies/bundle.toml"), manifest).expect("a file");
     let broker = setup.start();
-    let exchange = |proof: &Proof| {
-        broker.send(&exchange(&issuer, ADMIN, &format!("{BROKER}/admin"), ADMIN_SCOPES, proof))
-    };
+    let exchange =
+        |proof: &Proof| broker.send(&exchange(&issuer, ADMIN, &format!("{BROKER}/admin"), ADMIN_SCOPES, proof));
     let refused = exchange(&Proof::by(key()));
     check(&broker, "token", &refused, NONCE);
     let nonce = refused.header("dpop-nonce").expect("a nonce").to_owned();

@@ -41,12 +41,13 @@ fn permitted<'b>(bundle: &'b Bundle, case: &Case) -> Option<(&'b Issuer, Vec<Str
 fn instead_of(actor: &Principal, issuer: &Issuer) -> Principal {
     let stranger = stranger_of(issuer.provider.name);
     let is_required = |name: &str| issuer.require.iter().any(|claim| claim.name == name);
-    let attributes = actor.attributes.iter().map(|attribute| match (&attribute.value, of_stranger(stranger, &attribute.name)) {
-        (AttributeValue::Text(_), Some(value)) if !is_required(&attribute.name) => {
-            Attribute { name: attribute.name.clone(), value: AttributeValue::Text(value.to_owned()) }
-        }
-        _ => attribute.clone(),
-    });
+    let attributes =
+        actor.attributes.iter().map(|attribute| match (&attribute.value, of_stranger(stranger, &attribute.name)) {
+            (AttributeValue::Text(_), Some(value)) if !is_required(&attribute.name) => {
+                Attribute { name: attribute.name.clone(), value: AttributeValue::Text(value.to_owned()) }
+            }
+            _ => attribute.clone(),
+        });
     let id = if is_required("sub") { actor.id.clone() } else { stranger.value("sub").to_owned() };
     Principal { id, attributes: attributes.collect(), ..actor.clone() }
 }

@@ -62,7 +62,11 @@ fn publishes_nothing_without_store_or_signer() {
 }
 
 /// The document and the calls.
-fn ask_status(fake: &Fake, last: &mut Option<Rc<Published<StatusList>>>, elapsed: u64) -> (Option<String>, Vec<String>) {
+fn ask_status(
+    fake: &Fake,
+    last: &mut Option<Rc<Published<StatusList>>>,
+    elapsed: u64,
+) -> (Option<String>, Vec<String>) {
     fake.elapsed.set(elapsed);
     *last = done(publish_status(fake, "1-0", last.clone())).unwrap();
     (last.as_ref().map(|published| published.jwt().to_owned()), fake.calls())

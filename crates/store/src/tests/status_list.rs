@@ -108,7 +108,9 @@ fn unknown_lists_are_none<S: Scene>() {
     for name in ["1-0", "1-1", "x", "-", "1-", "-1", "1-0-0", &format!("{name} "), &format!("0{name}")] {
         assert_eq!(list::<S>(&store, name, NOW), None, "{name}");
     }
-    for (bytes, expected) in [(41, Ok(None)), (42, Err(Error::Invalid(Limit::Name))), (0, Err(Error::Invalid(Limit::Name)))] {
+    for (bytes, expected) in
+        [(41, Ok(None)), (42, Err(Error::Invalid(Limit::Name))), (0, Err(Error::Invalid(Limit::Name)))]
+    {
         assert_eq!(done(store.status_list(&"1".repeat(bytes), NOW)), expected, "{bytes}");
     }
 }

@@ -4,7 +4,8 @@ use super::lints::said;
 use super::support::*;
 use vouchsafe_policy_tools::lint;
 
-const BASE: &str = "id = \"repo:acme/app:ref:refs/heads/main\"\n[claims]\nrepository_id = \"1\"\nref = \"refs/heads/main\"\n";
+const BASE: &str =
+    "id = \"repo:acme/app:ref:refs/heads/main\"\n[claims]\nrepository_id = \"1\"\nref = \"refs/heads/main\"\n";
 const CASE: &str = "issuer = \"github\"\nrules = [\"acts\", \"api\"]\n[actor]\nissuer = \"github\"\n\
     id = \"repo:acme/agent:ref:refs/heads/main\"\nclaims.repository_id = \"2\"\n[request]\n\
     audience = \"https://api.example\"\nscopes = [\"read\"]\n";
