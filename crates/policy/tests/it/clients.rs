@@ -8,6 +8,8 @@ const HASH: &str = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f200
 const OTHER_HASH: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 const JWKS: &str =
     r#"{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"k1","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#;
+const SECRET_KEY: &str =
+    "`jwks` has a private or a symmetric key: remove it from the bundle and from its history, and make another";
 const RULE: &str = r#"@id("clients")
 permit (
   principal == Vouchsafe::Client::"apache",
@@ -113,8 +115,8 @@ fn refuses_keys_that_are_no_public_ones() {
         ("{}", "the pinned keys are not a JSON Web Key Set"),
         (r#"{"keys":[]}"#, "the pinned keys are not a JSON Web Key Set"),
         ("nothing", "the pinned keys are not a JSON Web Key Set"),
-        (r#"{"keys":[{"kty":"OKP","d":"AA"}]}"#, "`jwks` has a private or a symmetric key"),
-        (r#"{"keys":[{"kty":"oct","k":"AA"}]}"#, "`jwks` has a private or a symmetric key"),
+        (r#"{"keys":[{"kty":"OKP","d":"AA"}]}"#, SECRET_KEY),
+        (r#"{"keys":[{"kty":"oct","k":"AA"}]}"#, SECRET_KEY),
     ] {
         let errors = found(&format!("jwks = '{document}'\n"));
         assert!(errors.len() == 1 && errors[0].contains(expected), "{document}: {errors:?}");
@@ -140,8 +142,7 @@ fn clients_are_no_issuers_of_subject_tokens() {
     for iss in ["clients", "apache", "Vouchsafe::Client"] {
         assert!(bundle.issuer(iss).is_none(), "{iss}");
     }
-    let unknown = load(&[("rules/clients.cedar", Some(RULE))]).expect_err("there is no such type").to_string();
-    assert!(unknown.contains("Vouchsafe::Client"), "{unknown}");
+    load(&[("rules/clients.cedar", Some(RULE))]).expect_err("without clients, there is no such type");
 }
 
 #[test]

@@ -48,6 +48,8 @@ fn every_message_is_expected_by_a_test() {
     let tests = [
         include_str!("addresses.rs"),
         include_str!("administration.rs"),
+        include_str!("clients.rs"),
+        include_str!("../../../../policy/tests/it/clients.rs"),
         include_str!("../../../../policy/tests/it/actors.rs"),
         include_str!("../../../../policy/tests/it/bundles.rs"),
         include_str!("warnings.rs"),
