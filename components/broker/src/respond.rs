@@ -58,7 +58,7 @@ pub fn refused(error: &WireError, request_id: &str, decision_id: Option<&str>) -
     if let Some(methods) = error.allow {
         reply.headers_mut().insert("allow", HeaderValue::from_static(methods));
     }
-    match error.challenge {
+    match error.challenge() {
         Some(challenge) => challenged(reply, challenge),
         None => reply,
     }

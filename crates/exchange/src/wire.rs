@@ -32,11 +32,17 @@ pub struct WireError {
     pub retry_after_seconds: Option<u32>,
     /// The methods of a resource that was asked with another one (RFC 9110 §10.2.1).
     pub allow: Option<&'static str>,
-    /// How a client authenticates, if it did not (RFC 6749 §5.2).
-    pub challenge: Option<&'static str>,
+    /// Whether the client has to authenticate (RFC 6749 §5.2).
+    is_challenged: bool,
 }
 
 impl WireError {
+    /// How the client authenticates, if it did not.
+    #[must_use]
+    pub fn challenge(&self) -> Option<&'static str> {
+        self.is_challenged.then_some(CLIENT_CHALLENGE)
+    }
+
     /// No resource has the path.
     #[must_use]
     pub fn not_found() -> Self {
@@ -104,8 +110,17 @@ impl WireError {
         Self::new(status, "invalid_request", description)
     }
 
-    fn new(status: u16, error: &'static str, description: impl Into<Cow<'static, str>>) -> Self {
-        Self { status, error, description: description.into(), retry_after_seconds: None, allow: None, challenge: None }
+    /// A refusal with no headers of its own.
+    #[must_use]
+    pub fn new(status: u16, error: &'static str, description: impl Into<Cow<'static, str>>) -> Self {
+        Self {
+            status,
+            error,
+            description: description.into(),
+            retry_after_seconds: None,
+            allow: None,
+            is_challenged: false,
+        }
     }
 }
 
@@ -124,10 +139,9 @@ impl From<&Refusal> for WireError {
                 Self::invalid_request(400, "the request has several credentials: send one")
             }
             // One text, whatever the reason; the log has the reason.
-            Refusal::Client(_) => Self {
-                challenge: Some(CLIENT_CHALLENGE),
-                ..Self::new(401, "invalid_client", "client authentication failed")
-            },
+            Refusal::Client(_) => {
+                Self { is_challenged: true, ..Self::new(401, "invalid_client", "client authentication failed") }
+            }
             // RFC 9449 §5 and §8.
             Refusal::Proof(fault) => Self::new(400, proof_error(*fault), fault.to_string()),
             Refusal::Denied(denial) => denial_error(*denial),

@@ -85,6 +85,7 @@ const SPIN_KEYS: &[&str] = &[
     "component.*.build.workdir",
     "component.*.build.watch",
     // Spin ignores what is in a tool's table.
+    "component.*.tool.*.*",
     "component.*.tool.*.*.source",
     "component.*.tool.*.*.command",
     "component.*.dependencies.*.component",

@@ -149,8 +149,9 @@ impl Refused {
     }
 
     pub(crate) fn method(allow: &'static str) -> Self {
-        let refused = Self::new(405, "method_not_allowed", "operation.method_not_allowed", format!("use {allow}"));
-        Self { error: WireError { allow: Some(allow), ..refused.error.clone() }, ..refused }
+        let mut refused = Self::new(405, "method_not_allowed", "operation.method_not_allowed", format!("use {allow}"));
+        refused.error.allow = Some(allow);
+        refused
     }
 
     pub(crate) fn content_type() -> Self {
@@ -183,7 +184,7 @@ impl Refused {
         description: impl Into<Cow<'static, str>>,
     ) -> Self {
         let description = description.into();
-        let error = WireError { status, error, description, retry_after_seconds: None, allow: None, challenge: None };
+        let error = WireError::new(status, error, description);
         Self { error, challenge: None, slug, detail: Box::default() }
     }
 }
@@ -192,7 +193,7 @@ impl From<Failure> for Refused {
     fn from(failure: Failure) -> Self {
         let Failure { refusal, detail } = failure;
         let error = WireError::from(&refusal);
-        let challenge = error.challenge.map(Box::from);
+        let challenge = error.challenge().map(Box::from);
         Self { error, challenge, slug: refusal.slug(), detail: detail.into() }
     }
 }

@@ -56,7 +56,7 @@ async fn run<P: Ports>(
         Some(presented) => Asker::Client(ports.authenticate(presented).await?),
         None => {
             let target = Target { method: "POST".to_owned(), url: settings.url("/introspect") };
-            Asker::Caller(caller::verify(ports, credentials, &audience, Some(&target)).await?)
+            Asker::Caller(Box::new(caller::verify(ports, credentials, &audience, Some(&target)).await?))
         }
     };
     // RFC 7662 §2.1; `token_type_hint` and all other parameters are ignored.
@@ -81,7 +81,7 @@ fn accepts_jwt(accept: Option<&str>) -> bool {
 /// Who asks about a token.
 enum Asker {
     /// Somebody with a token of this broker, whose scopes are the audiences.
-    Caller(VerifiedCaller),
+    Caller(Box<VerifiedCaller>),
     /// A client, about which policy decides as if it asked for such a token.
     Client(Principal),
 }

@@ -79,6 +79,10 @@ pub struct Client {
 }
 
 /// What a client authenticates with.
+#[cfg_attr(
+    target_pointer_width = "64",
+    expect(clippy::large_enum_variant, reason = "it crosses components, where a box can't")
+)]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ClientCredential {
     /// `private_key_jwt` (OpenID Connect Core 1.0 §9): how its assertions are verified.

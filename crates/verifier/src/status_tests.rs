@@ -51,7 +51,7 @@ fn check_claim(name: &str, value: Value, expected: Result<(), &str>) {
     claims.insert(name.to_owned(), value);
     claims.retain(|_, value| !value.is_null());
     let outcome = StatusList::verify(&document(&key, &json!({}), &claims), URI, &keys, &rules(), NOW);
-    let expected = expected.map_err(|reason| wrong(reason));
+    let expected = expected.map_err(wrong);
     assert_eq!(outcome.map(drop), expected, "{name}");
 }
 

@@ -196,7 +196,8 @@ fn svid_authenticates_its_workload() {
 #[test]
 fn refuses_assertions_that_prove_nothing() {
     let scene = Scene::new();
-    let cases: [(&str, fn(&mut Value, &mut Value)); 13] = [
+    type Change = fn(&mut Value, &mut Value);
+    let cases: [(&str, Change); 13] = [
         ("the endpoint as audience", |_, claims| claims["aud"] = json!(format!("{BROKER}/introspect"))),
         ("the token endpoint", |_, claims| claims["aud"] = json!(format!("{BROKER}/token"))),
         ("a trailing slash", |_, claims| claims["aud"] = json!(format!("{BROKER}/"))),

@@ -48,7 +48,7 @@ fn requires_audience_and_scopes() {
     assert_eq!(ask(&scene, &format!("{PATH}%20read%20write"), &token).status, 403);
     assert_eq!(ask(&scene, PATH, &deploy).status, 401);
     assert_eq!(ask(&scene, "/forward-auth/", &token).status, 400);
-    assert_eq!(ask(&scene, "/forward-auth", &token).status, 404);
+    assert_eq!(ask(&scene, "/forward-auth", &token).status, 400);
     assert_eq!(scene.broker.get(PATH).status, 401);
 }
 

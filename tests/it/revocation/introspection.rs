@@ -125,7 +125,8 @@ fn callers_need_a_token_of_this_broker() {
     };
     let invalid = "Bearer error=\"invalid_token\", \
         error_description=\"the access token is invalid, expired, revoked, or for another audience\"";
-    assert_eq!(ask(&[]), (401, Some("Bearer".to_owned())));
+    let schemes = "Bearer, DPoP algs=\"ES256 EdDSA ES384 RS256\"";
+    assert_eq!(ask(&[]), (401, Some(schemes.to_owned())));
     assert_eq!(ask(&[("authorization", "Basic YTpi")]), (401, Some("Basic realm=\"vouchsafe\"".to_owned())));
     for bearer in [foreign.as_str(), &scene.admin("revoke"), &token, "garbage"] {
         let header = format!("Bearer {bearer}");

@@ -271,7 +271,7 @@ fn token_endpoint_checks_secrets_once_there_is_a_client() {
     assert_eq!(request_token(&fake, &[basic("apache:wrong")], ""), wrong);
     assert_eq!(request_token(&fake, &[], "&client_id=apache&client_secret=wrong"), wrong);
     let error = WireError::from(&Refusal::Client(ClientFault::SecretWrong));
-    let answer = (error.status, error.error, error.challenge, &*error.description);
+    let answer = (error.status, error.error, error.challenge(), &*error.description);
     assert_eq!(
         answer,
         (401, "invalid_client", Some("Basic realm=\"vouchsafe\""), "client authentication failed"),

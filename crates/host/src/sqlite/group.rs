@@ -148,7 +148,9 @@ fn run_in_transaction(connection: &Connection, store: &LazyStore<'_>, group: &mu
     for job in group.iter_mut() {
         answers.push(match job {
             Job::Call(call) => {
-                store.get().map(|store| call.run(store));
+                if let Some(store) = store.get() {
+                    call.run(store);
+                }
                 None
             }
             Job::Query { statement, parameters, .. } => Some(query(connection, statement, parameters)),

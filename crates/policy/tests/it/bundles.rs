@@ -389,7 +389,8 @@ fn refuses_unknown_files_keys_and_values() {
     check(
         "bundle.toml",
         "name = \"a\"\nversion = \"1\"\nowner = \"b\"\n",
-        &["bundle.toml:3:1: unknown field `owner`, expected one of `name`, `version`, `zones`, `profiles`, `keys`"],
+        &["bundle.toml:3:1: unknown field `owner`, expected one of `name`, `version`, `zones`, `profiles`, \
+            `proof_nonce_required`, `keys`"],
     );
     check("bundle.toml", "name = \"\"\nversion = \"1\"\n", &["bundle.toml:1:8: `name` is empty"]);
     check("bundle.toml", "name = \"a\"\n", &["bundle.toml:1:1: missing field `version`"]);

@@ -52,7 +52,11 @@ impl Prover {
     ) -> Result<Reply, E> {
         let reply = send(&self.prove(request)?)?;
         match self.learn(&reply) {
-            true => send(&self.prove(request)?).inspect(|reply| drop(self.learn(reply))),
+            true => {
+                let reply = send(&self.prove(request)?)?;
+                self.learn(&reply);
+                Ok(reply)
+            }
             false => Ok(reply),
         }
     }

@@ -237,6 +237,8 @@ fn gives_up_after_two_unexplained_login_failures() {
     eventually("a note of the failed logins", || note.is_file().then_some(()));
     let text = std::fs::read_to_string(&note).expect("a note");
     assert!(text.contains("FunctionFailed"), "{text}");
+    let failed_before = setup.folder.join("state/login-failed");
+    eventually("one note in place of the other", || (!failed_before.exists()).then_some(()));
     assert_eq!(logins(&setup), 3);
     gateway.kill();
     assert_eq!(setup.run(&["serve"]).0, 2, "no operator has intervened yet");

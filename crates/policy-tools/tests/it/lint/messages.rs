@@ -46,6 +46,7 @@ fn every_message_is_expected_by_a_test() {
         include_str!("../../../src/lint/warning.rs"),
     ];
     let tests = [
+        include_str!("actors.rs"),
         include_str!("addresses.rs"),
         include_str!("administration.rs"),
         include_str!("clients.rs"),

@@ -112,7 +112,9 @@ fn once(exporters: Vec<Exporter>) -> Result<ExitCode, Failure> {
         })
     });
     let threads: Vec<_> = threads.collect();
-    let all = threads.into_iter().fold(true, |all, thread| thread.join().unwrap_or(false) && all);
+    // Waits for each, also after one that failed.
+    let done: Vec<bool> = threads.into_iter().map(|thread| thread.join().unwrap_or(false)).collect();
+    let all = done.into_iter().all(|done| done);
     Ok(ExitCode::from(u8::from(!all)))
 }
 

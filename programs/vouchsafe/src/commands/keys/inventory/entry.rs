@@ -126,10 +126,10 @@ mod tests {
     #[test]
     fn warns_of_old_expiring_and_unowned_keys() {
         let unowned = "nobody owns it: set `keys.root.owner` in bundle.toml".to_owned();
-        assert_eq!(warnings("root", |it| it.created = Some(NOW - 1000)), [unowned.clone()]);
+        assert_eq!(warnings("root", |it| it.created = Some(NOW - 1000)), std::slice::from_ref(&unowned));
         let old = [unowned.clone(), "it is 0 days old".to_owned()];
         assert_eq!(warnings("root", |it| it.created = Some(NOW - 1001)), old);
-        assert_eq!(warnings("root", |it| it.expires = Some(NOW + 101)), [unowned.clone()]);
+        assert_eq!(warnings("root", |it| it.expires = Some(NOW + 101)), std::slice::from_ref(&unowned));
         let soon = [unowned.clone(), "it expires at 2027-01-15T08:01:40Z".to_owned()];
         assert_eq!(warnings("root", |it| it.expires = Some(NOW + 100)), soon);
         let over = [unowned, "it expired at 2027-01-15T08:00:00Z".to_owned()];
