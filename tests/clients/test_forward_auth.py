@@ -213,7 +213,8 @@ class ProofOfPossession(unittest.TestCase):
     def test_proxies_state_the_clients_request(self):
         recorder = Recorder()
         self.addCleanup(recorder.stop)
-        for name in PROXIES:
+        # The examples of the others are for bearer tokens.
+        for name in ("nginx", "envoy"):
             proxy = Proxy(name, recorder, recorder.port)
             self.addCleanup(proxy.stop)
             # A client that tries to state another request.
