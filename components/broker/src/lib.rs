@@ -39,6 +39,7 @@ mod ready;
 mod respond;
 mod routes;
 mod status;
+mod status_index;
 mod transparency;
 mod trusted;
 mod views;

@@ -8,7 +8,7 @@
 
 use crate::bindings::{decisions, signing, state, verification};
 use crate::trusted::{checked_issuer, parsed_keys};
-use crate::{random, status};
+use crate::{random, status_index};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -260,7 +260,7 @@ impl Store for Wasm {
     }
 
     async fn status_index(&self) -> Result<StatusReference, Failure> {
-        status::index(self.now, self.jitter()).await
+        status_index::index(self.now, self.jitter()).await
     }
 
     async fn lease(&self, name: &str, ttl_ms: u64) -> Result<bool, Failure> {

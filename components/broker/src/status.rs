@@ -1,6 +1,6 @@
-//! Status lists: the indexes of this instance's tokens, and the lists that it publishes.
+//! Status lists that this instance publishes.
 //!
-//! Documented caches, per instance (I7): leased indexes, for a minute; the lists that were asked for, at most
+//! Documented caches, per instance (I7): the lists that were asked for, at most
 //! `LISTS_IN_MEMORY_MAX`, and their names, each read in one second and used in that second only.
 
 use crate::bindings::revocations;
@@ -11,33 +11,17 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use vouchsafe_exchange::failure::Failure;
 use vouchsafe_exchange::ports::{Instance, Signer};
-use vouchsafe_exchange::refusal::Refusal;
-use vouchsafe_exchange::status_indexes::StatusIndexes;
 use vouchsafe_exchange::wire::WireError;
 use vouchsafe_revocation::{Published, publish_status};
-use vouchsafe_types::{StatusList, StatusReference, is_status_list_name, status_list_url};
+use vouchsafe_types::{StatusList, is_status_list_name, status_list_url};
 
 /// Most lists whose last document an instance keeps; the one that was asked for longest ago is evicted first.
 const LISTS_IN_MEMORY_MAX: usize = 64;
 
 thread_local! {
-    static INDEXES: RefCell<StatusIndexes> = const { RefCell::new(StatusIndexes::new()) };
     static LISTS: RefCell<Vec<Rc<Published<StatusList>>>> = const { RefCell::new(Vec::new()) };
     /// When they were read, and the document.
     static NAMES: RefCell<Option<(u64, String)>> = const { RefCell::new(None) };
-}
-
-/// An index for a token. Two concurrent requests may both lease indexes; those of the earlier lease are given up.
-pub async fn index(now: u64, random: u64) -> Result<StatusReference, Failure> {
-    if let Some(index) = INDEXES.with_borrow_mut(|indexes| indexes.take(now, random)) {
-        return Ok(index);
-    }
-    let block = revocations::lease_status().await?;
-    let index = INDEXES.with_borrow_mut(|indexes| {
-        indexes.lease(&block, now);
-        indexes.take(now, random)
-    });
-    index.ok_or_else(|| Refusal::Internal.into())
 }
 
 /// The list `name`, or without a name, the URLs of all lists that have live tokens.

@@ -7,7 +7,7 @@
 use crate::clock::Clock;
 use crate::error::HostError;
 use crate::space::StoreFiles;
-use crate::store::{from_sqlite, to_sqlite, unavailable};
+use crate::sqlite::{from_sqlite, to_sqlite, unavailable};
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;

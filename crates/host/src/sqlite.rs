@@ -4,15 +4,17 @@
 //! of other guests would join a transaction that one guest begins; the store only writes single statements. Statements
 //! that wait at the same time share one commit ([`group`]).
 
+mod call;
+mod direct;
 mod group;
 mod query;
 
 use crate::bindings::sqlite::{Error, Value};
-use crate::store::Call;
+use call::Call;
+pub use call::{Kind, Work, call};
+pub use direct::{at_once, from_sqlite, to_sqlite, unavailable};
 use group::Job;
-pub use group::Kind;
 use query::Answer;
-pub use query::query;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, mpsc};

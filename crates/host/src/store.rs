@@ -5,11 +5,7 @@
 
 mod calls;
 mod convert;
-mod direct;
 mod exports;
 
-pub use calls::{Call, HostStore};
-#[cfg(test)]
-pub use calls::{at_once, call};
-pub use direct::{LazyStore, from_sqlite, to_sqlite, unavailable};
+pub use calls::HostStore;
 pub use exports::add_to_linker;

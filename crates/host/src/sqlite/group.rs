@@ -4,9 +4,10 @@
 //! run alone: the reply comes only after the commit, a failing statement undoes only itself, and if the transaction is
 //! rolled back, every statement runs again on its own.
 
+use super::call::{Call, Kind};
+use super::direct::{LazyStore, unavailable};
 use super::query::{Answer, query, to_error};
 use crate::bindings::sqlite::{Error, Value};
-use crate::store::{Call, LazyStore, unavailable};
 use rusqlite::Connection;
 use std::collections::VecDeque;
 use std::sync::mpsc::Receiver;
@@ -26,14 +27,6 @@ pub enum Job {
         parameters: Vec<Value>,
         reply: oneshot::Sender<Result<Answer, Error>>,
     },
-}
-
-/// Whether a statement may share a transaction with others.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    Alone,
-    Read,
-    Write,
 }
 
 impl Job {
@@ -174,7 +167,7 @@ fn run_in_transaction(connection: &Connection, store: &LazyStore<'_>, group: &mu
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store;
+    use crate::sqlite::{at_once, call};
     use vouchsafe_store::UnixMilliseconds;
 
     type Reply = oneshot::Receiver<Result<Answer, Error>>;
@@ -225,8 +218,8 @@ mod tests {
 
     /// A call that sets the pointer `name`, and answers whether it did not exist before.
     fn set(name: &'static str, value_bytes: usize) -> (Job, StoreReply) {
-        let (call, answer) = store::call(Kind::Write, NOW, move |store, _| {
-            store::at_once(store.pointer_compare_and_swap(name, None, "v".repeat(value_bytes)))
+        let (call, answer) = call(Kind::Write, NOW, move |store, _| {
+            at_once(store.pointer_compare_and_swap(name, None, "v".repeat(value_bytes)))
         });
         (Job::Call(call), answer)
     }

@@ -1,11 +1,11 @@
 //! The exports of `vouchsafe:store`: decode, call, encode.
 
-use super::calls::{Work, at_once, unlimited};
+use super::calls::unlimited;
 use super::convert::{all, answer};
 use crate::bindings::store::{log, revocations, state};
 use crate::bindings::types as wit;
 use crate::spin::Spin;
-use crate::sqlite::Kind;
+use crate::sqlite::{Kind, Work, at_once};
 use crate::state::GuestState;
 use vouchsafe_store::Error;
 use vouchsafe_types as types;

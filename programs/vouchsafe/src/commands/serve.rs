@@ -170,7 +170,7 @@ impl Args {
             warn,
             keys,
             perf_map: self.perf_map,
-            compiled: crate::give_memory_back,
+            compiled: crate::allocator::give_memory_back,
             crypto: if self.wasm_crypto { CryptoPlace::Wasm } else { CryptoPlace::Host },
             store: if self.wasm_store { StorePlace::Wasm } else { StorePlace::Host },
         })

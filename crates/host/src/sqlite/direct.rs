@@ -1,7 +1,8 @@
 //! The store's database, used on the thread that has the connection.
 
+use super::query::query;
 use crate::bindings::sqlite;
-use crate::sqlite::query;
+use futures_util::FutureExt as _;
 use rusqlite::Connection;
 use std::cell::OnceCell;
 use std::future::{Future, pending};
@@ -48,7 +49,7 @@ impl<'a> LazyStore<'a> {
         if let Some(store) = self.store.get() {
             return Ok(store);
         }
-        let store = super::calls::at_once(Store::open(Direct(self.connection), now))?;
+        let store = at_once(Store::open(Direct(self.connection), now))?;
         Ok(self.store.get_or_init(|| store))
     }
 }
@@ -82,4 +83,9 @@ pub fn from_sqlite(value: sqlite::Value) -> Value {
         sqlite::Value::Real(number) => Value::Real(number),
         sqlite::Value::Text(text) => Value::Text(text),
     }
+}
+
+/// The result of a call of the store, which never waits here: its database answers at once.
+pub fn at_once<T>(call: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    call.now_or_never().unwrap_or(Err(Error::Unavailable(Cause::Deadline)))
 }
