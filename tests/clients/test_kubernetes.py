@@ -222,7 +222,8 @@ class Manifests(unittest.TestCase):
                 component["source"] = component["source"].rpartition("/")[2]
                 for key in ("allowed_outbound_hosts", "environment", "build"):
                     component.pop(key, None)
-                for tool in component.get("tool", {}).get("vouchsafe", {}).values():
+                tools = component.get("tool", {}).get("vouchsafe", {}).values()
+                for tool in (tool for tool in tools if isinstance(tool, dict)):
                     tool["source"] = tool["source"].rpartition("/")[2]
                     tool.pop("command", None)
             return found

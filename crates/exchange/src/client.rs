@@ -45,7 +45,7 @@ pub async fn check<P: Ports>(
 /// The client with this credential.
 ///
 /// # Errors
-/// [`Refusal::Client`] if the credential proves nothing; another refusal if it cannot be checked.
+/// [`Refusal::Client`](crate::refusal::Refusal::Client) if the credential proves nothing; another refusal if it cannot be checked.
 pub async fn authenticate<P: Ports>(
     ports: &P,
     settings: &Settings,
