@@ -399,7 +399,7 @@ fn refuses_unknown_files_keys_and_values() {
         &format!("{API}lifetime = \"5m\"\n"),
         &["audiences/api.toml:3:1: unknown field `lifetime`, expected one of `id`, `kind`, `view`, `tier`, \
          `algorithm`, `default_lifetime`, `max_lifetime`, `scopes`, `scopes_required`, `claims`, \
-         `replay`, `outlive_subject`, `proof_of_possession`, `allow_act`"],
+         `replay`, `outlive_subject`, `proof_of_possession`, `allow_act`, `status_list`"],
     );
     assert_eq!(found_all(&[("bundle.toml", None)]), ["bundle.toml: the file is missing"]);
     assert_eq!(found_all(&[("schema.cedarschema", None)]), ["schema.cedarschema: the file is missing"]);

@@ -48,7 +48,7 @@ fn disconnects_client_that_never_reads() {
 
 #[test]
 fn slow_reader_gets_every_answer() {
-    const REQUESTS: usize = 400;
+    const REQUESTS: usize = 1000;
     let server = server();
     let mut stream = connect(&server);
     let mut writer = stream.try_clone().expect("a second handle");
