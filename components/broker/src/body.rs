@@ -24,11 +24,15 @@ pub fn headers(request: &Request, name: &str) -> Vec<String> {
     values.map(|value| value.to_str().unwrap_or("?").to_owned()).collect()
 }
 
+/// The address of the peer. Spin appends its own value after any that the client sent.
+pub fn peer(request: &Request) -> String {
+    headers(request, "spin-client-addr").pop().unwrap_or_default()
+}
+
 /// The peer and the forwarding headers.
 pub fn forwarded_for(request: &Request) -> ForwardedFor {
     ForwardedFor {
-        // Spin appends its own value after any that the client sent.
-        peer: headers(request, "spin-client-addr").pop().unwrap_or_default(),
+        peer: peer(request),
         forwarded: headers(request, "forwarded"),
         x_forwarded_for: headers(request, "x-forwarded-for"),
     }

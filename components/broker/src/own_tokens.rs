@@ -150,8 +150,7 @@ impl Ports for Wasm {
     }
 
     async fn sign_revocations(&self, list: RevocationList) -> Result<String, Failure> {
-        let settings = Signer::settings(self).await?;
-        let generation_min = self.latest_generation(&settings).await;
+        let generation_min = self.latest_generation().await?;
         signing::sign_revocations(list, Instance::now(self), generation_min).await.map_err(unsigned)
     }
 
@@ -160,14 +159,12 @@ impl Ports for Wasm {
     }
 
     async fn sign_status_list(&self, list: StatusList) -> Result<String, Failure> {
-        let settings = Signer::settings(self).await?;
-        let generation_min = self.latest_generation(&settings).await;
+        let generation_min = self.latest_generation().await?;
         signing::sign_status_list(list, Instance::now(self), generation_min).await.map_err(unsigned)
     }
 
     async fn sign_introspection(&self, audience: String, response: String) -> Result<String, Failure> {
-        let settings = Signer::settings(self).await?;
-        let generation_min = self.latest_generation(&settings).await;
+        let generation_min = self.latest_generation().await?;
         let now = Instance::now(self);
         signing::sign_introspection(audience, response, now, generation_min).await.map_err(unsigned)
     }

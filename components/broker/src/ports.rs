@@ -67,28 +67,28 @@ impl Wasm {
     /// The keys for verifiers, excluding superseded generations as far as the store knows. While the store is
     /// unavailable, the signer's answer is published as is: without keys, no token verifies.
     pub async fn public_keys(&self) -> Result<PublicKeySet, Failure> {
-        let settings = self.settings().await?;
-        let generation_min = self.latest_generation(&settings).await;
+        let generation_min = self.latest_generation().await?;
         signing::public_keys(generation_min).await.map_err(Failure::from)
     }
 
     /// Reads the store at most once a second, because anyone can request keys.
-    pub async fn latest_generation(&self, settings: &Settings) -> u64 {
+    pub async fn latest_generation(&self) -> Result<u64, Failure> {
+        let settings = self.settings().await?;
         let known = LATEST_GENERATION.get();
         if let Some(latest) = known {
             if latest.at == self.now {
-                return latest.number;
+                return Ok(latest.number);
             }
             // Concurrent requests use the known generation instead of waiting for the store.
             LATEST_GENERATION.set(Some(LatestGeneration { at: self.now, ..latest }));
         }
         let known = known.map_or(0, |latest| latest.number);
         let Ok(stored) = state::generation_get(settings.generation_of()).await else {
-            return known;
+            return Ok(known);
         };
         let number = known.max(stored.unwrap_or(0));
         LATEST_GENERATION.set(Some(LatestGeneration { number, at: self.now }));
-        number
+        Ok(number)
     }
 
     /// The nonce for the next proof of a client that sent `proofs`, if proofs need one.

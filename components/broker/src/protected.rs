@@ -1,6 +1,6 @@
 //! The routes that take the broker's own tokens.
 
-use crate::body::{forwarded_for, header, headers, read, read_form};
+use crate::body::{forwarded_for, header, headers, peer, read, read_form};
 use crate::discard;
 use crate::log::log;
 use crate::ports::{self, Wasm};
@@ -93,8 +93,7 @@ impl Route {
 /// The client's request, as a proxy states it.
 fn forwarded(request: &Request) -> ForwardedRequest {
     ForwardedRequest {
-        // Spin appends its own value after any that the client sent.
-        peer: headers(request, "spin-client-addr").pop().unwrap_or_default(),
+        peer: peer(request),
         method: headers(request, "x-forwarded-method"),
         scheme: headers(request, "x-forwarded-proto"),
         host: headers(request, "x-forwarded-host"),

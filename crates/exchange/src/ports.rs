@@ -68,7 +68,7 @@ pub trait Store {
     /// The answers are in the order of the uses.
     async fn consume(&self, uses: Vec<TokenUse>) -> Result<Vec<Consumption>, Failure>;
     async fn record(&self, record: AuditRecord) -> Result<Recorded, Failure>;
-    /// An index of a status list, which is returned to nobody else.
+    /// An index of a status list that no other token has.
     async fn status_index(&self) -> Result<StatusReference, Failure>;
     async fn lease(&self, name: &str, ttl_ms: u64) -> Result<bool, Failure>;
     async fn document(&self, name: &str) -> Result<Option<String>, Failure>;

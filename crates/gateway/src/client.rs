@@ -21,8 +21,8 @@ mod status;
 use std::rc::Rc;
 
 use vouchsafe_signer::{
-    AllowedToken, Audience, Ceiling, Epoch, Error, PublicKeySet, RevocationList, SignedToken, SignerSettings,
-    SigningRequest, StatusList, Superseded, Tier,
+    AllowedDocument, AllowedToken, Audience, Ceiling, Epoch, Error, PublicKeySet, RevocationList, SignedToken,
+    SignerSettings, SigningRequest, StatusList, Superseded, Tier,
 };
 
 use crate::canary::Workload;
@@ -157,15 +157,9 @@ impl GatewaySigner {
         generation_min: u64,
         network: &impl Network,
     ) -> Result<String, Error> {
-        let config = &self.config.signer;
         // ORDER: every ceiling before the network.
-        let allowed = config.allow_revocations(list, issued_at, network.now())?;
-        self.follow_generation(network).await?;
-        let (key, generation) = self.epoch_key(allowed.epoch(), config.revocations_algorithm()?, network).await?;
-        if generation < generation_min {
-            return Err(Error::Superseded(Superseded { generation, latest: generation_min }));
-        }
-        allowed.sign(&key, &network.entropy()?)
+        let allowed = self.config.signer.allow_revocations(list, issued_at, network.now())?;
+        self.sign_document(&allowed, generation_min, network).await
     }
 
     /// Builds the status list token of `list` and signs it with an epoch key.
@@ -179,15 +173,9 @@ impl GatewaySigner {
         generation_min: u64,
         network: &impl Network,
     ) -> Result<String, Error> {
-        let config = &self.config.signer;
         // ORDER: every ceiling before the network.
-        let allowed = config.allow_status_list(list, issued_at, network.now())?;
-        self.follow_generation(network).await?;
-        let (key, generation) = self.epoch_key(allowed.epoch(), config.revocations_algorithm()?, network).await?;
-        if generation < generation_min {
-            return Err(Error::Superseded(Superseded { generation, latest: generation_min }));
-        }
-        allowed.sign(&key, &network.entropy()?)
+        let allowed = self.config.signer.allow_status_list(list, issued_at, network.now())?;
+        self.sign_document(&allowed, generation_min, network).await
     }
 
     /// Builds the signed `response` to an introspection for the resource server `audience`, with an epoch key.
@@ -202,11 +190,20 @@ impl GatewaySigner {
         generation_min: u64,
         network: &impl Network,
     ) -> Result<String, Error> {
-        let config = &self.config.signer;
         // ORDER: every ceiling before the network.
-        let allowed = config.allow_introspection(audience, response, issued_at, network.now())?;
+        let allowed = self.config.signer.allow_introspection(audience, response, issued_at, network.now())?;
+        self.sign_document(&allowed, generation_min, network).await
+    }
+
+    async fn sign_document(
+        &self,
+        allowed: &AllowedDocument,
+        generation_min: u64,
+        network: &impl Network,
+    ) -> Result<String, Error> {
         self.follow_generation(network).await?;
-        let (key, generation) = self.epoch_key(allowed.epoch(), config.revocations_algorithm()?, network).await?;
+        let algorithm = self.config.signer.document_algorithm()?;
+        let (key, generation) = self.epoch_key(allowed.epoch(), algorithm, network).await?;
         if generation < generation_min {
             return Err(Error::Superseded(Superseded { generation, latest: generation_min }));
         }
@@ -221,7 +218,7 @@ impl GatewaySigner {
         let (config, now) = (&self.config.signer, network.now());
         let epoch = Epoch::containing(now, config.epoch_seconds())?;
         self.follow_generation(network).await?;
-        self.epoch_key(epoch, config.revocations_algorithm()?, network).await?.0.proof_nonces(now)
+        self.epoch_key(epoch, config.document_algorithm()?, network).await?.0.proof_nonces(now)
     }
 
     /// Fetches the current generation unless it is fresh. An outage changes nothing.

@@ -4,9 +4,10 @@
 
 use crate::metrics::{Exchange, Metrics};
 use crate::spans::Spans;
-use serde::Deserialize;
+use serde::de::{IgnoredAny, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 use vouchsafe_policy::BundleFiles;
@@ -71,9 +72,9 @@ struct Line<'a> {
     status: u16,
     #[serde(borrow, default)]
     trace_id: Cow<'a, str>,
-    /// Microseconds of each step.
-    #[serde(default)]
-    us: BTreeMap<String, u64>,
+    /// Microseconds of all steps.
+    #[serde(default, deserialize_with = "sum")]
+    us: u64,
     #[serde(borrow)]
     omitted: Option<Omitted<'a>>,
 }
@@ -114,9 +115,8 @@ impl ApplicationLog {
             let exchange = self.exchange(&line.slug, &line.issuer, &line.audience);
             self.metrics.record_exchanges(exchange.clone(), 1);
             if is_trace_id(&line.trace_id) {
-                let took_us = line.us.values().copied().fold(0, u64::saturating_add);
                 let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
-                self.metrics.record_trace(&exchange, &line.trace_id, took_us, now);
+                self.metrics.record_trace(&exchange, &line.trace_id, line.us, now);
             }
         } else if line.route == "readyz" && line.status != 200 {
             let separator = if line.detail.is_empty() { "" } else { ": " };
@@ -143,6 +143,29 @@ impl ApplicationLog {
     pub fn take_unready(&self) -> Option<String> {
         self.unready.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
+}
+
+/// The sum of the members of an object, of which nothing is kept: there is a line for each exchange.
+fn sum<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    struct Sum;
+
+    impl<'de> Visitor<'de> for Sum {
+        type Value = u64;
+
+        fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("an object of numbers")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<u64, A::Error> {
+            let mut sum = 0_u64;
+            while let Some((IgnoredAny, number)) = members.next_entry::<IgnoredAny, u64>()? {
+                sum = sum.saturating_add(number);
+            }
+            Ok(sum)
+        }
+    }
+
+    deserializer.deserialize_map(Sum)
 }
 
 /// 16 bytes in lowercase hex.

@@ -43,6 +43,22 @@ mod tests {
     use super::*;
 
     #[test]
+    fn writes_a_bounded_number_of_keys() {
+        let key = |at: usize| KeyTimes {
+            kind: "client",
+            name: format!("c{at}"),
+            created: None,
+            expires: None,
+            is_owned: true,
+        };
+        for (count, expected) in [(KEYS_MAX, KEYS_MAX), (KEYS_MAX + 1, KEYS_MAX)] {
+            let mut text = MetricsText::default();
+            write(&(0..count).map(key).collect::<Vec<_>>(), &mut text);
+            assert_eq!(text.finish().lines().filter(|line| !line.starts_with('#')).count(), expected);
+        }
+    }
+
+    #[test]
     fn writes_only_known_times() {
         let mut text = MetricsText::default();
         write(&[], &mut text);

@@ -46,7 +46,6 @@ pub struct Bundle {
     audiences: Vec<(Audience, EntityUid)>,
     /// Indices into `audiences` by id.
     audience_indices: BTreeMap<String, usize>,
-    /// In the order of their ids.
     clients: Vec<Client>,
     /// Empty if the policies are in `lazy`.
     policies: Vec<NamedPolicy>,

@@ -2,27 +2,16 @@
 
 use serde_json::{Value, json};
 
-use crate::Entropy;
-use crate::ceilings::{ISSUED_AT_SKEW_SECONDS_MAX, SUBJECT_BYTES_MAX};
+use crate::ceilings::SUBJECT_BYTES_MAX;
 use crate::config::Config;
-use crate::document;
-use crate::epoch::Epoch;
+use crate::document::AllowedDocument;
 use crate::error::{Ceiling, Error};
-use crate::key::EpochKey;
 use vouchsafe_types::UnixSeconds;
 
 /// The header's `typ` (RFC 9701 §5). No token has it.
 pub const INTROSPECTION_TYP: &str = "token-introspection+jwt";
 /// Most bytes of the response that is signed.
 pub const INTROSPECTION_BYTES_MAX: usize = 16 * 1024;
-
-/// The claims of a response that the configuration allows, ready to be signed.
-///
-/// INVARIANT: only [`Config::allow_introspection`] makes one.
-pub struct AllowedIntrospection {
-    payload: String,
-    epoch: Epoch,
-}
 
 impl Config {
     /// Builds the claims, with this `iat`, for the resource server `audience`.
@@ -38,10 +27,7 @@ impl Config {
         response: &str,
         issued_at: u64,
         now: UnixSeconds,
-    ) -> Result<AllowedIntrospection, Error> {
-        if issued_at.abs_diff(now.0) > ISSUED_AT_SKEW_SECONDS_MAX {
-            return Err(Error::Refused(Ceiling::IssuedAt));
-        }
+    ) -> Result<AllowedDocument, Error> {
         if audience.is_empty() || audience.len() > SUBJECT_BYTES_MAX {
             return Err(Error::Refused(Ceiling::AudienceText));
         }
@@ -52,24 +38,6 @@ impl Config {
         let response = response.ok_or(Error::Refused(Ceiling::Introspection))?;
         let claims =
             json!({ "iss": self.issuer(), "aud": audience, "iat": issued_at, "token_introspection": response });
-        // The key of a later `iat` is published already.
-        let epoch = Epoch::containing(now.max(UnixSeconds(issued_at)), self.epoch_seconds())?;
-        Ok(AllowedIntrospection { payload: claims.to_string(), epoch })
-    }
-}
-
-impl AllowedIntrospection {
-    /// The epoch whose key must sign.
-    #[must_use]
-    pub fn epoch(&self) -> Epoch {
-        self.epoch
-    }
-
-    /// Signs with `key`, which must be a key of [`Self::epoch`].
-    ///
-    /// # Errors
-    /// [`Error::Internal`].
-    pub fn sign(&self, key: &EpochKey, entropy: &Entropy) -> Result<String, Error> {
-        document::sign(INTROSPECTION_TYP, &self.payload, key, entropy)
+        self.allow_document(INTROSPECTION_TYP, claims.to_string(), issued_at, now)
     }
 }

@@ -83,15 +83,16 @@ pub use ceilings::{
 };
 pub use claims::{NOT_BEFORE_SECONDS, header};
 pub use config::{Config, Variables};
+pub use document::AllowedDocument;
 pub use epoch::{EPOCH_SECONDS_MAX, EPOCH_SECONDS_MIN, Epoch, KeyDerivationInfo, SEED_BYTES, Seed, label};
 pub use error::{Ceiling, Error, Fault, Variable};
-pub use introspection::{AllowedIntrospection, INTROSPECTION_BYTES_MAX, INTROSPECTION_TYP};
+pub use introspection::{INTROSPECTION_BYTES_MAX, INTROSPECTION_TYP};
 pub use jwk::{CurvePoint, PublicJwk};
 pub use key::EpochKey;
-pub use revocations::{AllowedRevocations, REVOCATIONS_BYTES_MAX, REVOCATIONS_LIFETIME_SECONDS, REVOCATIONS_TYP};
+pub use revocations::{REVOCATIONS_BYTES_MAX, REVOCATIONS_LIFETIME_SECONDS, REVOCATIONS_TYP};
 pub use root::Root;
 pub use signer::{MAX_AGE_SECONDS, Signer, public_key_set};
-pub use status::{AllowedStatusList, STATUS_LIST_LIFETIME_SECONDS, STATUS_LIST_TYP};
+pub use status::{STATUS_LIST_LIFETIME_SECONDS, STATUS_LIST_TYP};
 pub use vouchsafe_crypto::{ENTROPY_BYTES, Entropy};
 pub use vouchsafe_types::{
     Audience, ExtraClaim, PresentedIdentity, PublicKeySet, RevocationList, RevocationRule, SignedToken, SignerSettings,

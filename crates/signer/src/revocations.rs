@@ -7,13 +7,10 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 
-use crate::ceilings::{ISSUED_AT_SKEW_SECONDS_MAX, JTI_BYTES_MAX};
+use crate::ceilings::JTI_BYTES_MAX;
 use crate::config::Config;
-use crate::document;
-use crate::epoch::Epoch;
+use crate::document::AllowedDocument;
 use crate::error::{Ceiling, Error};
-use crate::key::EpochKey;
-use crate::{Algorithm, Entropy};
 use vouchsafe_types::{RevocationList, RevocationRule, UnixSeconds};
 
 /// The header's `typ`. No token has it, and no verifier of tokens accepts it.
@@ -22,14 +19,6 @@ pub const REVOCATIONS_TYP: &str = "vouchsafe-revocations+jwt";
 pub const REVOCATIONS_LIFETIME_SECONDS: u64 = 15;
 /// Most bytes of the claims, so that the document has less than 1 MiB, which is what verifiers read.
 pub const REVOCATIONS_BYTES_MAX: usize = 768_000;
-
-/// The claims of a document that the configuration allows, ready to be signed.
-///
-/// INVARIANT: only [`Config::allow_revocations`] makes one.
-pub struct AllowedRevocations {
-    payload: String,
-    epoch: Epoch,
-}
 
 impl Config {
     /// Builds the claims, with this `iat`.
@@ -41,10 +30,7 @@ impl Config {
         list: &RevocationList,
         issued_at: u64,
         now: UnixSeconds,
-    ) -> Result<AllowedRevocations, Error> {
-        if issued_at.abs_diff(now.0) > ISSUED_AT_SKEW_SECONDS_MAX {
-            return Err(Error::Refused(Ceiling::IssuedAt));
-        }
+    ) -> Result<AllowedDocument, Error> {
         if list.tokens.iter().any(|jti| jti.is_empty() || jti.len() > JTI_BYTES_MAX) {
             return Err(Error::Refused(Ceiling::Jti));
         }
@@ -62,33 +48,7 @@ impl Config {
         if payload.len() > REVOCATIONS_BYTES_MAX {
             return Err(Error::Refused(Ceiling::RevocationsTooLong));
         }
-        // The key of a later `iat` is published already.
-        let epoch = Epoch::containing(now.max(UnixSeconds(issued_at)), self.epoch_seconds())?;
-        Ok(AllowedRevocations { payload, epoch })
-    }
-
-    /// The algorithm of the document: the first one that is configured.
-    ///
-    /// # Errors
-    /// [`Error::Internal`], which no configuration causes.
-    pub fn revocations_algorithm(&self) -> Result<Algorithm, Error> {
-        self.algorithms.first().copied().ok_or(Error::Internal)
-    }
-}
-
-impl AllowedRevocations {
-    /// The epoch whose key must sign.
-    #[must_use]
-    pub fn epoch(&self) -> Epoch {
-        self.epoch
-    }
-
-    /// Signs with `key`, which must be a key of [`Self::epoch`].
-    ///
-    /// # Errors
-    /// [`Error::Internal`].
-    pub fn sign(&self, key: &EpochKey, entropy: &Entropy) -> Result<String, Error> {
-        document::sign(REVOCATIONS_TYP, &self.payload, key, entropy)
+        self.allow_document(REVOCATIONS_TYP, payload, issued_at, now)
     }
 }
 

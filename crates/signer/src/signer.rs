@@ -9,6 +9,7 @@ use crate::algorithm::Algorithm;
 use crate::ceilings::AllowedToken;
 use crate::claims;
 use crate::config::Config;
+use crate::document::AllowedDocument;
 use crate::epoch::{Epoch, WITHDRAWAL_MARGIN_SECONDS};
 use crate::error::{Ceiling, Error};
 use crate::key::EpochKey;
@@ -116,9 +117,7 @@ impl Signer {
     ) -> Result<String, Error> {
         self.require_generation(generation_min)?;
         let allowed = self.config.allow_revocations(list, issued_at, now)?;
-        let algorithm = self.config.revocations_algorithm()?;
-        self.enter_epoch(now)?;
-        allowed.sign(self.key(allowed.epoch(), algorithm)?, entropy)
+        self.sign_document(&allowed, now, entropy)
     }
 
     /// Builds the status list token of `list` and signs it.
@@ -135,9 +134,7 @@ impl Signer {
     ) -> Result<String, Error> {
         self.require_generation(generation_min)?;
         let allowed = self.config.allow_status_list(list, issued_at, now)?;
-        let algorithm = self.config.revocations_algorithm()?;
-        self.enter_epoch(now)?;
-        allowed.sign(self.key(allowed.epoch(), algorithm)?, entropy)
+        self.sign_document(&allowed, now, entropy)
     }
 
     /// Builds the signed `response` to an introspection for the resource server `audience`.
@@ -155,7 +152,16 @@ impl Signer {
     ) -> Result<String, Error> {
         self.require_generation(generation_min)?;
         let allowed = self.config.allow_introspection(audience, response, issued_at, now)?;
-        let algorithm = self.config.revocations_algorithm()?;
+        self.sign_document(&allowed, now, entropy)
+    }
+
+    fn sign_document(
+        &mut self,
+        allowed: &AllowedDocument,
+        now: UnixSeconds,
+        entropy: &Entropy,
+    ) -> Result<String, Error> {
+        let algorithm = self.config.document_algorithm()?;
         self.enter_epoch(now)?;
         allowed.sign(self.key(allowed.epoch(), algorithm)?, entropy)
     }
@@ -165,7 +171,7 @@ impl Signer {
     /// # Errors
     /// [`Error::Internal`].
     pub fn proof_nonces(&mut self, now: UnixSeconds) -> Result<Vec<String>, Error> {
-        let (epoch, algorithm) = (self.enter_epoch(now)?, self.config.revocations_algorithm()?);
+        let (epoch, algorithm) = (self.enter_epoch(now)?, self.config.document_algorithm()?);
         self.key(epoch, algorithm)?.proof_nonces(now)
     }
 

@@ -5,13 +5,9 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use miniz_oxide::deflate::compress_to_vec_zlib;
 use serde_json::json;
 
-use crate::Entropy;
-use crate::ceilings::ISSUED_AT_SKEW_SECONDS_MAX;
 use crate::config::Config;
-use crate::document;
-use crate::epoch::Epoch;
+use crate::document::AllowedDocument;
 use crate::error::{Ceiling, Error};
-use crate::key::EpochKey;
 use vouchsafe_types::{STATUS_LIST_INDEXES, StatusList, UnixSeconds, is_status_list_name, status_list_url};
 
 /// The header's `typ`. No token has it, and no verifier of tokens accepts it.
@@ -23,14 +19,6 @@ const TTL_SECONDS: u64 = 2;
 /// The strongest compression: a list is small.
 const COMPRESSION: u8 = 9;
 
-/// The claims of a status list that the configuration allows, ready to be signed.
-///
-/// INVARIANT: only [`Config::allow_status_list`] makes one.
-pub struct AllowedStatusList {
-    payload: String,
-    epoch: Epoch,
-}
-
 impl Config {
     /// Builds the claims, with this `iat`.
     ///
@@ -41,10 +29,7 @@ impl Config {
         list: &StatusList,
         issued_at: u64,
         now: UnixSeconds,
-    ) -> Result<AllowedStatusList, Error> {
-        if issued_at.abs_diff(now.0) > ISSUED_AT_SKEW_SECONDS_MAX {
-            return Err(Error::Refused(Ceiling::IssuedAt));
-        }
+    ) -> Result<AllowedDocument, Error> {
         if !is_status_list_name(&list.name) {
             return Err(Error::Refused(Ceiling::Status));
         }
@@ -57,9 +42,7 @@ impl Config {
             "ttl": TTL_SECONDS,
             "status_list": { "bits": 1, "lst": URL_SAFE_NO_PAD.encode(compress_to_vec_zlib(&bits, COMPRESSION)) },
         });
-        // The key of a later `iat` is published already.
-        let epoch = Epoch::containing(now.max(UnixSeconds(issued_at)), self.epoch_seconds())?;
-        Ok(AllowedStatusList { payload: claims.to_string(), epoch })
+        self.allow_document(STATUS_LIST_TYP, claims.to_string(), issued_at, now)
     }
 }
 
@@ -72,22 +55,6 @@ fn bits(revoked: &[u32]) -> Option<Vec<u8>> {
         *byte |= 1_u8.checked_shl(index % 8)?;
     }
     Some(bits)
-}
-
-impl AllowedStatusList {
-    /// The epoch whose key must sign.
-    #[must_use]
-    pub fn epoch(&self) -> Epoch {
-        self.epoch
-    }
-
-    /// Signs with `key`, which must be a key of [`Self::epoch`].
-    ///
-    /// # Errors
-    /// [`Error::Internal`].
-    pub fn sign(&self, key: &EpochKey, entropy: &Entropy) -> Result<String, Error> {
-        document::sign(STATUS_LIST_TYP, &self.payload, key, entropy)
-    }
 }
 
 #[cfg(test)]

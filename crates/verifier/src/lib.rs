@@ -40,6 +40,7 @@
 )]
 
 mod cache;
+mod document;
 mod error;
 mod keys;
 mod revocations;

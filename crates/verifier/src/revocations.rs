@@ -5,20 +5,18 @@ use std::collections::BTreeSet;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest as _, Sha256};
-use vouchsafe_jose::{Algorithm, Json, JsonObject, UnverifiedJws};
+use vouchsafe_jose::Json;
 
+use crate::document::{Document, Kind, POLL_SECONDS, is_fresh};
 use crate::error::{Check, VerificationError};
 use crate::keys::Keys;
-use crate::verify::{Rules, VerifiedToken, verify_jws};
+use crate::verify::{Rules, VerifiedToken};
 
 /// The header's `typ` of the document.
 pub const REVOCATIONS_TYP: &str = "vouchsafe-revocations+jwt";
 /// Longest document, in bytes, inclusive.
 pub const REVOCATIONS_BYTES_MAX: usize = 1024 * 1024;
-/// Those of the broker's epoch keys, whatever the algorithm of its tokens.
-const ALGORITHMS: [Algorithm; 2] = [Algorithm::Es256, Algorithm::EdDsa];
-/// Longest life of a document, in seconds, inclusive.
-const LIFETIME_SECONDS_MAX: u64 = 60;
+const KIND: Kind = Kind { name: "list of revocations", typ: REVOCATIONS_TYP, bytes_max: REVOCATIONS_BYTES_MAX };
 /// The conditions on what a token shows, each of them hashed. Others are of a later version: without them, a rule matches
 /// more.
 const CONDITIONS: [&str; 4] = ["issuer", "subject", "audience", "kid"];
@@ -47,53 +45,19 @@ impl RevocationList {
     ///
     /// # Errors
     /// The first check that fails: [`Check::Key`] if other keys may help.
-    //
-    // ORDER: the header before the key, the signature before any claim has an effect.
     pub fn verify(document: &str, keys: &Keys, rules: &Rules<'_>, now: u64) -> Result<Self, VerificationError> {
-        let jws = UnverifiedJws::parse_within(document, REVOCATIONS_BYTES_MAX).map_err(wrong)?;
-        if jws.typ() != Some(REVOCATIONS_TYP) {
-            return Err(wrong(format!("`typ` is not {REVOCATIONS_TYP}")));
-        }
-        if !ALGORITHMS.contains(&jws.algorithm()) {
-            return Err(wrong(format!("`alg` {} is not allowed", jws.algorithm())));
-        }
-        verify_jws(&jws, keys, |kid| match rules.root {
-            Some(root) => keys.certified(kid, root, rules.issuer, now).map(drop),
-            None => Ok(()),
-        })?;
-        let claims = JsonObject::parse(jws.payload()).map_err(|_| wrong("claims are not strict JSON"))?;
-        if claims.get("iss").and_then(Json::as_text) != Some(rules.issuer) {
-            return Err(wrong(format!("`iss` is not `{}`", rules.issuer)));
-        }
-        let issued_at = number(&claims, "iat")?.ok_or_else(|| invalid("iat"))?;
-        let list = Self::parse(&claims)?;
-        if issued_at > now.saturating_add(rules.leeway_seconds) {
-            return Err(wrong("`iat` is in the future"));
-        }
-        if list.expires_at.saturating_sub(issued_at) > LIFETIME_SECONDS_MAX {
-            return Err(wrong(format!("it is valid for more than {LIFETIME_SECONDS_MAX} s")));
-        }
-        if !list.is_fresh(rules, now) {
-            return Err(wrong("expired"));
-        }
-        Ok(list)
+        Self::parse(&KIND.verify(document, keys, rules, now)?)
     }
 
-    fn parse(claims: &JsonObject) -> Result<Self, VerificationError> {
-        let required = |name| number(claims, name)?.ok_or_else(|| invalid(name));
-        let items = |name| claims.get(name).and_then(Json::as_array).ok_or_else(|| invalid(name));
+    fn parse(Document { claims, expires_at, .. }: &Document) -> Result<Self, VerificationError> {
+        let items = |name| claims.get(name).and_then(Json::as_array).ok_or_else(|| KIND.invalid(name));
         let tokens = items("tokens")?.iter().map(|jti| jti.as_text().map(str::to_owned));
         Ok(Self {
-            order: (required("began_at")?, required("seq")?),
-            expires_at: required("exp")?,
+            order: (KIND.number(claims, "began_at")?, KIND.number(claims, "seq")?),
+            expires_at: *expires_at,
             rules: items("rules")?.iter().map(Rule::parse).collect::<Result<_, _>>()?,
-            tokens: tokens.collect::<Option<_>>().ok_or_else(|| invalid("tokens"))?,
+            tokens: tokens.collect::<Option<_>>().ok_or_else(|| KIND.invalid("tokens"))?,
         })
-    }
-
-    /// Whether the list may still be used.
-    pub(crate) fn is_fresh(&self, rules: &Rules<'_>, now: u64) -> bool {
-        now < self.expires_at.saturating_add(rules.leeway_seconds)
     }
 
     /// Whether the list is older than `other`: its broker knew less.
@@ -132,16 +96,16 @@ impl RevocationList {
 
 impl Rule {
     fn parse(rule: &Json) -> Result<Self, VerificationError> {
-        let rule = rule.as_object().ok_or_else(|| invalid("rules"))?;
+        let rule = rule.as_object().ok_or_else(|| KIND.invalid("rules"))?;
         let mut hashes = [const { None }; 4];
         for (hash, name) in hashes.iter_mut().zip(CONDITIONS) {
             *hash = match rule.get(name) {
                 None => None,
                 Some(Json::Text(text)) => Some(text.clone()),
-                Some(_) => return Err(invalid("rules")),
+                Some(_) => return Err(KIND.invalid("rules")),
             };
         }
-        Ok(Self { hashes, since: number(rule, "since")?, until: number(rule, "until")? })
+        Ok(Self { hashes, since: KIND.number_if_any(rule, "since")?, until: KIND.number_if_any(rule, "until")? })
     }
 
     fn matches(&self, token: &[String; 4], issued_at: u64) -> bool {
@@ -156,31 +120,12 @@ fn hashed(text: &str) -> String {
     URL_SAFE_NO_PAD.encode(Sha256::digest(text))
 }
 
-fn number(object: &JsonObject, name: &'static str) -> Result<Option<u64>, VerificationError> {
-    match object.get(name) {
-        None => Ok(None),
-        Some(Json::Integer(number)) => u64::try_from(*number).map(Some).map_err(|_| invalid(name)),
-        Some(_) => Err(invalid(name)),
-    }
-}
-
-fn invalid(name: &str) -> VerificationError {
-    wrong(format!("`{name}` is missing or has another type"))
-}
-
-fn wrong(reason: impl ToString) -> VerificationError {
-    VerificationError::new(Check::Revocations, format!("list of revocations: {}", reason.to_string()))
-}
-
 /// The latest list of one broker, and when to fetch the next one.
 #[derive(Debug, Default)]
 pub struct Revocations {
     latest: Option<RevocationList>,
     attempted: Option<u64>,
 }
-
-/// How often the list is fetched, in seconds.
-const POLL_SECONDS: u64 = 2;
 
 impl Revocations {
     /// Whether to fetch the list now, in seconds of a monotonic clock.
@@ -206,7 +151,7 @@ impl Revocations {
                 hint: Some(
                     "the broker's database may be an older copy: see \"Restored databases\" in docs/revocation.md",
                 ),
-                ..wrong("its sequence went back")
+                ..KIND.wrong("its sequence went back")
             });
         }
         self.latest = Some(list);
@@ -218,8 +163,8 @@ impl Revocations {
     /// # Errors
     /// [`Check::Revoked`]; [`Check::Revocations`] without a list that is recent enough to tell.
     pub fn check(&self, token: &VerifiedToken, rules: &Rules<'_>, now: u64) -> Result<(), VerificationError> {
-        match self.latest.as_ref().filter(|list| list.is_fresh(rules, now)) {
-            None => Err(wrong("there is none that is recent enough")),
+        match self.latest.as_ref().filter(|list| is_fresh(list.expires_at, rules, now)) {
+            None => Err(KIND.wrong("there is none that is recent enough")),
             Some(list) => list.check(token),
         }
     }

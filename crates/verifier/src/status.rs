@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use miniz_oxide::inflate::decompress_to_vec_zlib_with_limit;
-use vouchsafe_jose::{Algorithm, Json, JsonObject, UnverifiedJws};
+use vouchsafe_jose::{Json, JsonObject};
 
+use crate::document::{Document, Kind, POLL_SECONDS, is_fresh};
 use crate::error::{Check, VerificationError};
 use crate::keys::Keys;
-use crate::verify::{Rules, VerifiedToken, verify_jws};
+use crate::verify::{Rules, VerifiedToken};
 
 /// The header's `typ` of the document.
 pub const STATUS_LIST_TYP: &str = "statuslist+jwt";
@@ -19,12 +20,7 @@ pub const STATUS_LIST_BYTES_MAX: usize = 64 * 1024;
 pub const STATUS_LIST_INFLATED_BYTES_MAX: usize = 1024 * 1024;
 /// Most lists of which the latest is kept. A broker fills one after the other.
 pub const STATUS_LISTS_MAX: usize = 64;
-/// Those of the broker's epoch keys, whatever the algorithm of its tokens.
-const ALGORITHMS: [Algorithm; 2] = [Algorithm::Es256, Algorithm::EdDsa];
-/// Longest life of a document, in seconds, inclusive.
-const LIFETIME_SECONDS_MAX: u64 = 60;
-/// How often a list is fetched, in seconds.
-const POLL_SECONDS: u64 = 2;
+const KIND: Kind = Kind { name: "status list", typ: STATUS_LIST_TYP, bytes_max: STATUS_LIST_BYTES_MAX };
 
 /// A verified list.
 #[derive(Debug)]
@@ -47,7 +43,7 @@ impl StatusList {
     /// # Errors
     /// The first check that fails: [`Check::Key`] if other keys may help.
     //
-    // ORDER: the header before the key, the signature before any claim has an effect and before anything is decompressed.
+    // ORDER: the signature before anything is decompressed.
     pub fn verify(
         document: &str,
         uri: &str,
@@ -55,51 +51,24 @@ impl StatusList {
         rules: &Rules<'_>,
         now: u64,
     ) -> Result<Self, VerificationError> {
-        let jws = UnverifiedJws::parse_within(document, STATUS_LIST_BYTES_MAX).map_err(wrong)?;
-        if jws.typ() != Some(STATUS_LIST_TYP) {
-            return Err(wrong(format!("`typ` is not {STATUS_LIST_TYP}")));
-        }
-        if !ALGORITHMS.contains(&jws.algorithm()) {
-            return Err(wrong(format!("`alg` {} is not allowed", jws.algorithm())));
-        }
-        verify_jws(&jws, keys, |kid| match rules.root {
-            Some(root) => keys.certified(kid, root, rules.issuer, now).map(drop),
-            None => Ok(()),
-        })?;
-        let claims = JsonObject::parse(jws.payload()).map_err(|_| wrong("claims are not strict JSON"))?;
-        for (name, expected) in [("iss", rules.issuer), ("sub", uri)] {
-            if claims.get(name).and_then(Json::as_text) != Some(expected) {
-                return Err(wrong(format!("`{name}` is not `{expected}`")));
-            }
-        }
-        let (issued_at, expires_at) = (number(&claims, "iat")?, number(&claims, "exp")?);
-        if issued_at > now.saturating_add(rules.leeway_seconds) {
-            return Err(wrong("`iat` is in the future"));
-        }
-        if expires_at.saturating_sub(issued_at) > LIFETIME_SECONDS_MAX {
-            return Err(wrong(format!("it is valid for more than {LIFETIME_SECONDS_MAX} s")));
-        }
-        let list = claims.get("status_list").and_then(Json::as_object).ok_or_else(|| invalid("status_list"))?;
-        let list = Self { issued_at, expires_at, statuses: Statuses::parse(list)? };
-        if list.is_fresh(rules, now) { Ok(list) } else { Err(wrong("expired")) }
-    }
-
-    fn is_fresh(&self, rules: &Rules<'_>, now: u64) -> bool {
-        now < self.expires_at.saturating_add(rules.leeway_seconds)
+        let Document { claims, issued_at, expires_at } = KIND.verify(document, keys, rules, now)?;
+        KIND.require(&claims, "sub", uri)?;
+        let list = claims.get("status_list").and_then(Json::as_object).ok_or_else(|| KIND.invalid("status_list"))?;
+        Ok(Self { issued_at, expires_at, statuses: Statuses::parse(list)? })
     }
 }
 
 impl Statuses {
     fn parse(list: &JsonObject) -> Result<Self, VerificationError> {
-        let bits = number(list, "bits")?;
+        let bits = KIND.number(list, "bits")?;
         if ![1, 2, 4, 8].contains(&bits) {
-            return Err(invalid("bits"));
+            return Err(KIND.invalid("bits"));
         }
-        let text = list.get("lst").and_then(Json::as_text).ok_or_else(|| invalid("lst"))?;
-        let compressed = URL_SAFE_NO_PAD.decode(text).map_err(|_| invalid("lst"))?;
+        let text = list.get("lst").and_then(Json::as_text).ok_or_else(|| KIND.invalid("lst"))?;
+        let compressed = URL_SAFE_NO_PAD.decode(text).map_err(|_| KIND.invalid("lst"))?;
         // INVARIANT: no list takes more memory than this, however well it is compressed.
         let bytes = decompress_to_vec_zlib_with_limit(&compressed, STATUS_LIST_INFLATED_BYTES_MAX)
-            .map_err(|_| wrong("`lst` is not a zlib stream, or inflates to more than 1 MiB"))?;
+            .map_err(|_| KIND.wrong("`lst` is not a zlib stream, or inflates to more than 1 MiB"))?;
         Ok(Self { bits, bytes })
     }
 
@@ -188,7 +157,7 @@ impl StatusLists {
         let list = StatusList::verify(document, uri, keys, rules, now)?;
         let known = self.known.entry(uri.to_owned()).or_default();
         if known.latest.as_ref().is_some_and(|latest| list.issued_at < latest.issued_at) {
-            return Err(wrong("it is older than the one before"));
+            return Err(KIND.wrong("it is older than the one before"));
         }
         known.latest = Some(list);
         Ok(())
@@ -202,29 +171,14 @@ impl StatusLists {
     pub fn check(&self, token: &VerifiedToken, rules: &Rules<'_>, now: u64) -> Result<(), VerificationError> {
         let Reference { uri, index } = Reference::of(token, rules)?;
         let latest = self.known.get(&uri).and_then(|known| known.latest.as_ref());
-        let list = latest.filter(|list| list.is_fresh(rules, now));
-        let list = list.ok_or_else(|| wrong("there is none that is recent enough"))?;
+        let list = latest.filter(|list| is_fresh(list.expires_at, rules, now));
+        let list = list.ok_or_else(|| KIND.wrong("there is none that is recent enough"))?;
         match list.statuses.get(index) {
             Some(0) => Ok(()),
             Some(_) => Err(VerificationError::new(Check::Revoked, "the token is revoked")),
-            None => Err(wrong("it has no such index")),
+            None => Err(KIND.wrong("it has no such index")),
         }
     }
-}
-
-fn number(object: &JsonObject, name: &str) -> Result<u64, VerificationError> {
-    match object.get(name) {
-        Some(Json::Integer(number)) => u64::try_from(*number).map_err(|_| invalid(name)),
-        Some(_) | None => Err(invalid(name)),
-    }
-}
-
-fn invalid(name: &str) -> VerificationError {
-    wrong(format!("`{name}` is missing or invalid"))
-}
-
-fn wrong(reason: impl ToString) -> VerificationError {
-    VerificationError::new(Check::Revocations, format!("status list: {}", reason.to_string()))
 }
 
 #[cfg(test)]

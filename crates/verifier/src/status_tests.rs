@@ -7,6 +7,10 @@ use crate::tests::{ISSUER, NOW, encode, jwks, pair, sign};
 
 const URI: &str = "https://broker.example/status/1790000000-7";
 
+fn wrong(reason: impl ToString) -> VerificationError {
+    VerificationError::new(Check::Revocations, format!("status list: {}", reason.to_string()))
+}
+
 fn compressed(bytes: &[u8]) -> String {
     encode(&compress_to_vec_zlib(bytes, 9))
 }

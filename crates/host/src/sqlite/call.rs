@@ -64,7 +64,7 @@ impl<T: Send, W: Work<T>> Call for Pended<T, W> {
 
     fn reply(self: Box<Self>, outcome: Result<(), Error>) {
         let answer = match outcome {
-            Ok(()) => self.answer.unwrap_or(Err(Error::Unavailable(Cause::Deadline))),
+            Ok(()) => self.answer.unwrap_or(Err(Error::Unavailable(Cause::Interrupted))),
             Err(error) => Err(error),
         };
         // The caller may be gone.

@@ -87,5 +87,5 @@ pub fn from_sqlite(value: sqlite::Value) -> Value {
 
 /// The result of a call of the store, which never waits here: its database answers at once.
 pub fn at_once<T>(call: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
-    call.now_or_never().unwrap_or(Err(Error::Unavailable(Cause::Deadline)))
+    call.now_or_never().unwrap_or(Err(Error::Unavailable(Cause::Interrupted)))
 }

@@ -33,13 +33,7 @@ impl Job {
     fn kind(&self, store: &LazyStore<'_>) -> Kind {
         match self {
             // The first call opens the store, which no transaction may contain.
-            Self::Call(call) => {
-                if store.get().is_some() {
-                    call.kind()
-                } else {
-                    Kind::Alone
-                }
-            }
+            Self::Call(call) => store.get().map_or(Kind::Alone, |_| call.kind()),
             Self::Changes(_) | Self::LastInsertRowid(_) => Kind::Alone,
             Self::Query { statement, .. } => kind(statement),
         }

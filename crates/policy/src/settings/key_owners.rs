@@ -7,9 +7,10 @@ use crate::settings::toml_file::TomlFile;
 use std::collections::BTreeMap;
 
 /// Kinds of keys and credentials that a broker and its gateways have.
-pub const KEY_KINDS: [&str; 11] = [
+pub const KEY_KINDS: [&str; 12] = [
     "admin-audience",
     "certificate",
+    "client",
     "epoch-key",
     "gateway-admin",
     "gateway-credential",

@@ -12,8 +12,6 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use vouchsafe_cli::{Failure, clock, files};
 
-/// Records that are read at once.
-const BATCH_MAX: u32 = 500;
 const DAY_SECONDS: u64 = 24 * 3600;
 /// Largest inventory.
 const INVENTORY_BYTES_MAX: u64 = 16 * 1024 * 1024;
@@ -65,20 +63,8 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
     let period = Period { start: now.saturating_sub(days * DAY_SECONDS), end: now.saturating_add(1) };
     let mut figures = Figures::new(period);
     let mut records = Records::open(&args.database)?;
-    let mut seq = 0;
-    loop {
-        let batch = records.after(seq, BATCH_MAX)?;
-        let Some(last) = batch.last() else { break };
-        seq = last.seq;
-        batch.iter().for_each(|record| figures.record(record));
-    }
-    let mut operation = 0;
-    loop {
-        let batch = records.operations(operation, BATCH_MAX)?;
-        let Some(last) = batch.last() else { break };
-        operation = last.seq;
-        batch.iter().for_each(|it| figures.operation(it));
-    }
+    records.each(|record| figures.record(record))?;
+    records.each_operation(|operation| figures.operation(operation))?;
     let policies = args.policies.as_ref().map(|dir| {
         let (_, bundle) = load(dir, &args.environment.environment())?;
         let ids = bundle.policies_of_all_actions().map(|policy| policy.id.clone());

@@ -125,7 +125,7 @@ fn answer(head: &str, host: &str, state: &str) -> Result<Response, (&'static str
         name.eq_ignore_ascii_case("host").then(|| value.trim())
     });
     if hosts.next() != Some(host) || hosts.next().is_some() {
-        return Err(("421 Misdirected Request", "This is not the host that you are looking for."));
+        return Err(("421 Misdirected Request", "This server is for another host."));
     }
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
     if path != PATH {
@@ -193,6 +193,24 @@ mod tests {
 
     fn status(head: &str) -> &'static str {
         answer(head, HOST, "s1").map_or_else(|(status, _)| status, |_| "200")
+    }
+
+    #[test]
+    fn reads_heads_up_to_their_largest_size() {
+        for (bytes, expected) in [(HEAD_BYTES_MAX, true), (HEAD_BYTES_MAX + 1, false)] {
+            let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+            let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+            let (mut stream, _) = listener.accept().unwrap();
+            let sent = std::thread::spawn(move || {
+                let head = format!("{}\r\n\r\n", "a".repeat(bytes - 4));
+                // The server may close before everything is sent.
+                let _ = client.write_all(head.as_bytes());
+                client
+            });
+            let head = read_head(&mut stream, Instant::now() + READ_TIMEOUT);
+            assert_eq!(head.is_some_and(|head| head.len() == bytes), expected, "{bytes}");
+            drop(sent.join().unwrap());
+        }
     }
 
     #[test]

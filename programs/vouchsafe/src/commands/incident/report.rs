@@ -9,8 +9,6 @@ use std::collections::BTreeMap;
 use std::process::ExitCode;
 use vouchsafe_cli::{Failure, Format, clock};
 
-/// Records that are read at once.
-const BATCH_MAX: u32 = 500;
 /// Most events of the timeline.
 const EVENTS_MAX: usize = 10_000;
 
@@ -69,20 +67,17 @@ pub fn run(args: &Args) -> Result<ExitCode, Failure> {
     let now = clock::unix_seconds()?;
     let mut records = Records::open(&args.database)?;
     let mut report = Report::default();
-    let mut seq = 0;
-    loop {
-        let batch = records.after(seq, BATCH_MAX)?;
-        let Some(last) = batch.last() else { break };
-        seq = last.seq;
-        batch.iter().filter(|record| args.concerns(record, now)).for_each(|record| report.add(record, now));
-    }
-    let mut operation = 0;
-    loop {
-        let batch = records.operations(operation, BATCH_MAX)?;
-        let Some(last) = batch.last() else { break };
-        operation = last.seq;
-        batch.iter().filter(|it| args.is_about(it, now)).for_each(|it| report.operation(it));
-    }
+    // ORDER: operations first, which are few, so that they are in a timeline that is cut.
+    records.each_operation(|operation| {
+        if args.is_about(operation, now) {
+            report.operation(operation);
+        }
+    })?;
+    records.each(|record| {
+        if args.concerns(record, now) {
+            report.add(record, now);
+        }
+    })?;
     report.events.sort_by_key(|(at, ..)| *at);
     match args.format {
         Format::Json => println!("{:#}", report.json()),
@@ -205,7 +200,7 @@ impl Report {
             lines.push(format!("  {}  {kind}: {}", moment::show_ms(*at), about.join(", ")));
         }
         if self.is_cut {
-            lines.push(format!("  only the first {EVENTS_MAX} events: narrow it down with --since and --until"));
+            lines.push(format!("  cut at {EVENTS_MAX} events: narrow it down with --since and --until"));
         }
         lines
     }
@@ -266,6 +261,17 @@ mod tests {
         assert!(of(&["--subject", "s"], json!({ "issuer_name": "i", "at": NOW })), "it blocks all of an issuer");
         assert!(!of(&["--since", "1h"], json!({ "at": NOW - 3601 })));
         assert!(of(&["--since", "1h"], json!({ "at": NOW - 3600 })));
+    }
+
+    #[test]
+    fn timeline_is_cut_at_its_most_events() {
+        let mut report = Report::default();
+        report.operation(&record(json!({ "operation": "block", "at": NOW })));
+        (1..EVENTS_MAX).for_each(|_| report.add(&issued("k", NOW), NOW));
+        assert_eq!((report.events.len(), report.is_cut), (EVENTS_MAX, false));
+        report.add(&issued("k", NOW), NOW);
+        assert_eq!((report.events.len(), report.is_cut, report.tokens), (EVENTS_MAX, true, 10_000));
+        assert_eq!(report.events[0].1, "operation");
     }
 
     #[test]

@@ -118,6 +118,7 @@ fn entries(application: &Application, bundle: &Bundle, uses: &Uses, now: u64) ->
     let source = Source { application, bundle, uses, now };
     let mut entries = source.signer()?;
     entries.extend(source.issuers());
+    entries.extend(broker::clients(bundle));
     entries.extend(source.admin_audiences());
     entries.extend(certificates::of_files(&application.certificate_files())?);
     Ok(entries)

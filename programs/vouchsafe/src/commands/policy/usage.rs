@@ -134,7 +134,11 @@ fn text_of(bundle: &Bundle, grants: &BTreeMap<Grant, Use>) -> Vec<String> {
             0 => "UNUSED".to_owned(),
             count => {
                 let last = moment::show(used.last_ms / 1000);
-                format!("{count} tokens, the last at {last}, of {} workloads", used.workloads.len())
+                let workloads = match used.workloads.len() {
+                    WORKLOADS_MAX => format!("{WORKLOADS_MAX} or more"),
+                    workloads => workloads.to_string(),
+                };
+                format!("{count} tokens, the last at {last}, of {workloads} workloads")
             }
         };
         lines.push(format!("  {issuer} by {policy}: {use_text}"));

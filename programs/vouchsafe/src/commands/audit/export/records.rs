@@ -62,6 +62,28 @@ impl Records {
         }
     }
 
+    /// Visits every record, by number.
+    pub fn each(&mut self, mut visit: impl FnMut(&Record)) -> Result<(), Failure> {
+        let mut seq = 0;
+        loop {
+            let batch = self.after(seq, BATCH_MAX)?;
+            let Some(last) = batch.last() else { return Ok(()) };
+            seq = last.seq;
+            batch.iter().for_each(&mut visit);
+        }
+    }
+
+    /// Visits everything that operators did, by number.
+    pub fn each_operation(&mut self, mut visit: impl FnMut(&Record)) -> Result<(), Failure> {
+        let mut seq = 0;
+        loop {
+            let batch = self.operations(seq, BATCH_MAX)?;
+            let Some(last) = batch.last() else { return Ok(()) };
+            seq = last.seq;
+            batch.iter().for_each(&mut visit);
+        }
+    }
+
     /// The records with these numbers.
     pub fn numbered(&mut self, numbers: &[u64]) -> Result<Vec<Record>, Failure> {
         if numbers.is_empty() {

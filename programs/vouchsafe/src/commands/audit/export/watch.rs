@@ -11,7 +11,7 @@ use crate::commands::audit::record::Record;
 use crate::commands::audit::report::Kept;
 use crate::commands::audit::{note, verify};
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -88,6 +88,7 @@ pub fn run(database: &str, format: Format, filter: &Filter, sinks: &SinkArgs) ->
             policy: policy.clone().filter(|_| sink.takes_signals()),
             verified_at: None,
             cursor: Cursor::read(&path)?,
+            saved: Cursor::read(&path)?,
             path,
             name: without_user_info(without_query(address)),
             sink,
@@ -176,6 +177,8 @@ struct Exporter {
     policy: Option<Policy>,
     verified_at: Option<Instant>,
     cursor: Cursor,
+    /// What the file has.
+    saved: Cursor,
     path: PathBuf,
     name: String,
     sink: Sink,
@@ -338,9 +341,10 @@ impl Exporter {
         Ok(())
     }
 
-    fn save(&self, last: u64) -> Result<(), Failure> {
-        if Cursor::read(&self.path).ok().as_ref() != Some(&self.cursor) {
-            self.cursor.write(Path::new(&self.path))?;
+    fn save(&mut self, last: u64) -> Result<(), Failure> {
+        if self.saved != self.cursor {
+            self.cursor.write(&self.path)?;
+            self.saved = self.cursor.clone();
         }
         self.meter.sink(&self.name, |state| {
             state.failing_since = None;

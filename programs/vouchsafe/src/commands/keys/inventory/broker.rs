@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 use vouchsafe_cli::Failure;
 use vouchsafe_host::{Application, CREDENTIALS};
-use vouchsafe_policy::{Bundle, Environment, KeySource};
+use vouchsafe_policy::{Bundle, Client, ClientCredential, Environment, KeySource};
+use vouchsafe_providers::client::ISSUER_NAME;
 use vouchsafe_signer::{Config, Epoch, Root, Signer, UnixSeconds, Variable, Variables};
 
 /// Epoch of a signer without the variable.
@@ -108,7 +109,8 @@ impl Source<'_> {
     /// Pinned keys of issuers, and credentials with which others are fetched.
     pub fn issuers(&self) -> Vec<Entry> {
         let mut entries = Vec::new();
-        for issuer in self.bundle.issuers() {
+        // Clients have entries of their own.
+        for issuer in self.bundle.issuers().filter(|issuer| issuer.name != ISSUER_NAME) {
             let used = self.uses.of_issuer(&issuer.name);
             if let KeySource::Pinned(keys) = &issuer.keys {
                 let expires = Some(keys.expires);
@@ -144,6 +146,16 @@ impl Source<'_> {
     }
 }
 
+/// The credentials of the bundle's clients.
+pub fn clients(bundle: &Bundle) -> Vec<Entry> {
+    let custody = |credential: &ClientCredential| match credential {
+        ClientCredential::Key(_) => "its holder; the public key in the bundle",
+        ClientCredential::Secret(_) => "its holder; a hash in the bundle",
+    };
+    let entry = |client: &Client| Entry::new("client", &client.principal.id, custody(&client.credential));
+    bundle.clients().iter().map(entry).collect()
+}
+
 /// Files with a secret each.
 pub fn secret_files(kind: &'static str, paths: &[PathBuf]) -> Result<Vec<Entry>, Failure> {
     let entry = |path: &PathBuf| {
@@ -158,4 +170,26 @@ pub fn secret_files(kind: &'static str, paths: &[PathBuf]) -> Result<Vec<Entry>,
 fn modified(path: &Path) -> Option<u64> {
     let since = path.metadata().ok()?.modified().ok()?.duration_since(UNIX_EPOCH).ok()?;
     Some(since.as_secs())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::Path;
+    use vouchsafe_policy::folder;
+
+    #[test]
+    fn lists_each_client_once() {
+        let dir = concat!(env!("CARGO_MANIFEST_DIR"), "/../../policies");
+        let mut files = folder::read(Path::new(dir)).expect("reads");
+        let client = format!("secrets = [\"sha256:{}\"]\n", "0".repeat(64));
+        files.add("clients/apache.toml", client.into_bytes()).expect("adds");
+        let environment =
+            Environment { issuer: "https://broker.example".to_owned(), development: true, epoch_seconds: 3600 };
+        let bundle = Bundle::load(&files, &environment).expect("loads");
+        let entries = clients(&bundle);
+        let found: Vec<_> = entries.iter().map(|it| (it.kind, it.name.as_str(), it.expires)).collect();
+        assert_eq!(found, [("client", "apache", None)]);
+        assert!(bundle.issuers().any(|issuer| issuer.name == ISSUER_NAME), "which `issuers` leaves out");
+    }
 }
